@@ -1,0 +1,43 @@
+# Needs Python 3.11 to 3.13, git and make; everything else is installed here, once, into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+export DO_NOT_TRACK := 1
+
+# What to install for running: with CUDA where there is a GPU. `make test` installs dev instead.
+RUN := $(if $(shell command -v nvidia-smi),gpu,base)
+
+.PHONY: repro test format lock clean
+
+repro: $(BIN)/.$(RUN) .git ## the whole DAG: only what is out of date runs
+	python -m flows.pipeline $(ARGS)
+
+test: $(BIN)/.dev .git ## lint, types, tests
+	ruff check .
+	ruff format --check .
+	mypy
+	python -m pytest
+
+format: $(BIN)/.dev ## lint and format in place
+	ruff check --fix .
+	ruff format .
+
+$(BIN)/.%: requirements/%.txt | $(BIN)/python
+	python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit(f"Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}: try make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+
+.git: # a downloaded copy without git: DVC does without too
+	dvc config --local core.no_scm true
+
+lock: ## pin the newest versions that pyproject.toml allows; needs uv
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade --extra dev pyproject.toml -o requirements/dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/dev.txt pyproject.toml -o requirements/base.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/dev.txt --extra gpu pyproject.toml -o requirements/gpu.txt
+
+clean: ## remove everything that `make repro` can make again, except downloads and the environment
+	rm -rf models plots reports report data/records .cache
