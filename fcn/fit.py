@@ -1,0 +1,88 @@
+"""One stage of training from files to files: the weights of the parent and the records in, a model folder out."""
+
+import csv
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from fcn import devices, files, inputs, records, surgery, training
+from fcn.architecture import ModelSpec
+from fcn.recipe import TrainSpec
+
+
+def fingerprint(spec: ModelSpec, recipe: TrainSpec, data: Path, parent: Path) -> str:
+    """What decides the result of a training, as 16 hexadecimal digits: parameters, records, parent and this code.
+
+    A checkpoint bears it in its name, so one of other parameters, data or code is never gone on from.
+
+    Args:
+        spec: the net.
+        recipe: the training.
+        data: folder of the records.
+        parent: weight file or model folder.
+    """
+    code = sorted(m.__file__ for name, m in sys.modules.items() if name.split(".")[0] == "fcn" and m.__file__)
+    weights = parent / "weights.npz" if parent.is_dir() else parent
+    facts = {
+        "model": asdict(spec),
+        "recipe": asdict(recipe),
+        "data": [records.split_info(data, split)["digest"] for split in ("train", "val")],
+        "parent": files.digest(weights),
+        "code": [files.digest(path) for path in code],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def run(
+    spec: ModelSpec,
+    recipe: TrainSpec,
+    data: Path,
+    parent: Path,
+    out: Path,
+    checkpoint: Path,
+    begins: Callable[[str, list[surgery.Transfer]], None],
+    report: training.Report,
+) -> None:
+    """Trains one variant and writes its model folder.
+
+    Args:
+        spec: the net.
+        recipe: the training.
+        data: folder of the records, with the splits "train" and "val".
+        parent: the classifier's weight file, or the parent variant's model folder.
+        out: folder to make or replace: `weights.npz`, `model.json`, `history.csv` (step, loss) and `validation.csv`
+            (step and the four scores).
+        checkpoint: see `training.train`; removed at the end.
+        begins: called once with the device in words and the account of the parent's weights.
+        report: see `training.train`.
+
+    Raises:
+        UserError: see `surgery.start`, `training.train` and `records.split_info`.
+    """
+    device = devices.prepare(recipe.seed)
+    model, transfers = surgery.start(spec, parent)
+    begins(device, transfers)
+    history = training.train(
+        model,
+        recipe,
+        lambda step: inputs.training(data, "train", recipe.seed, step),
+        lambda: inputs.validation(data, "val"),
+        checkpoint,
+        report,
+    )
+    with files.replacing(out) as folder:
+        folder.mkdir()
+        surgery.save(model, spec, folder)
+        _write_rows(folder / "history.csv", [row for row in history if "loss" in row])
+        _write_rows(folder / "validation.csv", [row for row in history if "loss" not in row])
+    checkpoint.unlink(missing_ok=True)
+
+
+def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [key.removeprefix("val_") for key in rows[0]], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key.removeprefix("val_"): f"{value:.9g}" for key, value in row.items()} for row in rows)

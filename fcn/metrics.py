@@ -1,0 +1,70 @@
+"""The four scores of the paper, all from one histogram of (true, predicted) pixels."""
+
+import numpy as np
+
+VOID = 255
+"""The label of pixels that are neither trained on nor scored: the borders of VOC's objects."""
+
+
+def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
+    """Counts the pixels of one image.
+
+    Args:
+        truth: integers (H, W), 0..classes-1, or 255 for void, which is left out.
+        prediction: integers (H, W), 0..classes-1.
+        classes: how many there are.
+
+    Returns:
+        int64 (classes, classes), rows true, columns predicted. Add them up over the images of a set.
+
+    Raises:
+        ValueError: sizes differ, or a value is out of range.
+    """
+    if truth.shape != prediction.shape:
+        raise ValueError(f"truth is {truth.shape}, prediction {prediction.shape}: score at the image's own size")
+    valid = truth != VOID
+    rows, columns = truth[valid].astype(np.int64), prediction[valid].astype(np.int64)
+    if rows.size and not (min(rows.min(), columns.min()) >= 0 and max(rows.max(), columns.max()) < classes):
+        raise ValueError(
+            f"labels {rows.min()}..{rows.max()}, predictions {columns.min()}..{columns.max()}, classes 0..{classes - 1}"
+        )
+    return np.bincount(classes * rows + columns, minlength=classes**2).reshape(classes, classes)
+
+
+def class_iu(histogram: np.ndarray) -> np.ndarray:
+    """Intersection over union of each class, float64 0..1; NaN where a class is in neither truth nor prediction."""
+    both = np.diag(histogram)
+    return _divide(both, histogram.sum(0) + histogram.sum(1) - both)
+
+
+def scores(histogram: np.ndarray) -> dict[str, float]:
+    """Pixel accuracy, mean accuracy, mean IU and frequency weighted IU.
+
+    Args:
+        histogram: `confusion` added up over all images of the set, never averaged over images or batches.
+
+    Returns:
+        Four numbers in 0..1. Classes that a mean has no value for (absent from the truth; for IU, absent from truth
+        and prediction) are left out of it.
+
+    Raises:
+        ValueError: the histogram is empty.
+
+    Source: section 5 of the CVPR paper, "Metrics".
+    """
+    if not histogram.any():
+        raise ValueError("no valid pixel was scored")
+    true, both, iu = histogram.sum(1), np.diag(histogram), class_iu(histogram)
+    frequency = true / true.sum()
+    return {
+        "pixel_accuracy": float(both.sum() / histogram.sum()),
+        "mean_accuracy": float(np.nanmean(_divide(both, true))),
+        "mean_iu": float(np.nanmean(iu)),
+        "frequency_weighted_iu": float((frequency[frequency > 0] * iu[frequency > 0]).sum()),
+    }
+
+
+def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    quotient = np.full(len(a), np.nan)
+    np.divide(a, b, out=quotient, where=b > 0)
+    return quotient

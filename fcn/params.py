@@ -1,0 +1,201 @@
+"""The parameters as frozen, typed dataclasses, built from plain data, with errors that name the key."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from fcn.architecture import VARIANTS
+from fcn.errors import UserError
+from fcn.recipe import TrainSpec
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to be had.
+
+    Attributes:
+        urls: mirrors in order: http(s), or `file:` with a path from the project's root or an absolute one.
+        checksums: "md5:...", "sha1:..." or "sha256:...": the file must have one of them. Empty: it is taken as it comes.
+    """
+
+    urls: tuple[str, ...]
+    checksums: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The file's name, which is that of its first URL."""
+        return urlsplit(self.urls[0]).path.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Download:
+    """What the stage `download` fetches: a tar of images in VOC's layout, and the classifier's weights."""
+
+    images: Source
+    weights: Source
+
+
+@dataclass(frozen=True)
+class Records:
+    """What the stage `records` writes.
+
+    Attributes:
+        root: the folder inside the archive that holds JPEGImages, SegmentationClass and ImageSets.
+        classes: names by label value, background first.
+        train: the list of ImageSets/Segmentation to train on.
+        val: the list to validate on.
+        shards: files per split.
+        seed: of the order in which the training images are stored.
+    """
+
+    root: str
+    classes: tuple[str, ...]
+    train: str
+    val: str
+    shards: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """What all stages' nets have in common; the fields are those of `architecture.ModelSpec`."""
+
+    backbone: str
+    width: float
+    fc_units: int
+    padding: str
+    upsampling: str
+    dropout: float
+    mean_bgr: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """`overlays`: how many validation images are drawn."""
+
+    overlays: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One block of params.yaml, by stage; `train` has a recipe per variant."""
+
+    download: Download
+    records: Records
+    model: Model
+    train: dict[str, TrainSpec]
+    evaluate: Evaluate
+
+
+# What a value must satisfy beyond its type, by the name of its field: a test and its words.
+_RANGES: dict[str, tuple[Any, str]] = {
+    "urls": (lambda v: len(v) > 0, "at least one URL"),
+    "classes": (lambda v: 2 <= len(v) <= 255 and len(set(v)) == len(v), "2 to 255 different names, background first"),
+    "shards": (lambda v: v >= 1, "at least 1"),
+    "backbone": (lambda v: v in ("vgg16", "vgg19"), "vgg16 or vgg19"),
+    "padding": (lambda v: v in ("caffe", "same"), "caffe or same"),
+    "upsampling": (lambda v: v in ("fixed", "learned"), "fixed or learned"),
+    "width": (lambda v: v > 0, "above 0"),
+    "fc_units": (lambda v: v >= 1, "at least 1"),
+    "dropout": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
+    "mean_bgr": (lambda v: len(v) == 3, "three numbers: blue, green, red"),
+    "train": (lambda v: not isinstance(v, dict) or set(v) <= set(VARIANTS), f"recipes for {', '.join(VARIANTS)}"),
+    "optimizer": (lambda v: v in ("sgd", "adam"), "sgd or adam"),
+    "loss": (lambda v: v in ("sum", "mean"), "sum or mean"),
+    "learning_rate": (lambda v: v > 0, "above 0"),
+    "momentum": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
+    "weight_decay": (lambda v: v >= 0, "at least 0"),
+    "bias_rate": (lambda v: v >= 0, "at least 0"),
+    "iterations": (lambda v: v >= 1, "at least 1"),
+    "log_every": (lambda v: v >= 1, "at least 1"),
+    "validate_every": (lambda v: v >= 1, "at least 1"),
+    "overlays": (lambda v: v >= 0, "at least 0"),
+}
+
+_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def select(data: Any, where: str = "params.yaml") -> tuple[str, Profile]:
+    """Picks the profile that `data["profile"]` names and checks it.
+
+    Args:
+        data: what the YAML file holds: `profile` and `profiles`.
+        where: name of the file, for messages.
+
+    Returns:
+        The profile's name and its parameters.
+
+    Raises:
+        UserError: the profile does not exist, or a key is unknown, missing, of the wrong type or out of range; the
+            message names the key with its full path, what is expected and what came.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("profiles"), Mapping) or "profile" not in data:
+        raise UserError(f"{where}: expected the keys `profile` and `profiles`")
+    name, profiles = data["profile"], data["profiles"]
+    if name not in profiles:
+        raise UserError(f"{where}: profile: expected one of {', '.join(profiles)}; got {name!r}")
+    return name, parse(Profile, profiles[name], f"{where}: profiles.{name}")
+
+
+def parse(kind: Any, value: Any, path: str) -> Any:
+    """Turns plain data into `kind`: a dataclass, `tuple[X, ...]`, `dict[str, X]`, int, float, str or bool.
+
+    Args:
+        kind: the type wanted.
+        value: mappings, lists and scalars, as YAML gives them.
+        path: where the value stands, for messages.
+
+    Returns:
+        An instance of `kind`.
+
+    Raises:
+        UserError: see `select`.
+    """
+    if dataclasses.is_dataclass(kind):
+        return _parse_fields(kind, value, path)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise UserError(f"{path}: expected a list, got {value!r}")
+        return tuple(parse(arguments[0], item, f"{path}[{n}]") for n, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise UserError(f"{path}: expected keys with values, got {value!r}")
+        return {str(key): parse(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise UserError(f"{path}: expected {_WORDS[kind]}, got {value!r}{_hint(kind, value)}")
+    return value
+
+
+def _parse_fields(kind: Any, value: Any, path: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise UserError(f"{path}: expected keys with values, got {value!r}")
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    unknown, missing = [k for k in value if k not in names], [n for n in names if n not in value]
+    if unknown:
+        raise UserError(f"{path}: unknown key {unknown[0]!r}; the keys here are {', '.join(names)}")
+    if missing:
+        raise UserError(f"{path}.{missing[0]}: missing")
+    values = {}
+    for name in names:
+        values[name] = parse(hints[name], value[name], f"{path}.{name}")
+        fits, words = _RANGES.get(name, (lambda _: True, ""))
+        if not fits(values[name]):
+            raise UserError(f"{path}.{name}: expected {words}; got {value[name]!r}")
+    return kind(**values)
+
+
+def _hint(kind: Any, value: Any) -> str:
+    if kind is float and isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            return ""
+        return f" as a text: YAML takes a number with an exponent only with a point and a sign, as in {float(value):.1e}"
+    return ""

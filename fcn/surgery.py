@@ -1,0 +1,140 @@
+"""Net surgery: weights of one net into another, with an account of every single one."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from fcn import files
+from fcn.architecture import VARIANTS, ModelSpec
+from fcn.errors import UserError
+from fcn.model import build
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What became of one weight: `name` is "layer/kernel" or "layer/bias", `shape` its shape in the new net (or, if it
+    was dropped, in the source), `action` one of copied, new, dropped."""
+
+    name: str
+    shape: tuple[int, ...]
+    action: str
+
+
+def named_weights(model: keras.Model) -> dict[str, Any]:
+    """The net's own variables (no dropout seeds, no optimizer) by "layer/kernel" and "layer/bias", first layer first."""
+    return {f"{layer.name}/{weight.path.split('/')[-1]}": weight for layer in model.layers for weight in layer.weights}
+
+
+def transplant(
+    model: keras.Model, source: Mapping[str, np.ndarray], new: Iterable[str] = (), dropped: Iterable[str] = ()
+) -> list[Transfer]:
+    """Copies every weight of `source` into the layer of the same name.
+
+    Args:
+        model: changed in place.
+        source: arrays by "layer/kernel" (H, W, in, out) and "layer/bias" (out,).
+        new: layers of `model` that keep their fresh weights, whatever `source` holds.
+        dropped: layers of `source` that are not wanted.
+
+    Returns:
+        One `Transfer` per weight: those of the model in its order, then those left out.
+
+    Raises:
+        UserError: a weight is missing, left over or of another shape, or `new` or `dropped` names a layer that is not
+            there; nothing has been copied then.
+    """
+    new, dropped, targets = set(new), set(dropped), named_weights(model)
+    wanted = {name: weight for name, weight in targets.items() if _layer(name) not in new}
+    offered = {name: array for name, array in source.items() if _layer(name) not in dropped}
+    problems = [f"{name} is missing" for name in wanted if name not in offered]
+    problems += [f"{name} has no place in {model.name}" for name in offered if name not in wanted]
+    problems += [
+        f"{name} has shape {offered[name].shape}, the net wants {tuple(weight.shape)}"
+        for name, weight in wanted.items()
+        if name in offered and offered[name].shape != tuple(weight.shape)
+    ]
+    problems += [f"there is no layer {name} to be new" for name in sorted(new - {_layer(n) for n in targets})]
+    problems += [f"there is no layer {name} to drop" for name in sorted(dropped - {_layer(n) for n in source})]
+    if problems:
+        raise UserError(
+            f"these weights do not fit {model.name}: {'; '.join(problems)}. "
+            "Are backbone, width, fc_units, classes and the parent those of these weights?"
+        )
+    for name, weight in wanted.items():
+        weight.assign(source[name])
+    report = [Transfer(n, tuple(w.shape), "copied" if n in wanted else "new") for n, w in targets.items()]
+    return report + [Transfer(n, a.shape, "dropped") for n, a in source.items() if n not in offered]
+
+
+def start(spec: ModelSpec, parent: str | Path) -> tuple[keras.Model, list[Transfer]]:
+    """The net of `spec` as its training begins.
+
+    The backbone and the score layers come from the parent; score layers that the parent lacks are zero. Fixed
+    upsampling is bilinear again at its new place; learned inner upsampling is kept. So a new stage scores like its
+    parent, but for the finer upsampling of the same scores.
+
+    Args:
+        spec: which net.
+        parent: a model folder (of the parent variant), or a weight file of the classifier for variants without parent.
+
+    Returns:
+        The model and the account of its weights.
+
+    Raises:
+        UserError: `parent` is another kind of model than this variant starts from, or does not fit.
+    """
+    model, folder, variant = build(spec), Path(parent), VARIANTS[spec.variant]
+    if variant.parent is None:
+        if folder.is_dir():
+            raise UserError(f"{folder}: {spec.variant} starts from a classifier's weights (.npz), not from a model folder")
+        return model, transplant(model, files.load_arrays(folder), new=variant.head())
+    found = read_spec(folder)
+    if found.variant != variant.parent:
+        raise UserError(f"{folder}: {spec.variant} starts from {variant.parent}, but this folder holds {found.variant}")
+    old, fresh = VARIANTS[variant.parent].head(), variant.head()
+    new, dropped = set(fresh) - set(old), set(old) - set(fresh)
+    return model, transplant(model, files.load_arrays(folder / "weights.npz"), new, dropped)
+
+
+def save(model: keras.Model, spec: ModelSpec, folder: Path) -> None:
+    """Writes `weights.npz` and `model.json` into the existing `folder`: all that is needed to build and use the net."""
+    files.save_arrays(folder / "weights.npz", {n: np.asarray(w) for n, w in named_weights(model).items()})
+    files.write_json(folder / "model.json", asdict(spec))
+
+
+def read_spec(folder: Path) -> ModelSpec:
+    """The `ModelSpec` of a model folder.
+
+    Raises:
+        UserError: no model folder, or `model.json` is not of this version.
+    """
+    path = folder / "model.json"
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        lists_as_tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return ModelSpec(**lists_as_tuples)
+    except FileNotFoundError as error:
+        raise UserError(f"{folder}: expected a model folder with model.json and weights.npz, found no {path}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: does not describe a model of this version: {error}. Train it again.") from error
+
+
+def load(folder: Path) -> tuple[keras.Model, ModelSpec]:
+    """Builds the net of a model folder with its weights.
+
+    Raises:
+        UserError: no model folder, or weights and description do not belong together.
+    """
+    spec = read_spec(folder)
+    model = build(spec)
+    transplant(model, files.load_arrays(folder / "weights.npz"))
+    return model, spec
+
+
+def _layer(name: str) -> str:
+    return name.rsplit("/", 1)[0]

@@ -1,0 +1,91 @@
+"""Pictures of labels: colours, overlays, legends, rows of panels. Pillow only."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from fcn.labels import palette
+from fcn.metrics import VOID
+
+_FONT = 14
+_GAP = 6
+
+
+def colours(labels: np.ndarray) -> np.ndarray:
+    """uint8 labels (H, W) -> uint8 RGB (H, W, 3) in the VOC palette."""
+    return np.asarray(palette()[labels])
+
+
+def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6) -> np.ndarray:
+    """Paints labels over an image; background stays as it is.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        labels: uint8 (H, W).
+        opacity: of the colours, 0..1.
+
+    Returns:
+        uint8 RGB (H, W, 3).
+    """
+    mixed = np.round((1 - opacity) * image + opacity * colours(labels)).astype(np.uint8)
+    return np.where((labels == 0)[..., None], image, mixed)
+
+
+def legend(names: Sequence[str], labels: Sequence[int], width: int) -> Image.Image:
+    """Colour keys in lines of at most `width` pixels.
+
+    Args:
+        names: of all classes, by label value.
+        labels: the values to show, in this order; 255 is shown as "void".
+        width: of the picture, in pixels.
+
+    Returns:
+        An RGB image on white.
+    """
+    font, x, y, spots = ImageFont.load_default(_FONT), 0, 0, []
+    for value in labels:
+        text = "void" if value == VOID else names[value]
+        needs = 2 * _FONT + int(font.getlength(text)) + 2 * _GAP
+        if x and x + needs > width:
+            x, y = 0, y + _FONT + _GAP
+        spots.append((x, y, value, text))
+        x += needs
+    picture = Image.new("RGB", (width, y + _FONT + _GAP), "white")
+    draw, table = ImageDraw.Draw(picture), palette()
+    for x, y, value, text in spots:
+        draw.rectangle((x, y + 2, x + _FONT, y + 2 + _FONT - 3), fill=tuple(table[value].tolist()), outline="black")
+        draw.text((x + _FONT + _GAP, y), text, fill="black", font=font)
+    return picture
+
+
+def panels(
+    rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], names: Sequence[str], shown: Sequence[int], scale: int = 1
+) -> Image.Image:
+    """A table of pictures under titles, with a legend below.
+
+    Args:
+        rows: RGB pictures, uint8 (H, W, 3), one per title in every row; sizes may vary.
+        titles: of the columns.
+        names: of the classes.
+        shown: the label values that the legend explains.
+        scale: whole factor by which small pictures are enlarged, without smoothing.
+
+    Returns:
+        An RGB image.
+    """
+    width = max(picture.shape[1] for row in rows for picture in row) * scale + _GAP
+    heights = [max(picture.shape[0] for picture in row) * scale + _GAP for row in rows]
+    key = legend(names, shown, width * len(titles))
+    top = _FONT + 2 * _GAP
+    sheet = Image.new("RGB", (width * len(titles), top + sum(heights) + key.height), "white")
+    draw, font, y = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT), top
+    for column, title in enumerate(titles):
+        draw.text((column * width, _GAP // 2), title, fill="black", font=font)
+    for row, height in zip(rows, heights, strict=True):
+        for column, picture in enumerate(row):
+            big = Image.fromarray(np.kron(picture, np.ones((scale, scale, 1), np.uint8)))
+            sheet.paste(big, (column * width, y))
+        y += height
+    sheet.paste(key, (0, y))
+    return sheet
