@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 # What to install for running: with CUDA where there is a GPU. `make test` installs dev instead.
 RUN := $(if $(shell command -v nvidia-smi),gpu,base)
 
-.PHONY: repro test format lock clean
+.PHONY: repro test prefect mlflow format lock clean
 
 repro: $(BIN)/.$(RUN) .git ## the whole DAG: only what is out of date runs
 	python -m flows.pipeline $(ARGS)
@@ -18,6 +18,12 @@ test: $(BIN)/.dev .git ## lint, types, tests
 	ruff format --check .
 	mypy
 	python -m pytest
+
+prefect: $(BIN)/.$(RUN) ## Prefect's server and UI, until Ctrl-C
+	prefect server start
+
+mlflow: $(BIN)/.$(RUN) ## MLflow's UI on the runs of this folder, until Ctrl-C
+	MLFLOW_DISABLE_TELEMETRY=true mlflow server --backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts --port 5000
 
 format: $(BIN)/.dev ## lint and format in place
 	ruff check --fix .
