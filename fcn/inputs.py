@@ -32,7 +32,7 @@ def training(folder: Path, split: str, seed: int, start: int = 0) -> tf.data.Dat
 
     def order(epoch: tf.Tensor) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensor_slices(tf.random.experimental.index_shuffle(
-            tf.range(count), tf.cast(tf.stack([seed, epoch, 0]), tf.int32), count - 1
+            tf.range(count), tf.cast(tf.stack([seed, epoch]), tf.int32), count - 1
         ))  # fmt: skip
 
     epochs = tf.data.Dataset.range(start // count, tf.int64.max).flat_map(order).skip(start % count)

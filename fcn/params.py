@@ -1,6 +1,7 @@
 """The parameters as frozen, typed dataclasses, built from plain data, with errors that name the key."""
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,7 +113,8 @@ _RANGES: dict[str, tuple[Any, str]] = {
     "iterations": (lambda v: v >= 1, "at least 1"),
     "log_every": (lambda v: v >= 1, "at least 1"),
     "validate_every": (lambda v: v >= 1, "at least 1"),
-    "overlays": (lambda v: v >= 0, "at least 0"),
+    "overlays": (lambda v: v >= 1, "at least 1"),
+    "seed": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
 }
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
@@ -135,8 +137,8 @@ def select(data: Any, where: str = "params.yaml") -> tuple[str, Profile]:
     if not isinstance(data, Mapping) or not isinstance(data.get("profiles"), Mapping) or "profile" not in data:
         raise UserError(f"{where}: expected the keys `profile` and `profiles`")
     name, profiles = data["profile"], data["profiles"]
-    if name not in profiles:
-        raise UserError(f"{where}: profile: expected one of {', '.join(profiles)}; got {name!r}")
+    if not isinstance(name, str) or name not in profiles:
+        raise UserError(f"{where}: profile: expected one of {', '.join(map(str, profiles))}; got {name!r}")
     return name, parse(Profile, profiles[name], f"{where}: profiles.{name}")
 
 
@@ -169,6 +171,8 @@ def parse(kind: Any, value: Any, path: str) -> Any:
         return float(value)
     if type(value) is not kind:
         raise UserError(f"{path}: expected {_WORDS[kind]}, got {value!r}{_hint(kind, value)}")
+    if kind is float and not math.isfinite(value):
+        raise UserError(f"{path}: expected a finite number, got {value!r}")
     return value
 
 
@@ -187,7 +191,8 @@ def _parse_fields(kind: Any, value: Any, path: str) -> Any:
         values[name] = parse(hints[name], value[name], f"{path}.{name}")
         fits, words = _RANGES.get(name, (lambda _: True, ""))
         if not fits(values[name]):
-            raise UserError(f"{path}.{name}: expected {words}; got {value[name]!r}")
+            came = ", ".join(value[name]) if isinstance(value[name], Mapping) else repr(value[name])
+            raise UserError(f"{path}.{name}: expected {words}; got {came}")
     return kind(**values)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fcn import evaluation, files, inputs, metrics, records, surgery, visualize
+from fcn import devices, evaluation, files, inputs, labels, metrics, records, surgery, visualize
 from fcn.errors import UserError
 from fcn.metrics import VOID
 
@@ -22,16 +22,18 @@ def run(
         data: folder of the records.
         metrics_file: JSON to write: the four scores, and where they come from.
         plots_dir: folder to make or replace: `class_iu.csv` (class, iu), `confusion.csv` (truth, prediction, pixels, share of
-            the truth) and `overlays.png` (image, truth, prediction).
+            the truth), `overlays.png` (image, truth, prediction) and the labels shown there as VOC's palette images,
+            `predictions/<id>.png`.
         overlays: how many images `overlays.png` shows: evenly spread over the split.
         done: called with (images scored, images in all).
 
     Returns:
-        What `metrics_file` holds, with `class_iu` (by name; absent classes left out) besides.
+        What `metrics_file` holds, and besides `class_iu` (by name; absent classes left out) and the whole `model_sha256`.
 
     Raises:
         UserError: a model or records that are not there or do not belong together.
     """
+    devices.prepare(seed=0)  # for the GPU's memory and for operations that repeat; nothing here is random
     model, spec = surgery.load(model_dir)
     info = records.split_info(data, "val")
     names = records.read_index(data)["classes"]
@@ -39,16 +41,19 @@ def run(
         raise UserError(f"{model_dir}: trained for the classes {', '.join(spec.classes)}; the records have {', '.join(names)}")
     drawn = set(np.linspace(0, info["images"] - 1, min(overlays, info["images"])).round().astype(int).tolist())
     rows: list[list[np.ndarray]] = []
+    predictions: dict[str, np.ndarray] = {}
     seen = 0
 
     def look(batch: dict[str, Any], predicted: np.ndarray) -> None:
         nonlocal seen
         if seen in drawn:
             rows.append(_row(np.asarray(batch["image"][0]), np.asarray(batch["label"][0]), predicted[0]))
+            predictions[bytes(np.asarray(batch["id"])[0]).decode()] = predicted[0]
         seen += 1
         done(seen, info["images"])
 
     histogram = evaluation.evaluate(evaluation.labeler(model), inputs.validation(data, "val"), len(names), look)
+    model_sha256 = files.digest(model_dir / "weights.npz")
     result = {
         **{name: round(value, 6) for name, value in metrics.scores(histogram).items()},
         "provenance": {
@@ -56,8 +61,9 @@ def run(
             "images": info["images"],
             "padding": spec.padding,
             "checkpoint": "last",
-            "dataset_sha256": info["digest"],
-            "model_sha256": files.digest(model_dir / "weights.npz"),
+            # Short, so that `dvc metrics show` stays readable: enough to tell two data sets or models apart.
+            "dataset": info["digest"][:12],
+            "model": model_sha256[:12],
         },
     }
     class_iu = {n: round(float(iu), 6) for n, iu in zip(names, metrics.class_iu(histogram), strict=True) if not np.isnan(iu)}
@@ -65,12 +71,15 @@ def run(
         folder.mkdir()
         _write_csv(folder / "class_iu.csv", ("class", "iu"), class_iu.items())
         _write_csv(folder / "confusion.csv", ("truth", "prediction", "pixels", "share"), _cells(histogram, names))
+        for name, predicted in predictions.items():
+            (folder / "predictions").mkdir(exist_ok=True)
+            labels.to_image(predicted).save(folder / "predictions" / f"{name}.png")
         if rows:
             titles = ("image", "truth", spec.variant)
             scale = max(1, 200 // max(row[0].shape[1] for row in rows))
             visualize.panels(rows, titles, names, [*range(len(names)), VOID], scale).save(folder / "overlays.png")
     files.write_json(metrics_file, result)
-    return {**result, "class_iu": class_iu}
+    return {**result, "class_iu": class_iu, "model_sha256": model_sha256}
 
 
 def _row(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> list[np.ndarray]:

@@ -38,7 +38,7 @@ def transplant(
     Args:
         model: changed in place.
         source: arrays by "layer/kernel" (H, W, in, out) and "layer/bias" (out,).
-        new: layers of `model` that keep their fresh weights, whatever `source` holds.
+        new: layers of `model` that keep their fresh weights; those that `source` has too must stand in `dropped` as well.
         dropped: layers of `source` that are not wanted.
 
     Returns:
@@ -75,8 +75,8 @@ def start(spec: ModelSpec, parent: str | Path) -> tuple[keras.Model, list[Transf
     """The net of `spec` as its training begins.
 
     The backbone and the score layers come from the parent; score layers that the parent lacks are zero. Fixed
-    upsampling is bilinear again at its new place; learned inner upsampling is kept. So a new stage scores like its
-    parent, but for the finer upsampling of the same scores.
+    upsampling is bilinear again, also where the parent has a layer of the same name; learned inner upsampling is kept.
+    So a new stage scores like its parent, but for the finer upsampling of the same scores.
 
     Args:
         spec: which net.
@@ -96,8 +96,10 @@ def start(spec: ModelSpec, parent: str | Path) -> tuple[keras.Model, list[Transf
     found = read_spec(folder)
     if found.variant != variant.parent:
         raise UserError(f"{folder}: {spec.variant} starts from {variant.parent}, but this folder holds {found.variant}")
-    old, fresh = VARIANTS[variant.parent].head(), variant.head()
-    new, dropped = set(fresh) - set(old), set(old) - set(fresh)
+    old, fresh = set(VARIANTS[variant.parent].head()), set(variant.head())
+    # A fixed kernel is bilinear whatever the parent holds: it may have learned its own.
+    fixed = {name for name, _ in variant.upsamplings()} if spec.upsampling == "fixed" else set()
+    new, dropped = (fresh - old) | fixed, (old - fresh) | (old & fixed)
     return model, transplant(model, files.load_arrays(folder / "weights.npz"), new, dropped)
 
 
@@ -118,7 +120,7 @@ def read_spec(folder: Path) -> ModelSpec:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         lists_as_tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return ModelSpec(**lists_as_tuples)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder}: expected a model folder with model.json and weights.npz, found no {path}") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: does not describe a model of this version: {error}. Train it again.") from error

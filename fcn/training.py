@@ -66,7 +66,7 @@ def train(
         loop.validate()
     if loop.step < spec.iterations:
         model.fit(
-            data(loop.step), verbose=0, callbacks=[loop], steps_per_epoch=spec.log_every,
+            data(loop.step), shuffle=False, verbose=0, callbacks=[loop], steps_per_epoch=spec.log_every,
             initial_epoch=loop.step // spec.log_every, epochs=spec.iterations // spec.log_every,
         )  # fmt: skip
     return loop.history

@@ -6,6 +6,10 @@ from pathlib import Path
 from fcn.errors import UserError
 
 
+FOLDERS = ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass")
+"""What is read of a VOC archive; the rest (boxes, instances, actions) stays in it."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """One image and its label, as files; `id` is VOC's name of the image, unique in the set."""

@@ -1,0 +1,148 @@
+"""Files that are either complete or absent: digests, atomic replacement, JSON, arrays without pickles."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fcn.errors import UserError
+
+# First bytes -> what a person calls it. `sniff` looks here only; a tar has its mark at byte 257 instead.
+_MAGIC = (
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"PK\x03\x04", "a zip archive (also .npz, .keras)"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (b"\x93NUMPY", "a .npy array"),
+    (b"MATLAB 5.0", "a MATLAB-5 file"),
+    (b"version https://git-lfs", "a git-lfs pointer, not the file it points to"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"%PDF-", "a PDF document"),
+    (b"<?xml", "an XML document"),
+)
+
+
+def digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
+    """Hexadecimal digest of the file `path`, read in pieces; `algorithm` as in `hashlib` (md5, sha1, sha256, ...)."""
+    with open(path, "rb") as file:
+        # Said to be no security matter, or md5, which old archives are published with, is refused on hardened systems.
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+
+
+def sniff(path: str | os.PathLike[str]) -> str:
+    """Say in a few words what the file `path` is, going by its first bytes, never by its name; for error messages.
+
+    Returns e.g. "an HTML page", "a git-lfs pointer, ...", "a tar archive", "empty", or "of unknown type (starts with
+    ...)".
+    """
+    with open(path, "rb") as file:
+        head = file.read(1024)
+    if not head:
+        return "empty"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) or b"<html" in text:
+        return "an HTML page"
+    if head[257:262] == b"ustar":
+        return "a tar archive"
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    return f"of unknown type (starts with {head[:16]!r})"
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a whole directory; absent is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, with the same suffixes; write a file or a directory there.
+
+    When the block ends well, what was written takes the place of `path` (a file, a link or a directory, existing or
+    not); when it raises, KeyboardInterrupt included, it is removed and `path` stays as it was. Parents are created. The
+    temporary name depends on `path` alone, so what a killed process left is cleared by the next one: only one process
+    may write a `path` at a time.
+
+    Raises FileNotFoundError if nothing was written.
+    """
+    path = Path(path)
+    temporary, former = path.with_name(f".part-{path.name}"), path.with_name(f".former-{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove(temporary)
+    if former.exists() and not os.path.lexists(path):
+        os.replace(former, path)  # killed between the two renames below
+    _remove(former)
+    try:
+        yield temporary
+        # A directory can be renamed onto an empty directory only, a file onto none, so an existing one steps aside.
+        if os.path.lexists(temporary) and path.is_dir():
+            os.replace(path, former)
+        os.replace(temporary, path)
+    except BaseException:
+        if former.exists() and not os.path.lexists(path):
+            os.replace(former, path)
+        _remove(temporary)
+        raise
+    _remove(former)
+
+
+def write_json(path: str | os.PathLike[str], obj: Any) -> None:
+    """Write `obj` as JSON: keys in their own order, indented by 2, with a final newline.
+
+    Raises ValueError for NaN and infinities, which JSON does not have.
+    """
+    text = json.dumps(obj, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write `arrays` as an uncompressed `.npz` in the mapping's order; the same arrays give the same bytes every time.
+
+    Raises TypeError for arrays of Python objects, which could only be pickled.
+    """
+    # In C order: savez keeps whatever memory order an array happens to have, and that is not part of its value.
+    plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    for name, array in plain.items():
+        if array.dtype.hasobject:
+            raise TypeError(f"array {name!r} holds Python objects ({array.dtype}): only numbers can be saved")
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **plain)  # type: ignore[arg-type]
+
+
+def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Read every array of an `.npz`, in the file's order, without unpickling anything.
+
+    Raises UserError, naming the file and what it is, if it is missing, no `.npz`, truncated, damaged or pickled.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: wanted an .npz file of arrays, but there is no such file")
+    try:
+        with open(path, "rb") as file, zipfile.ZipFile(file):
+            pass  # np.load would try to unpickle whatever has no known first bytes, and names no file in its errors
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error) as error:
+        kind = sniff(path)
+        hint = "it is truncated, damaged or pickled" if "zip" in kind else f"it is {kind}"
+        raise UserError(
+            f"{path}: wanted an .npz file of plain arrays, but {hint} ({path.stat().st_size} bytes; {error}). "
+            "Remove the file and let the stage that makes it run again."
+        ) from error

@@ -1,0 +1,67 @@
+"""Which reader a file needs, by its first bytes; a name or a suffix says nothing."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fcn.errors import UserError
+from fcn.files import sniff
+from fcn.weights import caffe, keras_h5, matconvnet, npy, npz
+
+
+@dataclass(frozen=True)
+class Found:
+    """A classifier as its file stores it.
+
+    Attributes:
+        container: what kind of file it is.
+        layers: the paper's layer names -> (kernel, bias); see `axes`.
+        axes: "OIHW" (matrices O x C*H*W, as Caffe flattens) or "HWIO" (matrices H*W*C x O).
+        channels: what its container says that conv1_1 takes, "bgr" or "rgb".
+    """
+
+    container: str
+    layers: Mapping[str, Sequence[np.ndarray]]
+    axes: str
+    channels: str
+
+
+def _of(container: str, axes: str, read: Callable[[Path], Mapping[str, Sequence[np.ndarray]]]) -> Callable[[Path], Found]:
+    return lambda path: Found(container, read(path), axes, "bgr")
+
+
+def _matconvnet(path: Path) -> Found:
+    layers, channels = matconvnet.read(path)
+    return Found("MatConvNet .mat", layers, "HWIO", channels)
+
+
+# First bytes -> reader. A caffemodel has no mark of its own: it begins with a field of its message, the name (1), the
+# layers (2) or the layer (100); a solverstate, which the reader refuses by name, with its number of iterations.
+_READERS: dict[tuple[bytes, ...], Callable[[Path], Found]] = {
+    (b"\x93NUMPY",): _of("caffe-tensorflow .npy", "HWIO", npy.read),
+    (b"MATLAB 5.0",): _matconvnet,
+    (b"\x89HDF\r\n\x1a\n",): _of("Keras .h5", "HWIO", keras_h5.read),
+    (b"PK\x03\x04",): _of("the project's .npz", "HWIO", npz.read),
+    (b"\x0a", b"\x12", b"\xa2\x06", b"\x08"): _of("Caffe .caffemodel", "OIHW", caffe.read),
+}
+_WANTED = ".caffemodel, .npy of caffe-tensorflow, .mat of MatConvNet, .h5 of Keras or .npz of this project"
+
+
+def read(path: str | os.PathLike[str]) -> Found:
+    """Read a classifier's weights from any of the containers above.
+
+    Raises UserError, naming the file and what it is, if it is missing, something else, truncated or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: wanted VGG weights ({_WANTED}), but there is no such file")
+    with open(path, "rb") as file:
+        head = file.read(16)
+    reader = next((reader for firsts, reader in _READERS.items() if head.startswith(firsts)), None)
+    if reader is None:
+        size = path.stat().st_size
+        raise UserError(f"{path}: wanted VGG weights ({_WANTED}), but the file ({size} bytes) is {sniff(path)}")
+    return reader(path)

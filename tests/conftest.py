@@ -1,0 +1,22 @@
+import os
+
+# Before any import of TensorFlow: no chatter, and no TensorFloat-32 on a GPU, whose 10 bits would not do for the values here.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+
+import pytest
+
+
+@pytest.fixture
+def small():
+    """Makes a ModelSpec of a very narrow net (2, 4, 8, 16 and 16 filters, 3 classes); any field can be changed."""
+    from fcn.architecture import MEAN_BGR, ModelSpec
+
+    def spec(variant="fcn32s", **changes):
+        fields = {
+            "backbone": "vgg16", "classes": ("background", "cat", "dog"), "width": 1 / 32, "fc_units": 8,
+            "padding": "caffe", "upsampling": "fixed", "dropout": 0.5, "mean_bgr": MEAN_BGR,
+        }  # fmt: skip
+        return ModelSpec(variant, **{**fields, **changes})
+
+    return spec

@@ -1,0 +1,193 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fcn import files
+from fcn.architecture import BACKBONES
+from fcn.errors import UserError
+from fcn.weights import caffe
+from fcn.weights.convert import convert
+
+VGG16 = Path(__file__).parents[3] / "shared" / "realdata" / "vgg" / "vgg16_partial.npz"
+
+
+def classifier(backbone="vgg16", width=2, hidden=5):
+    """A VGG of `width`, 2 x width, ... channels with random weights, in Caffe's shapes."""
+    rng = np.random.default_rng(0)
+    layers, channels = {}, 3
+    for block, names in enumerate(BACKBONES[backbone]):
+        for name in names:
+            out = width * min(2**block, 8)
+            layers[name] = (rng.normal(size=(out, channels, 3, 3)).astype("f4"), rng.normal(size=out).astype("f4"))
+            channels = out
+    for name, inputs, out in (("fc6", channels * 49, hidden), ("fc7", hidden, hidden + 1), ("fc8", hidden + 1, 10)):
+        layers[name] = (rng.normal(size=(out, inputs)).astype("f4"), rng.normal(size=out).astype("f4"))
+    return layers
+
+
+def convolve(image, kernel, bias):
+    """Cross-correlation of H x W x C with kernel H x W x I x O where it fits as a whole, in plain loops."""
+    high, wide = kernel.shape[:2]
+    out = np.empty((image.shape[0] - high + 1, image.shape[1] - wide + 1, kernel.shape[3]))
+    for y, x in np.ndindex(out.shape[:2]):
+        out[y, x] = np.tensordot(image[y : y + high, x : x + wide].astype("f8"), kernel, 3) + bias
+    return out
+
+
+@pytest.mark.parametrize("backbone", ["vgg16", "vgg19"])
+def test_all_layers_but_fc8_are_there_in_the_projects_shapes(backbone):
+    weights, _ = convert(classifier(backbone), backbone)
+    names = [name for block in BACKBONES[backbone] for name in block]
+    assert list(weights) == [f"{name}/{array}" for name in (*names, "fc6", "fc7") for array in ("kernel", "bias")]
+    assert weights["conv1_1/kernel"].shape == (3, 3, 3, 2)
+    assert weights["conv3_1/kernel"].shape == (3, 3, 4, 8)
+    assert weights["fc6/kernel"].shape == (7, 7, 16, 5)
+    assert weights["fc7/kernel"].shape == (1, 1, 5, 6)
+    assert weights["fc7/bias"].shape == (6,)
+    assert {array.dtype for array in weights.values()} == {np.dtype("f4")}
+    assert all(array.flags.c_contiguous for array in weights.values())
+
+
+def test_a_kernel_keeps_every_weight_in_its_place():
+    layers = classifier()
+    weights, _ = convert(layers, "vgg16")
+    # Caffe: output, input, row, column.
+    assert weights["conv2_1/kernel"][0, 2, 1, 3] == layers["conv2_1"][0][3, 1, 0, 2]
+    np.testing.assert_array_equal(weights["conv2_1/bias"], layers["conv2_1"][1])
+
+
+def test_fc6_and_fc7_as_convolutions_give_what_the_matrices_gave():
+    layers = classifier()
+    weights, _ = convert(layers, "vgg16")
+    pool5 = np.random.default_rng(1).normal(size=(16, 7, 7))  # C x H x W, as Caffe flattens it
+    hidden = layers["fc6"][0].astype("f8") @ pool5.reshape(-1) + layers["fc6"][1]
+    scores = layers["fc7"][0].astype("f8") @ hidden + layers["fc7"][1]
+    map6 = convolve(pool5.transpose(1, 2, 0), weights["fc6/kernel"], weights["fc6/bias"])
+    map7 = convolve(map6, weights["fc7/kernel"], weights["fc7/bias"])
+    assert map6.shape == (1, 1, 5)
+    np.testing.assert_allclose(map6[0, 0], hidden, rtol=1e-12)
+    np.testing.assert_allclose(map7[0, 0], scores, rtol=1e-12)
+    # The orientation that is right only for matrices made for an H x W x C input.
+    wrong = convolve(pool5.transpose(1, 2, 0), layers["fc6"][0].T.reshape(7, 7, 16, 5), weights["fc6/bias"])
+    assert not np.allclose(wrong[0, 0], hidden, rtol=0.1)
+
+
+def test_layers_that_are_convolutions_already_give_the_same():
+    layers = classifier()
+    expected, _ = convert(layers, "vgg16")
+    layers["fc6"] = (layers["fc6"][0].reshape(5, 16, 7, 7), layers["fc6"][1])
+    layers["fc7"] = (layers["fc7"][0].reshape(6, 5, 1, 1), layers["fc7"][1])
+    del layers["fc8"]
+    weights, report = convert(layers, "vgg16")
+    assert {name: array.tobytes() for name, array in weights.items()} == {n: a.tobytes() for n, a in expected.items()}
+    assert {row["action"] for row in report} == {"transposed", "copied"}
+
+
+def test_the_report_accounts_for_every_array_of_the_file():
+    layers = classifier()
+    weights, report = convert(layers, "vgg16")
+    rows = {(row["layer"], row["array"]): row for row in report}
+    assert len(rows) == len(report) == 2 * len(layers)
+    kernel = layers["fc6"][0].astype("f8")
+    assert rows["fc6", "kernel"] == {
+        "layer": "fc6",
+        "array": "kernel",
+        "source_shape": [5, 784],
+        "result_shape": [7, 7, 16, 5],
+        "action": "convolutionalised",
+        "mean": pytest.approx(kernel.mean(), rel=1e-5),
+        "std": pytest.approx(kernel.std(), rel=1e-5),
+        "sha256": hashlib.sha256(weights["fc6/kernel"].tobytes()).hexdigest()[:16],
+    }
+    assert rows["conv1_2", "kernel"]["action"] == "transposed"
+    assert rows["conv1_2", "bias"]["action"] == "copied"
+    assert rows["fc7", "kernel"]["action"] == "convolutionalised"
+    for array in ("kernel", "bias"):
+        assert rows["fc8", array]["action"] == "dropped"
+        assert rows["fc8", array]["result_shape"] is rows["fc8", array]["sha256"] is None
+    assert rows["fc8", "bias"]["mean"] == pytest.approx(layers["fc8"][1].mean(), rel=1e-5)
+    assert not any("input_order" in row for row in report)
+
+
+def test_statistics_of_large_arrays_are_those_of_numpy():
+    layers = classifier(hidden=1500)  # fc6: 1.2 million, more than one piece
+    _, report = convert(layers, "vgg16")
+    row = next(row for row in report if (row["layer"], row["array"]) == ("fc6", "kernel"))
+    assert row["mean"] == pytest.approx(layers["fc6"][0].mean(dtype="f8"), rel=1e-5)
+    assert row["std"] == pytest.approx(layers["fc6"][0].std(dtype="f8"), rel=1e-5)
+
+
+def test_from_file_to_file_the_bytes_repeat(tmp_path):
+    kinds = {"c": "Convolution", "f": "InnerProduct"}
+    caffe.write(tmp_path / "x.caffemodel", "vgg", {n: (kinds[n[0]], blobs) for n, blobs in classifier().items()})
+    for name in ("1.npz", "2.npz"):
+        files.save_arrays(tmp_path / name, convert(caffe.read(tmp_path / "x.caffemodel"), "vgg16")[0])
+    assert (tmp_path / "1.npz").read_bytes() == (tmp_path / "2.npz").read_bytes()
+    expected, _ = convert(classifier(), "vgg16")
+    for name, array in files.load_arrays(tmp_path / "1.npz").items():
+        np.testing.assert_array_equal(array, expected[name], strict=True)
+
+
+def without(name):
+    return lambda layers: layers.pop(name)
+
+
+def with_layer(**changes):
+    return lambda layers: layers.update(changes)
+
+
+ONES = np.ones
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without("conv4_2"), "lacks conv4_2"),
+        (without("fc6"), "lacks fc6"),
+        (with_layer(prelu=(ONES(3),)), "has prelu, unknown to vgg16"),
+        (with_layer(score_fr=(ONES((21, 6, 1, 1)), ONES(21))), "has score_fr, .*looks like an FCN"),
+        (with_layer(conv1_2=(ONES((2, 2, 3, 3)),)), "conv1_2: wanted a kernel and a bias, but there are 1"),
+        (with_layer(conv1_1=(ONES((2, 1, 3, 3)), ONES(2))), "conv1_1: wanted a kernel of O x 3 x 3 x 3 .*is 2 x 1 x 3 x 3"),
+        (with_layer(conv1_2=(ONES((2, 2, 5, 5)), ONES(2))), "conv1_2: wanted a kernel of O x 2 x 3 x 3 .*is 2 x 2 x 5 x 5"),
+        (with_layer(conv2_1=(ONES((4, 3, 3, 3)), ONES(4))), "conv2_1: .*after a layer with 2 outputs, but it is 4 x 3"),
+        (with_layer(conv2_1=(ONES((4, 2, 3, 3)), ONES(5))), r"conv2_1: wanted one bias per output \(4\), but .* is 5"),
+        (with_layer(fc6=(ONES((5, 16 * 36)), ONES(5))), "fc6: .* O x 16 x 7 x 7 or O x 784 .*is 5 x 576"),
+        (with_layer(fc6=(ONES((5, 16, 3, 3)), ONES(5))), "fc6: .*is 5 x 16 x 3 x 3"),  # DeepLab's reduced VGG
+        (with_layer(fc7=(ONES((6, 4)), ONES(6))), "fc7: .* O x 5 x 1 x 1 or O x 5 .*is 6 x 4"),
+        (with_layer(fc7=(np.full((6, 5), np.nan), ONES(6))), "fc7: the kernel holds numbers that are not finite"),
+    ],
+)
+def test_what_is_not_that_vgg_is_refused_naming_file_and_layer(change, message):
+    layers = classifier()
+    change(layers)
+    with pytest.raises(UserError, match=message) as error:
+        convert(layers, "vgg16", "raw/vgg.caffemodel")
+    assert str(error.value).startswith("raw/vgg.caffemodel: ")
+
+
+@pytest.mark.parametrize(("wanted", "other"), [("vgg16", "vgg19"), ("vgg19", "vgg16")])
+def test_the_other_vgg_is_recognised(wanted, other):
+    with pytest.raises(UserError, match=f"conv3_4.*those of {other}: set the backbone to {other}"):
+        convert(classifier(other), wanted)
+
+
+def test_another_network_is_listed():
+    with pytest.raises(UserError, match="it is another network, with the layers conv1, ip1"):
+        convert({"conv1": (ONES((2, 3, 3, 3)), ONES(2)), "ip1": (ONES((2, 2)), ONES(2))}, "vgg16")
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not VGG16.is_file(), reason="real VGG-16 weights are not here: ../shared/realdata")
+@pytest.mark.parametrize(("flip", "order"), [(1, "bgr"), (-1, "rgb")])
+def test_the_channel_order_of_the_published_vgg16_is_recognised(flip, order):
+    real = files.load_arrays(VGG16)
+    layers = classifier() | {"conv1_2": (ONES((2, 64, 3, 3)), ONES(2))}
+    kernel = real["block1_conv1/kernel"].transpose(3, 2, 0, 1)[:, ::flip]
+    layers["conv1_1"] = (kernel, real["block1_conv1/bias_q11"])
+    weights, report = convert(layers, "vgg16")
+    assert report[0]["input_order"] == order
+    # Published: bias 0.7339 0.0933 0.0674 0.8862 ..., kernel mean -0.0024, std 0.2067.
+    assert (report[0]["mean"], report[0]["std"]) == (pytest.approx(-0.0024, abs=5e-5), pytest.approx(0.2067, abs=5e-5))
+    np.testing.assert_array_equal(weights["conv1_1/kernel"], real["block1_conv1/kernel"][:, :, ::flip])

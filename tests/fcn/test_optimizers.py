@@ -1,0 +1,149 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fcn import optimizers
+from fcn.errors import UserError
+from fcn.optimizers import CaffeSGD
+
+RANDOM = np.random.default_rng(2)
+KERNEL, BIAS = RANDOM.normal(size=(1, 1, 3, 2)), RANDOM.normal(size=2)
+GRADIENTS = [(RANDOM.normal(size=KERNEL.shape), RANDOM.normal(size=BIAS.shape)) for _ in range(6)]
+RATE, MOMENTUM, DECAY = 0.01, 0.99, 0.05
+
+
+def layer():
+    """A convolution named as in the nets, with known weights."""
+    conv = keras.layers.Conv2D(2, 1, name="score_fr")
+    conv.build((None, None, None, 3))
+    conv.set_weights([KERNEL, BIAS])
+    return conv
+
+
+def steps(optimizer):
+    """Kernel and bias after the known gradients."""
+    conv = layer()
+    optimizer.build(conv.trainable_variables)
+    for kernel, bias in GRADIENTS:
+        optimizer.apply([tf.constant(kernel, tf.float32), tf.constant(bias, tf.float32)])
+    return np.asarray(conv.kernel), np.asarray(conv.bias)
+
+
+def caffe(w, gradients, rate, decay):
+    """Caffe's SGDSolver in float64: Regularize, then ComputeUpdateValue, then subtract."""
+    history = np.zeros_like(w)
+    for gradient in gradients:
+        history = rate * (gradient + decay * w) + MOMENTUM * history
+        w = w - history
+    return w
+
+
+def test_sgd_is_caffes_rule_with_twice_the_rate_and_no_decay_on_biases():
+    kernel, bias = steps(optimizers.make("sgd", RATE, MOMENTUM, DECAY, 2.0))
+    np.testing.assert_allclose(kernel, caffe(KERNEL, [g for g, _ in GRADIENTS], RATE, DECAY), rtol=1e-5)
+    np.testing.assert_allclose(bias, caffe(BIAS, [g for _, g in GRADIENTS], 2 * RATE, 0), rtol=1e-5)
+
+
+def test_one_step_of_sgd_by_hand():
+    """Rate .5, decay .1, bias rate 2, gradient 1: w = 2 - .5 (1 + .2) = 1.4; b = 2 - 2 * .5 = 1."""
+    conv = keras.layers.Conv2D(1, 1)
+    conv.build((None, None, None, 1))
+    conv.set_weights([np.full((1, 1, 1, 1), 2.0), np.full(1, 2.0)])
+    optimizer = CaffeSGD(0.5, decay=0.1, bias_rate=2.0, momentum=0.9)
+    optimizer.build(conv.trainable_variables)
+    for kernel, bias in [(1.4, 1.0), (1.4 - 0.9 * 0.6 - 0.5 * 1.14, 1 - 0.9 - 1)]:
+        optimizer.apply([tf.ones((1, 1, 1, 1)), tf.ones(1)])
+        assert float(conv.kernel[0, 0, 0, 0]) == pytest.approx(kernel, rel=1e-6)
+        assert float(conv.bias[0]) == pytest.approx(bias, rel=1e-6)
+
+
+def test_keras_own_decay_is_another_rule():
+    """Decoupled: it bypasses the momentum, so at 0.99 the decay is far weaker than Caffe's."""
+    start = np.ones((1, 1, 1, 1), np.float32)
+
+    def decayed(optimizer):
+        conv = keras.layers.Conv2D(1, 1, use_bias=False)
+        conv.build((None, None, None, 1))
+        conv.set_weights([start])
+        optimizer.build(conv.trainable_variables)
+        for _ in range(300):
+            optimizer.apply([tf.zeros((1, 1, 1, 1))])
+        return 1 - float(conv.kernel[0, 0, 0, 0])
+
+    ours = decayed(CaffeSGD(1e-3, decay=1e-3, momentum=0.99))
+    theirs = decayed(keras.optimizers.SGD(1e-3, momentum=0.99, weight_decay=1e-3))
+    assert ours == pytest.approx(1 - caffe(start.astype(np.float64), [0.0] * 300, 1e-3, 1e-3).item(), rel=1e-2)
+    assert ours > 50 * theirs > 0
+
+
+def test_adam_takes_the_decay_into_the_gradient():
+    beta_1, beta_2, epsilon = 0.9, 0.999, 1e-7
+
+    def adam(w, gradients, rate, decay):
+        m, v = np.zeros_like(w), np.zeros_like(w)
+        for t, gradient in enumerate(gradients, 1):
+            gradient = gradient + decay * w
+            m, v = beta_1 * m + (1 - beta_1) * gradient, beta_2 * v + (1 - beta_2) * gradient**2
+            w = w - rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (np.sqrt(v) + epsilon)
+        return w
+
+    kernel, bias = steps(optimizers.make("adam", RATE, beta_1, DECAY, 2.0))
+    np.testing.assert_allclose(kernel, adam(KERNEL, [g for g, _ in GRADIENTS], RATE, DECAY), rtol=1e-4)
+    np.testing.assert_allclose(bias, adam(BIAS, [g for _, g in GRADIENTS], 2 * RATE, 0), rtol=1e-4)
+
+
+def test_through_compile_and_fit_it_is_the_same_rule():
+    image = keras.Input((None, None, 3))
+    conv = keras.layers.Conv2D(2, 1, name="score_fr")
+    net = keras.Model(image, conv(image))
+    conv.set_weights([KERNEL, BIAS])
+    net.compile(
+        optimizer=optimizers.make("sgd", RATE, MOMENTUM, DECAY, 2.0),
+        loss=lambda y_true, y_pred: tf.reduce_sum(y_true * y_pred),  # gradient by hand: sums of y_true
+        jit_compile=False,
+    )
+    images, weights = RANDOM.normal(size=(5, 1, 4, 4, 3)), RANDOM.normal(size=(5, 1, 4, 4, 2))
+    net.fit(tf.data.Dataset.from_tensor_slices((images, weights)), shuffle=False, verbose=0)
+    kernels = [np.einsum("nhwi,nhwo->io", x, y)[None, None] for x, y in zip(images, weights, strict=True)]
+    np.testing.assert_allclose(conv.kernel, caffe(KERNEL, kernels, RATE, DECAY), rtol=1e-4)
+    np.testing.assert_allclose(conv.bias, caffe(BIAS, [y.sum((0, 1, 2)) for y in weights], 2 * RATE, 0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [1e-10, 1e-12, 1e-14])
+def test_the_heavy_recipes_rates_are_kept(rate):
+    optimizer = optimizers.make("sgd", rate, 0.99, 5e-4, 2.0)
+    assert float(optimizer.learning_rate) == pytest.approx(rate, rel=1e-6)
+    conv = keras.layers.Conv2D(1, 1)
+    conv.build((None, None, None, 1))
+    conv.set_weights([np.zeros((1, 1, 1, 1)), np.zeros(1)])
+    optimizer.build(conv.trainable_variables)
+    optimizer.apply([tf.fill((1, 1, 1, 1), 3.0), tf.fill((1,), 3.0)])
+    assert float(conv.kernel[0, 0, 0, 0]) == pytest.approx(-3 * rate, rel=1e-6)
+    assert float(conv.bias[0]) == pytest.approx(-6 * rate, rel=1e-6)
+
+
+def test_upsampling_kernels_count_as_kernels(small):
+    from fcn.model import build
+
+    net = build(small("fcn8s", upsampling="learned"))
+    optimizer = optimizers.make("sgd", RATE, MOMENTUM, DECAY, 2.0)
+    optimizer.build(net.trainable_variables)
+    paths = [variable.path for variable in net.trainable_variables]
+    assert [p for p, is_bias in zip(paths, optimizer.is_bias, strict=True) if is_bias] == [p for p in paths if "bias" in p]
+    assert "upscore2/kernel" in paths
+
+
+def test_an_unknown_optimizer_is_refused():
+    with pytest.raises(UserError, match="expected sgd or adam, got 'sdg'"):
+        optimizers.make("sdg", 0.1, 0.9, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_configuration_restores_it(name):
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(optimizers.make(name, 0.25, 0.5, 0.125, 3.0))
+    )
+    config = again.get_config()
+    assert (config["learning_rate"], config["decay"], config["bias_rate"]) == (0.25, 0.125, 3.0)
+    assert config["momentum" if name == "sgd" else "beta_1"] == 0.5

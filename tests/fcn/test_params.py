@@ -1,0 +1,195 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fcn import params
+from fcn.architecture import ModelSpec
+from fcn.errors import UserError
+from fcn.recipe import TrainSpec
+
+TEXT = """
+profile: small
+profiles:
+  small:
+    download:
+      images: {urls: ["https://example.org/a/world.tar?version=2", "file:sample/world.tar"], checksums: ["md5:0123"]}
+      weights: {urls: ["file:sample/vgg.caffemodel"], checksums: []}
+    records: {root: VOCdevkit/World, classes: [background, disc], train: train, val: val, shards: 2, seed: 1}
+    model:
+      {backbone: vgg16, width: 0.125, fc_units: 128, padding: same, upsampling: fixed, dropout: 0.5,
+       mean_bgr: [104, 116.5, 122]}
+    train:
+      fcn32s:
+        {optimizer: sgd, learning_rate: 1.0e-10, momentum: 0.99, weight_decay: 0, bias_rate: 2, loss: sum,
+         iterations: 100, log_every: 10, validate_every: 50, seed: 3}
+    evaluate: {overlays: 6}
+  voc2012: {}
+"""
+
+
+def text_with(old, new):
+    assert TEXT.count(old) == 1, "the text to change must stand there once"
+    return TEXT.replace(old, new)
+
+
+def message(text, where="params.yaml"):
+    with pytest.raises(UserError) as error:
+        params.select(yaml.safe_load(text), where)
+    return str(error.value)
+
+
+def test_a_valid_profile_gives_exactly_these_values():
+    assert params.select(yaml.safe_load(TEXT)) == (
+        "small",
+        params.Profile(
+            download=params.Download(
+                images=params.Source(("https://example.org/a/world.tar?version=2", "file:sample/world.tar"), ("md5:0123",)),
+                weights=params.Source(("file:sample/vgg.caffemodel",), ()),
+            ),
+            records=params.Records("VOCdevkit/World", ("background", "disc"), "train", "val", 2, 1),
+            model=params.Model("vgg16", 0.125, 128, "same", "fixed", 0.5, (104.0, 116.5, 122.0)),
+            train={"fcn32s": TrainSpec("sgd", 1e-10, 0.99, 0.0, 2.0, "sum", 100, 10, 50, 3)},
+            evaluate=params.Evaluate(6),
+        ),
+    )
+
+
+def test_a_whole_number_is_taken_where_a_number_is_wanted():
+    _, profile = params.select(yaml.safe_load(TEXT))
+    recipe = profile.train["fcn32s"]
+    assert (recipe.bias_rate, recipe.weight_decay, profile.model.mean_bgr[0]) == (2.0, 0.0, 104.0)
+    assert {type(recipe.bias_rate), type(recipe.weight_decay), type(profile.model.mean_bgr[0])} == {float}
+
+
+def test_the_name_of_a_source_is_that_of_its_first_url():
+    _, profile = params.select(yaml.safe_load(TEXT))
+    assert (profile.download.images.name, profile.download.weights.name) == ("world.tar", "vgg.caffemodel")
+
+
+def test_model_holds_the_fields_of_the_model_spec():
+    assert {field.name for field in dataclasses.fields(ModelSpec)} == {
+        field.name for field in dataclasses.fields(params.Model)
+    } | {
+        "variant",
+        "classes",
+    }
+
+
+@pytest.mark.parametrize(("name", "shown"), [("smal", "'smal'"), ("2012", "2012"), ("[small]", "['small']"), ("", "None")])
+def test_an_unknown_profile_is_answered_with_the_known_ones(name, shown):
+    text = message(text_with("profile: small\n", f"profile: {name}\n"), "p.yaml")
+    assert text == f"p.yaml: profile: expected one of small, voc2012; got {shown}"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2]", "profile: small", "profiles: {small: {}}", "{profile: small, profiles: [small]}"]
+)
+def test_a_file_of_another_shape(text):
+    assert message(text) == "params.yaml: expected the keys `profile` and `profiles`"
+
+
+PATH = "params.yaml: profiles.small"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "shards: 2,",
+            "shard: 2, shards: 2,",
+            ".records: unknown key 'shard'; the keys here are root, classes, train, val, shards, seed",
+        ),
+        ("shards: 2, ", "", ".records.shards: missing"),
+        ("overlays: 6", "", ".evaluate.overlays: missing"),
+        (", checksums: []", "", ".download.weights.checksums: missing"),
+        ("{overlays: 6}", "6", ".evaluate: expected keys with values, got 6"),
+        ("shards: 2,", "shards: true,", ".records.shards: expected a whole number, got True"),
+        ("shards: 2,", "shards: 2.0,", ".records.shards: expected a whole number, got 2.0"),
+        ("shards: 2,", "shards: two,", ".records.shards: expected a whole number, got 'two'"),
+        ("momentum: 0.99", "momentum: false", ".train.fcn32s.momentum: expected a number, got False"),
+        ("momentum: 0.99", "momentum: high", ".train.fcn32s.momentum: expected a number, got 'high'"),
+        ("train: train", "train: 2012", ".records.train: expected a text, got 2012"),
+        ("[background, disc]", "background", ".records.classes: expected a list, got 'background'"),
+        ("[background, disc]", "[background, 7]", ".records.classes[1]: expected a text, got 7"),
+        ("[104, 116.5, 122]", "[104, 116.5, x]", ".model.mean_bgr[2]: expected a number, got 'x'"),
+        ('["file:sample/vgg.caffemodel"]', "file:sample", ".download.weights.urls: expected a list, got 'file:sample'"),
+        ("learning_rate: 1.0e-10", "learning_rate: .inf", ".train.fcn32s.learning_rate: expected a finite number, got inf"),
+        ("learning_rate: 1.0e-10", "learning_rate: .nan", ".train.fcn32s.learning_rate: expected a finite number, got nan"),
+    ],
+)
+def test_a_wrong_key_or_type_is_named_with_its_full_path(old, new, expected):
+    assert message(text_with(old, new)) == PATH + expected
+
+
+def test_an_exponent_that_yaml_takes_for_a_text_is_explained():
+    assert yaml.safe_load("1e-10") == "1e-10", "YAML 1.1 as PyYAML reads it"
+    text = message(text_with("learning_rate: 1.0e-10", "learning_rate: 1e-10"))
+    assert text.startswith(f"{PATH}.train.fcn32s.learning_rate: expected a number, got '1e-10' as a text")
+    assert "as in 1.0e-10" in text
+    assert yaml.safe_load("1.0e-10") == 1e-10
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('["file:sample/vgg.caffemodel"]', "[]", ".download.weights.urls: expected at least one URL; got []"),
+        ("[background, disc]", "[background]", ".records.classes: expected 2 to 255 different names"),
+        ("[background, disc]", "[disc, disc]", ".records.classes: expected 2 to 255 different names"),
+        ("[background, disc]", str([f"c{n}" for n in range(256)]), ".records.classes: expected 2 to 255 different names"),
+        ("shards: 2,", "shards: 0,", ".records.shards: expected at least 1; got 0"),
+        ("seed: 1}", "seed: -1}", ".records.seed: expected 0 to 2147483647; got -1"),
+        ("seed: 3}", "seed: 2147483648}", ".train.fcn32s.seed: expected 0 to 2147483647; got 2147483648"),
+        ("backbone: vgg16", "backbone: resnet", ".model.backbone: expected vgg16 or vgg19; got 'resnet'"),
+        ("padding: same", "padding: valid", ".model.padding: expected caffe or same; got 'valid'"),
+        ("upsampling: fixed", "upsampling: none", ".model.upsampling: expected fixed or learned; got 'none'"),
+        ("width: 0.125", "width: 0", ".model.width: expected above 0; got 0"),
+        ("fc_units: 128", "fc_units: 0", ".model.fc_units: expected at least 1; got 0"),
+        ("dropout: 0.5", "dropout: 1", ".model.dropout: expected at least 0 and below 1; got 1"),
+        ("dropout: 0.5", "dropout: -0.1", ".model.dropout: expected at least 0 and below 1; got -0.1"),
+        ("[104, 116.5, 122]", "[104, 116.5]", ".model.mean_bgr: expected three numbers: blue, green, red; got [104, 116.5]"),
+        ("optimizer: sgd", "optimizer: adagrad", ".train.fcn32s.optimizer: expected sgd or adam; got 'adagrad'"),
+        ("loss: sum", "loss: max", ".train.fcn32s.loss: expected sum or mean; got 'max'"),
+        ("learning_rate: 1.0e-10", "learning_rate: 0", ".train.fcn32s.learning_rate: expected above 0; got 0"),
+        ("momentum: 0.99", "momentum: 1", ".train.fcn32s.momentum: expected at least 0 and below 1; got 1"),
+        ("momentum: 0.99", "momentum: -0.5", ".train.fcn32s.momentum: expected at least 0 and below 1; got -0.5"),
+        ("weight_decay: 0", "weight_decay: -1", ".train.fcn32s.weight_decay: expected at least 0; got -1"),
+        ("bias_rate: 2", "bias_rate: -2", ".train.fcn32s.bias_rate: expected at least 0; got -2"),
+        ("iterations: 100", "iterations: 0", ".train.fcn32s.iterations: expected at least 1; got 0"),
+        ("log_every: 10", "log_every: 0", ".train.fcn32s.log_every: expected at least 1; got 0"),
+        ("validate_every: 50", "validate_every: 0", ".train.fcn32s.validate_every: expected at least 1; got 0"),
+        ("overlays: 6", "overlays: 0", ".evaluate.overlays: expected at least 1; got 0"),
+        ("fcn32s:", "fcn64s:", ".train: expected recipes for fcn32s, fcn16s, fcn8s, fcn8s_atonce; got fcn64s"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_what_is_allowed(old, new, expected):
+    assert message(text_with(old, new)).startswith(PATH + expected)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("dropout: 0.5", "dropout: 0"),
+        ("momentum: 0.99", "momentum: 0"),
+        ("bias_rate: 2", "bias_rate: 0"),
+        ("shards: 2,", "shards: 1,"),
+        ("overlays: 6", "overlays: 1"),
+        ("seed: 3}", "seed: 2147483647}"),
+        ("[background, disc]", str([f"c{n}" for n in range(255)])),
+    ],
+)
+def test_the_bounds_themselves_are_allowed(old, new):
+    params.select(yaml.safe_load(text_with(old, new)))
+
+
+def test_every_field_with_a_bound_exists():
+    """A renamed field would lose its check without a word."""
+    kinds = (params.Source, params.Download, params.Records, params.Model, params.Evaluate, params.Profile, TrainSpec)
+    names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
+    assert set(params._RANGES) <= names
+
+
+def test_the_library_does_not_open_the_parameter_file():
+    source = Path(params.__file__).read_text(encoding="utf-8")
+    assert [word for word in ("open(", "read_text", "yaml.") if word in source.replace("params.yaml", "")] == []

@@ -1,0 +1,173 @@
+import csv
+import dataclasses
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import CLASSES, SIZES
+
+from fcn import records, score, surgery
+from fcn.errors import UserError
+
+SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
+
+
+@pytest.fixture(scope="module")
+def model(spec, vgg, tmp_path_factory):
+    """An FCN-8s, straight from the classifier, with score layers drawn at random: it predicts all classes, right or not."""
+    folder = tmp_path_factory.mktemp("model") / "fcn8s"
+    folder.mkdir()
+    atonce = dataclasses.replace(spec, variant="fcn8s_atonce")
+    net, _ = surgery.start(atonce, vgg)
+    rng = np.random.default_rng(5)
+    for name in ("score_fr", "score_pool4", "score_pool3"):
+        layer = net.get_layer(name)
+        layer.kernel.assign(rng.normal(0, 1, layer.kernel.shape))
+    surgery.save(net, atonce, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scored(model, data, tmp_path_factory):
+    """(folder, result, calls of `done`)."""
+    folder, calls = tmp_path_factory.mktemp("scored"), []
+    result = score.run(model, data, folder / "metrics.json", folder / "plots", 2, lambda *values: calls.append(values))
+    return folder, result, calls
+
+
+@pytest.fixture(scope="module")
+def counted(model, data):
+    """Pixels by (truth, prediction), counted one by one from the model's scores."""
+    net, _ = surgery.load(model)
+    pairs = dict.fromkeys([(i, j) for i in range(3) for j in range(3)], 0)
+    for _, image, label in records.read(data, "val"):
+        predicted = net(image[None]).numpy()[0].argmax(-1)
+        for truth, prediction in zip(label.ravel().tolist(), predicted.ravel().tolist(), strict=True):
+            if truth != 255:
+                pairs[truth, prediction] += 1
+    assert len({j for (_, j), n in pairs.items() if n}) >= 2, "the model must not predict one class only"
+    return pairs
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_four_scores_by_the_paper_s_formulas(scored, counted):
+    """n_ij: pixels of class i predicted as j; t_i: pixels of class i."""
+    t = [sum(counted[i, j] for j in range(3)) for i in range(3)]
+    p = [sum(counted[i, j] for i in range(3)) for j in range(3)]
+    iu = [counted[i, i] / (t[i] + p[i] - counted[i, i]) for i in range(3)]
+    wanted = {
+        "pixel_accuracy": sum(counted[i, i] for i in range(3)) / sum(t),
+        "mean_accuracy": sum(counted[i, i] / t[i] for i in range(3)) / 3,
+        "mean_iu": sum(iu) / 3,
+        "frequency_weighted_iu": sum(t[i] * iu[i] for i in range(3)) / sum(t),
+    }
+    folder, result, _ = scored
+    stored = json.loads((folder / "metrics.json").read_text())
+    assert {name: stored[name] for name in SCORES} == pytest.approx(wanted, abs=5.1e-7)
+    assert {name: result[name] for name in stored} == stored
+    assert result["class_iu"] == pytest.approx(dict(zip(CLASSES, iu, strict=True)), abs=5.1e-7)
+    assert [(row["class"], float(row["iu"])) for row in table(folder / "plots" / "class_iu.csv")] == list(
+        result["class_iu"].items()
+    )
+
+
+def test_the_metrics_file_says_where_the_scores_come_from(scored, model, data):
+    stored = json.loads((scored[0] / "metrics.json").read_text())
+    whole = hashlib.sha256((model / "weights.npz").read_bytes()).hexdigest()
+    assert list(stored) == [*SCORES, "provenance"]
+    assert stored["provenance"] == {
+        "split": "val",
+        "images": 3,
+        "padding": "same",
+        "checkpoint": "last",
+        "dataset": json.loads((data / "index.json").read_text())["splits"]["val"]["digest"][:12],
+        "model": whole[:12],
+    }
+    assert scored[1]["model_sha256"] == whole
+
+
+def test_the_confusion_table_is_the_count_and_its_rows_add_up(scored, counted, data):
+    rows = table(scored[0] / "plots" / "confusion.csv")
+    assert list(rows[0]) == ["truth", "prediction", "pixels", "share"]
+    assert {(CLASSES.index(r["truth"]), CLASSES.index(r["prediction"])): int(r["pixels"]) for r in rows} == counted
+    pixels = records.split_info(data, "val")["pixels"]
+    for name in CLASSES:
+        mine = [row for row in rows if row["truth"] == name]
+        assert sum(int(row["pixels"]) for row in mine) == pixels[name]
+        assert sum(float(row["share"]) for row in mine) == pytest.approx(1, abs=2e-6)
+        for row in mine:
+            assert float(row["share"]) == pytest.approx(int(row["pixels"]) / pixels[name], abs=5.1e-7)
+
+
+def test_progress_is_told_after_every_image(scored):
+    assert scored[2] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_overlays_are_drawn_of_images_spread_over_the_split(scored, data):
+    picture = Image.open(scored[0] / "plots" / "overlays.png")
+    ids = records.split_info(data, "val")["ids"]
+    heights, widths = zip(*(SIZES[ids[n]] for n in (0, 2)), strict=True)
+    scale = 200 // max(widths)
+    # Three columns as wide as the widest picture and 6 pixels of gap; above the rows stands the title, below the legend.
+    assert picture.width == 3 * (max(widths) * scale + 6)
+    rows = sum(height * scale + 6 for height in heights)
+    assert 26 + rows < picture.height < 26 + rows + 100
+    first = {identity: image for identity, image, _ in records.read(data, "val")}[ids[0]]
+    shown = np.asarray(picture)[26 : 26 + heights[0] * scale : scale, : widths[0] * scale : scale]
+    assert np.array_equal(shown, first), "the first panel is the first image, enlarged"
+
+
+def test_the_same_model_and_records_give_the_same_bytes(scored, model, data, tmp_path):
+    moved = shutil.copytree(data, tmp_path / "records")
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "old.png").write_bytes(b"old")
+    score.run(model, moved, tmp_path / "metrics.json", tmp_path / "plots", 2, lambda *_: None)
+    assert contents(tmp_path / "plots") == contents(scored[0] / "plots")
+    assert (tmp_path / "metrics.json").read_bytes() == (scored[0] / "metrics.json").read_bytes()
+    drawn = [f"predictions/{records.split_info(data, 'val')['ids'][n]}.png" for n in (0, 2)]
+    assert sorted(contents(tmp_path / "plots")) == sorted(["class_iu.csv", "confusion.csv", "overlays.png", *drawn])
+
+
+def test_predictions_are_palette_images_of_the_labels_predicted(scored, model, data):
+    net, _ = surgery.load(model)
+    ids = records.split_info(data, "val")["ids"]
+    for identity, image, _ in records.read(data, "val"):
+        if identity != ids[1]:
+            with Image.open(scored[0] / "plots" / "predictions" / f"{identity}.png") as picture:
+                assert picture.mode == "P"
+                assert np.array_equal(np.asarray(picture), net(image[None]).numpy()[0].argmax(-1))
+                assert picture.getpalette()[3:9] == [128, 0, 0, 0, 128, 0]  # VOC's colours of classes 1 and 2
+
+
+def test_no_overlays_are_no_file(model, data, tmp_path):
+    score.run(model, data, tmp_path / "metrics.json", tmp_path / "plots", 0, lambda *_: None)
+    assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == ["class_iu.csv", "confusion.csv"]
+
+
+def test_records_of_other_classes_are_refused(model, data, tmp_path):
+    folder = shutil.copytree(data, tmp_path / "records")
+    index = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps({**index, "classes": ["background", "red", "blue"]}))
+    with pytest.raises(UserError) as error:
+        score.run(model, folder, tmp_path / "metrics.json", tmp_path / "plots", 2, lambda *_: None)
+    assert (
+        str(error.value) == f"{model}: trained for the classes background, red, green; the records have background, red, blue"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["records"]
+
+
+def test_no_model_folder(data, tmp_path):
+    with pytest.raises(UserError, match="expected a model folder"):
+        score.run(tmp_path / "fcn8s", data, tmp_path / "metrics.json", tmp_path / "plots", 2, lambda *_: None)
+    assert list(tmp_path.iterdir()) == []

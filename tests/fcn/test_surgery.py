@@ -1,0 +1,235 @@
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from fcn import files, surgery
+from fcn.bilinear import bilinear_kernel
+from fcn.errors import UserError
+from fcn.model import build
+from fcn.surgery import Transfer, named_weights
+
+IMAGE = np.random.default_rng(8).integers(0, 256, (1, 61, 83, 3)).astype(np.float32)
+INNER = {"fcn16s": {"upscore2"}, "fcn8s": {"upscore2", "upscore_pool4"}}
+
+
+def values(net):
+    return {name: np.asarray(weight).copy() for name, weight in named_weights(net).items()}
+
+
+def shuffled(net, seed=0, but=()):
+    """Fills a net with numbers that keep activations in range; layers in `but` stay as they are."""
+    random = np.random.default_rng(seed)
+    for name, weight in named_weights(net).items():
+        if name.split("/")[0] not in but:
+            weight.assign(random.normal(size=weight.shape) * np.sqrt(2 / np.prod(weight.shape[:-1])))
+    return net
+
+
+def classifier(small, **changes):
+    """The weights of a classifier: everything up to fc7, without its last layer."""
+    return {n: a for n, a in values(shuffled(build(small(**changes)))).items() if not n.startswith(("score", "upscore"))}
+
+
+def fixed_layers(net):
+    return {layer.name for layer in net.layers if layer.name.startswith("upscore") and hasattr(layer, "kernel")}
+
+
+@pytest.fixture
+def parent(small, tmp_path):
+    """Makes the folder of a trained model of a variant: every weight random, but for fixed upsampling."""
+
+    def make(variant, **changes):
+        spec, folder = small(variant, **changes), tmp_path / variant
+        net = build(spec)
+        learned = INNER.get(variant, set()) if spec.upsampling == "learned" else set()
+        shuffled(net, seed=3, but=fixed_layers(net) - learned)
+        folder.mkdir()
+        surgery.save(net, spec, folder)
+        return folder
+
+    return make
+
+
+def test_names_are_layers_and_parts_without_seeds(small):
+    assert list(named_weights(build(small())))[:3] == ["conv1_1/kernel", "conv1_1/bias", "conv1_2/kernel"]
+    assert list(named_weights(build(small())))[-3:] == ["score_fr/kernel", "score_fr/bias", "upscore/kernel"]
+    assert len(named_weights(build(small()))) == 2 * (13 + 2 + 1) + 1
+
+
+def test_transplant_copies_exactly_and_accounts_for_every_weight(small):
+    net, source = build(small()), classifier(small)
+    fresh = values(net)
+    source |= {"fc8/kernel": np.zeros((1, 1, 8, 10)), "fc8/bias": np.zeros(10)}
+    report = surgery.transplant(net, source, new=["score_fr", "upscore"], dropped=["fc8"])
+    found = values(net)
+    for name in found:
+        np.testing.assert_array_equal(found[name], source[name] if name in source else fresh[name])
+    copied = [Transfer(n, a.shape, "copied") for n, a in source.items() if not n.startswith("fc8")]
+    assert len(copied) == 30
+    assert report == [
+        *copied,
+        Transfer("score_fr/kernel", (1, 1, 8, 3), "new"), Transfer("score_fr/bias", (3,), "new"),
+        Transfer("upscore/kernel", (64, 64, 3, 3), "new"),
+        Transfer("fc8/kernel", (1, 1, 8, 10), "dropped"), Transfer("fc8/bias", (10,), "dropped"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s, k: s.pop("conv5_3/bias"), "conv5_3/bias is missing"),
+        (lambda s, k: s.update({"fc8/bias": np.zeros(10)}), "fc8/bias has no place in fcn32s"),
+        (lambda s, k: s.update({"fc7/bias": np.zeros(9)}), r"fc7/bias has shape \(9,\), the net wants \(8,\)"),
+        (lambda s, k: k["new"].append("score_pool9"), "there is no layer score_pool9 to be new"),
+        (lambda s, k: k["dropped"].append("fc8"), "there is no layer fc8 to drop"),
+        (lambda s, k: s.update({"score_fr/bias": np.zeros(3)}), "score_fr/bias has no place"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_copied(small, change, message):
+    net, source, keys = build(small()), classifier(small), {"new": ["score_fr", "upscore"], "dropped": []}
+    change(source, keys)
+    before = values(net)
+    with pytest.raises(UserError, match=message):
+        surgery.transplant(net, source, **keys)
+    for name, array in values(net).items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("variant", ["fcn32s", "fcn8s_atonce"])
+def test_start_from_a_classifier(small, tmp_path, variant):
+    source = classifier(small)
+    files.save_arrays(tmp_path / "vgg.npz", source)
+    net, report = surgery.start(small(variant), tmp_path / "vgg.npz")
+    found = values(net)
+    for name, array in source.items():
+        np.testing.assert_array_equal(found[name], array)
+    assert {row.name for row in report if row.action == "copied"} == set(source)
+    assert {row.name for row in report if row.action == "new"} == set(found) - set(source)
+    assert not any(found[name].any() for name in found if name.startswith("score"))
+    assert not np.asarray(net(IMAGE)).any()
+
+
+def finer(scores, factor):
+    """Bilinear upsampling of (H, W, C) by definition: pixel q lies on cell (q + 0.5) / factor - 1; outside is 0."""
+    for _ in range(2):  # rows, then columns
+        places = (np.arange(factor * (len(scores) + 1)) + 0.5) / factor - 1
+        share = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(len(scores))))
+        scores = np.tensordot(share, scores, 1).swapaxes(0, 1)
+    return scores
+
+
+def test_start_of_16s_scores_like_its_parent_but_for_the_finer_upsampling(small, parent):
+    """Both interpolate the same score_fr, whose cells are centred on the pixels 32 j + 12.5: 32s directly, 16s at first at
+    the points 16 k + 4.5 and then between these. Where no cell's centre lies between two such points, on the pixels
+    32 j + 21 ... 32 j + 36, both are the same straight line; elsewhere 16s cuts the corner.
+    """
+    folder = parent("fcn32s")
+    before, spec = surgery.load(folder)
+    after, report = surgery.start(replace(spec, variant="fcn16s"), folder)
+    assert [row.name for row in report if row.action == "new"] == [
+        "upscore2/kernel", "score_pool4/kernel", "score_pool4/bias", "upscore16/kernel",
+    ]  # fmt: skip
+    assert [row.name for row in report if row.action == "dropped"] == ["upscore/kernel"]
+    old, new = np.asarray(before(IMAGE))[0], np.asarray(after(IMAGE))[0]
+    size, (height, width) = np.abs(old).max(), old.shape[:2]
+    coarse = np.asarray(keras.Model(before.input, before.get_layer("score_fr").output)(IMAGE))[0]
+    np.testing.assert_allclose(old, finer(coarse, 32)[19 : 19 + height, 19 : 19 + width], atol=1e-5 * size)
+    np.testing.assert_allclose(new, finer(finer(coarse, 2), 16)[27 : 27 + height, 27 : 27 + width], atol=1e-5 * size)
+
+    rows, columns = ((np.arange(n) - 5) % 32 >= 16 for n in (height, width))
+    straight = np.ix_(rows, columns)
+    np.testing.assert_allclose(new[straight], old[straight], atol=1e-5 * size)
+    assert np.abs(new - old).max() > 1e-3 * size  # the corners
+    assert np.mean(new.argmax(-1) == old.argmax(-1)) > 0.9
+
+
+@pytest.mark.parametrize("upsampling", ["fixed", "learned"])
+def test_start_of_8s_keeps_all_that_16s_knows(small, parent, upsampling):
+    folder = parent("fcn16s", upsampling=upsampling)
+    stored = files.load_arrays(folder / "weights.npz")
+    net, report = surgery.start(small("fcn8s", upsampling=upsampling), folder)
+    found = values(net)
+    for name in stored:
+        if name != "upscore16/kernel":
+            np.testing.assert_array_equal(found[name], stored[name])
+    assert not found["score_pool3/kernel"].any()
+    assert not found["score_pool3/bias"].any()
+    np.testing.assert_array_equal(found["upscore_pool4/kernel"][:, :, 1, 1], bilinear_kernel(2))
+    np.testing.assert_array_equal(found["upscore8/kernel"][:, :, 2, 2], bilinear_kernel(8))
+    kept = np.allclose(found["upscore2/kernel"][:, :, 0, 0], bilinear_kernel(2))
+    assert kept == (upsampling == "fixed")
+    assert Transfer("upscore16/kernel", (32, 32, 3, 3), "dropped") in report
+
+
+def test_fixed_upsampling_is_bilinear_even_if_the_parent_has_learned_its_own(small, parent):
+    folder = parent("fcn16s", upsampling="learned")
+    assert not np.allclose(files.load_arrays(folder / "weights.npz")["upscore2/kernel"][:, :, 0, 0], bilinear_kernel(2))
+    net, report = surgery.start(small("fcn8s"), folder)
+    expected = bilinear_kernel(2)[:, :, None, None] * np.eye(3)
+    np.testing.assert_array_equal(net.get_layer("upscore2").kernel, expected)
+    assert [row.action for row in report if row.name == "upscore2/kernel"] == ["new", "dropped"]
+
+
+def test_start_refuses_what_it_cannot_start_from(small, parent, tmp_path):
+    folder = parent("fcn32s")
+    with pytest.raises(UserError, match=r"fcn8s starts from fcn16s, but this folder holds fcn32s"):
+        surgery.start(small("fcn8s"), folder)
+    with pytest.raises(UserError, match=r"fcn32s starts from a classifier's weights \(\.npz\), not from a model folder"):
+        surgery.start(small("fcn32s"), folder)
+    with pytest.raises(UserError, match=r"expected a model folder .* found no .*model\.json"):
+        surgery.start(small("fcn16s"), tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"nowhere\.npz"):
+        surgery.start(small("fcn32s"), tmp_path / "nowhere.npz")
+    with pytest.raises(UserError, match=r"fc7/bias has shape \(8,\), the net wants \(7,\)"):
+        surgery.start(small("fcn16s", fc_units=7), folder)
+
+
+@pytest.mark.parametrize(("variant", "upsampling"), [("fcn32s", "fixed"), ("fcn8s", "learned")])
+def test_what_is_saved_and_loaded_is_the_same_net_and_the_same_bytes(small, tmp_path, variant, upsampling):
+    spec = small(variant, upsampling=upsampling, dropout=0.25, mean_bgr=(1.5, 2.25, 3.0))
+    net = shuffled(build(spec))
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+    surgery.save(net, spec, tmp_path / "one")
+    surgery.save(net, spec, tmp_path / "two")
+    again, found = surgery.load(tmp_path / "one")
+    surgery.save(again, found, tmp_path / "three")
+    assert found == spec
+    for name in ("weights.npz", "model.json"):
+        written = {(tmp_path / folder / name).read_bytes() for folder in ("one", "two", "three")}
+        assert len(written) == 1
+    np.testing.assert_array_equal(again(IMAGE, training=False), net(IMAGE, training=False))
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["model.json", "weights.npz"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda facts: {**facts, "colour": "blue"},
+        lambda facts: {k: v for k, v in facts.items() if k != "padding"},
+        lambda facts: [facts],
+        lambda facts: None,
+    ],
+)
+def test_a_description_of_another_version_is_refused(small, parent, change):
+    path = parent("fcn32s") / "model.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(UserError, match=r"model\.json: does not describe a model of this version: .*Train it again"):
+        surgery.load(path.parent)
+
+
+def test_a_description_that_is_no_json_is_refused(parent):
+    path = parent("fcn32s") / "model.json"
+    path.write_text('{"variant": ')
+    with pytest.raises(UserError, match=r"model\.json: does not describe"):
+        surgery.read_spec(path.parent)
+
+
+def test_weights_of_another_net_are_refused(small, parent):
+    path = parent("fcn32s") / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "variant": "fcn16s"}))
+    with pytest.raises(UserError, match=r"score_pool4/kernel is missing.*upscore/kernel has no place in fcn16s"):
+        surgery.load(path.parent)

@@ -1,0 +1,269 @@
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fcn import devices, files, inputs, metrics, surgery, training
+from fcn.errors import UserError
+from fcn.recipe import TrainSpec
+
+ROOT = Path(__file__).parents[2]
+SGD = TrainSpec("sgd", 3e-2, 0.9, 5e-4, 2.0, "mean", 12, 2, 6, 3)
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """A clock that stands still: with `seconds=0` there is a checkpoint after every report of a loss."""
+    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: 0.0))
+
+
+def train(spec, recipe, data, vgg, checkpoint, report=lambda *_: None, seed=None):
+    """As `fit.run` trains; returns the weights and the history."""
+    devices.prepare(recipe.seed if seed is None else seed)
+    model, _ = surgery.start(spec, vgg)
+    history = training.train(
+        model,
+        recipe,
+        lambda step: inputs.training(data, "train", recipe.seed, step),
+        lambda: inputs.validation(data, "val"),
+        checkpoint,
+        report,
+        seconds=0,
+    )
+    return {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}, history
+
+
+def assert_same(one, other):
+    (weights, history), (other_weights, other_history) = one, other
+    assert history == other_history
+    assert list(weights) == list(other_weights)
+    assert [name for name in weights if weights[name].tobytes() != other_weights[name].tobytes()] == []
+
+
+@pytest.fixture(scope="module")
+def whole(spec, data, vgg, tmp_path_factory):
+    """An uninterrupted training with dropout and momentum."""
+    return train(spec, SGD, data, vgg, tmp_path_factory.mktemp("whole") / "checkpoint.npz")
+
+
+def by_hand(spec, recipe, data, vgg):
+    """The same training without Keras' loop, loss and optimizer: losses of all steps, and the weights."""
+    model, _ = surgery.start(spec, vgg)
+    variables = model.trainable_variables
+    values = [variable.numpy() for variable in variables]
+    velocity = [np.zeros_like(value) for value in values]
+    losses = []
+    for image, label in inputs.training(data, "train", recipe.seed).take(recipe.iterations):
+        valid = label != 255
+        with tf.GradientTape() as tape:
+            scores = tf.boolean_mask(model(image, training=True), valid)
+            truth = tf.cast(tf.boolean_mask(label, valid), tf.int32)
+            each = tf.nn.sparse_softmax_cross_entropy_with_logits(truth, scores)
+            loss = tf.reduce_sum(each) if recipe.loss == "sum" else tf.reduce_mean(each)
+        losses.append(float(loss))
+        for n, gradient in enumerate(tape.gradient(loss, [variable.value for variable in variables])):
+            bias = variables[n].path.endswith("/bias")
+            rate, decay = (recipe.bias_rate, 0.0) if bias else (1.0, recipe.weight_decay)
+            velocity[n] = recipe.momentum * velocity[n] - rate * recipe.learning_rate * (gradient.numpy() + decay * values[n])
+            values[n] = values[n] + velocity[n]
+            variables[n].assign(values[n])
+    return losses, {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}
+
+
+@pytest.mark.parametrize(("loss", "rate"), [("mean", 3e-2), ("sum", 2e-5)])
+def test_the_curve_and_the_weights_are_those_of_a_loop_written_by_hand(spec, data, vgg, tmp_path, loss, rate):
+    spec = dataclasses.replace(spec, dropout=0.0)
+    recipe = dataclasses.replace(SGD, loss=loss, learning_rate=rate, weight_decay=0.05)
+    weights, history = train(spec, recipe, data, vgg, tmp_path / "checkpoint.npz")
+    losses, wanted = by_hand(spec, recipe, data, vgg)
+    curve = [row["loss"] for row in history if "loss" in row]
+    # Score layers begin at zero, so every class is as likely: ln 3 for a pixel.
+    label = next(inputs.training(data, "train", recipe.seed).as_numpy_iterator())[1]
+    assert losses[0] == pytest.approx(np.log(3) * ((label != 255).sum() if loss == "sum" else 1), rel=1e-6)
+    # One point is the mean of two steps.
+    np.testing.assert_allclose(curve, np.reshape(losses, (6, 2)).mean(1), rtol=1e-4)
+    assert abs(curve[-1] - curve[0]) > 1e-3 * curve[0], "nothing was learned: the comparison would be of constants"
+    start = files.load_arrays(vgg)
+    for name in wanted:
+        np.testing.assert_allclose(weights[name], wanted[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    assert np.abs(weights["fc7/kernel"] - start["fc7/kernel"]).max() > 1e-3
+
+
+def test_reports_come_at_their_steps(whole, spec, data, vgg, tmp_path):
+    _, history = whole
+    reports = []
+    recipe = dataclasses.replace(SGD, validate_every=8)
+    returned = train(spec, recipe, data, vgg, tmp_path / "c.npz", lambda step, values: reports.append({"step": step, **values}))
+    assert reports == returned[1]
+    told = [(row["step"], sorted(set(row) - {"step"})) for row in reports]
+    scores = sorted(f"val_{name}" for name in ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu"))
+    # A loss at every second step; a validation at 0, at every eighth, and at the end.
+    wanted = [(0, scores)]
+    for step in (2, 4, 6, 8, 10, 12):
+        wanted += [(step, ["loss"])] + ([(step, scores)] if step in (8, 12) else [])
+    assert told == wanted
+    assert [row["step"] for row in history] == [0, 2, 4, 6, 6, 8, 10, 12, 12]
+
+
+def test_validation_before_the_first_step_is_that_of_scores_all_zero(whole, data):
+    """Where all classes score the same the first one wins: everything is background."""
+    labels = np.concatenate([batch["label"].ravel() for batch in inputs.validation(data, "val").as_numpy_iterator()])
+    counts = np.bincount(labels[labels != 255], minlength=3)
+    background = counts[0] / counts.sum()
+    assert whole[1][0] == {
+        "step": 0,
+        "val_pixel_accuracy": pytest.approx(background),
+        "val_mean_accuracy": pytest.approx(1 / 3),
+        "val_mean_iu": pytest.approx(background / 3),
+        "val_frequency_weighted_iu": pytest.approx(background**2),
+    }
+
+
+def test_the_last_validation_is_that_of_the_weights_returned(spec, recipe, data, vgg, tmp_path):
+    weights, history = train(dataclasses.replace(spec, dropout=0.0), recipe, data, vgg, tmp_path / "checkpoint.npz")
+    model, _ = surgery.start(spec, vgg)
+    surgery.transplant(model, weights)
+    histogram = np.zeros((3, 3), np.int64)
+    for batch in inputs.validation(data, "val").as_numpy_iterator():
+        histogram += metrics.confusion(batch["label"], np.argmax(model(batch["image"]).numpy(), -1), 3)
+    assert {name.removeprefix("val_"): value for name, value in history[-1].items() if name != "step"} == metrics.scores(
+        histogram
+    )
+    assert histogram[:, 1:].any(), "something else than background was predicted"
+
+
+@pytest.mark.parametrize("stops", [[4, 12]])
+@pytest.mark.usefixtures("always")
+def test_an_interrupted_training_ends_with_the_same_bits(whole, spec, data, vgg, tmp_path, stops):
+    checkpoint = tmp_path / "checkpoint.npz"
+    for stop in stops:
+
+        def interrupt(step, values, stop=stop):
+            if step == stop and "loss" in values:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train(spec, SGD, data, vgg, checkpoint, interrupt)
+        assert list(tmp_path.iterdir()) == [checkpoint]
+    told = []
+    # Other random numbers than at the start: the dropout's come from the checkpoint.
+    resumed = train(spec, SGD, data, vgg, checkpoint, lambda step, values: told.append(step), seed=99)
+    assert_same(resumed, whole)
+    # The checkpoint was made after the report before; what came until then is not told again.
+    assert told == [row["step"] for row in whole[1] if row["step"] >= stops[-1]]
+
+
+KILLED = """
+import sys, time
+sys.path[:0] = {path!r}
+import test_training as t
+from fcn.architecture import ModelSpec
+from pathlib import Path
+from fcn.recipe import TrainSpec
+
+def report(step, values):
+    print(step, flush=True)
+    if step == 10:
+        time.sleep(120)
+
+t.training.time = t.types.SimpleNamespace(monotonic=lambda: 0.0, sleep=time.sleep)
+t.train({spec!r}, t.SGD, Path({data!r}), Path({vgg!r}), Path({checkpoint!r}), report)
+"""
+
+
+def test_a_killed_training_ends_with_the_same_bits(whole, spec, data, vgg, tmp_path):
+    """SIGKILL: no handler, no clean-up. Another process goes on."""
+    checkpoint = tmp_path / "checkpoint.npz"
+    code = KILLED.format(
+        path=[str(Path(__file__).parent), str(ROOT)], spec=spec, data=str(data), vgg=str(vgg), checkpoint=str(checkpoint)
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.strip() == "10":
+                os.kill(process.pid, signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+    assert checkpoint.is_file()
+    assert_same(train(spec, SGD, data, vgg, checkpoint), whole)
+
+
+@pytest.mark.usefixtures("always")
+def test_a_checkpoint_of_another_net_is_refused(spec, data, vgg, tmp_path):
+    checkpoint = tmp_path / "checkpoint.npz"
+    files.save_arrays(checkpoint, {"weights/conv1_1/kernel": np.zeros(3)})
+    with pytest.raises(UserError) as error:
+        train(spec, SGD, data, vgg, checkpoint)
+    assert str(error.value).startswith(f"{checkpoint}: a checkpoint of another net or version. Remove it")
+
+
+def test_a_damaged_checkpoint_is_named(spec, data, vgg, tmp_path):
+    checkpoint = tmp_path / "checkpoint.npz"
+    files.save_arrays(checkpoint, {"weights/conv1_1/kernel": np.zeros(300)})
+    checkpoint.write_bytes(checkpoint.read_bytes()[:500])
+    with pytest.raises(UserError, match="truncated") as error:
+        train(spec, SGD, data, vgg, checkpoint)
+    assert str(error.value).startswith(f"{checkpoint}: ")
+
+
+@pytest.mark.usefixtures("always")
+def test_a_loss_that_is_no_number_names_the_rate_and_keeps_the_checkpoint(spec, data, vgg, tmp_path):
+    checkpoint = tmp_path / "checkpoint.npz"
+    devices.prepare(3)
+    model, _ = surgery.start(spec, vgg)
+
+    def report(step, _):
+        if step == 6:
+            model.get_layer("score_fr").bias.assign([np.nan, 0, 0])
+
+    with pytest.raises(UserError) as error:
+        training.train(
+            model,
+            SGD,
+            lambda step: inputs.training(data, "train", 3, step),
+            lambda: inputs.validation(data, "val"),
+            checkpoint,
+            report,
+            seconds=0,
+        )
+    assert "the loss is nan after step 8: the rate 0.03 is too high for `loss: mean`" in str(error.value)
+    assert b'"step": 6' in files.load_arrays(checkpoint)["progress"].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"iterations": 13}, "iterations: expected a multiple of log_every = 2, got 13"),
+        ({"validate_every": 5}, "validate_every: expected a multiple of log_every = 2, got 5"),
+        ({"log_every": 24}, "iterations: expected a multiple of log_every = 24, got 12"),
+    ],
+)
+def test_numbers_that_do_not_fit_together(spec, data, vgg, tmp_path, changes, words):
+    with pytest.raises(UserError) as error:
+        train(spec, dataclasses.replace(SGD, **changes), data, vgg, tmp_path / "checkpoint.npz")
+    assert str(error.value) == words
+
+
+def test_checkpoints_are_whole_and_take_no_more_than_a_twentieth_of_the_time(spec, data, vgg, tmp_path, monkeypatch):
+    """A clock that goes 1 s at every look: a save takes 1 s (two looks), the next one comes 20 s after it at the soonest."""
+    clock = iter(range(10_000))
+    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: float(next(clock))))
+    saved = []
+    write = files.save_arrays
+    monkeypatch.setattr(training.files, "save_arrays", lambda path, arrays: (saved.append(1), write(path, arrays)))
+    train(spec, dataclasses.replace(SGD, iterations=24, log_every=1, validate_every=24), data, vgg, tmp_path / "c.npz")
+    # Looks: 0 at the start, 1 at step 1 (saved: looks 2 and 3, so the next at 23), then one a step: 4 at step 2, 23 at step 21.
+    assert len(saved) == 2
+    arrays = files.load_arrays(tmp_path / "c.npz")
+    assert b'"step": 21' in arrays["progress"].tobytes()
+    # And a checkpoint holds all that the next step depends on: 13 convolutions, fc6, fc7 and score_fr with biases, and the
+    # upsampling; a velocity for each that is trained, the step and the rate; the two dropouts' seeds.
+    kinds = [name.partition("/")[0] for name in arrays]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"weights": 33, "optimizer": 34, "seeds": 2, "progress": 1}
+    assert np.any(arrays["optimizer/2"] != 0), "the velocity of conv1_1"

@@ -1,0 +1,37 @@
+"""A tiny world in VOC's layout: eight small images of different sizes with two classes of rectangles."""
+
+import numpy as np
+from PIL import Image
+
+from fcn import labels
+
+CLASSES = ("background", "red", "green")
+SIZES = {"a": (40, 56), "b": (33, 47), "c": (48, 40), "d": (37, 37), "e": (40, 56), "v": (35, 50), "w": (50, 35), "x": (41, 43)}
+"""(height, width) by id; a to e are in train.txt, v to x in val.txt."""
+
+
+def scene(name):
+    """Image and label: on grey noise a red and a green rectangle, each with a border of void."""
+    height, width = SIZES[name]
+    rng = np.random.default_rng(ord(name))
+    image = rng.integers(90, 130, (height, width, 3), np.uint8)
+    label = np.zeros((height, width), np.uint8)
+    for value, left in ((1, 2), (2, width // 2 + 1)):
+        top, bottom = int(rng.integers(2, 8)), height - int(rng.integers(3, 12))
+        right = left + width // 2 - 5
+        label[top - 1 : bottom + 1, left - 1 : right + 1] = 255
+        label[top:bottom, left:right] = value
+        image[top:bottom, left:right, value - 1] = 220
+    return image, label
+
+
+def write_world(root):
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    for name in SIZES:
+        image, label = scene(name)
+        Image.fromarray(image).save(root / "JPEGImages" / f"{name}.jpg", quality=90)
+        labels.to_image(label).save(root / "SegmentationClass" / f"{name}.png")
+    (root / "ImageSets/Segmentation/train.txt").write_text("a\nb\nc\nd\ne\n")
+    (root / "ImageSets/Segmentation/val.txt").write_text("x\nv\nw\n")
+    return root

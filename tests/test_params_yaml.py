@@ -1,0 +1,106 @@
+"""The committed params.yaml: it parses, and its numbers are the published ones."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fcn import params
+from fcn.architecture import VARIANTS
+
+ROOT = Path(__file__).parents[1]
+DATA = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+VOC = [name for name in DATA["profiles"] if name.startswith("voc")]
+CHAIN = ("fcn32s", "fcn16s", "fcn8s")
+
+
+def profile(name):
+    return params.select({**DATA, "profile": name})[1]
+
+
+def test_the_sample_is_what_a_newcomer_gets():
+    assert DATA["profile"] == "sample"
+
+
+@pytest.mark.parametrize("name", DATA["profiles"])
+def test_every_profile_parses_and_fits_together(name):
+    found = profile(name)
+    assert set(CHAIN) <= set(found.train) <= set(VARIANTS)
+    for variant, recipe in found.train.items():
+        assert recipe.iterations % recipe.log_every == 0, variant
+        assert recipe.validate_every % recipe.log_every == 0, variant
+    assert found.records.classes[0] == "background"
+    assert found.records.train != found.records.val
+
+
+@pytest.mark.parametrize("name", DATA["profiles"])
+def test_checksums_are_well_formed_and_stand_for_all_that_comes_from_the_network(name):
+    digits = {"md5": 32, "sha1": 40, "sha256": 64}
+    found = profile(name).download
+    for source in (found.images, found.weights):
+        for checksum in source.checksums:
+            kind, _, value = checksum.partition(":")
+            assert re.fullmatch(rf"[0-9a-f]{{{digits[kind]}}}", value), checksum
+        if not all(url.startswith("file:") for url in source.urls):
+            assert source.checksums, source.urls
+
+
+@pytest.mark.parametrize("name", DATA["profiles"])
+def test_no_path_leads_out_of_the_project(name):
+    found = profile(name)
+    for url in (*found.download.images.urls, *found.download.weights.urls):
+        assert re.match(r"https?://[a-z0-9.-]+/|file:[^/~]", url), url
+        assert ".." not in re.split("[:/]", url), url
+    assert not Path(found.records.root).is_absolute()
+    assert ".." not in Path(found.records.root).parts
+
+
+@pytest.mark.skipif(not VOC, reason="there is no profile of the full VOC yet")
+@pytest.mark.parametrize("name", VOC)
+def test_voc_has_the_published_recipe(name):
+    found = profile(name)
+    assert {variant: found.train[variant].learning_rate for variant in CHAIN} == {
+        "fcn32s": 1e-10,
+        "fcn16s": 1e-12,
+        "fcn8s": 1e-14,
+    }
+    for variant in CHAIN:
+        recipe = found.train[variant]
+        assert (recipe.optimizer, recipe.momentum, recipe.weight_decay, recipe.bias_rate) == ("sgd", 0.99, 5e-4, 2.0)
+        assert (recipe.loss, recipe.iterations) == ("sum", 100_000)
+        assert replace(recipe, learning_rate=1.0) == replace(found.train["fcn32s"], learning_rate=1.0), "only the rate changes"
+    model = found.model
+    assert (model.backbone, model.width, model.fc_units, model.padding) == ("vgg16", 1.0, 4096, "caffe")
+    assert (model.upsampling, model.dropout, model.mean_bgr) == ("fixed", 0.5, (104.00699, 116.66877, 122.67892))
+
+
+@pytest.mark.skipif(not VOC, reason="there is no profile of the full VOC yet")
+@pytest.mark.parametrize("name", VOC)
+def test_voc_has_the_twenty_one_classes_in_the_order_of_their_values(name):
+    classes = profile(name).records.classes
+    # Development kit: background, then the 20 classes in alphabetical order of their names.
+    assert (len(classes), classes[0], classes[1], classes[15], classes[20]) == (
+        21,
+        "background",
+        "aeroplane",
+        "person",
+        "tvmonitor",
+    )
+    assert list(classes[1:]) == sorted(classes[1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "md5", "root"),
+    [
+        ("voc2011", "6c3384ef61512963050cb5d687e5bf1e", "TrainVal/VOCdevkit/VOC2011"),
+        ("voc2012", "6cd6e144f989b92b3379bac3b3de84fd", "VOCdevkit/VOC2012"),
+    ],
+)
+def test_voc_names_the_published_archive(name, md5, root):
+    if name not in DATA["profiles"]:
+        pytest.skip(f"there is no profile {name} yet")
+    found = profile(name)
+    assert f"md5:{md5}" in found.download.images.checksums
+    assert found.records.root == root
