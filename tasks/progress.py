@@ -1,0 +1,31 @@
+"""Progress of anything that takes longer than a few seconds: how far, how fast, how long still."""
+
+import time
+from collections.abc import Callable
+
+
+class Progress:
+    """Says how far a piece of work is, at most every few seconds, and at the end."""
+
+    def __init__(self, say: Callable[[str], None], what: str, unit: str, every: float = 5.0, start: int = 0) -> None:
+        """`say` gets the lines; `what` is done in `unit`s; `every`: seconds between lines; `start`: done before."""
+        self.say, self.what, self.unit, self.every, self.start = say, what, unit, every, start
+        self.begin = self.last = time.monotonic()
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """`done` of `total` are done; `note` is added to the line."""
+        now = time.monotonic()
+        if done < total and now - self.last < self.every:
+            return
+        self.last = now
+        rate = (done - self.start) / max(now - self.begin, 1e-9)
+        left = f", {duration((total - done) / rate)} left" if done < total and rate > 0 else ""
+        self.say(f"{self.what}: {done}/{total} {self.unit}, {rate:.3g}/s{left}{', ' + note if note else ''}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: "40 s", "12 min", "3.5 h", "6.1 days"."""
+    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min"), (129600, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}" if unit < 3600 else f"{seconds / unit:.1f} {name}"
+    return f"{seconds / 86400:.1f} days"

@@ -1,0 +1,92 @@
+"""One variant trained, watched and recorded."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from prefect import get_run_logger, runtime, task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from fcn import files, fit, records, surgery
+from fcn.architecture import ModelSpec
+from fcn.params import Profile
+from tasks import tracking
+from tasks.progress import Progress, duration
+
+CHECKPOINTS = Path(".cache/checkpoints")
+"""Outside of DVC: a checkpoint is no result."""
+
+
+@task(cache_policy=NO_CACHE)
+def train(profile_name: str, profile: Profile, variant: str, data: Path, parent: Path, out: Path) -> None:
+    """Trains `variant` from `parent` on the records in `data` and writes the model folder `out`.
+
+    A training that was interrupted goes on from its checkpoint. Curves and parameters go to MLflow as they come.
+
+    Raises:
+        UserError: see `fit.run`.
+    """
+    log, recipe = get_run_logger(), profile.train[variant]
+    spec = ModelSpec(variant=variant, classes=tuple(records.read_index(data)["classes"]), **asdict(profile.model))
+    key = fit.fingerprint(spec, recipe, data, parent)
+    checkpoint = CHECKPOINTS / f"{variant}-{key}.npz"
+    if checkpoint.is_file():
+        log.info("going on from %s", checkpoint)
+    tags = {
+        # What ties the runs of one pipeline together: the flow run above this stage's.
+        "pipeline": str(runtime.flow_run.parent_flow_run_id or runtime.flow_run.id),
+        "prefect.flow_run_id": str(runtime.flow_run.id),
+        **tracking.provenance([str(data), str(parent)]),
+    }
+    params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": asdict(recipe)}
+    with tracking.training(f"fcn-{profile_name}", variant, key, params=params, tags=tags) as run:
+        for split, context in (("train", "training"), ("val", "validation")):
+            info = records.split_info(data, split)
+            run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
+        if run.url:
+            create_link_artifact(run.url, key="mlflow", link_text=f"{variant} in MLflow")
+        progress: list[Progress] = []
+
+        def begins(device: str, transfers: list[surgery.Transfer]) -> None:
+            log.info("training %s for %d iterations on %s", variant, recipe.iterations, device)
+            _warn_if_slow(device, spec, recipe.iterations, data)
+            for action in ("copied", "new", "dropped"):
+                names = dict.fromkeys(t.name.rsplit("/", 1)[0] for t in transfers if t.action == action)
+                log.info("weights %s: %s", action, ", ".join(names) or "none")
+            create_markdown_artifact(_table(transfers), key="weights", description=f"Weights of {variant} from {parent}")
+
+        def report(step: int, values: dict[str, float]) -> None:
+            run.metrics(values, step)
+            if "loss" not in values:
+                scores = ", ".join(f"{name.removeprefix('val_')} {value:.4f}" for name, value in values.items())
+                log.info("%s: validation at %d: %s", variant, step, scores)
+            if not progress:  # The clock starts at the first report: what comes before builds and traces the graph.
+                progress.append(Progress(log.info, variant, "iterations", start=step))
+            if "loss" in values:
+                progress[0](step, recipe.iterations, f"loss {values['loss']:.6g}")
+
+        fit.run(spec, recipe, data, parent, out, checkpoint, begins, report)
+        run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
+
+
+def _table(transfers: list[surgery.Transfer]) -> str:
+    rows = [f"| {t.name} | {' x '.join(map(str, t.shape))} | {t.action} |" for t in transfers]
+    return "\n".join(["| weight | shape | what |", "|---|---|---|", *rows])
+
+
+def _warn_if_slow(device: str, spec: ModelSpec, iterations: int, data: Path) -> None:
+    """Warns before a full-size training begins on a CPU."""
+    if device != "CPU":
+        return
+    # Operations of a forward pass of VGG-16 at 500 x 375 pixels; a training step takes three times as many.
+    forward = {"caffe": 0.293e12, "same": 0.162e12}[spec.padding] * spec.width**2
+    info = records.split_info(data, "train")
+    pixels = (sum(info["pixels"].values()) + info["void_pixels"]) / info["images"]
+    seconds = 3 * forward * (pixels / 187_500) * iterations / 0.3e12  # a rate that two good cores reach
+    if seconds > 3600:
+        get_run_logger().warning(
+            "There is no GPU: at 0.3 TFLOP/s, %d iterations of this net take about %s. Stop now (Ctrl-C) if that is not "
+            "what you want; `profile: sample` in params.yaml runs in minutes.",
+            iterations,
+            duration(seconds),
+        )

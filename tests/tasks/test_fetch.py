@@ -1,0 +1,308 @@
+import hashlib
+import http.server
+import io
+import logging
+import shutil
+import tarfile
+import threading
+from collections import namedtuple
+
+import pytest
+
+from fcn import download
+from fcn.download import Interrupted
+from fcn.errors import UserError
+from fcn.params import Source
+from tasks import fetch as tasks_fetch
+from tasks.fetch import fetch, may_pass, unpack
+
+DATA = bytes(range(256)) * 16384  # 4 MiB, no two 1 KiB neighbours alike
+MD5 = "md5:" + hashlib.md5(DATA).hexdigest()
+SHA1 = "sha1:" + hashlib.sha1(DATA).hexdigest()
+SHA256 = "sha256:" + hashlib.sha256(DATA).hexdigest()
+WRONG = "md5:" + "0" * 32
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers as its server's `plan` says: one word per request, the last one for all that follow."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        server, wanted = self.server, self.headers.get("Range")
+        server.asked.append(wanted)
+        word = server.plan.pop(0) if len(server.plan) > 1 else server.plan[0]
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if word.isdigit():
+            return self.answer(int(word), b"no")
+        if word == "html":
+            return self.answer(200, b"<!DOCTYPE html><html>Sign in</html>")
+        if word == "breaks":  # promises everything and ends after a quarter
+            return self.answer(200 if not start else 206, DATA[start:], start, len(DATA) // 4)
+        if word == "no ranges" or not wanted:
+            return self.answer(200, DATA)
+        if word == "other range":
+            return self.answer(206, DATA, start=0)
+        if start >= len(DATA):
+            return self.answer(416, b"", start="*")
+        return self.answer(206, DATA[start:], start)
+
+    def answer(self, status, body, start=0, stop_after=None):
+        self.send_response(status)
+        if status == 416:
+            self.send_header("Content-Range", f"bytes */{len(DATA)}")
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{len(DATA)}")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        self.wfile.write(body if stop_after is None else body[:stop_after])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.asked, running.plan = [], ["all"]
+        running.url = f"http://127.0.0.1:{running.server_address[1]}/voc.tar"
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return tmp_path / "raw"
+
+
+def source(*urls, checksums=(MD5,)):
+    return Source(urls=urls, checksums=tuple(checksums))
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("checksums", [(MD5,), (SHA1,), (SHA256.upper().replace("SHA", "sha"),), (WRONG, SHA1)])
+def test_a_download_is_checked_by_any_of_the_checksums(server, raw, checksums):
+    path = fetch.fn(source(server.url, checksums=checksums), raw)
+    assert path == raw / "voc.tar"
+    assert path.read_bytes() == DATA
+    assert names(raw) == ["voc.tar"]
+
+
+def test_a_right_file_is_kept_without_asking_the_server(server, raw):
+    raw.mkdir()
+    (raw / "voc.tar").write_bytes(DATA)
+    fetch.fn(source(server.url), raw)
+    assert server.asked == []
+
+
+def test_a_wrong_file_is_fetched_again(server, raw, caplog):
+    raw.mkdir()
+    (raw / "voc.tar").write_bytes(b"half")
+    fetch.fn(source(server.url), raw)
+    assert (raw / "voc.tar").read_bytes() == DATA
+    assert "is not the right file (wanted md5:" in caplog.text
+
+
+def test_a_wrong_file_stays_until_the_right_one_is_there(server, raw):
+    raw.mkdir()
+    (raw / "voc.tar").write_bytes(b"half")
+    server.plan = ["404"]
+    with pytest.raises(UserError, match="404"):
+        fetch.fn(source(server.url), raw)
+    assert names(raw) == ["voc.tar"]
+
+
+def test_after_a_break_the_next_attempts_go_on_where_it_was(server, raw):
+    quarter = len(DATA) // 4
+    server.plan = ["breaks", "503", "breaks", "all"]
+    for done in (quarter, quarter, 2 * quarter):
+        with pytest.raises(Interrupted):
+            fetch.fn(source(server.url), raw)
+        assert names(raw) == ["voc.tar.part"]
+        assert (raw / "voc.tar.part").stat().st_size == done
+    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+    assert server.asked == [None, *(f"bytes={n}-" for n in (quarter, quarter, 2 * quarter))]
+    assert names(raw) == ["voc.tar"]
+
+
+def test_a_server_that_knows_no_ranges_is_asked_for_everything(server, raw):
+    server.plan = ["breaks", "no ranges"]
+    with pytest.raises(Interrupted, match=r"IncompleteRead|broke off"):
+        fetch.fn(source(server.url), raw)
+    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+
+
+def test_another_range_than_asked_for_starts_over(server, raw):
+    server.plan = ["breaks", "other range", "all"]
+    for message in ("IncompleteRead|broke off", "cannot go on at byte"):
+        with pytest.raises(Interrupted, match=message):
+            fetch.fn(source(server.url), raw)
+    assert names(raw) == []
+    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+
+
+def test_a_part_that_is_complete_already_is_taken(server, raw):
+    raw.mkdir()
+    (raw / "voc.tar.part").write_bytes(DATA)
+    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+    assert server.asked == [f"bytes={len(DATA)}-"]
+
+
+@pytest.mark.parametrize("left", [b"?" * 100, b"?" * (len(DATA) + 1)])
+def test_pieces_of_different_files_are_thrown_away_and_fetched_again(server, raw, left):
+    raw.mkdir()
+    (raw / "voc.tar.part").write_bytes(left)
+    with pytest.raises(Interrupted, match="starting over"):
+        fetch.fn(source(server.url), raw)
+    assert names(raw) == []
+    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+
+
+@pytest.mark.parametrize(("word", "kind"), [("html", "an HTML page"), ("all", r"of unknown type \(starts with b'\\x00\\x01")])
+def test_a_wrong_checksum_names_file_url_both_checksums_and_what_came(server, raw, word, kind):
+    server.plan = [word]
+    with pytest.raises(UserError, match=kind) as error:
+        fetch.fn(source(server.url, checksums=[WRONG]), raw)
+    for part in (str(raw / "voc.tar"), server.url, WRONG, "but got md5:"):
+        assert part in str(error.value)
+    assert names(raw) == []
+
+
+def test_an_html_page_is_no_file_even_where_no_checksum_is_stated(server, raw):
+    server.plan = ["html"]
+    with pytest.raises(UserError, match="an HTML page"):
+        fetch.fn(source(server.url, checksums=[]), raw)
+
+
+def test_without_a_checksum_the_one_found_is_told_and_nothing_is_continued(server, raw, caplog):
+    raw.mkdir()
+    (raw / "voc.tar.part").write_bytes(b"half")
+    assert fetch.fn(source(server.url, checksums=[]), raw).read_bytes() == DATA
+    assert SHA256 in caplog.text
+    assert server.asked == [None]
+    fetch.fn(source(server.url, checksums=[]), raw)
+    assert "kept unchecked" in caplog.text
+    assert server.asked == [None]
+
+
+def test_mirrors_are_tried_in_order(server, raw):
+    server.plan = ["404", "503", "html", "all"]
+    assert fetch.fn(source(*[server.url] * 4), raw).read_bytes() == DATA
+
+
+def test_if_one_mirror_may_recover_it_is_worth_another_attempt(server, raw):
+    server.plan = ["404", "503", "404"]
+    with pytest.raises(Interrupted, match="503"):
+        fetch.fn(source(*[server.url] * 3), raw)
+
+
+def test_if_no_mirror_can_recover_all_reasons_are_listed(server, raw):
+    server.plan = ["404", "410"]
+    with pytest.raises(UserError, match=r"none of its 2 URLs gave the file:\n.*404.*\n.*410"):
+        fetch.fn(source(*[server.url] * 2), raw)
+
+
+@pytest.mark.parametrize(
+    ("word", "error"), [("404", UserError), ("403", UserError), ("429", Interrupted), ("500", Interrupted)]
+)
+def test_which_answers_are_final(server, raw, word, error):
+    server.plan = [word]
+    with pytest.raises(error, match=word):
+        fetch.fn(source(server.url), raw)
+
+
+def test_no_connection_may_pass(server, raw):
+    url = server.url
+    server.server_close()
+    with pytest.raises(Interrupted):
+        fetch.fn(source(url), raw)
+
+
+def test_a_full_disk_is_noticed_before_the_download(server, raw, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 3_000_000))
+    with pytest.raises(UserError, match=r"needs 4 MB, but the disk of .* has 3 MB free"):
+        fetch.fn(source(server.url), raw)
+    assert names(raw) == []
+
+
+def test_progress_says_how_much_of_how_much(server, raw, caplog, monkeypatch):
+    class Eager(tasks_fetch.Progress):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs, every=0)
+
+    monkeypatch.setattr(tasks_fetch, "Progress", Eager)
+    caplog.set_level(logging.INFO)
+    server.plan = ["breaks", "all"]
+    with pytest.raises(Interrupted):
+        fetch.fn(source(server.url), raw)
+    fetch.fn(source(server.url), raw)
+    assert f"voc.tar: 4.2 MB from {server.url}, going on at 1.0 MB" in caplog.text
+    assert "voc.tar: 3/5 MB, " in caplog.text
+    assert "complete, 4.2 MB" in caplog.text
+
+
+def test_file_urls_are_relative_to_the_current_folder_or_absolute(tmp_path, raw, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "my voc.tar").write_bytes(DATA)
+    for url in ("file:sample/my%20voc.tar", f"file://{tmp_path}/sample/my%20voc.tar", f"file:{tmp_path}/sample/my voc.tar"):
+        path = fetch.fn(source(url), raw)
+        assert path.read_bytes() == DATA
+        path.unlink()
+    with pytest.raises(UserError, match=r"file:sample/no\.tar: there is no such file"):
+        fetch.fn(source("file:sample/no.tar"), raw)
+
+
+def test_a_file_without_checksum_is_copied_anew_each_time(tmp_path, raw):
+    origin = tmp_path / "voc.tar"
+    for content in (b"first", b"second"):
+        origin.write_bytes(content)
+        assert fetch.fn(source(f"file:{origin}", checksums=[]), raw).read_bytes() == content
+
+
+def test_a_copy_with_the_wrong_checksum_leaves_nothing(tmp_path, raw):
+    (tmp_path / "voc.tar").write_bytes(b"<html>")
+    with pytest.raises(UserError, match=r"wanted md5:.* but got md5:.*an HTML page"):
+        fetch.fn(source(f"file:{tmp_path}/voc.tar"), raw)
+    assert names(raw) == []
+    assert (tmp_path / "voc.tar").exists()
+
+
+@pytest.mark.parametrize("checksum", ["md5:123", "crc32:00000000", MD5.replace("md5", "sha256"), "md5:" + "g" * 32, ""])
+def test_malformed_checksums_are_refused(raw, checksum):
+    with pytest.raises(UserError, match=r"checksum of voc.tar: wanted one of md5:<32 hex digits>, .* but got"):
+        fetch.fn(source("http://127.0.0.1/voc.tar", checksums=[checksum]), raw)
+
+
+@pytest.mark.parametrize("url", ["ftp://host/voc.tar", "voc.tar", "http://"])
+def test_unusable_urls_are_refused(tmp_path, url):
+    with pytest.raises(UserError, match=url):
+        list(download.pieces(url, tmp_path / "part"))
+
+
+@pytest.mark.parametrize(("error", "again"), [(UserError("x"), False), (Interrupted("x"), True), (OSError(), True)])
+def test_prefect_retries_what_may_pass(error, again):
+    state = namedtuple("State", "result")(lambda raise_on_failure: error)
+    assert may_pass(None, None, state) is again
+    assert fetch.retries == 5
+    assert fetch.retry_delay_seconds == [2, 4, 8, 16, 32]
+    assert fetch.retry_condition_fn is may_pass
+
+
+def test_unpack_takes_what_is_below_the_folders(tmp_path):
+    names = ["VOC2012/lists/train/a", "VOC2012/lists/main/b", "VOC2012/images/c", "VOC2012x/images/d", "e"]
+    with tarfile.open(tmp_path / "voc.tar", "w") as tar:
+        for name in names:
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    unpack.fn(tmp_path / "voc.tar", tmp_path / "out", ["VOC2012/lists/train/", "VOC2012/images"])
+    files = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert files == ["VOC2012/images/c", "VOC2012/lists/train/a"]

@@ -1,0 +1,544 @@
+import contextlib
+import hashlib
+import http.server
+import json
+import logging
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks import tracking
+from tasks.tracking import provenance, scoring, training
+
+# SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+
+ROOT = Path(__file__).resolve().parents[2]
+SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("fcn32s", "fcn16s", "fcn8s")}
+NOTHING = {"params": {}, "tags": {}}
+SETTINGS = ("MLFLOW_TRACKING_URI", *tracking._ENVIRONMENT)
+
+
+def enter(folder, patch):
+    """Work in a folder, with none of this machine's MLflow settings, and leave none behind."""
+    patch.chdir(folder)
+    for name in SETTINGS:
+        patch.setenv(name, "")  # now pytest knows the name and removes what the code sets
+        patch.delenv(name)
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    """An empty project's root."""
+    enter(tmp_path, monkeypatch)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """A database as the first user leaves it, made once: MLflow takes a second or two for its tables."""
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        enter(folder, patch)
+        with training("fcn-first", "fcn32s", "first", **NOTHING):
+            pass
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def client(empty, database):
+    from mlflow import MlflowClient
+
+    shutil.copy(database, "mlflow.db")
+    return MlflowClient(tracking_uri=f"sqlite:///{empty.as_posix()}/mlflow.db")
+
+
+def runs_of(client, experiment="fcn-sample"):
+    return client.search_runs([client.get_experiment_by_name(experiment).experiment_id], order_by=["attributes.start_time"])
+
+
+def only(client):
+    (run,) = runs_of(client)
+    return run
+
+
+def warnings_in(caplog):
+    return [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def python(code, folder, *arguments):
+    """Another process, as each stage is one."""
+    command, settings = [sys.executable, "-W", "ignore", "-c", code, *arguments], {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=folder, env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+# ------------------------------------------------------------------------------------------- what is recorded
+
+
+def test_a_training_is_read_back(client, empty):
+    (empty / "confusion.csv").write_text("1,2\n3,4\n")
+    (empty / "overlays").mkdir()
+    (empty / "overlays" / "a.png").write_bytes(b"picture")
+    params = {"train": {"lr": 1e-10, "steps": 7}, "classes": ("cat", "dog"), "init": None}
+    with training("fcn-sample", "fcn32s", "k1", params=params, tags={"pipeline": "p1"}) as run:
+        assert only(client).info.status == "RUNNING"
+        for step in range(3):
+            run.metrics({"loss": 8 / 2**step, "val/mean_iu": np.float32(0.25)}, step)
+        run.metrics({"iu/dining table": 0.5, "iu/tv, monitor": 0.25, "iu/tv; monitor": 0.75, "iu/../x": float("nan")})
+        run.tags({"prefect.flow_run_id": "f1", "dvc.dep.models/vgg.npz": "abc"})
+        run.artifact(empty / "confusion.csv")
+        run.artifact(empty / "overlays", "pictures")
+        run.dataset("sample/train", SHA["fcn32s"], "training")
+    stored = only(client)
+    assert (stored.info.run_id, stored.info.run_name, stored.info.status) == (run.id, "fcn32s", "FINISHED")
+    assert run.url is None
+    assert run.table_url is None
+    assert stored.data.params == {"train.lr": "1e-10", "train.steps": "7", "classes": "('cat', 'dog')", "init": "None"}
+    curve = client.get_metric_history(run.id, "loss")
+    assert [(point.step, point.value) for point in curve] == [(0, 8.0), (1, 4.0), (2, 2.0)]
+    values = stored.data.metrics
+    assert np.isnan(values.pop("iu/_/x"))
+    assert values == {
+        "loss": 2.0, "val/mean_iu": 0.25, "iu/dining table": 0.5, "iu/tv_ monitor": 0.25, "iu/tv_ monitor_": 0.75,
+    }  # fmt: skip
+    assert {name: text for name, text in stored.data.tags.items() if not name.startswith("mlflow.")} == {
+        "training.key": "k1", "variant": "fcn32s", "pipeline": "p1", "prefect.flow_run_id": "f1",
+        "dvc.dep.models/vgg.npz": "abc", "dataset.training": SHA["fcn32s"],
+    }  # fmt: skip
+    (used,) = stored.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest, used.tags[0].value) == ("sample/train", SHA["fcn32s"][:36], "training")
+    folder = empty / "mlartifacts" / "fcn-sample" / run.id / "artifacts"
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == {"confusion.csv", "pictures/a.png"}
+    assert not (empty / "mlruns").exists()
+
+
+def test_more_than_one_batch(client):
+    params = {f"p{n}": n for n in range(250)}
+    with training("fcn-sample", "fcn32s", "k1", params=params, tags={f"t{n}": str(n) for n in range(250)}) as run:
+        for step in range(1203):
+            run.metrics({"loss": float(step)}, step)
+        seen = len(client.get_metric_history(run.id, "loss"))
+        assert seen in (1000, 1203)  # 2 full buffers; all, where the machine was so slow that time emptied them
+        run.flush()
+        assert len(client.get_metric_history(run.id, "loss")) == 1203
+    stored = only(client)
+    assert stored.data.params["p249"] == "249"
+    assert len(stored.data.params) == 250
+    assert stored.data.tags["t249"] == "249"
+
+
+def test_points_are_sent_when_some_seconds_have_passed(client, monkeypatch):
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+        run.metrics({"loss": 1.0}, 0)
+        monkeypatch.setattr(tracking, "_FLUSH_SECONDS", 0.0)
+        run.metrics({"loss": 2.0}, 1)
+        assert len(client.get_metric_history(run.id, "loss")) == 2
+
+
+def broken_off(error, key="k1", **given):
+    """The run of a training that logs one point and ends with an error."""
+    runs = []
+
+    def train():
+        with training("fcn-sample", "fcn32s", key, **{**NOTHING, **given}) as run:
+            runs.append(run)
+            run.metrics({"loss": 4.0}, 1)
+            raise error
+
+    with pytest.raises(type(error)):
+        train()
+    return runs[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(RuntimeError("loss is NaN"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(1), "KILLED")]
+)
+def test_a_training_that_breaks_off_keeps_its_points(client, error, status):
+    broken_off(error)
+    assert only(client).info.status == status
+    assert only(client).data.metrics == {"loss": 4.0}
+
+
+# ------------------------------------------------------------------------------------------- one run per model
+
+
+@pytest.mark.parametrize("error", [RuntimeError("loss is NaN"), KeyboardInterrupt()])
+def test_a_resumed_training_continues_its_run(client, error):
+    first = broken_off(error, params={"lr": 1}, tags={"n": "1"})
+    with training("fcn-sample", "fcn32s", "k2", **NOTHING) as other:
+        pass
+    with training("fcn-sample", "fcn32s", "k1", params={"lr": 2, "more": 3}, tags={"n": "2"}) as second:
+        assert client.get_run(second.id).info.status == "RUNNING"
+        second.metrics({"loss": 2.0}, 2)
+    assert second.id == first.id != other.id
+    stored = client.get_run(second.id)
+    assert stored.info.status == "FINISHED"
+    assert [(point.step, point.value) for point in client.get_metric_history(first.id, "loss")] == [(1, 4.0), (2, 2.0)]
+    assert stored.data.params == {"lr": "1", "more": "3"}
+    assert stored.data.tags["n"] == "2"
+
+
+def test_a_run_left_running_by_kill_9_is_continued(client, empty):
+    code = """
+import os
+from tasks.tracking import training
+with training("fcn-sample", "fcn32s", "k1", params={}, tags={}) as run:
+    print(run.id, flush=True)
+    os._exit(9)
+"""
+    left = python(code, empty).communicate()[0].strip()
+    assert client.get_run(left).info.status == "RUNNING"
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+        assert run.id == left
+
+
+def test_a_forced_repetition_makes_a_new_run_and_scores_go_to_the_newest(client):
+    ids = []
+    for _ in range(2):
+        with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+            run.tags({tracking.MODEL: SHA["fcn32s"]})
+            ids.append(run.id)
+    with scoring("fcn-sample", "fcn32s", SHA["fcn32s"], **NOTHING) as run:
+        run.metrics({"mean_iu": 0.5})
+    assert ids[0] != ids[1] == run.id
+
+
+def test_scores_from_another_process_land_in_the_run_of_the_training(client, empty):
+    with training("fcn-sample", "fcn8s", "k1", params={"lr": 1}, tags={"pipeline": "p1"}) as run:
+        run.metrics({"loss": 1.0}, 10)
+        run.tags({tracking.MODEL: SHA["fcn8s"]})
+    before = only(client).info
+    code = """
+import sys
+from tasks.tracking import scoring
+given = {"params": {"lr": 2, "batch": 4}, "tags": {"pipeline": "p2", "new": "n"}}
+with scoring("fcn-sample", "fcn8s", sys.argv[1], **given) as run:
+    run.metrics({"mean_iu": 0.625})
+    run.tags({"dvc.out.models/fcn8s": "abc.dir"})
+    print(run.id)
+"""
+    assert python(code, empty, SHA["fcn8s"]).communicate()[0].split() == [run.id]
+    stored = only(client)
+    assert stored.data.metrics == {"loss": 1.0, "mean_iu": 0.625}
+    assert stored.data.params == {"lr": "1", "batch": "4"}
+    assert {stored.data.tags[name] for name in ("pipeline", "new", "dvc.out.models/fcn8s")} == {"p1", "n", "abc.dir"}
+    assert (stored.info.status, stored.info.end_time) == ("FINISHED", before.end_time)
+
+
+def test_without_a_training_run_the_scores_make_one(client):
+    for _ in range(2):  # evaluated again: the same run
+        with scoring("fcn-sample", "fcn8s", SHA["fcn8s"], params={"lr": 1}, tags={"pipeline": "p1"}) as run:
+            run.metrics({"mean_iu": 0.5})
+    stored = only(client)
+    assert (stored.info.run_name, stored.info.status) == ("fcn8s", "FINISHED")
+    assert (stored.data.params["lr"], stored.data.tags["pipeline"]) == ("1", "p1")
+    assert stored.data.tags[tracking.MODEL] == SHA["fcn8s"]
+
+
+def test_scoring_that_fails_does_not_fail_the_training(client):
+    def score():
+        with scoring("fcn-sample", "fcn8s", SHA["fcn8s"], **NOTHING):
+            raise RuntimeError("the records are damaged")
+
+    with pytest.raises(RuntimeError):
+        score()
+    assert only(client).info.status == "FAILED"  # a run made for these scores
+    with scoring("fcn-sample", "fcn8s", SHA["fcn8s"], **NOTHING):
+        pass
+    with pytest.raises(RuntimeError):
+        score()
+    assert only(client).info.status == "FINISHED"
+
+
+def test_the_table_has_three_flat_rows_and_the_four_scores(client):
+    for at, variant in enumerate(SHA):
+        with training("fcn-sample", variant, f"key-{variant}", params={}, tags={"pipeline": "p1"}) as run:
+            run.metrics({"loss": 1.0, "val/mean_iu": 0.1}, 1)
+            run.tags({tracking.MODEL: SHA[variant]})
+        with scoring("fcn-sample", variant, SHA[variant], params={}, tags={"pipeline": "p1"}) as run:
+            run.metrics({score: (at + 1) / 8 for score in tracking.SCORES})
+    rows = runs_of(client)
+    assert [row.info.run_name for row in rows] == ["fcn32s", "fcn16s", "fcn8s"]
+    assert [[row.data.metrics[score] for score in tracking.SCORES] for row in rows] == [[0.125] * 4, [0.25] * 4, [0.375] * 4]
+    assert not any("mlflow.parentRunId" in row.data.tags for row in rows)
+    tied = client.search_runs([rows[0].info.experiment_id], "tags.pipeline = 'p1'")
+    assert len(tied) == 3
+    view = json.loads(client.get_experiment_by_name("fcn-sample").tags["mlflow.sharedViewState.scores"])
+    assert view["selectedColumns"] == [
+        "metrics.`pixel_accuracy`", "metrics.`mean_accuracy`", "metrics.`mean_iu`", "metrics.`frequency_weighted_iu`",
+    ]  # fmt: skip
+
+
+def test_links_name_the_run_and_the_table_but_no_password(client, monkeypatch):
+    class Remote:
+        tracking_uri = "https://user:secret@tracker.example/mlflow/"
+
+        def __getattr__(self, name):
+            return getattr(client, name)
+
+    monkeypatch.setattr(tracking, "_connect", lambda: (Remote(), None))
+    with training("fcn-first", "fcn32s", "k1", **NOTHING) as run:
+        page = f"https://tracker.example/mlflow/#/experiments/{client.get_run(run.id).info.experiment_id}/runs"
+        assert run.url == f"{page}/{run.id}?workflowType=machine_learning"
+        assert run.table_url == f"{page}?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
+
+
+def test_first_users_at_once_share_one_database(empty):
+    code = """
+import sys
+from tasks.tracking import training
+with training("fcn-sample", "fcn32s", sys.argv[1], params={}, tags={}) as run:
+    print(run.id)
+"""
+    children = [python(code, empty, str(n)) for n in range(2)]
+    said = [child.communicate()[0].split() for child in children]
+    assert all(len(words) == 1 for words in said), said
+    from mlflow import MlflowClient
+
+    assert len(runs_of(MlflowClient(tracking_uri=f"sqlite:///{empty.as_posix()}/mlflow.db"))) == 2
+    assert {path.name for path in empty.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
+
+
+def test_a_database_elsewhere_has_its_artifacts_beside_it(client, empty, monkeypatch):
+    store = empty / "another place"
+    store.mkdir()
+    shutil.move(empty / "mlflow.db", store / "runs.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store.as_posix()}/runs.db")
+    (empty / "scores.json").write_text("{}")
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+        run.artifact(empty / "scores.json")
+    assert (store / "mlartifacts" / "fcn-sample" / run.id / "artifacts" / "scores.json").exists()
+
+
+# ------------------------------------------------------------------------------------------- no store, no harm
+
+
+class Broken(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        status, body = self.server.answer
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Retry-After", "3600")
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+PAGE = b"<html>no MLflow here</html>"
+
+
+@pytest.fixture(params=["refused", "hangs", (200, PAGE), (200, b"[]"), (403, PAGE), (500, PAGE), (503, PAGE)], ids=str)
+def no_server(request, empty, monkeypatch):
+    """The address of a port where no MLflow answers."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    with contextlib.ExitStack() as stack:
+        if isinstance(request.param, tuple):
+            server = stack.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken))
+            server.answer = request.param
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            port = server.server_port
+        else:
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+            if request.param == "hangs":
+                listener.listen()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:secret@127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_a_server_that_is_down_stops_no_training(no_server, empty, caplog, capfd):
+    caplog.set_level(logging.INFO)
+    done = []
+    with training("fcn-sample", "fcn32s", "k1", params={"lr": 1}, tags={"pipeline": "p1"}) as run:
+        for step in range(3):
+            run.metrics({"loss": 1.0}, step)
+            done.append(step)
+        run.flush()
+        run.tags({tracking.MODEL: SHA["fcn32s"]})
+        (empty / "scores.json").write_text("{}")
+        run.artifact(empty / "scores.json")
+        run.dataset("sample/train", SHA["fcn32s"], "training")
+    assert done == [0, 1, 2]
+    assert (run.id, run.url, run.table_url) == (None, None, None)
+    (warning,) = caplog.records
+    assert warning.levelno == logging.WARNING
+    assert f"MLflow at {no_server} failed" in warning.getMessage()
+    assert "MLFLOW_TRACKING_URI" in warning.getMessage()
+    assert "secret" not in warning.getMessage()
+    assert capfd.readouterr() == ("", "")
+    assert not list(empty.glob("*.db"))
+
+
+def test_an_error_of_the_training_itself_passes_with_the_server_down(empty, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
+    with pytest.raises(ZeroDivisionError), training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+        run.metrics({"loss": 1 / 0})
+    assert len(warnings_in(caplog)) == 1
+
+
+def test_a_store_that_breaks_off_in_the_middle_is_given_up_once(client, monkeypatch, caplog):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    asked = []
+
+    def broken(*_, **__):
+        asked.append(1)
+        raise MlflowException("the disk of the server is full\nand more")
+
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+        run.metrics({"loss": 1.0}, 0)
+        monkeypatch.setattr(MlflowClient, "log_batch", broken)
+        run.flush()
+        run.metrics({"loss": 2.0}, 1)
+        run.flush()
+    assert asked == [1]
+    (warning,) = warnings_in(caplog)
+    assert "MlflowException: the disk of the server is full. The stage goes on" in warning.getMessage()
+    assert only(client).info.status == "RUNNING"  # so that a repetition continues it
+
+
+def of_another_kind(path):
+    path.write_bytes(b"this is no database, though it has that name\n" * 100)
+
+
+def of_a_later_mlflow(path):
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'later'")
+
+
+def of_a_later_mlflow_with_fewer_tables(path):
+    of_a_later_mlflow(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE inputs")
+
+
+@pytest.mark.parametrize("damage", [of_another_kind, of_a_later_mlflow, of_a_later_mlflow_with_fewer_tables])
+def test_a_database_that_cannot_be_used_stops_no_training(database, empty, caplog, damage):
+    damage(shutil.copy(database, empty / "mlflow.db"))
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+        run.metrics({"loss": 1.0}, 0)
+    (warning,) = warnings_in(caplog)
+    assert "MLflow at mlflow.db failed" in warning.getMessage()
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_errors_of_the_caller_are_not_hidden(client, up, monkeypatch, empty):
+    if not up:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+        with pytest.raises(TypeError, match=r"metric 'loss' must be a number, got '0\.5'"):
+            run.metrics({"loss": "0.5"})
+        with pytest.raises(TypeError):
+            run.metrics({"loss": None})
+        with pytest.raises(TypeError):
+            run.metrics({"loss": 1.0}, 1.5)
+        with pytest.raises(TypeError, match="tag 'n' must be a string, got 3"):
+            run.tags({"n": 3})
+        with pytest.raises(FileNotFoundError, match=r"none\.png does not exist"):
+            run.artifact(empty / "none.png")
+    with pytest.raises(ValueError, match=r"training\.key must consist of"), training("e", "v", "a' or 'b", **NOTHING):
+        pass
+
+
+# ------------------------------------------------------------------------------------------- provenance
+
+LOCK = """
+schema: '2.0'
+stages:
+  records:
+    cmd: python -m flows.records
+    outs:
+    - {path: data/records, hash: md5, md5: aaa.dir, size: 9, nfiles: 2}
+  train@fcn32s:
+    cmd: python -m flows.train
+    deps:
+    - {path: data/records, hash: md5, md5: old.dir, size: 9, nfiles: 2}
+    - {path: fcn/model.py, hash: md5, md5: bbb, size: 1}
+    outs:
+    - {path: models/fcn32s, hash: md5, md5: ccc.dir, size: 5, nfiles: 3}
+    - {path: metrics.json, hash: md5, md5: ddd, size: 5}
+"""
+
+
+def git(folder, *arguments):
+    settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+    return subprocess.run(command, cwd=folder, env=os.environ | settings, check=True, capture_output=True, text=True).stdout
+
+
+TEXT = "".join(f"{line}\n" for line in range(20))
+
+
+@pytest.fixture
+def repository(empty):
+    git(empty, "init", "-q")
+    for name, text in {"model.py": TEXT, "dvc.lock": LOCK, "metrics.json": "{}"}.items():
+        (empty / name).write_text(text)
+    git(empty, "add", ".")
+    git(empty, "commit", "-q", "-m", "first")
+    return empty
+
+
+def test_commit_and_local_changes(repository):
+    clean = {"git.commit": git(repository, "rev-parse", "HEAD").strip(), "git.diff.sha256": "none"}
+    assert provenance() == clean
+    (repository / "dvc.lock").write_text(LOCK + "# a stage has run\n")  # as every stage of a repro finds it
+    (repository / "metrics.json").write_text('{"mean_iu": 0.5}')
+    (repository / "notes.txt").write_text("not tracked")
+    assert provenance() == clean
+    (repository / "model.py").write_text(TEXT.replace("10\n", "x\n"))
+    changed = provenance()["git.diff.sha256"]
+    texts = TEXT.encode(), TEXT.replace("10\n", "x\n").encode()
+    blobs = [hashlib.sha1(b"blob %d\0" % len(text) + text).hexdigest() for text in texts]
+    diff = f"diff --git a/model.py b/model.py\nindex {blobs[0]}..{blobs[1]} 100644\n--- a/model.py\n+++ b/model.py\n"
+    diff += "@@ -8,7 +8,7 @@\n 7\n 8\n 9\n-10\n+x\n 11\n 12\n 13\n"
+    assert changed == hashlib.sha256(diff.encode()).hexdigest()
+    git(repository, "config", "diff.noprefix", "true")
+    git(repository, "config", "diff.context", "9")
+    git(repository, "config", "diff.algorithm", "patience")
+    assert provenance()["git.diff.sha256"] == changed
+    (repository / "model.py").write_text(TEXT.replace("10\n", "y\n"))
+    assert provenance()["git.diff.sha256"] not in (changed, "none")
+    (repository / "model.py").write_text(TEXT)
+    assert provenance() == clean
+
+
+def test_hashes_of_inputs_and_of_a_finished_stage(repository):
+    inputs = provenance(["data/records", "models/fcn32s", "fcn/layers.py"])
+    assert {name: text for name, text in inputs.items() if name.startswith("dvc.")} == {
+        "dvc.dep.data/records": "aaa.dir", "dvc.dep.models/fcn32s": "ccc.dir",
+    }  # fmt: skip
+    done = provenance(finished="train@fcn32s")
+    assert {name: text for name, text in done.items() if name.startswith("dvc.")} == {
+        "dvc.dep.data/records": "old.dir", "dvc.dep.fcn/model.py": "bbb",
+        "dvc.out.models/fcn32s": "ccc.dir", "dvc.out.metrics.json": "ddd",
+    }  # fmt: skip
+    assert provenance(finished="train@other").keys() == {"git.commit", "git.diff.sha256"}
+
+
+@pytest.mark.parametrize("state", ["no repository", "no commit", "no git"])
+def test_without_git(empty, state, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(empty.parent))
+    if state == "no commit":
+        git(empty, "init", "-q")
+    if state == "no git":
+        monkeypatch.setenv("PATH", str(empty))
+    assert provenance(["data/records"], "train@fcn32s") == {"git.commit": "none", "git.diff.sha256": "none"}
