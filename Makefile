@@ -23,7 +23,8 @@ prefect: $(BIN)/.$(RUN) ## Prefect's server and UI, until Ctrl-C
 	prefect server start
 
 mlflow: $(BIN)/.$(RUN) ## MLflow's UI on the runs of this folder, until Ctrl-C
-	MLFLOW_DISABLE_TELEMETRY=true mlflow server --backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts --port 5000
+	@echo "One row per model, with its scores: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
+	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --port 5000 --backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts
 
 format: $(BIN)/.dev ## lint and format in place
 	ruff check --fix .

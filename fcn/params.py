@@ -202,5 +202,7 @@ def _hint(kind: Any, value: Any) -> str:
             float(value)
         except ValueError:
             return ""
-        return f" as a text: YAML takes a number with an exponent only with a point and a sign, as in {float(value):.1e}"
+        mantissa, _, exponent = f"{float(value):.9e}".partition("e")
+        mantissa = mantissa.rstrip("0") + "0" * mantissa.rstrip("0").endswith(".")
+        return f" as a text: YAML takes a number with an exponent only with a point and a sign: write {mantissa}e{exponent}"
     return ""

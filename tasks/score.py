@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from fcn import score as scoring
 from fcn.params import Profile
-from tasks import pictures, tracking
+from tasks import pictures, provenance, tracking
 from tasks.progress import Progress
 
 
@@ -28,11 +28,12 @@ def score(profile_name: str, profile: Profile, variant: str, data: Path, model: 
 
     recipe = asdict(profile.train[variant])
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": recipe}
-    with tracking.scoring(f"fcn-{profile_name}", variant, result["model_sha256"], params=params, tags={}) as run:
+    # What the training noted stays; these are for a model whose training this store does not know.
+    tags = {"pipeline": provenance.pipeline(), **provenance.tags(finished=f"train@{variant}")}
+    with tracking.scoring(f"fcn-{profile_name}", variant, result["model_sha256"], params=params, tags=tags) as run:
         run.metrics({**scores, **{f"iu/{name}": iu for name, iu in result["class_iu"].items()}})
         run.tags({f"evaluate.{name}": str(value) for name, value in result["provenance"].items()})
         run.tags({"evaluate.prefect.flow_run_id": str(runtime.flow_run.id)})
-        run.tags(tracking.provenance(finished=f"train@{variant}"))
         for path in (metrics, *sorted(plots.iterdir())):
             run.artifact(path)
         with pictures.confusion_picture(plots / "confusion.csv") as picture:

@@ -9,19 +9,16 @@ not recorded.
 """
 
 import contextlib
-import hashlib
 import json
 import logging
 import operator
 import os
 import re
-import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock
 
 log = logging.getLogger(__name__)
@@ -260,54 +257,6 @@ def scoring(
         run._close("FAILED" if status is None else None)  # a model's training did not fail because its scoring did
         raise
     run._close(None if status == "FINISHED" else "FINISHED")
-
-
-def provenance(inputs: Iterable[str] = (), finished: str | None = None, lock: Path = Path("dvc.lock")) -> dict[str, str]:
-    """What a run was made from, as tags; to be called in the project's root.
-
-    While a stage runs, `dvc.lock` holds the stages before it, but of the stage itself at most what it was at its last run. So a
-    training passes `inputs`, and the evaluation, which comes after it, `finished`.
-
-    Args:
-        inputs: paths that the running stage reads, e.g. `data/records`. Those that are outputs of earlier stages get a tag.
-        finished: a stage that is done, e.g. `train@fcn32s`: all its dependencies and outputs get a tag.
-        lock: DVC's lock file.
-
-    Returns:
-        `git.commit`: the commit, `none` outside git.
-        `git.diff.sha256`: digest of the local changes of the tracked sources in and below the current directory, `none`
-        if there are none. What the pipeline itself writes (`lock` and the outputs named in it) counts for no change; a
-        file that git does not track is not seen.
-        `dvc.dep.<path>`, `dvc.out.<path>`: DVC's hashes.
-    """
-    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
-    written = {out["path"]: _hash(out) for stage in stages.values() for out in stage.get("outs", ())}
-    tags = {f"dvc.dep.{path}": written[path] for path in inputs if path in written}
-    for kind, entries in (("dep", "deps"), ("out", "outs")):
-        tags |= {f"dvc.{kind}.{entry['path']}": _hash(entry) for entry in stages.get(finished, {}).get(entries, ())}
-    # Spelled out, because the user's git settings must not decide the digest.
-    how = "--binary --full-index --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ -U3"
-    own = (lock.as_posix(), *written)
-    exclude = [f":(exclude,literal){path}" for path in own if not path.startswith(("/", "../"))]
-    diff = _git("diff", *how.split(), "--diff-algorithm=myers", "HEAD", "--", ".", *exclude)
-    return {
-        "git.commit": _git("rev-parse", "--verify", "HEAD").decode().strip() or "none",
-        "git.diff.sha256": hashlib.sha256(diff).hexdigest() if diff else "none",
-        **tags,
-    }
-
-
-def _hash(entry: Mapping[str, Any]) -> str:
-    return str(entry.get(entry.get("hash", "md5"), "none"))
-
-
-def _git(*arguments: str) -> bytes:
-    """What git prints; nothing without git, outside a repository, or without a commit."""
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # never in the way of the user's own git command
-    try:
-        return subprocess.run(["git", *arguments], capture_output=True, env=environment, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return b""
 
 
 def _begin(tag: str, value: str) -> Run:

@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from fcn import files, fit, records, surgery
 from fcn.architecture import ModelSpec
 from fcn.params import Profile
-from tasks import tracking
+from tasks import provenance, tracking
 from tasks.progress import Progress, duration
 
 CHECKPOINTS = Path(".cache/checkpoints")
@@ -33,10 +33,9 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, parent:
     if checkpoint.is_file():
         log.info("going on from %s", checkpoint)
     tags = {
-        # What ties the runs of one pipeline together: the flow run above this stage's.
-        "pipeline": str(runtime.flow_run.parent_flow_run_id or runtime.flow_run.id),
+        "pipeline": provenance.pipeline(),
         "prefect.flow_run_id": str(runtime.flow_run.id),
-        **tracking.provenance([str(data), str(parent)]),
+        **provenance.tags([str(data), str(parent)]),
     }
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": asdict(recipe)}
     with tracking.training(f"fcn-{profile_name}", variant, key, params=params, tags=tags) as run:
@@ -45,6 +44,7 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, parent:
             run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
         if run.url:
             create_link_artifact(run.url, key="mlflow", link_text=f"{variant} in MLflow")
+            log.info("MLflow: %s", run.table_url)
         progress: list[Progress] = []
 
         def begins(device: str, transfers: list[surgery.Transfer]) -> None:

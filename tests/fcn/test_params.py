@@ -127,7 +127,7 @@ def test_an_exponent_that_yaml_takes_for_a_text_is_explained():
     assert yaml.safe_load("1e-10") == "1e-10", "YAML 1.1 as PyYAML reads it"
     text = message(text_with("learning_rate: 1.0e-10", "learning_rate: 1e-10"))
     assert text.startswith(f"{PATH}.train.fcn32s.learning_rate: expected a number, got '1e-10' as a text")
-    assert "as in 1.0e-10" in text
+    assert "write 1.0e-10" in text
     assert yaml.safe_load("1.0e-10") == 1e-10
 
 

@@ -1,0 +1,113 @@
+"""The whole DAG as a user runs it, through all three ways, on the embedded sample."""
+
+import json
+import sqlite3
+
+import pytest
+import yaml
+
+VARIANTS = ("fcn32s", "fcn16s", "fcn8s")
+STAGES = (
+    "download", "convert_vgg", "records", *(f"train@{v}" for v in VARIANTS), *(f"evaluate@{v}" for v in VARIANTS), "report",
+)  # fmt: skip
+SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
+
+
+def skipped(output: str) -> list[str]:
+    return [line.split("'")[1] for line in output.splitlines() if "didn't change, skipping" in line]
+
+
+@pytest.fixture(scope="module")
+def first(project):
+    """The parent flow's run, and the lock that it left."""
+    done = project.run("python", "-m", "flows.pipeline")
+    assert done.returncode == 0, done.stdout
+    return done.stdout, (project.folder / "dvc.lock").read_bytes()
+
+
+def test_every_stage_leaves_its_outputs(project, first):
+    output, _ = first
+    for stage in STAGES:
+        assert f"Running stage '{stage}'" in output
+    report = json.loads((project.folder / "reports/convert_vgg.json").read_text())
+    assert {row["layer"] for row in report["weights"]} >= {"conv1_1", "conv5_3", "fc6", "fc7", "fc8"}
+    for variant in VARIANTS:
+        assert {p.name for p in (project.folder / "models" / variant).iterdir()} == {
+            "weights.npz", "model.json", "history.csv", "validation.csv",
+        }  # fmt: skip
+        metrics = json.loads((project.folder / f"metrics/{variant}.json").read_text())
+        assert all(0 < metrics[name] < 1 for name in SCORES)
+    page = (project.folder / "report/index.html").read_text()
+    for variant in VARIANTS:
+        metrics = json.loads((project.folder / f"metrics/{variant}.json").read_text())
+        assert f"{metrics['mean_iu']:.4f}" in page
+    assert "http" not in page.replace("http://www.w3.org", "").replace("https://matplotlib.org", "")
+    assert not list((project.folder / ".cache/checkpoints").glob("*")), "checkpoints of finished trainings are removed"
+
+
+def test_training_says_its_device_and_its_progress(first):
+    output, _ = first
+    assert "training fcn32s for 4 iterations on CPU" in output
+    assert "fcn8s: 4/4 iterations" in output
+
+
+def test_the_models_are_rows_of_one_plain_table(project, first):
+    with sqlite3.connect(project.folder / "mlflow.db") as database:
+        runs = dict(database.execute("select name, run_uuid from runs where status = 'FINISHED'"))
+        assert set(runs) == set(VARIANTS)
+        for variant, run in runs.items():
+            metrics = json.loads((project.folder / f"metrics/{variant}.json").read_text())
+            logged = dict(database.execute("select key, value from latest_metrics where run_uuid = ?", (run,)))
+            assert {name: logged[name] for name in SCORES} == {name: metrics[name] for name in SCORES}
+            assert "iu/background" in logged
+            assert "loss" in logged
+        tags = database.execute("select key, value from tags where key in ('pipeline', 'mlflow.parentRunId')").fetchall()
+        assert len(tags) == 3, "one pipeline tag each, no parent"
+        assert len({value for _, value in tags}) == 1
+
+
+def test_no_output_names_this_machine(project, first):
+    for path in ("models", "metrics", "plots", "report", "reports", "dvc.lock", "data/records/index.json"):
+        target = project.folder / path
+        for file in target.rglob("*") if target.is_dir() else [target]:
+            assert not file.is_file() or str(project.folder).encode() not in file.read_bytes(), file
+
+
+def test_a_second_run_does_nothing(project, first):
+    done = project.run("python", "-m", "flows.pipeline")
+    assert done.returncode == 0
+    assert skipped(done.stdout) == [stage for stage in skipped(done.stdout) if stage in STAGES]
+    assert set(skipped(done.stdout)) == set(STAGES)
+    assert (project.folder / "dvc.lock").read_bytes() == first[1]
+
+
+@pytest.mark.parametrize(
+    ("edit", "rerun"),
+    [
+        ("learning_rate of fcn16s", {"train@fcn16s", "train@fcn8s", "evaluate@fcn16s", "evaluate@fcn8s", "report"}),
+        ("the report's page", {"report"}),
+        ("a flow's wiring", set()),
+        ("logging", set()),
+    ],
+)
+def test_a_change_reruns_what_follows_from_it_and_nothing_else(project, first, edit, rerun):
+    paths = {"the report's page": "tasks/report.html", "a flow's wiring": "flows/train.py", "logging": "tasks/tracking.py"}
+    file = project.folder / paths.get(edit, "params.yaml")
+    before = file.read_text()
+    try:
+        if file.name == "params.yaml":
+            params = yaml.safe_load(before)
+            params["profiles"]["sample"]["train"]["fcn16s"]["learning_rate"] *= 2
+            project.write_params(params)
+        else:
+            file.write_text(before + ("\n<!-- -->\n" if file.suffix == ".html" else "\n# a comment\n"))
+        planned = project.run("dvc", "repro", "--dry").stdout
+    finally:
+        file.write_text(before)
+    assert {stage for stage in STAGES if f"Running stage '{stage}'" in planned} == rerun, planned
+
+
+def test_bare_dvc_repro_by_force_ends_in_the_same_bytes(project, first):
+    done = project.run("dvc", "repro", "--force")
+    assert done.returncode == 0, done.stdout
+    assert (project.folder / "dvc.lock").read_bytes() == first[1]
