@@ -1,0 +1,7 @@
+"""One file per DVC stage: a Prefect flow and its command line."""
+
+import os
+
+# TensorFlow prints a dozen lines about the machine at every start; errors are still shown.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect sends an event else, from where the Makefile does not set it

@@ -1,0 +1,27 @@
+"""Stage `convert_vgg`: the published weights as the project's own file, fully connected layers as convolutions."""
+
+import sys
+from pathlib import Path
+
+from prefect import flow
+
+from flows import config, stage
+from tasks.convert import convert_weights
+
+
+@flow
+def convert_vgg(raw: Path, out: Path, report: Path) -> None:
+    """Convert the classifier's weights.
+
+    Args:
+        raw: folder of the profile, with weights/.
+        out: .npz file to write.
+        report: JSON file to write: what became of every weight.
+    """
+    _, profile = config.read()
+    sources = [profile.download.weights]
+    convert_weights([raw / "weights" / source.name for source in sources], profile.model.backbone, out, report)
+
+
+if __name__ == "__main__":
+    sys.exit(stage.main(convert_vgg))

@@ -1,0 +1,28 @@
+"""Stages `evaluate@<variant>`: the four scores of one model, its confusion and its pictures."""
+
+import sys
+from pathlib import Path
+
+from prefect import flow
+
+from flows import config, stage
+from tasks.score import score
+
+
+@flow
+def evaluate(variant: str, records: Path, model: Path, metrics: Path, plots: Path) -> None:
+    """Score one model on the validation records.
+
+    Args:
+        variant: its name in params.yaml.
+        records: folder of the records.
+        model: model folder.
+        metrics: JSON file to write.
+        plots: folder to write.
+    """
+    name, profile = config.read()
+    score(name, profile, variant, records, model, metrics, plots)
+
+
+if __name__ == "__main__":
+    sys.exit(stage.main(evaluate))

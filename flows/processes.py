@@ -1,0 +1,82 @@
+"""Processes: which one is meant, whether it still runs, and how one ends when it is told to or left alone."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+
+import psutil
+
+
+def identity(process: psutil.Process) -> str:
+    """The name of a process that no later process can inherit: "<pid>-<create time in hundredths of a second>"."""
+    return f"{process.pid}-{round(process.create_time() * 100)}"
+
+
+def is_alive(name: str) -> bool:
+    """Tell whether the process of that `identity` still runs. A zombie does not."""
+    pid, created = name.split("-")
+    try:
+        process = psutil.Process(int(pid))
+        # Linux derives the create time from the clock, which may be set; two seconds are no room for a reused pid.
+        return abs(process.create_time() * 100 - int(created)) < 200 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def dvc_above() -> psutil.Process | None:
+    """The nearest dvc process above this one."""
+    with contextlib.suppress(psutil.Error):
+        for process in psutil.Process().parents():
+            if any(map(_is_dvc, process.cmdline())):
+                return process
+    return None
+
+
+def dvc_command(dvc: psutil.Process) -> str:
+    """The command line of a dvc process, without its Python: "dvc repro --force"."""
+    words = dvc.cmdline()
+    start = next(i for i, word in enumerate(words) if _is_dvc(word))
+    return " ".join(["dvc", *words[start + 1 :]])
+
+
+def _is_dvc(word: str) -> bool:
+    # `dvc`, `/usr/bin/dvc`, or what follows `python -m`; not a shell's `-c "python -m flows.train --out models/dvc"`.
+    return " " not in word and word.rpartition("/")[2] == "dvc"
+
+
+def end_with(owner: str) -> None:
+    """Interrupt this process when that one is gone: whoever kills dvc wants no training to go on unrecorded.
+
+    Args:
+        owner: `identity` of a process.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGINT)  # PR_SET_PDEATHSIG: at once, when the direct parent ends
+
+    def watch() -> None:
+        while is_alive(owner):
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def interrupt_on_signals() -> None:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt, also in a background job, which starts with SIGINT ignored.
+
+    Signals in quick succession count as one: the clean-up that the first has begun shall be able to end.
+    """
+    last = float("-inf")
+
+    def interrupt(*_: object) -> None:
+        nonlocal last
+        if time.monotonic() - last > 3:
+            last = time.monotonic()
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)

@@ -1,0 +1,28 @@
+"""Stage `report`: the staged models side by side on one page."""
+
+import sys
+from pathlib import Path
+
+from prefect import flow
+
+from flows import config, stage
+from tasks.report import write_report
+
+
+@flow
+def report(records: Path, models: Path, metrics: Path, plots: Path, out: Path) -> None:
+    """Write the page.
+
+    Args:
+        records: folder of the records.
+        models: folder with a model folder per variant.
+        metrics: folder with a JSON file per variant.
+        plots: folder with a folder per variant.
+        out: folder to write.
+    """
+    name, _ = config.read()
+    write_report(name, records, models, metrics, plots, out)
+
+
+if __name__ == "__main__":
+    sys.exit(stage.main(report))

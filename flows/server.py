@@ -1,0 +1,235 @@
+"""A Prefect API for every process of this project: the configured one, a running local one, or one of our own.
+
+Prefect's own answer to "no server is there", its ephemeral mode, starts a server in every process: that costs ten seconds
+a stage and makes Ctrl-C hang, so it is switched off here. Instead the first process that needs a server starts one that
+all others join. It is no child of theirs and ends by itself soon after the last process that uses it.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from prefect.context import refresh_global_settings_context
+from prefect.settings import get_current_settings, temporary_settings
+
+from flows.processes import identity, is_alive
+
+START_SECONDS = 180.0  # a first start creates the database and copies the UI: 5 s here, far more on a busy disk
+GRACE_SECONDS = 5.0  # long enough for an interrupted stage to record its end, and for the next command to join
+
+
+class Unavailable(RuntimeError):
+    """No Prefect API can be reached or started; the message says why."""
+
+
+def home() -> Path:
+    """The absolute folder of Prefect's database, `home` in Prefect's settings (pyproject.toml, PREFECT_HOME, profile).
+
+    A relative one is meant from the project's root, also for an experiment that DVC runs in a copy of the project below
+    `.dvc/tmp/exps/`: the copy vanishes, the record of its runs must not.
+    """
+    here = Path.cwd()
+    for folder in here.parents:
+        if folder.name == "exps" and folder.parent.name == "tmp" and folder.parent.parent.name == ".dvc":
+            here = folder.parent.parent.parent
+            break
+    return here / get_current_settings().home
+
+
+@contextlib.contextmanager
+def connected(*users: psutil.Process) -> Iterator[str]:
+    """Let Prefect talk to an API inside this context, and yield the API's address.
+
+    In this order: `PREFECT_API_URL` (environment, profile or file), a healthy local server on the default port, our own
+    server, running or started now; our own stays while any of `users` lives.
+
+    Raises:
+        Unavailable: there is none and none can be started.
+    """
+    settings = get_current_settings()
+    own = {
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        # 14 s for each request, not 62, where a server went away in mid-run.
+        "PREFECT_CLIENT_MAX_RETRIES": os.environ.get("PREFECT_CLIENT_MAX_RETRIES", "3"),
+    }
+    url = settings.api.url
+    if url is not None:
+        _check_reachable(url)
+    else:
+        url = f"http://127.0.0.1:{settings.server.api.port}/api"
+        if not _is_healthy(url):
+            try:
+                url = _join(home(), [identity(user) for user in users])
+            except (OSError, subprocess.SubprocessError) as error:
+                raise Unavailable(f"no Prefect server can be started in {home()}: {error}") from error
+        own["PREFECT_API_URL"] = url
+        # A proxy that is configured for the world must not be asked for a server on this machine.
+        direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        own["no_proxy"] = f"{direct},127.0.0.1" if direct else "127.0.0.1"
+    in_context = {
+        "api.url": url,  # and in the environment, because a thread starts without a context
+        "flows.heartbeat_frequency": None,  # costs a second at the end of each run; what it is for, `runs.reconcile` does
+        "results.default_serializer": "json",  # Prefect keeps the exceptions of failed runs in files: no pickles
+    }
+    with _environment(own), temporary_settings(in_context):
+        yield url
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables and let Prefect's settings follow, in here and back again after it."""
+    before = {name: os.environ.pop(name, None) for name in values}
+    os.environ.update(values)
+    refresh_global_settings_context()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
+        refresh_global_settings_context()
+
+
+def _check_reachable(url: str) -> None:
+    """Any answer is good: what a 401 means, Prefect's own message says best. Raises Unavailable if there is none."""
+    try:
+        httpx.get(f"{url}/health", timeout=10)
+    except httpx.TransportError as error:
+        raise Unavailable(f"the Prefect API {url} (PREFECT_API_URL or Prefect profile) is not there: {error}") from error
+
+
+def _is_healthy(url: str) -> bool:
+    """Ask a server on this machine, past any proxy, whether it is a Prefect server and well."""
+    try:
+        answer = httpx.get(f"{url}/health", timeout=5, trust_env=False)
+        return answer.status_code == 200 and answer.json() is True
+    except (httpx.HTTPError, ValueError):
+        return False
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[Path]:
+    """Hold the lock around joining and stopping our server; yields the file that describes the server."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "server.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process that holds it, however that ends
+        yield folder / "server.json"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        entry = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def _write(file: Path, entry: dict[str, Any]) -> None:
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(entry))
+    os.replace(partial, file)
+
+
+def _join(folder: Path, users: list[str]) -> str:
+    """Register `users` with our server, after starting it if there is none; returns its API's address."""
+    with _locked(folder) as file:
+        entry = _read(file)
+        if not (entry and is_alive(entry["server"]) and _is_healthy(entry["url"])):
+            entry = _start(folder)
+        entry["users"] = sorted({*filter(is_alive, entry["users"]), *users})
+        _write(file, entry)
+        return str(entry["url"])
+
+
+def _start(folder: Path) -> dict[str, Any]:
+    """Start our server on a free port in a session of its own, and wait until it answers."""
+    log = folder / "server.log"
+    # The server inherits the bound socket, so that nobody else can take the port meanwhile.
+    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("w") as output:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        environment = os.environ | {
+            "PREFECT_HOME": str(folder),
+            "PREFECT_SERVER_UI_API_URL": f"{url}/api",  # else the UI asks the default port
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        }
+        command = [sys.executable, "-m", "flows.server", str(listener.fileno()), str(folder)]
+        process = subprocess.Popen(
+            command,
+            cwd=Path(__file__).parents[1],
+            env=environment,
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C in our terminal is not meant for it
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _is_healthy(f"{url}/api"):
+            if process.poll() is not None:
+                raise OSError(f"it ended with code {process.returncode}; {_last_line(log)} (all of it in {log})")
+            if time.monotonic() > deadline:
+                raise OSError(f"it did not answer within {START_SECONDS:.0f} s; see {log}")
+            time.sleep(0.1)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    process.returncode = 0  # it outlives us: no "still running" warning when this object goes
+    return {"server": identity(psutil.Process(process.pid)), "url": f"{url}/api", "users": []}
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
+
+
+def _serve(listener: int, folder: Path) -> None:
+    """Be the server (in the process that `_start` made) until nobody needs it."""
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    server = uvicorn.Server(uvicorn.Config(create_app(final=True), log_level="warning", timeout_graceful_shutdown=2))
+
+    def watch() -> None:
+        _wait_until_unused(folder, identity(psutil.Process()))
+        server.should_exit = True
+        time.sleep(15)
+        os._exit(0)  # a service that does not stop must not leave a server behind
+
+    threading.Thread(target=watch, daemon=True).start()
+    server.run(sockets=[socket.socket(fileno=listener)])
+
+
+def _wait_until_unused(folder: Path, me: str) -> None:
+    """Return once all users of the server `me` have been gone for a while, or its file names another server or is gone."""
+    last_used = time.monotonic()
+    while True:
+        time.sleep(1)
+        with _locked(folder) as file:
+            entry = _read(file)
+            if entry.get("server") != me:
+                return
+            if any(map(is_alive, entry["users"])):
+                last_used = time.monotonic()
+            elif time.monotonic() - last_used > GRACE_SECONDS:
+                file.unlink()
+                return
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,30 @@
+"""Stages `train@<variant>`: one variant, from its parent's weights."""
+
+import sys
+from pathlib import Path
+
+from prefect import flow
+
+from fcn.errors import UserError
+from flows import config, stage
+from tasks import train as tasks
+
+
+@flow
+def train(variant: str, records: Path, init: Path, out: Path) -> None:
+    """Train one variant.
+
+    Args:
+        variant: fcn32s, fcn16s, fcn8s or fcn8s_atonce.
+        records: folder of the records.
+        init: the classifier's .npz, or the parent variant's model folder.
+        out: model folder to write.
+    """
+    name, profile = config.read()
+    if variant not in profile.train:
+        raise UserError(f"params.yaml: profiles.{name}.train.{variant}: missing; it has {', '.join(profile.train)}")
+    tasks.train(name, profile, variant, records, init, out)
+
+
+if __name__ == "__main__":
+    sys.exit(stage.main(train))

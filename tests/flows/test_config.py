@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from fcn.errors import UserError
+from flows import config
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_committed_file_is_read_from_the_current_folder(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    name, profile = config.read()
+    assert (name, profile.records.classes[0]) == ("sample", "background")
+    assert config.read(ROOT / "params.yaml") == (name, profile)
+
+
+def test_no_file(tmp_path):
+    path = tmp_path / "params.yaml"
+    with pytest.raises(UserError) as error:
+        config.read(path)
+    assert str(error.value) == f"{path}: no such file; run this from the project's root"
+
+
+def test_broken_yaml_is_located(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("profile: sample\nprofiles: {sample: [1, 2\nmore: 3\n")
+    with pytest.raises(UserError, match=r"line 3") as error:
+        config.read(path)
+    assert str(error.value).startswith(f"{path}: not valid YAML: ")
+
+
+def test_python_objects_in_yaml_are_refused(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("profile: !!python/object/apply:os.getcwd []\nprofiles: {}\n")
+    with pytest.raises(UserError, match="not valid YAML: could not determine a constructor"):
+        config.read(path)
+
+
+def test_errors_name_this_file(tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_text("profile: voc\nprofiles: {sample: {}, full: {}}\n")
+    with pytest.raises(UserError) as error:
+        config.read(path)
+    assert str(error.value) == f"{path}: profile: expected one of sample, full; got 'voc'"

@@ -1,0 +1,146 @@
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows import pipeline, runs
+
+STAGES = ["first", "second@a", "second@b"]
+
+
+@pytest.fixture(scope="module")
+def done(project):
+    """The project after a first run of the pipeline: the run in Prefect, and the output."""
+    project.params(first="hello", second="world")
+    code, output = project.run("flows.pipeline")
+    assert code == 0, output
+    return project.top(), output
+
+
+def started(project, *command):
+    """Start `python -m command` and wait until its stage works; the process, and all processes below it but the server."""
+    process = project.start(*command, start_new_session=True)
+    line = ""
+    while line != "waiting\n":
+        line = process.stdout.readline()
+        assert line, "it ended early"
+    below = psutil.Process(process.pid).children(recursive=True)
+    assert any("tiny" in child.cmdline() for child in below)
+    return process, below
+
+
+def test_first_run(project, done):
+    run, output = done
+    assert (run.name, run.state.name) == ("dvc repro", "Completed")
+    assert project.below(run) == dict.fromkeys(STAGES, "Completed")
+    for name in STAGES:
+        child = project.child(run, name)
+        assert (child.name, child.state.name) == (name, "Completed")
+        assert list(project.below(child).values()) == ["Completed"]
+    assert "Running stage 'second@b':\n> python -m tiny --text world --out second-b.txt\n" in output
+    assert (project.folder / "second-b.txt").read_text() == "world"
+
+
+def test_stages_that_dvc_skips_are_shown_as_cached_and_restored(project, done):
+    lock = project.folder / "dvc.lock"
+    whole = lock.read_text()
+    lock.write_text(whole[: whole.index("  second@b:")])  # dvc knows it from its run cache only
+    code, output = project.run("flows.pipeline")
+    assert code == 0, output
+    assert project.below(project.top()) == {"first": "Cached", "second@a": "Cached", "second@b": "Restored"}
+    assert lock.read_text() == whole
+
+
+def test_bare_dvc_looks_the_same_and_a_user_error_is_one_line(project, done, monkeypatch):
+    # As in an activated environment; the pipeline finds its Python without.
+    monkeypatch.setitem(project.environment, "PATH", f"{Path(sys.executable).parent}:{project.environment['PATH']}")
+    project.params(first="hello", second="unwanted")
+    code, output = project.run("dvc", "repro", "second")
+    assert code == 255
+    lines = output.splitlines()
+    assert lines.count("error: params.yaml: text: wanted a greeting, got 'unwanted'") == 1
+    assert "Traceback" not in output
+    run = project.top()
+    assert (run.name, run.state.name, run.state.message) == ("dvc repro second", "Failed", "Stage second@a did not complete.")
+    assert run.flow_id == done[0].flow_id
+    assert project.below(run) == {"second@a": "Failed"}
+    assert project.child(run, "second@a").state.message.endswith("wanted a greeting, got 'unwanted'")
+
+
+def test_a_failed_stage_fails_the_pipeline_with_dvcs_words(project, done):
+    project.params(first="unwanted", second="world")
+    code, output = project.run("flows.pipeline", "second@b", "--force")
+    assert code == 1
+    words = "failed to reproduce 'first': failed to run: python -m tiny --text unwanted --out first.txt, exited with 1"
+    assert f"ERROR: {words}\n" in output
+    assert f"error: dvc repro second@b --force: {words}\n" in output
+    run = project.top()
+    assert run.state.name == "Failed"
+    assert words in run.state.message
+    assert project.below(run) == {"first": "Failed"}
+
+
+def test_two_at_once_and_ctrl_c(project, done):
+    project.params(first="wait", second="world")
+    one, below = started(project, "flows.pipeline")
+    first = project.top()
+    code, output = project.run("flows.pipeline")
+    assert code == 1
+    assert re.search(r"error: dvc repro: failed to reproduce 'first': '.*first.txt' is busy, it is being blocked by", output)
+    assert f"(PID {below[0].pid}): " in output
+    assert project.client.read_flow_run(first.id).state.name == "Running"  # the second did not take the first for dead
+
+    os.killpg(one.pid, signal.SIGINT)  # what Ctrl-C does
+    output, _ = one.communicate()
+    assert one.returncode == 130
+    assert output.endswith("error: interrupted\n")
+    assert [child for child in below if child.is_running()] == []
+    assert project.below(first) == {"first": "Crashed"}
+    assert project.client.read_flow_run(first.id).state.name == "Crashed"
+
+
+def test_what_a_killed_pipeline_leaves_behind(project, done):
+    project.params(first="wait", second="world")
+    process, below = started(project, "flows.pipeline")
+    run = project.top()
+    process.kill()
+    process.communicate()
+    psutil.wait_procs(below, timeout=60)
+    assert [child for child in below if child.is_running()] == []
+    assert project.client.read_flow_run(run.id).state.name == "Running"
+
+    assert runs.reconcile(project.client) >= 1
+    state = project.client.read_flow_run(run.id).state
+    assert (state.name, state.message) == ("Crashed", "Its process is gone without a word: killed, or out of memory.")
+    child = project.child(run, "first")
+    assert child.state.name == "Crashed"
+    assert set(project.below(child).values()) == {"Crashed"}
+    assert runs.reconcile(project.client) == 0
+
+    project.params(first="hello", second="world")
+    assert project.run("flows.pipeline")[0] == 0  # no lock is left
+
+
+@pytest.mark.parametrize(
+    ("words", "command", "said"),
+    [
+        ([], ["repro"], ""),
+        (["records", "report", "--force"], ["repro", "records", "report", "--force"], ""),
+        (
+            ["--set", "profile=voc2012", "--set", "a.b=1e-3", "report"],
+            ["exp", "run", "report", "-S", "profile=voc2012", "-S", "a.b=1e-3"],
+            "params.yaml: setting profile=voc2012, a.b=1e-3 in the file itself, where it stays after the run "
+            "(`git diff params.yaml` shows it)\n",
+        ),
+    ],
+)
+def test_command_line(words, command, said, monkeypatch, capsys):
+    called = []
+    monkeypatch.setattr(pipeline.stage, "execute", lambda *args, **kwargs: called.append((args, kwargs)) or 7)
+    assert pipeline.main(words) == 7
+    assert called == [((pipeline.pipeline, {"command": command}), {"name": " ".join(["dvc", *command])})]
+    assert capsys.readouterr().out == said
