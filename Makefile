@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 # What to install for running: with CUDA where there is a GPU. `make test` installs dev instead.
 RUN := $(if $(shell command -v nvidia-smi),gpu,base)
 
-.PHONY: repro test prefect mlflow format lock clean
+.PHONY: repro test verify-published prefect mlflow format lock clean
 
 repro: $(BIN)/.$(RUN) .git ## the whole DAG: only what is out of date runs
 	python -m flows.pipeline $(ARGS)
@@ -18,6 +18,9 @@ test: $(BIN)/.dev .git ## lint, types, tests
 	ruff format --check .
 	mypy
 	python -m pytest
+
+verify-published: $(BIN)/.$(RUN) ## the authors' own nets against their published scores; needs the network
+	python -m flows.verify_published $(ARGS)
 
 prefect: $(BIN)/.$(RUN) ## Prefect's server and UI, until Ctrl-C
 	prefect server start

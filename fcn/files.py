@@ -23,6 +23,7 @@ _MAGIC = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"\x93NUMPY", "a .npy array"),
     (b"MATLAB 5.0", "a MATLAB-5 file"),
+    (b"MATLAB 7.3", "a MATLAB-7.3 file"),
     (b"version https://git-lfs", "a git-lfs pointer, not the file it points to"),
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ\x00", "an xz archive"),
@@ -139,7 +140,7 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             pass  # np.load would try to unpickle whatever has no known first bytes, and names no file in its errors
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError, zlib.error) as error:
         kind = sniff(path)
         hint = "it is truncated, damaged or pickled" if "zip" in kind else f"it is {kind}"
         raise UserError(

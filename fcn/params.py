@@ -33,10 +33,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Download:
-    """What the stage `download` fetches: a tar of images in VOC's layout, and the classifier's weights."""
+    """What the stage `download` fetches.
+
+    Attributes:
+        images: a tar of images and labels in VOC's layout.
+        weights: the classifier's weights, in any of the formats of `fcn.weights`.
+        cross_check: other files with the same weights, which the conversion compares with them; may be empty.
+    """
 
     images: Source
     weights: Source
+    cross_check: tuple[Source, ...]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def convert_vgg(raw: Path, out: Path, report: Path) -> None:
         report: JSON file to write: what became of every weight.
     """
     _, profile = config.read()
-    sources = [profile.download.weights]
+    sources = [profile.download.weights, *profile.download.cross_check]
     convert_weights([raw / "weights" / source.name for source in sources], profile.model.backbone, out, report)
 
 

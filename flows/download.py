@@ -19,7 +19,8 @@ def download(raw: Path) -> None:
     """
     _, profile = config.read()
     archive = fetch(profile.download.images, raw / "archives")
-    fetch(profile.download.weights, raw / "weights")
+    for source in (profile.download.weights, *profile.download.cross_check):
+        fetch(source, raw / "weights")
     unpack(archive, raw / "images", [f"{profile.records.root}/{folder}" for folder in voc.FOLDERS])
 
 

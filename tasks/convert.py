@@ -1,28 +1,69 @@
 """The classifier's published weights into the project's own file."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from fcn import files
-from fcn.weights import caffe, convert
+from fcn.weights import account, convert, readers
 
 
 @task(cache_policy=NO_CACHE)
-def convert_weights(source: Path, backbone: str, out: Path, report: Path) -> None:
-    """Converts `source` (a caffemodel) into `out` (.npz) and writes an account of every weight to `report` (JSON).
+def convert_weights(sources: Sequence[Path], backbone: str, out: Path, report: Path) -> None:
+    """Converts the first of `sources` into `out` (.npz) and writes an account of every weight to `report` (JSON).
+
+    Args:
+        sources: weight files of one network, of any container that `fcn.weights.readers` knows; those after the first are
+            compared with it, and nothing else.
+        backbone: key of `architecture.BACKBONES`.
+        out: the project's own weight file.
+        report: `backbone`; `sources`, one entry per file; `weights`, see `convert.convert`, of the first; and, if there are
+            several files, `differences`, see `account.differences`, each with the name of its `source`.
 
     Raises:
-        UserError: not a caffemodel, or not the `backbone`; nothing is written then.
+        UserError: a file is no weight file, or not of the `backbone`; nothing is written then.
     """
-    weights, rows = convert.convert(caffe.read(source), backbone, str(source))
+    weights, rows, entry = _converted(sources[0], backbone)
+    entries, differences = [entry], []
+    for source in sources[1:]:
+        others, _, entry = _converted(source, backbone)
+        entries.append(entry)
+        differences += [{"source": source.name, **each} for each in account.differences(weights, others, str(source))]
     files.save_arrays(out, weights)
-    files.write_json(report, {"backbone": backbone, "source_sha256": files.digest(source), "weights": rows})
+    content: dict[str, Any] = {"backbone": backbone, "sources": entries, "weights": rows}
+    files.write_json(report, content | ({"differences": differences} if differences else {}))
+    _print(content["sources"], rows, differences)
+    total = sum(array.size for array in weights.values())
+    get_run_logger().info("%s: %d layers, %s parameters", out, len(weights) // 2, f"{total:,}")
+
+
+def _converted(source: Path, backbone: str) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """One file's weights, their rows, and its own entry in the report."""
+    found = readers.read(source)
+    weights, rows = convert.convert(found.layers, backbone, str(source), found.axes, found.channels)
+    keys = ("input_order", "input_order_by", "published")
+    entry = {"file": source.name, "container": found.container, "sha256": files.digest(source)}
+    return weights, rows, entry | {key: rows[0][key] for key in keys}
+
+
+def _print(entries: list[dict[str, Any]], rows: list[dict[str, Any]], differences: list[dict[str, Any]]) -> None:
     log = get_run_logger()
+    for entry in entries:
+        known = (
+            f"conv1_1 is that of the published {entry['published']}" if entry["published"] else "conv1_1 is of no known network"
+        )
+        order, by = entry["input_order"].upper(), entry["input_order_by"]
+        log.info("%s: %s, made for %s images (going by its %s); %s", entry["file"], entry["container"], order, by, known)
     for row in rows:
         if row["array"] == "kernel":
             shapes = f"{row['source_shape']} -> {row['result_shape']}"
             log.info("%-8s %-17s %s, mean %+.4f, std %.4f", row["layer"], row["action"], shapes, row["mean"], row["std"])
-    total = sum(array.size for array in weights.values())
-    log.info("%s: %d layers, %s parameters", out, len(weights) // 2, f"{total:,}")
+    for row in differences:
+        text = f"{row['source']}: {row['layer']}/{row['array']} differs by at most {row['largest']:.3g}"
+        if "explained_by" in row:
+            log.warning("%s, that is %.1f%%: %s", text, 100 * row["share"], row["explained_by"] or "other weights")
+        else:
+            log.info("%s", text)

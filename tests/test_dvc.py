@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[1]
 WORK = {
     "download": ["fcn.download", "fcn.archives", "fcn.datasets.voc"],
-    "convert_vgg": ["fcn.weights.caffe", "fcn.weights.convert", "fcn.files"],
+    "convert_vgg": ["fcn.weights.readers", "fcn.weights.convert", "fcn.weights.account", "fcn.files"],
     "records": ["fcn.records"],
     "train": ["fcn.fit"],
     "evaluate": ["fcn.score"],

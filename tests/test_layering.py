@@ -13,7 +13,8 @@ TENSORFLOW = {"fcn/devices.py", "fcn/inputs.py", "fcn/records.py"}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     "fcn/architecture.py", "fcn/archives.py", "fcn/datasets/voc.py", "fcn/download.py", "fcn/errors.py", "fcn/files.py",
     "fcn/labels.py", "fcn/metrics.py", "fcn/params.py", "fcn/recipe.py", "fcn/visualize.py",
-    "fcn/weights/caffe.py", "fcn/weights/convert.py",
+    "fcn/weights/account.py", "fcn/weights/caffe.py", "fcn/weights/convert.py", "fcn/weights/keras_h5.py",
+    "fcn/weights/known.py", "fcn/weights/matconvnet.py", "fcn/weights/npy.py", "fcn/weights/npz.py", "fcn/weights/readers.py",
 ]  # fmt: skip
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from fcn.errors import UserError
 
-
 FOLDERS = ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass")
 """What is read of a VOC archive; the rest (boxes, instances, actions) stays in it."""
 

@@ -19,7 +19,7 @@ _MISTAKES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "input channels flipped": lambda kernel: kernel[:, :, ::-1],
     "rows and columns swapped": lambda kernel: kernel.transpose(1, 0, 2, 3),
     "turned by 180 degrees": lambda kernel: kernel[::-1, ::-1],
-    "flattened in another order": lambda kernel: kernel.transpose(2, 0, 1, 3).reshape(kernel.shape),
+    "a C x H x W matrix cut up as H x W x C": lambda kernel: _from_chw(kernel),
 }
 
 
@@ -82,18 +82,19 @@ def differences(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray
 
 
 def _difference(name: str, first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
-    largest, size = _largest(first, second), _largest(first, np.broadcast_to(np.float32(0), first.shape))
+    largest, size = _largest(first, second), max(float(np.abs(piece).max()) for piece in _pieces(first))
     layer, _, array = name.rpartition("/")
-    result = {
-        "layer": layer,
-        "array": array,
-        "largest": float(f"{largest:.6g}"),
-        "share": float(f"{largest / (size or 1):.6g}"),
-    }
+    share = largest / (size or 1)
+    result = {"layer": layer, "array": array, "largest": float(f"{largest:.6g}"), "share": float(f"{share:.6g}")}
     if first.ndim == 4 and largest > _SAME * size:
         undone = (why for why, undo in _MISTAKES.items() if _largest(first, undo(second)) <= _SAME * size)
         result["explained_by"] = next(undone, None)
     return result
+
+
+def _from_chw(kernel: np.ndarray) -> np.ndarray:
+    height, width, inputs, outputs = kernel.shape
+    return kernel.reshape(inputs, height, width, outputs).transpose(1, 2, 0, 3)
 
 
 def _largest(first: np.ndarray, second: np.ndarray) -> float:

@@ -142,6 +142,11 @@ def _array(blob: Any, where: str) -> np.ndarray:
     return values.astype(np.float32, copy=False).reshape(shape)
 
 
+def _is_text(head: bytes) -> bool:
+    """A line feed may also begin a text, and be no field 1."""
+    return all(byte > 31 or byte in b"\t\n\r" for byte in head)
+
+
 def _refusal(path: Path, data: bytes) -> UserError:
     """Say what `path`, which is no network with weights, is instead."""
     kind = sniff(path)
@@ -154,6 +159,7 @@ def _refusal(path: Path, data: bytes) -> UserError:
             )
     except DecodeError:
         # Field 1 (name), 2 (layers) or 100 (layer), each with a length: how a network begins.
-        if data.startswith((b"\x0a", b"\x12", b"\xa2\x06")):
+        begins = data.startswith((b"\x0a", b"\x12", b"\xa2\x06"))
+        if begins and kind.startswith("of unknown type") and not _is_text(data[:1024]):
             kind = "truncated or damaged: it begins like one, but cannot be read to its end"
     return UserError(f"{path}: wanted a .caffemodel with weights, but the file ({len(data)} bytes) is {kind}")

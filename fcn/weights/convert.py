@@ -36,9 +36,9 @@ def convert(
             known, the values decide, about this and about rows and columns.
 
     Returns:
-        The weights, `<layer>/kernel` (H, W, in, out) and `<layer>/bias` (out,), float32, from conv1_1 to fc7, for BGR images; and
-        the report: for each array what `account.row` says, its `action` being copied, transposed or convolutionalised ("with
-        channels flipped", "with rows and columns swapped" where that was needed) or dropped. The row of conv1_1's
+        The weights, `<layer>/kernel` (H, W, in, out) and `<layer>/bias` (out,), float32, from conv1_1 to fc7, for BGR images;
+        and the report: for each array what `account.row` says, its `action` being copied, transposed or convolutionalised
+        ("with channels flipped", "with rows and columns swapped" where that was needed) or dropped. The row of conv1_1's
         kernel has `input_order`, which the file expects, how that is known (`input_order_by`: values or container) and
         `published`, the network whose published values these are, or None.
 
@@ -106,10 +106,9 @@ def _checked(
     if len(blobs) != 2:
         raise UserError(f"{source}: {name}: wanted a kernel and a bias, but there are {len(blobs)} blobs: {shapes}")
     kernel, bias = blobs
-    outputs = axes.index("O")
     sizes = {"O": -1, "I": inputs, "H": side, "W": side}
     action = "copied" if axes == "HWIO" else "transposed"
-    if name.startswith("fc") and kernel.ndim == 2 and kernel.size == kernel.shape[outputs // 3] * inputs * side * side:
+    if name.startswith("fc") and kernel.ndim == 2 and kernel.shape[axes == "OIHW"] == inputs * side * side:
         # Flattened in the order of the file's own axes, so the matrix is split first and the axes moved afterwards.
         kernel, action = kernel.reshape([sizes[axis] for axis in axes]), "convolutionalised"
     if kernel.ndim != 4 or any(kernel.shape[at] != sizes[axis] for at, axis in enumerate(axes) if axis != "O"):

@@ -9,6 +9,7 @@ import math
 import os
 import pickle
 import re
+import tokenize
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -52,10 +53,10 @@ _ALLOWED: dict[tuple[str, str], type[_Call]] = {
 _NUMBERS = re.compile(r"[fiu][1248]|b1")
 _PAIRS = ({"weights", "biases"}, {"kernel", "bias"})
 _BROKEN = (
-    pickle.UnpicklingError, EOFError, TypeError, ValueError, AttributeError, LookupError, ImportError, OverflowError, MemoryError,
-    RecursionError,
+    pickle.UnpicklingError, EOFError, TypeError, ValueError, AttributeError, LookupError, OverflowError, MemoryError,
+    RecursionError, SyntaxError, tokenize.TokenError,
 )  # fmt: skip
-"""What the unpickler raises on bytes that are no pickle, depending on where it stumbles."""
+"""What the unpickler, or numpy on the header, raises on bytes that are none, depending on where it stumbles."""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -87,8 +88,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, ...]]:
         with open(path, "rb") as file:
             _check_header(file, path)
             content = _value(_Unpickler(file, path).load(), str(path))
-        while isinstance(content, list) and len(content) == 1:
-            content = content[0]  # the 0-d array around the dict
+        if isinstance(content, list) and len(content) == 1:
+            content = content[0]  # out of the 0-d array
         if not isinstance(content, Mapping):
             raise UserError(f"{path}: wanted a dict of layers, but the file holds {type(content).__name__.strip('_')}")
         return {str(name): _pair(pair, f"{path}: {name}") for name, pair in content.items()}

@@ -16,6 +16,7 @@ profiles:
     download:
       images: {urls: ["https://example.org/a/world.tar?version=2", "file:sample/world.tar"], checksums: ["md5:0123"]}
       weights: {urls: ["file:sample/vgg.caffemodel"], checksums: []}
+      cross_check: []
     records: {root: VOCdevkit/World, classes: [background, disc], train: train, val: val, shards: 2, seed: 1}
     model:
       {backbone: vgg16, width: 0.125, fc_units: 128, padding: same, upsampling: fixed, dropout: 0.5,
@@ -47,6 +48,7 @@ def test_a_valid_profile_gives_exactly_these_values():
             download=params.Download(
                 images=params.Source(("https://example.org/a/world.tar?version=2", "file:sample/world.tar"), ("md5:0123",)),
                 weights=params.Source(("file:sample/vgg.caffemodel",), ()),
+                cross_check=(),
             ),
             records=params.Records("VOCdevkit/World", ("background", "disc"), "train", "val", 2, 1),
             model=params.Model("vgg16", 0.125, 128, "same", "fixed", 0.5, (104.0, 116.5, 122.0)),

@@ -1,0 +1,88 @@
+"""`make verify-published`: do the authors' own nets, converted, score here what they were published with?"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from prefect import flow, get_run_logger
+
+from fcn import files, published
+from fcn.errors import UserError
+from fcn.params import Source, parse
+from flows import stage
+from tasks.fetch import fetch
+from tasks.verify import convert_net, score_net, unpack_listed
+
+
+@dataclass(frozen=True)
+class Net:
+    """A published net: its file, and its four scores in percent."""
+
+    weights: Source
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What `published.yaml` holds: nets by variant, tolerance in points, the archive, its root, the list, the classes."""
+
+    nets: dict[str, Net]
+    tolerance: float
+    images: Source
+    root: str
+    ids: str
+    class_names: tuple[str, ...]
+
+
+@flow
+def verify_published(
+    facts: Path = Path("flows/published.yaml"),
+    raw: Path = Path("data/raw/published"),
+    models: Path = Path("models/published"),
+    report: Path = Path("reports/verify_published.json"),
+    only: str | None = None,
+) -> None:
+    """Download, convert and score the authors' nets, and compare with their published scores.
+
+    Takes 4 GB of disk for all of it, minutes on a GPU and an hour or more per net without one. Fails if a net does.
+
+    Args:
+        facts: YAML file: where the nets and the images are, and the scores.
+        raw: folder for what is downloaded; it is kept, and checked again by the next run.
+        models: folder for the converted nets, one model folder each.
+        report: JSON file to write.
+        only: one of the nets, instead of all.
+    """
+    wanted = _read(facts)
+    if only is not None and only not in wanted.nets:
+        raise UserError(f"--only: expected one of {', '.join(wanted.nets)}; got {only!r}")
+    nets = {name: net for name, net in wanted.nets.items() if only in (None, name)}
+    pairs = unpack_listed(fetch(wanted.images, raw / "archives"), wanted.root, Path(wanted.ids), raw / "images")
+    verdicts = []
+    for name, net in nets.items():
+        convert_net(fetch(net.weights, raw / "weights"), name, wanted.class_names, models / name)
+        verdicts.append(score_net(models / name, name, pairs, net.scores, wanted.tolerance))
+    files.write_json(report, published.report(verdicts, len(pairs), wanted.tolerance))
+    text = f"measured (published) on {len(pairs)} images, in percent:\n{published.table(verdicts)}"
+    failed = [verdict.net for verdict in verdicts if not verdict.passed]
+    if failed:
+        raise UserError(f"{', '.join(failed)}: more than {wanted.tolerance} points off the published scores; {text}")
+    get_run_logger().info("%s", text)
+
+
+def _read(path: Path) -> Published:
+    try:
+        facts: Published = parse(Published, yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; run this from the project's root") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from error
+    for name, net in facts.nets.items():
+        if len(net.scores) != len(published.SCORES):
+            raise UserError(f"{path}: nets.{name}.scores: expected {', '.join(published.SCORES)}; got {net.scores}")
+    return facts
+
+
+if __name__ == "__main__":
+    sys.exit(stage.main(verify_published))

@@ -1,0 +1,56 @@
+"""The authors' published nets: converted, scored, and held to what was published."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from fcn import archives, published
+from fcn.datasets import voc
+from fcn.errors import UserError
+from tasks.progress import Progress
+
+
+@task(cache_policy=NO_CACHE)
+def unpack_listed(archive: Path, root: str, ids: Path, target: Path) -> list[voc.Pair]:
+    """Extracts the listed images and labels, and only those, of a VOC archive.
+
+    Args:
+        archive: the tar.
+        root: the folder in it that holds JPEGImages and SegmentationClass.
+        ids: file with one image id per line.
+        target: folder to make or replace.
+
+    Returns:
+        One pair per id, in the list's order.
+
+    Raises:
+        UserError: no list, no readable archive, or not all of the list in it.
+    """
+    if not ids.is_file():
+        raise UserError(f"{ids}: wanted a list of image ids, but there is no such file; run this from the project's root")
+    names = ids.read_text(encoding="utf-8").split()
+    wanted = {f"{root}/JPEGImages/{name}.jpg" for name in names} | {f"{root}/SegmentationClass/{name}.png" for name in names}
+    archives.extract(archive, target, wanted=lambda name: name.removeprefix("./") in wanted)
+    lists = target / root / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / ids.name).write_text("\n".join(names) + "\n", encoding="utf-8")
+    return voc.pairs(target / root, ids.stem)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="convert {variant}")
+def convert_net(caffemodel: Path, variant: str, classes: Sequence[str], folder: Path) -> None:
+    """Makes the model folder `folder` of a published net; see `fcn.published.to_model_folder`."""
+    published.to_model_folder(caffemodel, variant, classes, folder)
+    get_run_logger().info("%s: converted into %s", caffemodel.name, folder)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="score {variant}")
+def score_net(
+    folder: Path, variant: str, pairs: Sequence[voc.Pair], expected: Sequence[float], tolerance: float
+) -> published.Verdict:
+    """Scores a model folder and compares with the `expected` scores, in percent; see `fcn.published.judge`."""
+    log = get_run_logger()
+    measured = published.score(folder, pairs, Progress(log.info, f"score {variant}", "images"))
+    return published.judge(variant, measured, expected, tolerance)

@@ -1,0 +1,85 @@
+"""The task around the conversion: several sources, one report, and nothing on an error."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+from weight_files import classifier, hwio, write_caffemodel, write_h5, write_mat, write_npy
+
+from fcn import files
+from fcn.errors import UserError
+from tasks import convert as task_module
+from tasks.convert import convert_weights
+
+
+@pytest.fixture(autouse=True)
+def log(monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(task_module, "get_run_logger", lambda: logging.getLogger("convert"))
+    return caplog
+
+
+def run(tmp_path, *names):
+    sources = [tmp_path / name for name in names]
+    convert_weights.fn(sources, "vgg16", tmp_path / "out" / "vgg.npz", tmp_path / "out" / "report.json")
+    return json.loads((tmp_path / "out" / "report.json").read_text())
+
+
+def test_one_source(tmp_path, log):
+    write_caffemodel(tmp_path / "vgg.caffemodel", classifier())
+    report = run(tmp_path, "vgg.caffemodel")
+    assert list(report) == ["backbone", "sources", "weights"]
+    assert report["sources"] == [{
+        "file": "vgg.caffemodel", "container": "Caffe .caffemodel", "sha256": files.digest(tmp_path / "vgg.caffemodel"),
+        "input_order": "bgr", "input_order_by": "container", "published": None,
+    }]  # fmt: skip
+    assert len(report["weights"]) == 2 * 16
+    assert files.load_arrays(tmp_path / "out" / "vgg.npz")["conv5_3/bias"].shape == (16,)
+    text = log.text
+    assert "vgg.caffemodel: Caffe .caffemodel, made for BGR images (going by its container)" in text
+    assert "convolutionalised [5, 784] -> [7, 7, 16, 5], mean " in text
+
+
+def test_several_sources_are_compared_with_the_first(tmp_path, log):
+    layers = classifier()
+    write_caffemodel(tmp_path / "a.caffemodel", layers)
+    write_npy(tmp_path / "b.npy", hwio(layers))
+    write_mat(tmp_path / "c.mat", hwio(layers))
+    layers["conv2_1"][0][3, 1, 0, 2] += np.float32(0.25)
+    layers["conv1_1"] = (layers["conv1_1"][0][:, ::-1], layers["conv1_1"][1])
+    write_h5(tmp_path / "d.h5", hwio(layers))
+    report = run(tmp_path, "a.caffemodel", "b.npy", "c.mat", "d.h5")
+    assert [entry["input_order"] for entry in report["sources"]] == ["bgr", "bgr", "rgb", "bgr"]
+    assert len(report["differences"]) == 3 * 2 * 15
+    rows = [row for row in report["differences"] if row["largest"] > 0]
+    assert [(row["source"], row["layer"], row["array"]) for row in rows] == [
+        ("d.h5", "conv1_1", "kernel"), ("d.h5", "conv2_1", "kernel"),
+    ]  # fmt: skip
+    assert rows[0]["explained_by"] == "input channels flipped"
+    assert rows[1]["largest"] == pytest.approx(0.25, rel=1e-5)
+    assert rows[1]["explained_by"] is None
+    expected, _ = task_module.convert.convert(classifier(), "vgg16")
+    written = files.load_arrays(tmp_path / "out" / "vgg.npz")
+    assert {name: array.tobytes() for name, array in written.items()} == {n: a.tobytes() for n, a in expected.items()}
+    warnings = [record.getMessage() for record in log.records if record.levelname == "WARNING"]
+    assert len(warnings) == 2
+    assert warnings[0].startswith("d.h5: conv1_1/kernel differs by at most")
+    assert warnings[0].endswith("input channels flipped")
+    assert warnings[1].endswith("other weights")
+
+
+def test_the_same_sources_give_the_same_bytes(tmp_path):
+    write_caffemodel(tmp_path / "a", classifier())
+    write_npy(tmp_path / "b", hwio(classifier()))
+    first = [run(tmp_path, "a", "b"), (tmp_path / "out" / "vgg.npz").read_bytes()]
+    assert first == [run(tmp_path, "a", "b"), (tmp_path / "out" / "vgg.npz").read_bytes()]
+    assert str(tmp_path) not in (tmp_path / "out" / "report.json").read_text()
+
+
+def test_a_second_source_that_is_none_leaves_nothing_behind(tmp_path):
+    write_caffemodel(tmp_path / "a", classifier())
+    (tmp_path / "b.h5").write_text("<html>")
+    with pytest.raises(UserError, match=r"b\.h5: wanted VGG weights .* an HTML page"):
+        run(tmp_path, "a", "b.h5")
+    assert not (tmp_path / "out").exists()
