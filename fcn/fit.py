@@ -4,9 +4,10 @@ import csv
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from fcn import devices, files, inputs, records, surgery, training
 from fcn.architecture import ModelSpec
@@ -45,6 +46,7 @@ def run(
     checkpoint: Path,
     begins: Callable[[str, list[surgery.Transfer]], None],
     report: training.Report,
+    watch: Callable[[Iterable[Any]], Iterable[Any]] = lambda examples: examples,
 ) -> None:
     """Trains one variant and writes its model folder.
 
@@ -58,6 +60,7 @@ def run(
         checkpoint: see `training.train`; removed at the end.
         begins: called once with the device in words and the account of the parent's weights.
         report: see `training.train`.
+        watch: is handed each validation's examples and yields them on, to see how far it is.
 
     Raises:
         UserError: see `surgery.start`, `training.train` and `records.split_info`.
@@ -69,7 +72,7 @@ def run(
         model,
         recipe,
         lambda step: inputs.training(data, "train", recipe.seed, step),
-        lambda: inputs.validation(data, "val"),
+        lambda: watch(inputs.validation(data, "val")),
         checkpoint,
         report,
     )

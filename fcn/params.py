@@ -200,7 +200,10 @@ def _parse_fields(kind: Any, value: Any, path: str) -> Any:
         if not fits(values[name]):
             came = ", ".join(value[name]) if isinstance(value[name], Mapping) else repr(value[name])
             raise UserError(f"{path}.{name}: expected {words}; got {came}")
-    return kind(**values)
+    try:
+        return kind(**values)
+    except UserError as error:
+        raise UserError(f"{path}.{error}") from None
 
 
 def _hint(kind: Any, value: Any) -> str:

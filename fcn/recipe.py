@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from fcn.errors import UserError
+
 
 @dataclass(frozen=True)
 class TrainSpec:
@@ -30,3 +32,10 @@ class TrainSpec:
     log_every: int
     validate_every: int
     seed: int
+
+    def __post_init__(self) -> None:
+        """Raises UserError for steps that do not fit together."""
+        for key in ("iterations", "validate_every"):
+            steps = getattr(self, key)
+            if steps % self.log_every or steps < self.log_every:
+                raise UserError(f"{key}: expected a multiple of log_every = {self.log_every}, got {steps}")

@@ -96,6 +96,10 @@ def start(spec: ModelSpec, parent: str | Path) -> tuple[keras.Model, list[Transf
     found = read_spec(folder)
     if found.variant != variant.parent:
         raise UserError(f"{folder}: {spec.variant} starts from {variant.parent}, but this folder holds {found.variant}")
+    for key in ("backbone", "classes", "fc_units", "mean_bgr", "padding", "width"):
+        was, wanted = getattr(found, key), getattr(spec, key)
+        if was != wanted:
+            raise UserError(f"{folder}: {spec.variant} wants {key} {wanted!r}, its parent has {was!r}: train the parent again")
     old, fresh = set(VARIANTS[variant.parent].head()), set(variant.head())
     # A fixed kernel is bilinear whatever the parent holds: it may have learned its own.
     fixed = {name for name, _ in variant.upsamplings()} if spec.upsampling == "fixed" else set()

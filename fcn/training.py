@@ -49,12 +49,8 @@ def train(
         The history: a row for every report, with `step` first.
 
     Raises:
-        UserError: numbers in the recipe that do not fit together; a checkpoint that cannot be read; a loss that is no
-            longer finite (the last checkpoint is kept).
+        UserError: a checkpoint that cannot be read; a loss that is no longer finite (the last checkpoint is kept).
     """
-    for key in ("iterations", "validate_every"):
-        if getattr(spec, key) % spec.log_every or getattr(spec, key) < spec.log_every:
-            raise UserError(f"{key}: expected a multiple of log_every = {spec.log_every}, got {getattr(spec, key)}")
     optimizer = optimizers.make(spec.optimizer, spec.learning_rate, spec.momentum, spec.weight_decay, spec.bias_rate)
     optimizer.build(model.trainable_variables)
     # No XLA: sizes vary from image to image, and on a CPU it is slower even for one.

@@ -1,7 +1,9 @@
 """One variant trained, watched and recorded."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
@@ -65,7 +67,14 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, parent:
             if "loss" in values:
                 progress[0](step, recipe.iterations, f"loss {values['loss']:.6g}")
 
-        fit.run(spec, recipe, data, parent, out, checkpoint, begins, report)
+        def watch(examples: Iterable[Any]) -> Iterator[Any]:
+            say, total = Progress(log.info, f"{variant}: validating", "images"), records.split_info(data, "val")["images"]
+            for number, example in enumerate(examples, 1):
+                yield example
+                if number < total:
+                    say(number, total)
+
+        fit.run(spec, recipe, data, parent, out, checkpoint, begins, report, watch)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
 
 

@@ -183,8 +183,10 @@ def test_start_refuses_what_it_cannot_start_from(small, parent, tmp_path):
         surgery.start(small("fcn16s"), tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"nowhere\.npz"):
         surgery.start(small("fcn32s"), tmp_path / "nowhere.npz")
-    with pytest.raises(UserError, match=r"fc7/bias has shape \(8,\), the net wants \(7,\)"):
+    with pytest.raises(UserError, match=r"fcn16s wants fc_units 7, its parent has 8: train the parent again"):
         surgery.start(small("fcn16s", fc_units=7), folder)
+    with pytest.raises(UserError, match=r"fcn16s wants padding 'same', its parent has 'caffe'"):
+        surgery.start(small("fcn16s", padding="same"), folder)
 
 
 @pytest.mark.parametrize(("variant", "upsampling"), [("fcn32s", "fixed"), ("fcn8s", "learned")])
