@@ -30,6 +30,9 @@ profiles:
 """
 
 
+NAMES = [f"c{n}" for n in range(255)]
+
+
 def text_with(old, new):
     assert TEXT.count(old) == 1, "the text to change must stand there once"
     return TEXT.replace(old, new)
@@ -170,19 +173,21 @@ def test_a_value_out_of_range_is_named_with_what_is_allowed(old, new, expected):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "part", "field", "value"),
     [
-        ("dropout: 0.5", "dropout: 0"),
-        ("momentum: 0.99", "momentum: 0"),
-        ("bias_rate: 2", "bias_rate: 0"),
-        ("shards: 2,", "shards: 1,"),
-        ("overlays: 6", "overlays: 1"),
-        ("seed: 3}", "seed: 2147483647}"),
-        ("[background, disc]", str([f"c{n}" for n in range(255)])),
+        ("dropout: 0.5", "dropout: 0", "model", "dropout", 0.0),
+        ("momentum: 0.99", "momentum: 0", "train", "momentum", 0.0),
+        ("bias_rate: 2", "bias_rate: 0", "train", "bias_rate", 0.0),
+        ("shards: 2,", "shards: 1,", "records", "shards", 1),
+        ("overlays: 6", "overlays: 1", "evaluate", "overlays", 1),
+        ("seed: 3}", "seed: 2147483647}", "train", "seed", 2147483647),
+        ("[background, disc]", str(NAMES), "records", "classes", tuple(NAMES)),
     ],
 )
-def test_the_bounds_themselves_are_allowed(old, new):
-    params.select(yaml.safe_load(text_with(old, new)))
+def test_the_bounds_themselves_are_allowed(old, new, part, field, value):
+    _, profile = params.select(yaml.safe_load(text_with(old, new)))
+    block = profile.train["fcn32s"] if part == "train" else getattr(profile, part)
+    assert getattr(block, field) == value
 
 
 def test_every_field_with_a_bound_exists():
