@@ -33,8 +33,9 @@ format: $(BIN)/.dev ## lint and format in place
 	ruff check --fix .
 	ruff format .
 
+# --no-deps: the lock is complete, and an old pip, asked for name[extra], would look beyond it for newer versions.
 $(BIN)/.%: requirements/%.txt | $(BIN)/python
-	python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	touch $@
 
 $(BIN)/python:
