@@ -8,10 +8,14 @@ export DO_NOT_TRACK := 1
 # What to install for running: with CUDA where there is a GPU. `make test` installs dev instead.
 RUN := $(if $(shell command -v nvidia-smi),gpu,base)
 
-.PHONY: repro test verify-published prefect mlflow format lock clean
+.PHONY: repro toy test verify-published prefect mlflow format lock clean
 
 repro: $(BIN)/.$(RUN) .git ## the whole DAG: only what is out of date runs
 	python -m flows.pipeline $(ARGS)
+
+toy: $(BIN)/.$(RUN) .git ## a LeNet that reads digits becomes an FCN that finds them; writes params.yaml
+	python -m sample.toy data/toy
+	python -m flows.pipeline --set profile=toy --set '~variants' --set '+variants.fcn4s=vgg.npz' $(ARGS)
 
 test: $(BIN)/.dev .git ## lint, types, tests
 	ruff check .

@@ -1,27 +1,37 @@
-"""Taking files out of a tar that was made by others, without trusting it."""
+"""Taking files out of a tar, a zip or a folder that was made by others, without trusting it."""
 
+import lzma
 import os
-import shutil
 import tarfile
+import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 
+from fcn import containers
+from fcn.containers import Member
+from fcn.disk import check_space
 from fcn.errors import UserError
 from fcn.files import replacing, sniff
 
+BOMB = 1000
+"""No data comes out of an archive at this many times the size of the archive; gzip's and zip's limit is 1032."""
+_SMALL = 2**30
+"""Bytes that may come out of any archive."""
+_JUNK = {".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"}
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, ValueError, EOFError, OSError)
 
-class _StrictInfo(tarfile.TarInfo):
-    """A header that is cut off or garbled is an error; tarfile itself takes it for the end of the archive."""
 
-    @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> "_StrictInfo":
-        try:
-            return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            raise
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(f"bad header at byte {archive.offset}: {error}") from error
+def below(entries: Collection[str]) -> Callable[[str], bool]:
+    """Make the test for what `extract` shall take: the files called one of `entries`, and all below folders of these names.
+
+    Entries are written with "/"; "." is everything. Raises UserError for one that is absolute or leads outside.
+    """
+    wanted = {PurePosixPath(entry) for entry in entries}
+    for entry in wanted:
+        if entry.is_absolute() or ".." in entry.parts:
+            raise UserError(f"{str(entry)!r}: wanted the name of a file or folder inside of an archive, relative to its top")
+    return lambda name: not wanted.isdisjoint((PurePosixPath(name), *PurePosixPath(name).parents))
 
 
 def extract(
@@ -30,65 +40,83 @@ def extract(
     wanted: Callable[[str], bool] = lambda name: True,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Extract the regular files that are `wanted` from a tar (plain, gzip, bzip2 or xz) into the directory `target`.
+    """Put the regular files that are `wanted` of a tar (plain, gzip, bzip2, xz), zip or folder into the directory `target`.
 
-    `target` appears complete, in place of what was there, or not at all. Owners, times and permissions stay behind.
+    `target` appears complete, in place of what was there, or not at all. Owners, times and permissions stay behind, and so
+    does what file managers leave everywhere (.DS_Store, Thumbs.db). Files of a folder are hard-linked, or copied where
+    that cannot be.
 
     Args:
-        archive: the tar; it must not lie inside `target`, which is replaced.
+        archive: file or folder, not inside `target`, which is replaced. A folder may be a symbolic link itself.
         target: directory for the files, under the names that they have in the archive.
-        wanted: called with each member's name ("VOCdevkit/VOC2012/JPEGImages/2007_000027.jpg").
+        wanted: called with the name of each file ("VOCdevkit/VOC2012/JPEGImages/2007_000027.jpg").
         progress: called before each member with the bytes read so far and their total, as they lie on the disk.
 
     Returns the number of files.
 
-    Raises UserError, naming the archive, if it is no tar, is truncated or damaged, holds no wanted file, has a member
-    with an absolute name or one that leads outside, or if something wanted is a link or a device.
+    Raises UserError, naming the archive, if it is none, is truncated, damaged or encrypted, holds no wanted file, has a
+    member with an absolute name or one that leads outside, if something wanted is a link or a device, or if it would
+    unpack to more than the disk has room for or a true archive can hold. Where sizes are known beforehand (all but
+    compressed tars) nothing has been written then.
     """
     archive, target = Path(archive), Path(target)
     if archive.resolve().is_relative_to(target.resolve()):
-        raise ValueError(f"{archive} lies inside {target}, which would be replaced by its content")
-    if not archive.is_file():
-        raise UserError(f"{archive}: wanted a tar archive, but there is no such file")
-    count, total = 0, archive.stat().st_size
+        raise UserError(f"{archive} lies inside {target}, which would be replaced by its content")
+    if not archive.exists():
+        raise UserError(f"{archive}: wanted an archive or a folder, but there is no such file")
+    size = 0 if archive.is_dir() else archive.stat().st_size
+    count = unpacked = 0
+    last = "nothing at all"
     try:
-        with (
-            open(archive, "rb") as file,
-            tarfile.open(fileobj=file, mode="r:*", tarinfo=_StrictInfo) as tar,
-            replacing(target) as temporary,
-        ):
-            for member in tar:
-                progress(file.tell(), total)
-                inside = _checked(member, archive)
-                if not member.isdir() and wanted(member.name):
-                    _copy(tar, member, temporary / inside, archive)
+        with replacing(target) as temporary, containers.opened(archive) as members:
+            temporary.mkdir()
+            if isinstance(members, list) and size:
+                _refuse_bomb(archive, size, sum(member.size for member in members))
+                needed = sum(member.size for member in members if _is_wanted(member, wanted, archive))
+                check_space(temporary, needed, f"unpacking {archive}")
+            total = size or sum(member.size for member in members)
+            for member in members:
+                progress(member.position, total)
+                unpacked += member.size
+                _refuse_bomb(archive, size, unpacked)
+                last = repr(member.name)
+                if _is_wanted(member, wanted, archive):
+                    check_space(temporary, member.size if size else 0, f"unpacking {last} of {archive}")
+                    to = temporary / PurePosixPath(member.name)
+                    to.parent.mkdir(parents=True, exist_ok=True)
+                    member.save(to)
                     count += 1
-            while tar.fileobj and tar.fileobj.read(2**20):
-                pass  # to the very end, where gzip and xz keep the checksum of it all
             if not count:
-                raise UserError(f"{archive}: holds none of the files that were wanted: is it the right archive?")
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        reason = str(error).partition("\n")[0].rstrip(":")
+                raise UserError(
+                    f"{archive}: holds none of the files that were wanted, but e.g. {last}: is it the right archive, and the "
+                    "right folder in it?"
+                )
+    except UserError:
+        raise
+    except _DAMAGE as error:
+        reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
+        kind = f"{size} bytes, {sniff(archive)}" if size else "a folder" if archive.is_dir() else "empty"
         raise UserError(
-            f"{archive} ({total} bytes, {sniff(archive)}): wanted a complete tar archive to unpack into {target}, but: "
-            f"{reason}. Remove it, if it is damaged, so that it is fetched again."
+            f"{archive} ({kind}): wanted a complete tar archive, a zip or a folder to unpack into {target}, but: {reason}. "
+            "Remove it, if it is a damaged download, so that it is fetched again."
         ) from error
     return count
 
 
-def _checked(member: tarfile.TarInfo, archive: Path) -> PurePosixPath:
-    """Return the member's name as a relative path; raise UserError for one that would lead outside the target."""
+def _is_wanted(member: Member, wanted: Callable[[str], bool], archive: Path) -> bool:
+    """Tell whether to take a member; raise UserError for a name that leads outside, and for what is wanted but no file."""
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts or set("\\\0") & set(member.name):
         raise UserError(f"{archive}: member {member.name!r} would lie outside the target folder; nothing was extracted")
-    return name
+    if member.kind == "folder" or not wanted(str(name)) or any(p in _JUNK or p.startswith("._") for p in name.parts):
+        return False
+    if member.kind == "other":  # since no link is ever made, none can be followed
+        raise UserError(f"{archive}: {member.name!r} is a link or a device; only regular files are taken: put the file there")
+    return True
 
 
-def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, to: Path, archive: Path) -> None:
-    """Write one regular file; since no link is ever made, none can be followed."""
-    source = tar.extractfile(member) if member.isreg() else None
-    if source is None:
-        raise UserError(f"{archive}: {member.name!r} is a link or a device; only regular files are taken out of a tar")
-    to.parent.mkdir(parents=True, exist_ok=True)
-    with source, open(to, "wb") as file:
-        shutil.copyfileobj(source, file, 2**20)
+def _refuse_bomb(archive: Path, size: int, unpacked: int) -> None:
+    if size and unpacked > max(_SMALL, BOMB * size):
+        raise UserError(
+            f"{archive}: {size} bytes that unpack to {unpacked} or more: no archive of images does that; nothing was extracted"
+        )

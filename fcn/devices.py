@@ -4,16 +4,18 @@ import keras
 import tensorflow as tf
 
 
-def prepare(seed: int) -> str:
-    """Sets up this process before a model is built: seeds, deterministic operations, GPU memory on demand.
+def prepare(seed: int, precision: str = "float32") -> str:
+    """Sets up this process before a model is built: seeds, deterministic operations, precision, GPU memory on demand.
 
     Args:
         seed: of all random numbers of the process.
+        precision: in which the layers of the backbone compute, "float32" or "bfloat16"; weights are float32 in any case.
 
     Returns:
         What will compute, in words, e.g. "GPU: NVIDIA L4" or "CPU".
     """
     keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     tf.config.experimental.enable_op_determinism()
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:

@@ -1,7 +1,7 @@
 """Getting a published file: over http with resume, from a `file:` URL, and its checksums."""
 
+import errno
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -9,10 +9,11 @@ from urllib.parse import unquote, urlsplit
 import requests
 import urllib3
 
+from fcn.disk import check_space
 from fcn.errors import UserError
 from fcn.files import digest
 
-CHUNK = 2**20
+CHUNK = 2**18
 TIMEOUT = (20.0, 60.0)
 """Seconds to wait for a connection, and for the next bytes."""
 _HEX_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64}
@@ -48,6 +49,12 @@ def mismatch(path: str | os.PathLike[str], checksums: Sequence[tuple[str, str]])
     return f"wanted {wanted}, but got {', '.join(f'{algorithm}:{digits}' for algorithm, digits in got.items())}"
 
 
+def local_path(url: str) -> Path:
+    """The file or folder that a `file:` URL names: an absolute path, or one relative to the current folder."""
+    rest = url.removeprefix("file:")
+    return Path(unquote(urlsplit(url).path if rest.startswith("//") else rest))
+
+
 def pieces(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
     """Write what `url` gives to `part`, yielding (bytes done, bytes in total) before the first piece and after each.
 
@@ -70,18 +77,21 @@ def pieces(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
             raise UserError(f"{url}: {error}") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise Interrupted(f"{url}: {error}") from error
+        except OSError as error:
+            if error.errno == errno.ENOSPC:  # the server had not said how much would come
+                raise UserError(f"{url}: the disk of {part.parent} is full: make room") from error
+            raise
     else:
         raise UserError(f"{url!r}: wanted an http:, https: or file: URL")
 
 
 def _copy(url: str, part: Path) -> Iterator[tuple[int, int]]:
-    rest = url.removeprefix("file:")
-    origin = Path(unquote(urlsplit(url).path if rest.startswith("//") else rest))
+    origin = local_path(url)
     if not origin.is_file():
         raise UserError(f"{url}: there is no such file (looked for {origin} in {Path.cwd()})")
     done, total = 0, origin.stat().st_size
     part.unlink(missing_ok=True)
-    _check_space(part.parent, total, url)
+    check_space(part.parent, total, url)
     yield done, total
     with open(origin, "rb") as source, open(part, "wb") as file:
         while chunk := source.read(CHUNK):
@@ -109,7 +119,7 @@ def _download(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
         done = start if response.status_code == 206 else 0  # 200: the whole file, from its beginning
         length = response.headers.get("Content-Length", "")
         total = done + int(length) if length.isdigit() else None
-        _check_space(part.parent, (total or 0) - done, url)
+        check_space(part.parent, (total or 0) - done, url)
         yield done, total
         with open(part, "r+b" if done else "wb") as file:
             file.seek(done)
@@ -118,9 +128,3 @@ def _download(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
                 yield done, total
     if total is not None and done != total:
         raise Interrupted(f"{url}: broke off after {done} of {total} bytes")
-
-
-def _check_space(folder: Path, needed: int, url: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(f"{url}: needs {needed / 1e6:,.0f} MB, but the disk of {folder} has {free / 1e6:,.0f} MB free")

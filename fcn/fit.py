@@ -65,17 +65,18 @@ def run(
     Raises:
         UserError: see `surgery.start`, `training.train` and `records.split_info`.
     """
-    device = devices.prepare(recipe.seed)
+    device = devices.prepare(recipe.seed, recipe.precision)
     model, transfers = surgery.start(spec, parent)
     begins(device, transfers)
-    history = training.train(
-        model,
-        recipe,
-        lambda step: inputs.training(data, "train", recipe.seed, step),
-        lambda: watch(inputs.validation(data, "val")),
-        checkpoint,
-        report,
-    )
+    with records.explained(data):
+        history = training.train(
+            model,
+            recipe,
+            lambda step: inputs.training(data, "train", recipe.seed, step, recipe.batch, recipe.augment, spec.mean_bgr),
+            lambda: watch(inputs.validation(data, "val")),
+            checkpoint,
+            report,
+        )
     with files.replacing(out) as folder:
         folder.mkdir()
         surgery.save(model, spec, folder)

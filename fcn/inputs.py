@@ -1,43 +1,126 @@
-"""tf.data input: whole images at their native size, in a shuffled order that depends on the seed and the step alone."""
+"""tf.data input: whole images, or padded batches, in a shuffled order that depends on the seed and the step alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
-from fcn import records
+from fcn import batches, records
+from fcn.architecture import MEAN_BGR
+from fcn.augment import OFF, Augment
+from fcn.metrics import VOID
 
 
-def training(folder: Path, split: str, seed: int, start: int = 0) -> tf.data.Dataset:
-    """An endless stream of batches of one image, each epoch in a new order.
+def training(
+    folder: Path,
+    split: str,
+    seed: int,
+    start: int = 0,
+    batch: int = 1,
+    augment: Augment = OFF,
+    mean_bgr: Sequence[float] = MEAN_BGR,
+    buckets: int = 8,
+) -> tf.data.Dataset:
+    """An endless stream of batches, each epoch in a new order.
 
-    The order of epoch e is a permutation drawn from (seed, e), so a training that is resumed at step `start` sees just the
-    images that it would have seen without the break.
+    The order of epoch e is a permutation drawn from (seed, e), and what is done to an image depends on (seed, e, its number),
+    so a training that is resumed at step `start` sees just what it would have seen without the break. An epoch has
+    ceil(images / batch) steps, see `batches.plan`.
 
     Args:
         folder: of the records.
         split: name of the split.
-        seed: of the order.
+        seed: of the order and of the augmentation.
         start: steps already done.
+        batch: images per step. 1: whole images at their native size. More: images that fit on the same canvas, each at its
+            top left, and around it the mean colour, and void.
+        augment: random changes to the images.
+        mean_bgr: the colour of what is no image, in units of 0..255.
+        buckets: how many different canvases there may be.
 
     Returns:
-        Batches (image uint8 (1, H, W, 3) RGB, label uint8 (1, H, W)).
+        Batches (image uint8 (N, H, W, 3) RGB, label uint8 (N, H, W)). With `batch` above 1 the images have a fourth channel,
+        like the alpha of a PNG: 255 on the image and 0 around it, for `masked.masked`.
 
     Raises:
         UserError: records that are not there.
     """
-    count = records.split_info(folder, split)["images"]
+    info = records.split_info(folder, split)
+    count, sizes = info["images"], np.array(info["sizes"])
+    steps = -(-count // batch)
+    colour = np.rint(mean_bgr[::-1]).astype(np.uint8)
     # The encoded examples of the largest set that is trained on here (SBD, 8 498 images) are 1 GB: they are kept in
     # memory, which makes every order free. Decoded, they would be 60 GB.
     encoded = tf.data.TFRecordDataset(records.shard_paths(folder, split)).batch(count).get_single_element()
 
-    def order(epoch: tf.Tensor) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices(tf.random.experimental.index_shuffle(
-            tf.range(count), tf.cast(tf.stack([seed, epoch]), tf.int32), count - 1
-        ))  # fmt: skip
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.index_shuffle(
+            tf.range(count), tf.cast(tf.stack([seed, number]), tf.int32), count - 1
+        )  # fmt: skip
+        # With anything stateful in it, TensorFlow's deterministic mode would run the whole stream without parallelism.
+        table = tf.numpy_function(
+            lambda order, number: batches.epoch(order, sizes, seed, int(number), batch, buckets, augment),
+            [order, number], tf.int32, stateful=False,
+        )  # fmt: skip
+        return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, (count, 10))).batch(batch)
 
-    epochs = tf.data.Dataset.range(start // count, tf.int64.max).flat_map(order).skip(start % count)
-    images = epochs.map(lambda index: records.parse(encoded[index]), num_parallel_calls=tf.data.AUTOTUNE)
-    return images.map(lambda example: (example["image"], example["label"])).batch(1).prefetch(tf.data.AUTOTUNE)
+    def one(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        example = records.parse(encoded[row[0]])
+        return _moved(example["image"], example["label"], row[1:8], augment, colour)
+
+    def load(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if batch == 1:
+            image, label = one(rows[0])
+            return image[None], label[None]
+        canvas = tf.reduce_max(rows[:, 8:], axis=0)
+        kinds = (tf.TensorSpec((None, None, 4), tf.uint8), tf.TensorSpec((None, None), tf.uint8))
+        pair: tuple[tf.Tensor, tf.Tensor] = tf.map_fn(
+            lambda row: _on_canvas(*one(row), canvas, colour), rows, fn_output_signature=kinds
+        )
+        return pair
+
+    epochs = tf.data.Dataset.range(start // steps, tf.int64.max).flat_map(epoch).skip(start % steps)
+    return epochs.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _moved(
+    image: tf.Tensor, label: tf.Tensor, move: tf.Tensor, augment: Augment, colour: np.ndarray
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Does to one image and its label what a row of `augment.moves` says."""
+    height, width, mirrored, top, left, rows, columns = tf.unstack(move)
+    if augment.scale != (1.0, 1.0):
+        size = [height, width]
+        image = tf.image.resize(image, size, antialias=True)
+        image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+        label = tf.image.resize(label[..., None], size, "nearest")[..., 0]
+    if augment.mirror:
+        image, label = (tf.cond(mirrored > 0, lambda x=x: tf.reverse(x, [1]), lambda x=x: x) for x in (image, label))
+    if augment.jitter:
+        image, label = _surrounded(image, label, [[augment.jitter] * 2] * 2, colour)
+    if augment.jitter or augment.crop:
+        image, label = (x[top : top + rows, left : left + columns] for x in (image, label))
+    return image, label
+
+
+def _on_canvas(image: tf.Tensor, label: tf.Tensor, canvas: tf.Tensor, colour: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+    """Adds the channel that says where the image is, and fills the canvas."""
+    image = tf.pad(image, [[0, 0], [0, 0], [0, 1]], constant_values=255)
+    height, width = tf.unstack(canvas - tf.shape(label))
+    return _surrounded(image, label, [[0, height], [0, width]], np.append(colour, np.uint8(0)))
+
+
+def _surrounded(image: tf.Tensor, label: tf.Tensor, borders: list, colour: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+    """Puts the colour around an image, and void around its label; `borders` are those of `tf.pad`."""
+    (top, bottom), (left, right) = borders
+    height, width = tf.unstack(tf.shape(label))
+
+    def block(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+        return tf.broadcast_to(colour, [rows, columns, len(colour)])
+
+    image = tf.concat([block(height, left), image, block(height, right)], axis=1)
+    image = tf.concat([block(top, left + width + right), image, block(bottom, left + width + right)], axis=0)
+    return image, tf.pad(label, borders, constant_values=VOID)
 
 
 def validation(folder: Path, split: str) -> tf.data.Dataset:

@@ -1,4 +1,4 @@
-"""The two layers that Keras does not have: what Caffe did to the image before the net, and Caffe's Crop."""
+"""The layers that Keras does not have: what Caffe did to the image before the net, and Caffe's Crop."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +27,20 @@ class MeanBGR(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """What `__init__` takes."""
         return {**super().get_config(), "mean_bgr": self.mean_bgr}
+
+
+@keras.saving.register_keras_serializable("fcn")
+class Grey(keras.layers.Layer):  # type: ignore[misc]
+    """Turns RGB into grey, with the weights of Pillow's mode L, and divides it by 256: what LeNet takes."""
+
+    def call(self, images: Any) -> Any:
+        """RGB (N, H, W, 3), uint8 or float in 0..255 -> (N, H, W, 1), float in 0..1."""
+        red, green, blue = ops.split(ops.cast(images, self.compute_dtype), 3, axis=-1)
+        return (0.299 * red + 0.587 * green + 0.114 * blue) / 256
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """One channel."""
+        return (*input_shape[:-1], 1)
 
 
 @keras.saving.register_keras_serializable("fcn")

@@ -59,15 +59,17 @@ class CaffeAdam(_CaffeRule, keras.optimizers.Adam):  # type: ignore[misc]
         self.decay, self.bias_rate = decay, bias_rate
 
 
-def make(name: str, learning_rate: float, momentum: float, weight_decay: float, bias_rate: float) -> Any:
+def make(name: str, learning_rate: Any, momentum: float, weight_decay: float, bias_rate: float, accumulate: int = 1) -> Any:
     """An optimizer by its name in the parameters.
 
     Args:
         name: "sgd" or "adam".
-        learning_rate: rate of kernels, per unit of the loss's gradient (so a summed loss takes a tiny one).
+        learning_rate: rate of kernels, per unit of the loss's gradient (so a summed loss takes a tiny one): a number, or a
+            schedule, see `rate`.
         momentum: SGD's momentum, 0..1; Adam's beta_1.
         weight_decay: coupled decay, on kernels only.
         bias_rate: factor on the rate of biases, 2 in the paper.
+        accumulate: steps whose gradients are averaged into one update.
 
     Returns:
         A Keras optimizer.
@@ -75,9 +77,32 @@ def make(name: str, learning_rate: float, momentum: float, weight_decay: float, 
     Raises:
         UserError: unknown name.
     """
-    common = {"learning_rate": learning_rate, "decay": weight_decay, "bias_rate": bias_rate}
+    common = {
+        "learning_rate": learning_rate, "decay": weight_decay, "bias_rate": bias_rate,
+        "gradient_accumulation_steps": accumulate if accumulate > 1 else None,
+    }  # fmt: skip
     if name == "sgd":
         return CaffeSGD(momentum=momentum, **common)
     if name == "adam":
         return CaffeAdam(beta_1=momentum, **common)
     raise UserError(f"optimizer: expected sgd or adam, got {name!r}")
+
+
+def rate(schedule: str, start: float, steps: int) -> Any:
+    """The learning rate over a training, in the form that Keras takes.
+
+    Args:
+        schedule: "fixed"; "poly", start (1 - t/steps)^0.9; "cosine", start (1 + cos(pi t/steps))/2.
+        start: the rate of the first step.
+        steps: how many there are; with accumulation an update is made at the rate of its last step.
+
+    Raises:
+        UserError: another schedule.
+    """
+    if schedule == "fixed":
+        return start
+    if schedule == "poly":
+        return keras.optimizers.schedules.PolynomialDecay(start, steps, end_learning_rate=0.0, power=0.9)
+    if schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(start, steps)
+    raise UserError(f"schedule: expected fixed, poly or cosine, got {schedule!r}")

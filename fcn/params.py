@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from fcn.architecture import VARIANTS
+from fcn.architecture import BACKBONES, VARIANTS
+from fcn.datasets.contents import FOLDERS as DATASETS
 from fcn.errors import UserError
-from fcn.recipe import TrainSpec
+from fcn.recipe import PRECISIONS, SCHEDULES, TrainSpec
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,13 @@ class Download:
     """What the stage `download` fetches.
 
     Attributes:
-        images: a tar of images and labels in VOC's layout.
+        archives: by the key under which the data set knows it ("voc", "sbd", "ade20k", "folder"): a tar or zip of images and
+            labels, or a folder (a `file:` URL).
         weights: the classifier's weights, in any of the formats of `fcn.weights`.
         cross_check: other files with the same weights, which the conversion compares with them; may be empty.
     """
 
-    images: Source
+    archives: dict[str, Source]
     weights: Source
     cross_check: tuple[Source, ...]
 
@@ -51,18 +53,22 @@ class Records:
     """What the stage `records` writes.
 
     Attributes:
-        root: the folder inside the archive that holds JPEGImages, SegmentationClass and ImageSets.
-        classes: names by label value, background first.
-        train: the list of ImageSets/Segmentation to train on.
-        val: the list to validate on.
+        dataset: a key of `datasets.DATASETS`: the layout, the splits and their official counts.
+        roots: for each of `Download.archives`, the folder inside of it that holds the data set.
+        classes: names by label value; none: those that the data set brings along.
+        train: the split to train on.
+        val: the split to validate on.
+        on_bad: what a bad image or label does: "stop" the stage, or "skip" it, counted and named.
         shards: files per split.
-        seed: of the order in which the training images are stored.
+        seed: of the order in which the training images are stored, and of splits that are drawn.
     """
 
-    root: str
+    dataset: str
+    roots: dict[str, str]
     classes: tuple[str, ...]
     train: str
     val: str
+    on_bad: str
     shards: int
     seed: int
 
@@ -97,13 +103,24 @@ class Profile:
     train: dict[str, TrainSpec]
     evaluate: Evaluate
 
+    def __post_init__(self) -> None:
+        """Raises UserError where blocks do not fit together."""
+        if set(self.records.roots) != set(self.download.archives):
+            archives, roots = (", ".join(keys) for keys in (self.download.archives, self.records.roots))
+            raise UserError(
+                f"records.roots: expected one root for each of download.archives ({archives}); got {roots or 'none'}"
+            )
+
 
 # What a value must satisfy beyond its type, by the name of its field: a test and its words.
 _RANGES: dict[str, tuple[Any, str]] = {
     "urls": (lambda v: len(v) > 0, "at least one URL"),
-    "classes": (lambda v: 2 <= len(v) <= 255 and len(set(v)) == len(v), "2 to 255 different names, background first"),
+    "archives": (lambda v: len(v) > 0, "at least one archive"),
+    "classes": (lambda v: len(v) != 1 and len(v) <= 255 and len(set(v)) == len(v), "2 to 255 different names, or none: []"),
+    "dataset": (lambda v: v in DATASETS, f"one of {', '.join(DATASETS)}"),
+    "on_bad": (lambda v: v in ("stop", "skip"), "stop or skip"),
     "shards": (lambda v: v >= 1, "at least 1"),
-    "backbone": (lambda v: v in ("vgg16", "vgg19"), "vgg16 or vgg19"),
+    "backbone": (lambda v: v in BACKBONES, f"one of {', '.join(BACKBONES)}"),
     "padding": (lambda v: v in ("caffe", "same"), "caffe or same"),
     "upsampling": (lambda v: v in ("fixed", "learned"), "fixed or learned"),
     "width": (lambda v: v > 0, "above 0"),
@@ -113,6 +130,10 @@ _RANGES: dict[str, tuple[Any, str]] = {
     "train": (lambda v: not isinstance(v, dict) or set(v) <= set(VARIANTS), f"recipes for {', '.join(VARIANTS)}"),
     "optimizer": (lambda v: v in ("sgd", "adam"), "sgd or adam"),
     "loss": (lambda v: v in ("sum", "mean"), "sum or mean"),
+    "schedule": (lambda v: v in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
+    "batch": (lambda v: v >= 1, "at least 1"),
+    "accumulate": (lambda v: v >= 1, "at least 1"),
+    "precision": (lambda v: v in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     "learning_rate": (lambda v: v > 0, "above 0"),
     "momentum": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
     "weight_decay": (lambda v: v >= 0, "at least 0"),
@@ -127,26 +148,48 @@ _RANGES: dict[str, tuple[Any, str]] = {
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
-def select(data: Any, where: str = "params.yaml") -> tuple[str, Profile]:
+def select(data: Any, where: str = "params.yaml") -> tuple[str, Profile, tuple[str, ...]]:
     """Picks the profile that `data["profile"]` names and checks it.
 
     Args:
-        data: what the YAML file holds: `profile` and `profiles`.
+        data: what the YAML file holds: `profile`, `variants` and `profiles`.
         where: name of the file, for messages.
 
     Returns:
-        The profile's name and its parameters.
+        The profile's name, its parameters, and the variants to train, in order.
 
     Raises:
-        UserError: the profile does not exist, or a key is unknown, missing, of the wrong type or out of range; the
-            message names the key with its full path, what is expected and what came.
+        UserError: the profile does not exist, a variant has no recipe in it or starts from the wrong weights, or a key is
+            unknown, missing, of the wrong type or out of range; the message names the key with its full path, what is
+            expected and what came.
     """
-    if not isinstance(data, Mapping) or not isinstance(data.get("profiles"), Mapping) or "profile" not in data:
-        raise UserError(f"{where}: expected the keys `profile` and `profiles`")
+    if not isinstance(data, Mapping) or not {"profile", "variants", "profiles"} <= set(data):
+        raise UserError(f"{where}: expected the keys `profile`, `variants` and `profiles`")
+    if not isinstance(data["profiles"], Mapping):
+        raise UserError(f"{where}: profiles: expected keys with values, got {data['profiles']!r}")
     name, profiles = data["profile"], data["profiles"]
     if not isinstance(name, str) or name not in profiles:
         raise UserError(f"{where}: profile: expected one of {', '.join(map(str, profiles))}; got {name!r}")
-    return name, parse(Profile, profiles[name], f"{where}: profiles.{name}")
+    profile: Profile = parse(Profile, profiles[name], f"{where}: profiles.{name}")
+    variants = parse(dict[str, str], data["variants"], f"{where}: variants")
+    _check_variants(variants, name, profile, where)
+    return name, profile, tuple(variants)
+
+
+def _check_variants(variants: Mapping[str, str], name: str, profile: Profile, where: str) -> None:
+    """Each variant that is trained has a recipe and starts from its parent, which is trained before it."""
+    lines = {variant: VARIANTS[variant].parent or "vgg.npz" for variant in profile.train}
+    ready = {"vgg.npz"}
+    for variant, parent in variants.items():
+        if lines.get(variant) != parent or parent not in ready:
+            possible = "\n".join(f"  {key}: {value}" for key, value in lines.items())
+            raise UserError(
+                f"{where}: variants: `{variant}: {parent}` does not fit the profile {name}, which can train, in this order:\n"
+                f"{possible}\nA variant needs the one that it starts from. Write the lines that you want below `variants:`."
+            )
+        ready.add(variant)
+    if not variants:
+        raise UserError(f"{where}: variants: expected at least one line such as `fcn32s: vgg.npz`")
 
 
 def parse(kind: Any, value: Any, path: str) -> Any:

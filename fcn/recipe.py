@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
+from fcn.augment import OFF, Augment
 from fcn.errors import UserError
+
+SCHEDULES = ("fixed", "poly", "cosine")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -11,15 +15,20 @@ class TrainSpec:
 
     Attributes:
         optimizer: "sgd" or "adam".
-        learning_rate: constant, of kernels. With `loss: sum` it is per summed pixel: 1e-10 in the heavy recipe.
+        learning_rate: of kernels, at the start. With `loss: sum` it is per summed pixel: 1e-10 in the heavy recipe.
         momentum: 0..1.
         weight_decay: coupled, on kernels only.
         bias_rate: factor on the rate of biases.
-        loss: "sum" or "mean" over the valid pixels.
-        iterations: training steps of one image each; a multiple of `log_every`.
+        loss: "sum" or "mean" over the valid pixels of a batch.
+        iterations: training steps; a multiple of `log_every`.
         log_every: steps that one point of the loss curve is the mean of.
         validate_every: steps between two validations; a multiple of `log_every`.
         seed: of the dropout and of the order of the images.
+        schedule: what becomes of the rate: "fixed"; "poly", (1 - t/T)^0.9 of it; or "cosine", both down to 0 at the end.
+        batch: images per step. 1: whole images as they are; more: padded to a few common sizes, the padding masked out.
+        accumulate: steps whose gradients are averaged into one update of the weights; divides `log_every`.
+        precision: of the layers up to fc7: "float32", or "bfloat16" (weights, scores and loss stay float32).
+        augment: random changes to the images.
     """
 
     optimizer: str
@@ -32,6 +41,11 @@ class TrainSpec:
     log_every: int
     validate_every: int
     seed: int
+    schedule: str = "fixed"
+    batch: int = 1
+    accumulate: int = 1
+    precision: str = "float32"
+    augment: Augment = OFF
 
     def __post_init__(self) -> None:
         """Raises UserError for steps that do not fit together."""
@@ -39,3 +53,5 @@ class TrainSpec:
             steps = getattr(self, key)
             if steps % self.log_every or steps < self.log_every:
                 raise UserError(f"{key}: expected a multiple of log_every = {self.log_every}, got {steps}")
+        if self.log_every % self.accumulate:
+            raise UserError(f"accumulate: expected a divisor of log_every = {self.log_every}, got {self.accumulate}")

@@ -9,7 +9,6 @@ import numpy as np
 
 from fcn import devices, evaluation, files, inputs, labels, metrics, records, surgery, visualize
 from fcn.errors import UserError
-from fcn.metrics import VOID
 
 
 def run(
@@ -41,18 +40,22 @@ def run(
         raise UserError(f"{model_dir}: trained for the classes {', '.join(spec.classes)}; the records have {', '.join(names)}")
     drawn = set(np.linspace(0, info["images"] - 1, min(overlays, info["images"])).round().astype(int).tolist())
     rows: list[list[np.ndarray]] = []
+    labelled: list[np.ndarray] = []
     predictions: dict[str, np.ndarray] = {}
     seen = 0
 
     def look(batch: dict[str, Any], predicted: np.ndarray) -> None:
         nonlocal seen
         if seen in drawn:
-            rows.append(_row(np.asarray(batch["image"][0]), np.asarray(batch["label"][0]), predicted[0]))
+            image, truth = np.asarray(batch["image"][0]), np.asarray(batch["label"][0])
+            rows.append([image, *(visualize.overlay(image, labels, names) for labels in (truth, predicted[0]))])
+            labelled.extend((truth, predicted[0]))
             predictions[bytes(np.asarray(batch["id"])[0]).decode()] = predicted[0]
         seen += 1
         done(seen, info["images"])
 
-    histogram = evaluation.evaluate(evaluation.labeler(model), inputs.validation(data, "val"), len(names), look)
+    with records.explained(data):
+        histogram = evaluation.evaluate(evaluation.labeler(model), inputs.validation(data, "val"), len(names), look)
     model_sha256 = files.digest(model_dir / "weights.npz")
     result = {
         **{name: round(value, 6) for name, value in metrics.scores(histogram).items()},
@@ -77,13 +80,9 @@ def run(
         if rows:
             titles = ("image", "truth", spec.variant)
             scale = max(1, 200 // max(row[0].shape[1] for row in rows))
-            visualize.panels(rows, titles, names, [*range(len(names)), VOID], scale).save(folder / "overlays.png")
+            visualize.panels(rows, titles, names, visualize.painted(labelled, names), scale).save(folder / "overlays.png")
     files.write_json(metrics_file, result)
     return {**result, "class_iu": class_iu, "model_sha256": model_sha256}
-
-
-def _row(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> list[np.ndarray]:
-    return [image, visualize.overlay(image, truth), visualize.overlay(image, predicted)]
 
 
 def _cells(histogram: np.ndarray, names: list[str]) -> Any:

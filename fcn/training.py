@@ -17,6 +17,7 @@ import numpy as np
 from fcn import evaluation, files, metrics, optimizers
 from fcn.errors import UserError
 from fcn.losses import PixelLoss
+from fcn.masked import masked
 from fcn.recipe import TrainSpec
 from fcn.surgery import named_weights
 
@@ -40,8 +41,8 @@ def train(
         spec: the recipe.
         data: from a step to the endless batches from there on, see `inputs.training`.
         validation: the validation set, from its start; see `inputs.validation`.
-        checkpoint: file to resume from if it exists, and to write to. The caller removes it after storing the model, and
-            chooses its name such that trainings of other parameters or inputs never meet.
+        checkpoint: file to resume from if it exists, and to write to, also upon KeyboardInterrupt. The caller removes it
+            after storing the model, and chooses its name such that trainings of other parameters or inputs never meet.
         report: gets the numbers as they come; after a resume, from the checkpoint on.
         seconds: least time between checkpoints; also, writing them takes no more than about a twentieth of all time.
 
@@ -51,29 +52,35 @@ def train(
     Raises:
         UserError: a checkpoint that cannot be read; a loss that is no longer finite (the last checkpoint is kept).
     """
-    optimizer = optimizers.make(spec.optimizer, spec.learning_rate, spec.momentum, spec.weight_decay, spec.bias_rate)
-    optimizer.build(model.trainable_variables)
+    rate = optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations)
+    optimizer = optimizers.make(spec.optimizer, rate, spec.momentum, spec.weight_decay, spec.bias_rate, spec.accumulate)
+    net = masked(model) if spec.batch > 1 else model  # with the same weights
+    optimizer.build(net.trainable_variables)
     # No XLA: sizes vary from image to image, and on a CPU it is slower even for one.
-    model.compile(optimizer=optimizer, loss=PixelLoss(spec.loss), jit_compile=False)
-    loop = _Loop(model, spec, validation, checkpoint, report, seconds)
+    net.compile(optimizer=optimizer, loss=PixelLoss(spec.loss), jit_compile=False)
+    loop = _Loop(net, evaluation.labeler(model), spec, validation, checkpoint, report, seconds)
     if checkpoint.is_file():
         loop.restore()
     else:
         loop.validate()
-    if loop.step < spec.iterations:
-        model.fit(
-            data(loop.step), shuffle=False, verbose=0, callbacks=[loop], steps_per_epoch=spec.log_every,
-            initial_epoch=loop.step // spec.log_every, epochs=spec.iterations // spec.log_every,
-        )  # fmt: skip
+    try:
+        loop.run(data)
+    except KeyboardInterrupt:
+        loop.save_interrupted()
+        raise
     return loop.history
 
 
 class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
-    """What happens between the steps. An "epoch" of Keras is `log_every` steps here."""
+    """What happens between the steps. An "epoch" of Keras is what lies between two reports, `log_every` steps.
+
+    `step` counts the steps that are done, `told` those whose report is, which is always a multiple of `log_every`.
+    """
 
     def __init__(
         self,
-        model: keras.Model,
+        net: keras.Model,
+        label: evaluation.Labeler,
         spec: TrainSpec,
         validation: Callable[[], Iterable[dict[str, Any]]],
         checkpoint: Path,
@@ -81,15 +88,48 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         seconds: float,
     ) -> None:
         super().__init__()
-        self.net, self.spec, self.validation = model, spec, validation
+        self.net, self.label, self.spec, self.validation = net, label, spec, validation
         self.checkpoint, self.report, self.seconds = checkpoint, report, seconds
-        self.label = evaluation.labeler(model)
-        self.step, self.history, self.next_save = 0, list[dict[str, float]](), time.monotonic() + seconds
+        self.told, self.history, self.next_save = 0, list[dict[str, float]](), time.monotonic() + seconds
+        self.mean_so_far: list[np.ndarray] | None = None
+
+    @property
+    def step(self) -> int:
+        return int(self.net.optimizer.variables[0])  # `iterations` counts updates, of which there may be fewer
+
+    @property
+    def loss(self) -> Any:
+        """Keras' running mean of the losses since the last report."""
+        return next(metric for metric in self.net.metrics if metric.name == "loss")
+
+    def run(self, data: Callable[[int], Iterable[Any]]) -> None:
+        """Steps from where the training is to its end; the first stretch is shorter if it was interrupted within."""
+        every = self.spec.log_every
+        if self.step == self.told + every:  # interrupted in its report
+            self.tell()
+        if self.step == self.told:
+            self.mean_so_far = None
+        rest = (self.told - self.step) % every
+        for steps, stop in ((rest, self.told + every), (every, self.spec.iterations)):
+            if steps and self.step < stop:
+                self.net.fit(
+                    data(self.step), shuffle=False, verbose=0, callbacks=[self], steps_per_epoch=steps,
+                    initial_epoch=self.told // every, epochs=stop // every,
+                )  # fmt: skip
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keras has just begun a new mean; after an interrupted stretch the old one goes on."""
+        if self.mean_so_far is not None:
+            self.set_mean()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """After every `log_every` steps: the loss, then, when it is time for them, validation and checkpoint."""
-        self.step = (epoch + 1) * self.spec.log_every
-        loss = float((logs or {})["loss"])
+        """After every stretch the report; then, when it is time for it, a checkpoint."""
+        self.tell()
+        if self.step < self.spec.iterations and time.monotonic() >= self.next_save:
+            self.save()
+
+    def tell(self) -> None:
+        loss = float(self.loss.result())
         if not math.isfinite(loss):
             raise UserError(
                 f"the loss is {loss} after step {self.step}: the rate {self.spec.learning_rate:g} is too high for "
@@ -98,8 +138,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.emit({"loss": loss})
         if self.step % self.spec.validate_every == 0 or self.step == self.spec.iterations:
             self.validate()
-        if self.step < self.spec.iterations and time.monotonic() >= self.next_save:
-            self.save()
+        self.told = self.step
 
     def emit(self, values: dict[str, float]) -> None:
         self.history.append({"step": self.step, **values})
@@ -110,21 +149,29 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.emit({f"val_{name}": value for name, value in metrics.scores(histogram).items()})
 
     def state(self) -> dict[str, Any]:
-        """Every variable that the next step depends on, by a stable name: weights, slots, step counter, dropout seeds."""
-        seeds = [v for v in self.net.non_trainable_variables if "seed" in v.path]
+        """Every variable that the next step or report depends on, by a stable name."""
+        seeds = [v for v in self.net.non_trainable_variables if "seed" in v.path]  # of the dropout
         return {
             **{f"weights/{name}": variable for name, variable in named_weights(self.net).items()},
-            **{f"optimizer/{n}": variable for n, variable in enumerate(self.net.optimizer.variables)},
+            **{f"optimizer/{n}": variable for n, variable in enumerate(self.net.optimizer.variables)},  # slots, step counter
             **{f"seeds/{n}": variable for n, variable in enumerate(seeds)},
+            **{f"loss/{n}": variable for n, variable in enumerate(self.loss.variables)},
         }
 
     def save(self) -> None:
         begin = time.monotonic()
         arrays = {name: np.asarray(variable) for name, variable in self.state().items()}
-        text = json.dumps({"step": self.step, "history": self.history}).encode()
+        history = [row for row in self.history if row["step"] <= self.told]  # a report that was cut short is made again
+        text = json.dumps({"told": self.told, "history": history}).encode()
         files.save_arrays(self.checkpoint, {**arrays, "progress": np.frombuffer(text, np.uint8)})
         now = time.monotonic()
         self.next_save = now + max(self.seconds, 20 * (now - begin))
+
+    def save_interrupted(self) -> None:
+        """After Ctrl-C, which comes between two steps or in a report: nothing that was computed is lost."""
+        # Before the first step there is nothing. JAX holds the weights of a running stretch where nobody can get at them.
+        if self.step and self.history and keras.backend.backend() == "tensorflow":
+            self.save()
 
     def restore(self) -> None:
         arrays = files.load_arrays(self.checkpoint)
@@ -134,4 +181,10 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         progress = json.loads(arrays["progress"].tobytes())
         for name, variable in variables.items():
             variable.assign(arrays[name])
-        self.step, self.history = progress["step"], progress["history"]
+        self.told, self.history = progress["told"], progress["history"]
+        self.mean_so_far = [arrays[f"loss/{n}"] for n, _ in enumerate(self.loss.variables)]
+
+    def set_mean(self) -> None:
+        for variable, value in zip(self.loss.variables, self.mean_so_far or (), strict=True):
+            variable.assign(value)
+        self.mean_so_far = None

@@ -17,19 +17,30 @@ def colours(labels: np.ndarray) -> np.ndarray:
     return np.asarray(palette()[labels])
 
 
-def overlay(image: np.ndarray, labels: np.ndarray, opacity: float = 0.6) -> np.ndarray:
-    """Paints labels over an image; background stays as it is.
+def overlay(image: np.ndarray, labels: np.ndarray, names: Sequence[str], opacity: float = 0.6) -> np.ndarray:
+    """Paints labels over an image. A class 0 called "background" is left as it is; any other is painted.
 
     Args:
         image: uint8 RGB (H, W, 3).
         labels: uint8 (H, W).
+        names: of the classes.
         opacity: of the colours, 0..1.
 
     Returns:
         uint8 RGB (H, W, 3).
     """
     mixed = np.round((1 - opacity) * image + opacity * colours(labels)).astype(np.uint8)
-    return np.where((labels == 0)[..., None], image, mixed)
+    return np.where((labels == 0)[..., None], image, mixed) if _has_background(names) else mixed
+
+
+def painted(labels: Sequence[np.ndarray], names: Sequence[str]) -> list[int]:
+    """The values that `overlay` shows of these labels, uint8 (H, W) each, in increasing order: what a legend has to explain."""
+    values = np.unique(np.concatenate([np.unique(each) for each in labels])).tolist()
+    return [value for value in values if value or not _has_background(names)]
+
+
+def _has_background(names: Sequence[str]) -> bool:
+    return names[0].lower() == "background"
 
 
 def legend(names: Sequence[str], labels: Sequence[int], width: int) -> Image.Image:

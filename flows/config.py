@@ -8,8 +8,8 @@ from fcn.errors import UserError
 from fcn.params import Profile, select
 
 
-def read(path: Path = Path("params.yaml")) -> tuple[str, Profile]:
-    """The name and the parameters of the profile that `path` selects.
+def read(path: Path = Path("params.yaml")) -> tuple[str, Profile, tuple[str, ...]]:
+    """The name and the parameters of the profile that `path` selects, and the variants to train.
 
     Raises:
         UserError: no such file, no valid YAML, or see `params.select`.

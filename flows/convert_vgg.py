@@ -18,7 +18,7 @@ def convert_vgg(raw: Path, out: Path, report: Path) -> None:
         out: .npz file to write.
         report: JSON file to write: what became of every weight.
     """
-    _, profile = config.read()
+    _, profile, _ = config.read()
     sources = [profile.download.weights, *profile.download.cross_check]
     convert_weights([raw / "weights" / source.name for source in sources], profile.model.backbone, out, report)
 

@@ -1,27 +1,33 @@
-"""Stage `download`: the archive of images and the classifier's weights, as published."""
+"""Stage `download`: the images and the classifier's weights as they were published."""
 
 import sys
 from pathlib import Path
 
 from prefect import flow
 
-from fcn.datasets import voc
+from fcn.datasets import contents
 from flows import config, stage
 from tasks.fetch import fetch, unpack
+from tasks.local import match
 
 
 @flow
-def download(raw: Path) -> None:
-    """Fetch, check and unpack what the profile names.
+def download(raw: Path, from_local: Path | None = None) -> None:
+    """Bring in what the profile names, checked, and unpack its images.
 
     Args:
-        raw: folder of the profile; archives/ and weights/ are kept and checked again, images/ is made anew.
+        raw: folder for archives/, weights/ and images/ of this profile.
+        from_local: a file that you have already, or a folder with such files: taken instead of downloading.
     """
-    _, profile = config.read()
-    archive = fetch(profile.download.images, raw / "archives")
-    for source in (profile.download.weights, *profile.download.cross_check):
-        fetch(source, raw / "weights")
-    unpack(archive, raw / "images", [f"{profile.records.root}/{folder}" for folder in voc.FOLDERS])
+    _, profile, _ = config.read()
+    wanted, roots = profile.download, profile.records.roots
+    have = match(from_local, (*wanted.archives.values(), wanted.weights, *wanted.cross_check))
+    archives = {key: fetch(source, raw / "archives", have.get(source)) for key, source in wanted.archives.items()}
+    for source in (wanted.weights, *wanted.cross_check):
+        fetch(source, raw / "weights", have.get(source))
+    for key, archive in archives.items():
+        inside = [Path(roots[key], name).as_posix() for name in contents.folders(profile.records.dataset, key)]
+        unpack(archive, raw / "images" / key, inside)
 
 
 if __name__ == "__main__":

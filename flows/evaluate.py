@@ -20,7 +20,7 @@ def evaluate(variant: str, records: Path, model: Path, metrics: Path, plots: Pat
         metrics: JSON file to write.
         plots: folder to write.
     """
-    name, profile = config.read()
+    name, profile, _ = config.read()
     score(name, profile, variant, records, model, metrics, plots)
 
 

@@ -1,4 +1,4 @@
-"""Stage `records`: images and labels as TFRecord files."""
+"""Stage `records`: images and labels as TFRecord files, and a look at them."""
 
 import sys
 from pathlib import Path
@@ -6,19 +6,23 @@ from pathlib import Path
 from prefect import flow
 
 from flows import config, stage
+from tasks.look import look
 from tasks.write_records import write_records
 
 
 @flow
-def records(raw: Path, out: Path) -> None:
-    """Check every pair of image and label and write the records.
+def records(raw: Path, out: Path, plots: Path, images: int) -> None:
+    """Check every pair of image and label, write the records, and show what is in them.
 
     Args:
         raw: folder of the profile, with images/.
         out: folder to write.
+        plots: folder to write: classes, sizes and a contact sheet.
+        images: how many the contact sheet has.
     """
-    _, profile = config.read()
+    _, profile, _ = config.read()
     write_records(raw / "images", profile.records, out)
+    look(out, plots, images)
 
 
 if __name__ == "__main__":

@@ -11,19 +11,20 @@ from tasks import train as tasks
 
 
 @flow
-def train(variant: str, records: Path, init: Path, out: Path) -> None:
+def train(variant: str, records: Path, look: Path, init: Path, out: Path) -> None:
     """Train one variant.
 
     Args:
-        variant: fcn32s, fcn16s, fcn8s or fcn8s_atonce.
+        variant: its name in params.yaml.
         records: folder of the records.
+        look: folder with the look at the data, which is kept with the run in MLflow.
         init: the classifier's .npz, or the parent variant's model folder.
         out: model folder to write.
     """
-    name, profile = config.read()
+    name, profile, _ = config.read()
     if variant not in profile.train:
         raise UserError(f"params.yaml: profiles.{name}.train.{variant}: missing; it has {', '.join(profile.train)}")
-    tasks.train(name, profile, variant, records, init, out)
+    tasks.train(name, profile, variant, records, look, init, out)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Published:
 def verify_published(
     facts: Path = Path("flows/published.yaml"),
     raw: Path = Path("data/raw/published"),
-    models: Path = Path("models/published"),
+    models: Path = Path("data/published"),
     report: Path = Path("reports/verify_published.json"),
     only: str | None = None,
 ) -> None:

@@ -52,11 +52,10 @@ def _converted(source: Path, backbone: str) -> tuple[dict[str, Any], list[dict[s
 def _print(entries: list[dict[str, Any]], rows: list[dict[str, Any]], differences: list[dict[str, Any]]) -> None:
     log = get_run_logger()
     for entry in entries:
-        known = (
-            f"conv1_1 is that of the published {entry['published']}" if entry["published"] else "conv1_1 is of no known network"
-        )
+        known = f"that of the published {entry['published']}" if entry["published"] else "of no known network"
         order, by = entry["input_order"].upper(), entry["input_order_by"]
-        log.info("%s: %s, made for %s images (going by its %s); %s", entry["file"], entry["container"], order, by, known)
+        words = "%s: %s, made for %s images (going by its %s); its first layer is %s"
+        log.info(words, entry["file"], entry["container"], order, by, known)
     for row in rows:
         if row["array"] == "kernel":
             shapes = f"{row['source_shape']} -> {row['result_shape']}"

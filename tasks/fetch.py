@@ -1,4 +1,4 @@
-"""Bringing in what is published elsewhere: download with mirrors, resume and checksum; unpack."""
+"""Bringing in what is published elsewhere, or lies here already: mirrors, resume, checksum; unpack."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import MissingContextError
 from prefect.tasks import exponential_backoff
 
-from fcn import archives, download
+from fcn import archives, disk, download
 from fcn.errors import UserError
 from fcn.files import digest, sniff
 from fcn.params import Source
@@ -20,6 +20,8 @@ from tasks.progress import Progress
 
 RETRIES = 5
 MB = 10**6
+NO_DATA = ("an HTML page", "an XML document", "a git-lfs pointer", "empty")
+"""What a file of images or weights can never be, as `sniff` calls it."""
 
 Log = Logger | LoggerAdapter[Any]
 Checksums = list[tuple[str, str]]
@@ -37,11 +39,16 @@ def may_pass(task: Any, task_run: Any, state: Any) -> bool:
     cache_policy=NO_CACHE,
     task_run_name="fetch {source.name}",
 )
-def fetch(source: Source, raw_dir: str | os.PathLike[str]) -> Path:
+def fetch(source: Source, raw_dir: str | os.PathLike[str], local: Path | None = None) -> Path:
     """Brings `source` to `raw_dir` and returns its path; a file that is there with a right checksum is kept.
 
     What a broken download leaves stays as `<name>.part` and is continued by the next attempt. Only a complete file with
     a right checksum takes the name.
+
+    Args:
+        source: URLs and checksums. A `file:` URL of a folder is not brought anywhere: the folder's own path is returned.
+        raw_dir: folder for the file.
+        local: a file that the user has, see `tasks.local.match`: taken (linked, or copied) instead of asking any URL.
 
     Raises:
         UserError: what a further attempt cannot mend (checksum, HTML page, 404, full disk, unusable URL).
@@ -49,12 +56,18 @@ def fetch(source: Source, raw_dir: str | os.PathLike[str]) -> Path:
     """
     log, target = _logger(), Path(raw_dir) / source.name
     checksums = download.parse_checksums(source.checksums, source.name)
-    if target.is_file() and _keep(target, checksums, source.urls, log):
+    # Where nothing tells right from wrong, what the user names comes before what is there.
+    if target.is_file() and (checksums or not local) and _keep(target, checksums, source.urls, log):
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    Path(raw_dir).mkdir(parents=True, exist_ok=True)  # also for a folder, which stays where it is
+    if local:
+        _adopt(local, target, checksums, log)
+        return target
     problems: list[Exception] = []
     for url in source.urls:
         try:
+            if url.startswith("file:") and download.local_path(url).is_dir():
+                return _folder(url, checksums, log)
             _get(url, target, checksums, log)
         except (UserError, download.Interrupted) as error:
             problems.append(error)
@@ -70,22 +83,26 @@ def fetch(source: Source, raw_dir: str | os.PathLike[str]) -> Path:
 
 @task(cache_policy=NO_CACHE, task_run_name="unpack {archive}")
 def unpack(archive: str | os.PathLike[str], target_dir: str | os.PathLike[str], folders: Sequence[str]) -> None:
-    """Extracts what a tar holds below its `folders` into `target_dir`, under the names that it has in the archive.
+    """Extracts what an archive or folder holds below its `folders` into `target_dir`, under the names that it has there.
 
-    `target_dir` is replaced as a whole: it must be a folder of its own.
+    Args:
+        archive: a tar, a zip or a folder.
+        target_dir: replaced as a whole: it must be a folder of its own.
+        folders: names in the archive, also of single files, without wildcards; "." is everything.
 
     Raises:
         UserError: as `fcn.archives.extract` does; `target_dir` is then as it was.
     """
-    log, prefixes = _logger(), tuple(f"{folder.strip('/')}/" for folder in folders)
-    progress = Progress(log.info, f"unpacking {Path(archive).name}", "MB")
+    log, name = _logger(), Path(archive).name
+    log.info("%s: taking %s", name, ", ".join(folders))
+    progress = Progress(log.info, f"unpacking {name}", "MB")
     count = archives.extract(
         archive,
         target_dir,
-        wanted=lambda name: name.removeprefix("./").startswith(prefixes),
+        wanted=archives.below(folders),
         progress=lambda done, total: progress(done // MB, -(-total // MB)),
     )
-    log.info("%s: %d files unpacked into %s", Path(archive).name, count, target_dir)
+    log.info("%s: %d files unpacked into %s", name, count, target_dir)
 
 
 def _logger() -> Log:
@@ -112,9 +129,30 @@ def _keep(target: Path, checksums: Checksums, urls: tuple[str, ...], log: Log) -
     return problem is None
 
 
+def _folder(url: str, checksums: Checksums, log: Log) -> Path:
+    if checksums:
+        raise UserError(f"{url}: a folder, which has no checksum: leave `checksums` empty, or name an archive")
+    log.info("%s: a folder of this machine, used where it is", url)
+    return download.local_path(url)
+
+
+def _adopt(local: Path, target: Path, checksums: Checksums, log: Log) -> None:
+    """Makes the user's file `target`, if it is the right one. It stays where it is in any case."""
+    if problem := _problem(local, checksums):
+        raise UserError(
+            f"{local}: not the file that is wanted as {target}: {problem}. Without --from-local it is downloaded; if the "
+            "publisher changed the file, correct the checksum."
+        )
+    if not checksums:
+        log.warning("%s: taken unchecked, since no checksum is stated; it has sha256:%s", local, digest(local))
+    linked = disk.link_or_copy(local, target)
+    _part(target).unlink(missing_ok=True)
+    log.info("%s: %s of %s, %s", target, "a hard link" if linked else "a copy", local, _size(target.stat().st_size))
+
+
 def _get(url: str, target: Path, checksums: Checksums, log: Log) -> None:
     """Fetches one URL to `<target>.part`, checks it and moves it to `target`."""
-    part = target.with_name(target.name + ".part")
+    part = _part(target)
     if not checksums:
         part.unlink(missing_ok=True)  # nothing could tell whether the pieces belong together
     steps = download.pieces(url, part)
@@ -122,24 +160,35 @@ def _get(url: str, target: Path, checksums: Checksums, log: Log) -> None:
     log.info("%s: %s from %s%s", target.name, _size(total), url, f", going on at {_size(start)}" if start else "")
     progress = Progress(log.info, target.name, "MB", start=start // MB)
     for done, total in steps:
-        if total is not None:
-            progress(done // MB, -(-total // MB))
-    kind, size = sniff(part), _size(part.stat().st_size)
-    problem = download.mismatch(part, checksums) if checksums else None
-    if not checksums and kind == "an HTML page":
-        problem = "wanted a data file"
-    if problem:
+        progress(done // MB, None if total is None else -(-total // MB))
+    if problem := _problem(part, checksums):
+        page = sniff(part).startswith(NO_DATA)
         part.unlink()
         if start:
             raise download.Interrupted(f"{url}: the pieces do not make up the right file ({problem}): starting over")
+        if total is None and not page:
+            raise download.Interrupted(f"{url}: broke off, or gave another file; its length was not told ({problem})")
         raise UserError(
-            f"{target}: {url} gave another file: {problem}. It was {kind}, {size}, and is removed. Try again later, "
-            "put the file there yourself, or correct the checksum if the publisher changed the file."
+            f"{target}: {url} gave another file: {problem}, and is removed. Try again later, put the file there yourself, or "
+            "correct the checksum if the publisher changed the file."
         )
     if not checksums:
         log.warning("%s: taken unchecked, since no checksum is stated; it has sha256:%s", target, digest(part))
     os.replace(part, target)
-    log.info("%s: complete, %s", target, size)
+    log.info("%s: complete, %s", target, _size(target.stat().st_size))
+
+
+def _problem(path: Path, checksums: Checksums) -> str | None:
+    """Says what is wrong with a complete file, and what it is, going by its first bytes; None if nothing is."""
+    kind = sniff(path)
+    problem = download.mismatch(path, checksums) if checksums else None
+    if not checksums and kind.startswith(NO_DATA):
+        problem = "wanted a data file"
+    return f"{problem}. It is {kind}, {_size(path.stat().st_size)}" if problem else None
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(target.name + ".part")
 
 
 def _size(count: int | None) -> str:

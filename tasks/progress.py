@@ -12,15 +12,16 @@ class Progress:
         self.say, self.what, self.unit, self.every, self.start = say, what, unit, every, start
         self.begin = self.last = time.monotonic()
 
-    def __call__(self, done: int, total: int, note: str = "") -> None:
-        """`done` of `total` are done; `note` is added to the line."""
+    def __call__(self, done: int, total: int | None, note: str = "") -> None:
+        """`done` of `total` are done, of how many nobody knows if that is None; `note` is added to the line."""
         now = time.monotonic()
-        if done < total and now - self.last < self.every:
+        if (total is None or done < total) and now - self.last < self.every:
             return
         self.last = now
         rate = (done - self.start) / max(now - self.begin, 1e-9)
-        left = f", {duration((total - done) / rate)} left" if done < total and rate > 0 else ""
-        self.say(f"{self.what}: {done}/{total} {self.unit}, {rate:.3g}/s{left}{', ' + note if note else ''}")
+        left = f", {duration((total - done) / rate)} left" if total is not None and done < total and rate > 0 else ""
+        amount = str(done) if total is None else f"{done}/{total}"
+        self.say(f"{self.what}: {amount} {self.unit}, {rate:.3g}/s{left}{', ' + note if note else ''}")
 
 
 def duration(seconds: float) -> str:

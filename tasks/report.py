@@ -1,6 +1,7 @@
 """One self-contained page that shows the staged models side by side."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from fcn import files, records, visualize
-from fcn.architecture import VARIANTS
 from fcn.errors import UserError
-from fcn.metrics import VOID
 from tasks import pictures
 
 SCORES = {
@@ -33,7 +32,9 @@ PAPER = {
 
 
 @task(cache_policy=NO_CACHE)
-def write_report(profile: str, data: Path, models: Path, metrics: Path, plots: Path, out: Path) -> None:
+def write_report(
+    profile: str, variants: Sequence[str], data: Path, models: Path, metrics: Path, plots: Path, out: Path
+) -> None:
     """Writes the folder `out` from what the other stages left in `data` (records), `models`, `metrics` and `plots`.
 
     `index.html` is the page, `overview.png` its first picture: images, truth and the prediction of every model.
@@ -41,7 +42,7 @@ def write_report(profile: str, data: Path, models: Path, metrics: Path, plots: P
     Raises:
         UserError: there is not a single metrics file.
     """
-    measured = {name: json.loads(path.read_text()) for name in VARIANTS if (path := metrics / f"{name}.json").is_file()}
+    measured = {name: json.loads(path.read_text()) for name in variants if (path := metrics / f"{name}.json").is_file()}
     if not measured:
         raise UserError(f"{metrics}: expected a metrics file such as fcn32s.json; run the stages `evaluate` first")
     names = list(measured)
@@ -56,14 +57,15 @@ def write_report(profile: str, data: Path, models: Path, metrics: Path, plots: P
 def _overview(data: Path, plots: Path, names: list[str]) -> Image.Image:
     """The drawn validation images, one a row: image, truth, and what each model makes of it."""
     drawn = {path.stem for path in (plots / names[0] / "predictions").glob("*.png")}
-    rows = []
+    classes = records.read_index(data)["classes"]
+    rows, labelled = [], []
     for image_id, image, truth in records.read(data, "val"):
         if image_id in drawn:
             predicted = [np.asarray(Image.open(plots / name / "predictions" / f"{image_id}.png")) for name in names]
-            rows.append([image, *(visualize.overlay(image, labels) for labels in (truth, *predicted))])
-    classes = records.read_index(data)["classes"]
+            rows.append([image, *(visualize.overlay(image, labels, classes) for labels in (truth, *predicted))])
+            labelled += [truth, *predicted]
     scale = max(1, 200 // max(row[0].shape[1] for row in rows))
-    return visualize.panels(rows, ("image", "truth", *names), classes, [*range(len(classes)), VOID], scale)
+    return visualize.panels(rows, ("image", "truth", *names), classes, visualize.painted(labelled, classes), scale)
 
 
 def _page(profile: str, models: Path, plots: Path, measured: dict[str, Any], overview: str) -> str:

@@ -13,6 +13,7 @@ from fcn import files, fit, records, surgery
 from fcn.architecture import ModelSpec
 from fcn.params import Profile
 from tasks import provenance, tracking
+from tasks.look import charts
 from tasks.progress import Progress, duration
 
 CHECKPOINTS = Path(".cache/checkpoints")
@@ -20,7 +21,7 @@ CHECKPOINTS = Path(".cache/checkpoints")
 
 
 @task(cache_policy=NO_CACHE)
-def train(profile_name: str, profile: Profile, variant: str, data: Path, parent: Path, out: Path) -> None:
+def train(profile_name: str, profile: Profile, variant: str, data: Path, data_look: Path, parent: Path, out: Path) -> None:
     """Trains `variant` from `parent` on the records in `data` and writes the model folder `out`.
 
     A training that was interrupted goes on from its checkpoint. Curves and parameters go to MLflow as they come.
@@ -44,6 +45,9 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, parent:
         for split, context in (("train", "training"), ("val", "validation")):
             info = records.split_info(data, split)
             run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
+        with charts(data_look) as paths:
+            for path in (data_look, *paths):
+                run.artifact(path, "data")
         if run.url:
             create_link_artifact(run.url, key="mlflow", link_text=f"{variant} in MLflow")
             log.info("MLflow: %s", run.table_url)

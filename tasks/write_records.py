@@ -1,35 +1,67 @@
 """Images and labels into TFRecord files."""
 
 from pathlib import Path
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import records
+from fcn import doctor, writing
+from fcn.datasets import catalog
+from fcn.datasets.pairs import Listing, Pair
+from fcn.errors import UserError
+from fcn.metrics import VOID
 from fcn.params import Records
 from tasks.progress import Progress
 
 
 @task(cache_policy=NO_CACHE)
 def write_records(images: Path, params: Records, out: Path) -> None:
-    """Checks and writes the training and validation splits of the archive extracted in `images` to the folder `out`.
+    """Checks and writes the training and validation splits of the data set in `images` to the folder `out`.
+
+    Args:
+        images: has a folder for each key of `params.roots`.
+        params: which data set, which splits, what to do about bad pairs.
+        out: folder to make or replace.
 
     Raises:
-        UserError: see `records.write`; nothing is left in `out` then.
+        UserError: see `catalog.load` and `writing.write`; nothing is left in `out` then.
     """
     log = get_run_logger()
     progress = {split: Progress(log.info, f"records {split}", "images") for split in ("train", "val")}
-    splits = {"train": params.train, "val": params.val}
+    roots = {key: images / key / root for key, root in params.roots.items()}
+    listing = catalog.load(params.dataset, roots, params.classes, params.train, params.val, params.seed)
+    lists = {"train": params.train, "val": params.val}
 
     def done(split: str, written: int, total: int) -> None:
         progress[split](written, total)
 
-    index = records.write(images / params.root, out, splits, params.classes, params.shards, params.seed, done)
+    def explain(pair: Pair) -> str:
+        findings = doctor.check(pair, len(listing.classes), listing.colours)
+        return "; ".join(str(finding) for finding in findings if finding.stops)
+
+    index = writing.write(listing, lists, out, params.shards, params.seed, params.on_bad, done, explain=explain)
+    _judge(index, listing)
+    for note in index["notes"]:
+        log.info("%s: %s", params.dataset, note)
     rows = []
     for split, info in index["splits"].items():
         pixels = {**info["pixels"], "void": info["void_pixels"]}
         total = sum(pixels.values())
         rows += [{"split": split, "class": n, "pixels": p, "share": f"{p / total:.2%}"} for n, p in pixels.items()]
         log.info("%s: %d images of list %s, %s pixels", split, info["images"], info["list"], f"{total:,}")
+        for bad in info["skipped"]:
+            log.warning("%s: skipped %s: %s", split, bad["id"], bad["reason"])
     create_table_artifact(rows, key="dataset", description="Pixels by class")
+
+
+def _judge(index: dict[str, Any], listing: Listing) -> None:
+    """What can be told only of all labels together: masks of 0 and 255, or a single class, teach a net nothing."""
+    for split, info in index["splits"].items():
+        pixels = [info["pixels"].get(name, 0) for name in listing.classes]
+        pixels += [0] * (VOID - len(pixels)) + [info["void_pixels"]]
+        for finding in doctor.check_counts(pixels, listing.classes):
+            if finding.stops and split == "train":
+                raise UserError(f"the labels of {info['list']}: {finding}")
+            get_run_logger().warning("%s: %s", split, finding)

@@ -20,3 +20,13 @@ def small():
         return ModelSpec(variant, **{**fields, **changes})
 
     return spec
+
+
+@pytest.fixture
+def lenet(small):
+    """Makes a ModelSpec of FCN-4s on a narrow LeNet (4 and 10 filters, 3 classes); any field can be changed."""
+
+    def spec(**changes):
+        return small("fcn4s", **{"backbone": "lenet", "width": 1 / 5, "dropout": 0.0, "mean_bgr": (0.0, 0.0, 0.0), **changes})
+
+    return spec

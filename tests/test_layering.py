@@ -9,12 +9,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("fcn", "tasks", "flows")
-TENSORFLOW = {"fcn/devices.py", "fcn/inputs.py", "fcn/records.py"}
+TENSORFLOW = {"fcn/devices.py", "fcn/encoding.py", "fcn/inputs.py", "fcn/records.py", "fcn/writing.py"}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
-    "fcn/architecture.py", "fcn/archives.py", "fcn/datasets/voc.py", "fcn/download.py", "fcn/errors.py", "fcn/files.py",
-    "fcn/labels.py", "fcn/metrics.py", "fcn/params.py", "fcn/recipe.py", "fcn/visualize.py",
-    "fcn/weights/account.py", "fcn/weights/caffe.py", "fcn/weights/convert.py", "fcn/weights/keras_h5.py",
-    "fcn/weights/known.py", "fcn/weights/matconvnet.py", "fcn/weights/npy.py", "fcn/weights/npz.py", "fcn/weights/readers.py",
+    *(f"fcn/{name}.py" for name in (
+        "architecture", "archives", "augment", "batches", "containers", "disk", "download", "errors", "files", "images",
+        "labels", "metrics", "params", "recipe", "visualize",
+    )),
+    *sorted(
+        path.relative_to(ROOT).as_posix()
+        for folder in ("datasets", "doctor", "weights")
+        for path in (ROOT / "fcn" / folder).glob("*.py")
+        if path.name != "authors.py"
+    ),
 ]  # fmt: skip
 
 

@@ -17,21 +17,23 @@ CHAIN = ("fcn32s", "fcn16s", "fcn8s")
 
 
 def profile(name):
-    return params.select({**DATA, "profile": name})[1]
+    variants = {v: VARIANTS[v].parent or "vgg.npz" for v in DATA["profiles"][name]["train"]}
+    return params.select({**DATA, "profile": name, "variants": variants})[1]
 
 
 def test_the_sample_is_what_a_newcomer_gets():
     assert DATA["profile"] == "sample"
+    assert params.select(DATA)[2] == CHAIN
 
 
 @pytest.mark.parametrize("name", DATA["profiles"])
 def test_every_profile_parses_and_fits_together(name):
     found = profile(name)
-    assert set(CHAIN) <= set(found.train) <= set(VARIANTS)
+    assert set(found.train) == {"fcn4s"} if found.model.backbone == "lenet" else set(CHAIN) <= set(found.train)
     for variant, recipe in found.train.items():
         assert recipe.iterations % recipe.log_every == 0, variant
         assert recipe.validate_every % recipe.log_every == 0, variant
-    assert found.records.classes[0] == "background"
+    assert set(found.download.archives) == set(found.records.roots)
     assert found.records.train != found.records.val
 
 
@@ -39,7 +41,7 @@ def test_every_profile_parses_and_fits_together(name):
 def test_checksums_are_well_formed_and_stand_for_all_that_comes_from_the_network(name):
     digits = {"md5": 32, "sha1": 40, "sha256": 64}
     found = profile(name).download
-    for source in (found.images, found.weights):
+    for source in (*found.archives.values(), found.weights):
         for checksum in source.checksums:
             kind, _, value = checksum.partition(":")
             assert re.fullmatch(rf"[0-9a-f]{{{digits[kind]}}}", value), checksum
@@ -50,14 +52,15 @@ def test_checksums_are_well_formed_and_stand_for_all_that_comes_from_the_network
 @pytest.mark.parametrize("name", DATA["profiles"])
 def test_no_path_leads_out_of_the_project(name):
     found = profile(name)
-    for url in (*found.download.images.urls, *found.download.weights.urls):
+    sources = (*found.download.archives.values(), found.download.weights)
+    for url in (url for source in sources for url in source.urls):
         assert re.match(r"https?://[a-z0-9.-]+/|file:[^/~]", url), url
         assert ".." not in re.split("[:/]", url), url
-    assert not Path(found.records.root).is_absolute()
-    assert ".." not in Path(found.records.root).parts
+    for root in map(Path, found.records.roots.values()):
+        assert not root.is_absolute()
+        assert ".." not in root.parts
 
 
-@pytest.mark.skipif(not VOC, reason="there is no profile of the full VOC yet")
 @pytest.mark.parametrize("name", VOC)
 def test_voc_has_the_published_recipe(name):
     found = profile(name)
@@ -76,31 +79,21 @@ def test_voc_has_the_published_recipe(name):
     assert (model.upsampling, model.dropout, model.mean_bgr) == ("fixed", 0.5, (104.00699, 116.66877, 122.67892))
 
 
-@pytest.mark.skipif(not VOC, reason="there is no profile of the full VOC yet")
-@pytest.mark.parametrize("name", VOC)
-def test_voc_has_the_twenty_one_classes_in_the_order_of_their_values(name):
-    classes = profile(name).records.classes
-    # Development kit: background, then the 20 classes in alphabetical order of their names.
-    assert (len(classes), classes[0], classes[1], classes[15], classes[20]) == (
-        21,
-        "background",
-        "aeroplane",
-        "person",
-        "tvmonitor",
-    )
-    assert list(classes[1:]) == sorted(classes[1:])
-
-
 @pytest.mark.parametrize(
     ("name", "md5", "root"),
     [
         ("voc2011", "6c3384ef61512963050cb5d687e5bf1e", "TrainVal/VOCdevkit/VOC2011"),
+        ("voc2011_rebuilt", "6cd6e144f989b92b3379bac3b3de84fd", "VOCdevkit/VOC2012"),
         ("voc2012", "6cd6e144f989b92b3379bac3b3de84fd", "VOCdevkit/VOC2012"),
     ],
 )
 def test_voc_names_the_published_archive(name, md5, root):
-    if name not in DATA["profiles"]:
-        pytest.skip(f"there is no profile {name} yet")
     found = profile(name)
-    assert f"md5:{md5}" in found.download.images.checksums
-    assert found.records.root == root
+    assert f"md5:{md5}" in found.download.archives["voc"].checksums
+    assert found.records.roots["voc"] == root
+
+
+def test_the_paper_s_data_are_sbd_s_training_images_and_seg11valid():
+    records = profile("voc2011").records
+    assert (records.dataset, records.train, records.val) == ("voc2011", "sbd_train", "seg11valid")
+    assert records == replace(profile("voc2011_rebuilt").records, roots=records.roots)

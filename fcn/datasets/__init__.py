@@ -1,1 +1,1 @@
-"""Data sets: each module lists the image and label files of a named split."""
+"""Data sets: each module lists the image and label files of a named split; `catalog` has them all."""

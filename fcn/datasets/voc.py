@@ -1,21 +1,39 @@
-"""PASCAL VOC's layout: JPEGImages, SegmentationClass, ImageSets/Segmentation."""
+"""PASCAL VOC's layout: JPEGImages, SegmentationClass, ImageSets/Segmentation, with any lists."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fcn.datasets import contents
+from fcn.datasets.pairs import Listing, complete, read_ids
+from fcn.datasets.pairs import Pair as Pair  # where it once stood
 from fcn.errors import UserError
 
-FOLDERS = ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass")
-"""What is read of a VOC archive; the rest (boxes, instances, actions) stays in it."""
+FOLDERS = contents.VOC
+"""What is read of a VOC archive."""
+
+CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+"""VOC's and SBD's classes, by label value."""
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One image and its label, as files; `id` is VOC's name of the image, unique in the set."""
+def pair(root: Path, name: str) -> Pair:
+    """The files of an image, by its id; whether they are there is not looked at."""
+    return Pair(name, root / "JPEGImages" / f"{name}.jpg", root / "SegmentationClass" / f"{name}.png")
 
-    id: str
-    image: Path
-    label: Path
+
+def ids(root: Path, split: str) -> list[str]:
+    """The ids of a list of ImageSets/Segmentation.
+
+    Raises:
+        UserError: no such list, an empty one, or an id twice.
+    """
+    path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+    if not path.is_file():
+        found = sorted(p.stem for p in path.parent.glob("*.txt"))
+        raise UserError(f"{path}: no such split; {path.parent} holds: {', '.join(found) or 'no lists at all'}")
+    return read_ids(path)
 
 
 def pairs(root: Path, split: str) -> list[Pair]:
@@ -29,22 +47,25 @@ def pairs(root: Path, split: str) -> list[Pair]:
         One `Pair` per line.
 
     Raises:
-        UserError: no such list, an empty one, an id twice, or images or labels that are not there (all are named).
+        UserError: no such list, an empty one, an id twice, or images or labels that are not there (ten are named).
     """
-    path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
-    if not path.is_file():
-        found = sorted(p.stem for p in path.parent.glob("*.txt"))
-        raise UserError(f"{path}: no such split; {path.parent} holds: {', '.join(found) or 'no lists at all'}")
-    ids = path.read_text(encoding="utf-8").split()
-    if not ids:
-        raise UserError(f"{path}: the list is empty")
-    twice = sorted({name for name in ids if ids.count(name) > 1}) if len(set(ids)) < len(ids) else []
-    if twice:
-        raise UserError(f"{path}: listed more than once: {', '.join(twice[:10])}")
-    found_pairs = [Pair(i, root / "JPEGImages" / f"{i}.jpg", root / "SegmentationClass" / f"{i}.png") for i in ids]
-    missing = [file for pair in found_pairs for file in (pair.image, pair.label) if not file.is_file()]
-    if missing:
-        names = ", ".join(str(file) for file in missing[:10])
-        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-        raise UserError(f"{path} lists images that are not there: {names}{more}. Is the archive complete?")
-    return found_pairs
+    names = ids(root, split)
+    return complete((pair(root, name) for name in names), str(root / "ImageSets" / "Segmentation" / f"{split}.txt"))
+
+
+def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int) -> Listing:
+    """A data set in VOC's layout, with lists and classes of its own and no official counts.
+
+    Args:
+        roots: "voc" is the folder that holds JPEGImages.
+        classes: names by label value, as many as there are, or none: VOC's 21.
+        train: name of a list.
+        val: name of a list.
+        seed: nothing is drawn here.
+
+    Raises:
+        UserError: see `pairs`.
+    """
+    notes = () if classes else ("records.classes is empty, so the values are taken for VOC's 21 classes",)
+    splits = {"train": pairs(roots["voc"], train), "val": pairs(roots["voc"], val)}
+    return Listing(tuple(classes) or CLASSES, splits, notes=notes)

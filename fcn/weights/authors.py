@@ -9,10 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fcn.architecture import BACKBONES, BLOCK_FILTERS, MEAN_BGR, VARIANTS, ModelSpec
+from fcn.architecture import BACKBONES, MEAN_BGR, VARIANTS, ModelSpec
 from fcn.bilinear import bilinear_kernel
 from fcn.errors import UserError
 from fcn.weights.convert import Layers, convert
+
+_NETS = {name: row for name, row in VARIANTS.items() if "vgg16" in row.backbones}
+"""The variants that the authors published; LeNet's is not theirs."""
 
 _OLDER = ("score-", "score2", "score4", "upsample", "bigscore")
 """Beginnings of layer names of the nets released in 2014 (fcn-32s-pascal and its kin), whose upsampling has biases."""
@@ -33,9 +36,8 @@ def convert_net(layers: Layers, classes: Sequence[str], source: str) -> tuple[di
     Raises UserError for a layer that is missing, unknown or of the wrong shape, and for a scale that is not the paper's.
     """
     backbone, variant = _recognise(set(layers), source)
-    names = [*(name for block in BACKBONES[backbone] for name in block), "fc6", "fc7"]
-    weights, _ = convert({name: layers[name] for name in names}, backbone, source)
-    heads, count, learned = VARIANTS[variant], len(classes), False
+    weights, _ = convert({name: layers[name] for name in BACKBONES[backbone].layers()}, backbone, source)
+    heads, count, learned = _NETS[variant], len(classes), False
     inputs = {"score_fr": weights["fc7/bias"].size}
     inputs |= {f"score_{pool}": weights[f"{_last(backbone, pool)}/bias"].size for pool in heads.skips}
     for name, size in inputs.items():
@@ -53,7 +55,8 @@ def convert_net(layers: Layers, classes: Sequence[str], source: str) -> tuple[di
             raise UserError(
                 f"{source}: scale_{pool}: wanted {value} everywhere, but it holds {scale.min():g} to {scale.max():g}"
             )
-    width, units = weights["conv1_1/bias"].size / BLOCK_FILTERS[0], weights["fc7/bias"].size
+    first, filters = BACKBONES[backbone].blocks[0][0]
+    width, units = weights[f"{first}/bias"].size / filters, weights["fc7/bias"].size
     upsampling = "learned" if learned else "fixed"
     spec = ModelSpec(variant, backbone, tuple(classes), width, units, "caffe", upsampling, 0.5, MEAN_BGR)
     return weights, spec
@@ -62,9 +65,9 @@ def convert_net(layers: Layers, classes: Sequence[str], source: str) -> tuple[di
 def _recognise(found: set[str], source: str) -> tuple[str, str]:
     """The backbone and the variant that have just these layers."""
     nets = {}
-    for backbone, blocks in BACKBONES.items():
-        trunk = {name for block in blocks for name in block} | {"fc6", "fc7"}
-        for variant, row in VARIANTS.items():
+    for variant, row in _NETS.items():
+        for backbone in row.backbones:
+            trunk = set(BACKBONES[backbone].layers())
             nets[backbone, variant] = trunk | set(row.head()) | {f"scale_{pool}" for pool in row.scales}
     for net, wanted in nets.items():
         if wanted == found:
@@ -81,13 +84,13 @@ def _recognise(found: set[str], source: str) -> tuple[str, str]:
         advice = f"next to {nearest[1]} on {nearest[0]} it lacks {', '.join(lacks) or 'nothing'}"
         advice += f" and has {', '.join(extra)} besides" if extra else ""
     raise UserError(
-        f"{source}: wanted one of the authors' FCNs ({', '.join(VARIANTS)}), but the layers are of no such net; {advice}"
+        f"{source}: wanted one of the authors' FCNs ({', '.join(_NETS)}), but the layers are of no such net; {advice}"
     )
 
 
 def _last(backbone: str, pool: str) -> str:
     """The convolution before a pooling layer, "pool4"."""
-    return BACKBONES[backbone][int(pool.removeprefix("pool")) - 1][-1]
+    return BACKBONES[backbone].blocks[int(pool.removeprefix("pool")) - 1][-1][0]
 
 
 def _blobs(layers: Layers, name: str, shapes: list[tuple[int, ...]], source: str) -> Sequence[np.ndarray]:

@@ -18,9 +18,9 @@ class Found:
 
     Attributes:
         container: what kind of file it is.
-        layers: the paper's layer names -> (kernel, bias); see `axes`.
+        layers: the authors' layer names -> (kernel, bias); see `axes`.
         axes: "OIHW" (matrices O x C*H*W, as Caffe flattens) or "HWIO" (matrices H*W*C x O).
-        channels: what its container says that conv1_1 takes, "bgr" or "rgb".
+        channels: what its container says that the first layer takes, "bgr" or "rgb".
     """
 
     container: str
@@ -57,11 +57,11 @@ def read(path: str | os.PathLike[str]) -> Found:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: wanted VGG weights ({_WANTED}), but there is no such file")
+        raise UserError(f"{path}: wanted a classifier's weights ({_WANTED}), but there is no such file")
     with open(path, "rb") as file:
         head = file.read(16)
     reader = next((reader for firsts, reader in _READERS.items() if head.startswith(firsts)), None)
     if reader is None:
         size = path.stat().st_size
-        raise UserError(f"{path}: wanted VGG weights ({_WANTED}), but the file ({size} bytes) is {sniff(path)}")
+        raise UserError(f"{path}: wanted a classifier's weights ({_WANTED}), but the file ({size} bytes) is {sniff(path)}")
     return reader(path)

@@ -62,11 +62,16 @@ def check_resume(whole, checkpoint, forget):
 def progress(**changes):
     def forget(arrays):
         found = json.loads(arrays["progress"].tobytes())
-        assert found["step"] > 0
+        assert found["told"] > 0
         assert any("val_mean_iu" in row for row in found["history"])
         arrays["progress"] = np.frombuffer(json.dumps(found | changes).encode(), np.uint8)
 
     return forget
+
+
+def restarted(arrays):
+    assert arrays["optimizer/0"] > 0
+    arrays["optimizer/0"] = np.zeros_like(arrays["optimizer/0"])
 
 
 def zeros(kind):
@@ -81,7 +86,7 @@ def zeros(kind):
 
 
 FORGOTTEN = {
-    "the step counter": progress(step=0),
+    "the step counter": restarted,
     "the optimizer's state": zeros("optimizer"),
     "the scores so far, the best among them": progress(history=[]),
     "the random state of the dropout": zeros("seeds"),

@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from fcn import labels, records
+from fcn import labels, writing
+from fcn.datasets import voc
 
 CLASSES = ("background", "cat", "dog")
 SIZES = {"a": (40, 56), "b": (33, 47), "c": (48, 41), "v": (35, 50), "w": (50, 38)}
@@ -32,7 +33,8 @@ def write_images(root, lists, sizes=SIZES):
     return root
 
 
-def write_records(root, out, train="train", val="val", write=records.write):
+def write_records(root, out, train="train", val="val"):
     """Records of the lists `train` and `val` below `root`."""
-    write(root, out, {"train": train, "val": val}, CLASSES, 1, 1, lambda *_: None)
+    listing = voc.load({"voc": root}, CLASSES, train, val, 0)
+    writing.write(listing, {"train": train, "val": val}, out, 1, 1, "stop", lambda *_: None)
     return out

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import CLASSES, write_world
+from tiny import CLASSES, write_records, write_world
 
 from fcn import files
-from fcn.architecture import BACKBONES, BLOCK_FILTERS, ModelSpec
+from fcn.architecture import BACKBONES, ModelSpec
 from fcn.recipe import TrainSpec
 
 REALDATA = Path(__file__).parents[3] / "shared" / "realdata"
@@ -22,12 +22,8 @@ def world(tmp_path):
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     """Records of the tiny world; leave them as they are."""
-    from fcn import records
-
     folder = tmp_path_factory.mktemp("tiny")
-    splits = {"train": "train", "val": "val"}
-    records.write(write_world(folder / "world"), folder / "records", splits, CLASSES, 2, 1, lambda *_: None)
-    return folder / "records"
+    return write_records(write_world(folder / "world"), folder / "records")
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +42,7 @@ def recipe():
 def vgg(tmp_path_factory):
     """A weight file of the classifier that `spec` starts from: random, as He's initialisation would make it."""
     rng, arrays, channels = np.random.default_rng(7), {}, 3
-    layers = [
-        (name, filters // 32, 3) for names, filters in zip(BACKBONES["vgg16"], BLOCK_FILTERS, strict=True) for name in names
-    ]
+    layers = [(name, filters // 32, 3) for block in BACKBONES["vgg16"].blocks for name, filters in block]
     for name, filters, size in (*layers, ("fc6", 8, 7), ("fc7", 8, 1)):
         kernel = rng.normal(0, np.sqrt(2 / (size * size * channels)), (size, size, channels, filters))
         arrays[f"{name}/kernel"], channels = kernel.astype(np.float32), filters

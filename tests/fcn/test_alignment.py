@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fcn import model
-from fcn.architecture import VARIANTS
+from fcn.architecture import BACKBONES, VARIANTS
 from fcn.layers import Crop
 
 SLOPE = np.array([2, 3])  # down, right: different, so that an exchange of rows and columns is seen
@@ -72,10 +72,56 @@ def test_cropping_the_centre_under_same_would_be_seen(passing, monkeypatch, vari
     [("fcn32s", "score"), ("fcn16s", "score"), ("fcn8s", "score"), ("fcn16s", "pool4"), ("fcn8s", "pool4"), ("fcn8s", "pool3")],
 )
 def test_an_offset_that_is_off_by_one_would_be_seen(passing, monkeypatch, variant, layer, padding):
-    offsets = model.PADDINGS[padding]
+    offsets = BACKBONES["vgg16"].paddings[padding]
     stride = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}[variant]
     key, table = (stride, offsets.score_offset) if layer == "score" else (layer, offsets.skip_offset)
     monkeypatch.setitem(table, key, table[key] + 1)
     # Of 161 pixels every upsampled map is one cell larger than the skip under "same", where it is this map that is cropped.
     scored = "fr" if layer == "score" or padding == "same" else layer
     assert error_of_a_ramp(passing(variant, padding), scored, (161, 161)) > 1.9
+
+
+def grey_net(spec):
+    """LeNet that passes on two channels: it is given one and has no ReLU after its convolutions, so conv1 makes both ramps.
+    The 4x4 kernel has no middle and passes on the mean of its inner four.
+    """
+    net = model.build(spec)
+    for name, low, high in (("conv1", 2, 3), ("conv2", 2, 3), ("ip1", 1, 3)):
+        kernel = np.zeros(net.get_layer(name).kernel.shape, np.float32)
+        for channel, sign in enumerate((1, -1) if name == "conv1" else (1, 1)):
+            kernel[low:high, low:high, 0 if name == "conv1" else channel, channel] = sign / (high - low) ** 2
+        net.get_layer(name).kernel.assign(kernel)
+    net.get_layer("ip1").bias.assign([0, TOP])
+    net.get_layer("score_fr").kernel.assign(np.eye(2, 3)[None, None])
+    return net
+
+
+def error_of_a_grey_ramp(net, size):
+    """As `error_of_a_ramp`."""
+    ramp = np.tensordot(np.mgrid[: size[0], : size[1]], SLOPE, (0, 0)).astype(np.float32)
+    scores = np.asarray(net(256 * ramp[None, ..., None].repeat(3, -1)))[0]
+    assert scores.shape == (*size, 3)
+    measured = (scores[..., 0] - scores[..., 1] + TOP) / 2
+    return np.abs(measured - ramp)[LENETS:-LENETS, LENETS:-LENETS].max()
+
+
+LENETS = 12  # as MARGIN
+GREY_SIDES = [*range(2 * LENETS + 1, 150)]
+
+
+@pytest.fixture
+def passing_grey(lenet):
+    return lenet(width=0.1, fc_units=2)
+
+
+def test_lenets_predictions_land_on_their_pixels_whatever_the_sides(passing_grey):
+    net = grey_net(passing_grey)
+    errors = {side: error_of_a_grey_ramp(net, (side, 174 - side)) for side in GREY_SIDES}
+    assert max(errors.values()) < 0.01, errors
+
+
+@pytest.mark.parametrize("step", [-1, 1])
+def test_lenets_offset_off_by_one_would_be_seen(passing_grey, monkeypatch, step):
+    table = BACKBONES["lenet"].paddings["caffe"].score_offset
+    monkeypatch.setitem(table, 4, table[4] + step)
+    assert error_of_a_grey_ramp(grey_net(passing_grey), (61, 70)) > 4.9  # the two slopes together

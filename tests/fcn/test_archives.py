@@ -1,11 +1,14 @@
 import gzip
 import io
 import os
+import shutil
 import tarfile
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
+from fcn import archives, containers
 from fcn.archives import extract
 from fcn.errors import UserError
 
@@ -137,6 +140,78 @@ def test_other_files_are_refused_by_the_name_of_what_they_are(tmp_path, content,
     assert tree(tmp_path) == ["x.tar"]
 
 
+@pytest.fixture
+def free(monkeypatch):
+    """Sets how many bytes the disk has free."""
+    usage = namedtuple("usage", "total used free")
+    return lambda size: monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - size, size))
+
+
+def test_a_tar_that_the_disk_has_no_room_for_is_refused_before_anything_is_written(tmp_path, free, monkeypatch):
+    archive = make(tmp_path / "x.tar", "a", "b", "c")
+    free(1400)
+    assert extract(archive, tmp_path / "out", lambda name: name != "b") == 2
+    monkeypatch.setattr(containers, "_write", lambda *_: pytest.fail("something was written"))
+    with pytest.raises(UserError, match=r"unpacking .*x\.tar: needs 0 MB, but the disk of"):
+        extract(archive, tmp_path / "all")
+    assert tree(tmp_path) == ["out/a", "out/c", "x.tar"]
+
+
+def test_a_compressed_tar_is_refused_at_the_first_file_that_the_disk_has_no_room_for(tmp_path, free):
+    archive = make(tmp_path / "x.tgz", "a", mode="w:gz")
+    free(700)
+    assert extract(archive, tmp_path / "out") == 1
+    free(699)
+    with pytest.raises(UserError, match=r"unpacking 'a' of .*x\.tgz: needs"):
+        extract(archive, tmp_path / "more")
+    assert tree(tmp_path) == ["out/a", "x.tgz"]
+
+
+def header(info, **fields):
+    """A header with some of its fields (offset, bytes) overwritten, and its checksum made right."""
+    block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    for start, value in fields.values():
+        block[start : start + len(value)] = value
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def test_an_archive_that_unpacks_to_the_absurd_is_refused_before_it_does(tmp_path):
+    # A terabyte of zeros is claimed; the disk could have room for it.
+    info = member("zeros")
+    info.size = 2**40
+    with gzip.open(tmp_path / "x.tgz", "wb") as file:
+        file.write(header(info) + bytes(2**20))
+    with pytest.raises(UserError, match=rf"x\.tgz: \d+ bytes that unpack to {2**40} or more"):
+        extract(tmp_path / "x.tgz", tmp_path / "out", lambda name: False)
+
+
+def test_the_limit_is_a_thousand_times_the_archive_but_never_below_a_gigabyte():
+    archives._refuse_bomb(Path("x"), 1, 2**30)
+    archives._refuse_bomb(Path("x"), 2**21, 1000 * 2**21)
+    for size, unpacked in ((1, 2**30 + 1), (2**21, 1000 * 2**21 + 1)):
+        with pytest.raises(UserError, match="no archive of images does that"):
+            archives._refuse_bomb(Path("x"), size, unpacked)
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path, kind):
+    info = member("long", kind)
+    info.size = 2**33
+    with gzip.open(tmp_path / "x.tgz", "wb") as file:
+        file.write(header(member("a")) + header(info) + bytes(2**20))
+    with pytest.raises(UserError, match=f"a header says {2**33} bytes of 'long'"):
+        extract(tmp_path / "x.tgz", tmp_path / "out")
+
+
+def test_a_negative_size_does_not_send_the_reader_back_forever(tmp_path):
+    negative = (-512).to_bytes(12, "big", signed=True)
+    (tmp_path / "x.tar").write_bytes(header(member("a")) + header(member("b"), size=(124, negative)) + bytes(10240))
+    with pytest.raises(UserError, match=r"a header says -512 bytes of 'b'"):
+        extract(tmp_path / "x.tar", tmp_path / "out")
+
+
 def test_a_missing_archive_and_one_without_wanted_files_are_named(tmp_path):
     with pytest.raises(UserError, match=r"no\.tar: .* no such file"):
         extract(tmp_path / "no.tar", tmp_path / "out")
@@ -147,7 +222,7 @@ def test_a_missing_archive_and_one_without_wanted_files_are_named(tmp_path):
 
 def test_an_archive_is_not_unpacked_over_itself(tmp_path):
     archive = make(tmp_path / "raw.tar", "a")
-    with pytest.raises(ValueError, match="lies inside"):
+    with pytest.raises(UserError, match="lies inside"):
         extract(archive, tmp_path)
     assert archive.is_file()
 

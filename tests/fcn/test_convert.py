@@ -2,7 +2,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from weight_files import classifier
+from weight_files import classifier, hwio, lenet
 
 from fcn import files
 from fcn.architecture import BACKBONES
@@ -23,7 +23,7 @@ def convolve(image, kernel, bias):
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg19"])
 def test_all_layers_but_fc8_are_there_in_the_projects_shapes(backbone):
     weights, _ = convert(classifier(backbone), backbone)
-    names = [name for block in BACKBONES[backbone] for name in block]
+    names = [name for block in BACKBONES[backbone].blocks for name, _ in block]
     assert list(weights) == [f"{name}/{array}" for name in (*names, "fc6", "fc7") for array in ("kernel", "bias")]
     assert weights["conv1_1/kernel"].shape == (3, 3, 3, 2)
     assert weights["conv3_1/kernel"].shape == (3, 3, 4, 8)
@@ -161,3 +161,98 @@ def test_the_other_vgg_is_recognised(wanted, other):
 def test_another_network_is_listed():
     with pytest.raises(UserError, match="it is another network, with the layers conv1, ip1"):
         convert({"conv1": (ONES((2, 3, 3, 3)), ONES(2)), "ip1": (ONES((2, 2)), ONES(2))}, "vgg16")
+
+
+def test_lenets_layers_but_ip2_are_there_in_the_projects_shapes():
+    weights, report = convert(lenet(), "lenet")
+    assert {name: array.shape for name, array in weights.items()} == {
+        "conv1/kernel": (5, 5, 1, 2), "conv1/bias": (2,), "conv2/kernel": (5, 5, 2, 4), "conv2/bias": (4,),
+        "ip1/kernel": (4, 4, 4, 5), "ip1/bias": (5,),
+    }  # fmt: skip
+    assert {(row["layer"], row["action"]) for row in report if row["array"] == "kernel"} == {
+        ("conv1", "transposed"), ("conv2", "transposed"), ("ip1", "convolutionalised"), ("ip2", "dropped"),
+    }  # fmt: skip
+    assert {row["action"] for row in report if row["array"] == "bias"} == {"copied", "dropped"}
+    assert (report[0]["input_order"], report[0]["input_order_by"], report[0]["published"]) == ("grey", "network", None)
+
+
+def test_ip1_as_a_convolution_gives_what_the_matrix_gave_at_every_place():
+    layers = lenet()
+    weights, _ = convert(layers, "lenet")
+    pool2 = np.random.default_rng(1).normal(size=(4, 5, 6))  # C x H x W, larger than the matrix' 4 x 4
+    map1 = convolve(pool2.transpose(1, 2, 0), weights["ip1/kernel"], weights["ip1/bias"])
+    assert map1.shape == (2, 3, 5)
+    for y, x in np.ndindex(2, 3):
+        expected = layers["ip1"][0].astype("f8") @ pool2[:, y : y + 4, x : x + 4].reshape(-1) + layers["ip1"][1]
+        np.testing.assert_allclose(map1[y, x], expected, rtol=1e-12)
+    wrong = convolve(pool2.transpose(1, 2, 0), layers["ip1"][0].T.reshape(4, 4, 4, 5), weights["ip1/bias"])
+    assert not np.allclose(wrong, map1, rtol=0.1)
+
+
+def test_lenet_of_another_containers_axes_is_the_same():
+    """And an order of colours, which a container may claim, means nothing to it."""
+    expected, _ = convert(lenet(), "lenet")
+    weights, report = convert(hwio(lenet()), "lenet", axes="HWIO", channels="rgb")
+    assert {name: array.tobytes() for name, array in weights.items()} == {n: a.tobytes() for n, a in expected.items()}
+    assert report[0]["input_order"] == "grey"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without("ip1"), "lacks ip1; it is the convolutions alone"),
+        (without("conv2"), "lacks conv2; it is another network, or not complete"),
+        (with_layer(conv3=(ONES(3),)), "has conv3, unknown to lenet; it is another network"),
+        (with_layer(score_fr=(ONES((21, 6, 1, 1)), ONES(21))), "has score_fr, .*looks like an FCN"),
+        (
+            with_layer(conv1=(ONES((2, 3, 5, 5)), ONES(2))),
+            "conv1: wanted a kernel of O x 1 x 5 x 5 for lenet .*is 2 x 3 x 5 x 5",
+        ),
+        (
+            with_layer(conv2=(ONES((4, 50)), ONES(4))),
+            "conv2: wanted a kernel of O x 2 x 5 x 5 for lenet .*is 4 x 50: .* not lenet",
+        ),
+        (with_layer(ip1=(ONES((5, 100)), ONES(5))), "ip1: wanted a kernel of O x 4 x 4 x 4 or O x 64 .*is 5 x 100"),
+    ],
+)
+def test_what_is_not_lenet_is_refused_naming_file_and_layer(change, message):
+    layers = lenet()
+    change(layers)
+    with pytest.raises(UserError, match=message) as error:
+        convert(layers, "lenet", "raw/lenet.caffemodel")
+    assert str(error.value).startswith("raw/lenet.caffemodel: ")
+
+
+@pytest.mark.parametrize(
+    ("layers", "backbone", "message"),
+    [
+        (
+            classifier("vgg19"),
+            "lenet",
+            "wanted the layers of lenet, .*its layers are those of vgg19: set the backbone to vgg19",
+        ),
+        (lenet(), "vgg16", "wanted the layers of vgg16, .*its layers are those of lenet: set the backbone to lenet"),
+    ],
+)
+def test_another_backbone_is_recognised(layers, backbone, message):
+    with pytest.raises(UserError, match=message):
+        convert(layers, backbone)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("file", "backbone", "message"),
+    [
+        ("v1_layers/lenet_iter_10000", "vgg16", "its layers are those of lenet: set the backbone to lenet"),
+        ("v2_layer/lenet_iter_10000", "vgg19", "its layers are those of lenet: set the backbone to lenet"),
+        ("v1_layers/cifar10_quick_iter_5000", "lenet", "has conv3, unknown to lenet; it is another network"),
+        ("v1_layers/cifar10_quick_iter_5000", "vgg16", "another network, with the layers conv1, conv2, conv3, ip1, ip2"),
+        ("v2_layer/det1", "lenet", "lacks ip1 and has PReLU1, .*unknown to lenet; it is another network"),
+        ("v2_layer/det1", "vgg16", "it is another network, with the layers PReLU1"),
+    ],
+)
+def test_a_real_file_of_another_architecture_is_refused(realdata, file, backbone, message):
+    path = realdata / "caffemodel" / f"{file}.caffemodel"
+    with pytest.raises(UserError, match=message) as error:
+        convert(caffe.read(path), backbone, str(path))
+    assert str(error.value).startswith(f"{path}: wanted the layers of {backbone}")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fcn import fit, inputs, records, surgery, training
+from fcn.augment import Augment
 from fcn.errors import UserError
 
 
@@ -199,10 +200,11 @@ def test_the_fingerprint_changes_with_all_that_decides_the_result(dry, recipe, d
     }  # fmt: skip
     assert set(other) == {field.name for field in dataclasses.fields(dry)}
     seen += [fit.fingerprint(dataclasses.replace(dry, **{key: value}), recipe, data, vgg) for key, value in other.items()]
-    steps = {"iterations": 30, "log_every": 1, "validate_every": 20}  # numbers that fit together
+    # Values that fit together.
+    others = {"iterations": 30, "log_every": 1, "validate_every": 20, "augment": Augment(mirror=True)}
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
-        another = "other" if isinstance(value, str) else steps.get(field.name, value + 1)
+        another = "other" if isinstance(value, str) else others[field.name] if field.name in others else value + 1
         changed = dataclasses.replace(recipe, **{field.name: another})
         seen.append(fit.fingerprint(dry, changed, data, vgg))
     for split in ("train", "val"):
@@ -221,5 +223,5 @@ def test_the_fingerprint_changes_with_all_that_decides_the_result(dry, recipe, d
     seen.append(fit.fingerprint(dry, recipe, data, vgg))
     (tmp_path / "some_module.py").write_text("A = 2\n")
     seen.append(fit.fingerprint(dry, recipe, data, vgg))
-    assert len(seen) == 1 + 9 + 10 + 2 + 1 + 2
+    assert len(seen) == 1 + 9 + 15 + 2 + 1 + 2
     assert len(set(seen)) == len(seen)

@@ -2,9 +2,12 @@ import itertools
 
 import numpy as np
 import pytest
-from tiny import CLASSES, SIZES, scene, write_world
+import tensorflow as tf
+from PIL import Image
+from tiny import SIZES, scene, write_records, write_world
 
-from fcn import inputs, records
+from fcn import devices, inputs, records
+from fcn.augment import OFF, Augment, moves
 from fcn.errors import UserError
 
 HEIGHT_WIDTH = {scene(name)[1].tobytes(): name for name in SIZES}
@@ -67,7 +70,7 @@ def test_validation_has_every_image_once_in_stored_order_at_its_own_size(data):
 def test_a_single_image_is_an_epoch_too(tmp_path):
     root = write_world(tmp_path / "world")
     (root / "ImageSets/Segmentation/one.txt").write_text("b\n")
-    records.write(root, tmp_path / "out", {"train": "one", "val": "val"}, CLASSES, 2, 1, lambda *_: None)
+    write_records(root, tmp_path / "out", "one")
     assert names(inputs.training(tmp_path / "out", "train", 0, 1), 3) == "bbb"
 
 
@@ -75,3 +78,176 @@ def test_a_single_image_is_an_epoch_too(tmp_path):
 def test_without_records(tmp_path, make):
     with pytest.raises(UserError, match="run the stage `records` first"):
         make(tmp_path)
+
+
+def pairs(data):
+    """Images and labels of the training split, in stored order, as `records.read` gives them."""
+    return [(image, label) for _, image, label in records.read(data, "train")]
+
+
+def stored_sizes(data):
+    return np.array([label.shape for _, label in pairs(data)])
+
+
+def taken(dataset, count):
+    return list(itertools.islice(dataset.as_numpy_iterator(), count))
+
+
+def unpadded(image, label):
+    """The images of a padded batch as they were, by what its fourth channel says."""
+    for colours, alpha, truth in zip(image[..., :3], image[..., 3], label, strict=True):
+        height, width = (alpha[:, 0] > 0).sum(), (alpha[0] > 0).sum()
+        assert np.array_equal(alpha[:height, :width], np.full((height, width), 255))
+        assert alpha.astype(int).sum() == 255 * height * width
+        yield colours[:height, :width], truth[:height, :width]
+
+
+def test_padded_batches_are_the_images_on_the_mean_colour_and_void(data):
+    read = {label.tobytes(): image for image, label in pairs(data)}
+    batches = taken(inputs.training(data, "train", 3, batch=2, buckets=2), 6)
+    # 40x56, 33x47, 37x37 and 40x56 share a canvas, 48x40 stands alone: two pairs and a single in each of two epochs.
+    assert [image.shape for image, _ in batches] == [(2, 40, 56, 4), (2, 40, 56, 4), (1, 48, 40, 4)] * 2
+    for image, label in batches:
+        assert (image.dtype, label.dtype) == (np.uint8, np.uint8)
+        assert label.shape == image.shape[:3]
+        around = image[..., 3] == 0
+        assert (image[around] == [123, 117, 104, 0]).all()
+        assert (label[around] == 255).all()
+        for whole, truth in unpadded(image, label):
+            assert np.array_equal(whole, read[truth.tobytes()])
+
+
+def test_the_colour_around_is_the_nets_mean(data):
+    image, _ = taken(inputs.training(data, "train", 3, batch=5, mean_bgr=(1.4, 0.0, 200.6)), 1)[0]
+    assert image.shape == (5, 48, 56, 4)
+    assert (image[image[..., 3] == 0] == [201, 0, 1, 0]).all()
+
+
+@pytest.mark.parametrize(("batch", "steps"), [(2, 3), (3, 2), (5, 1), (8, 1)])
+def test_every_epoch_of_batches_has_each_image_once(data, batch, steps):
+    found = taken(inputs.training(data, "train", 1, batch=batch), 4 * steps)
+    names = ["".join(HEIGHT_WIDTH[label.tobytes()] for _, label in unpadded(*pair)) for pair in found]
+    epochs = ["".join(names[n : n + steps]) for n in range(0, len(names), steps)]
+    assert [sorted(epoch) for epoch in epochs] == [["a", "b", "c", "d", "e"]] * 4
+    assert len(set(epochs)) > 1  # in other batches, or if there is only one, in another order
+
+
+EVERYTHING = Augment((0.5, 1.5), True, 5, 30)
+
+
+@pytest.mark.parametrize("augment", [OFF, EVERYTHING])
+@pytest.mark.parametrize(("batch", "steps"), [(1, 5), (3, 2)])
+def test_batches_from_any_step_are_the_rest_of_the_whole_stream(data, batch, steps, augment):
+    def stream(start):
+        return taken(inputs.training(data, "train", 9, start, batch, augment, buckets=2), 2 * steps + 1 - start)
+
+    whole = stream(0)
+    for start in range(1, 2 * steps + 1):
+        for (image, label), (wanted_image, wanted_label) in zip(stream(start), whole[start:], strict=True):
+            assert np.array_equal(image, wanted_image)
+            assert np.array_equal(label, wanted_label)
+
+
+def of_the_first_epoch(data, augment, seed=6):
+    """By the number of the image: its size's row of the dice, the original pair, and the changed one."""
+    order = [
+        next(n for n, (_, label) in enumerate(pairs(data)) if np.array_equal(label, truth[0]))
+        for _, truth in taken(inputs.training(data, "train", seed), 5)
+    ]
+    changed = [(image[0], label[0]) for image, label in taken(inputs.training(data, "train", seed, augment=augment), 5)]
+    dice = moves(augment, stored_sizes(data), seed, 0)
+    return {n: (dice[n], pairs(data)[n], pair) for n, pair in zip(order, changed, strict=True)}
+
+
+def test_images_are_mirrored_exactly_together_with_their_labels(data):
+    seen = set()
+    for dice, before, after in of_the_first_epoch(data, Augment(mirror=True)).values():
+        seen.add(int(dice[2]))
+        for one, other in zip(before, after, strict=True):
+            assert np.array_equal(other, one[:, ::-1] if dice[2] else one)
+    assert seen == {0, 1}
+
+
+def test_jitter_moves_image_and_label_and_fills_with_the_mean_and_void(data):
+    places = set()
+    for dice, (image, label), (moved_image, moved_label) in of_the_first_epoch(data, Augment(jitter=7)).values():
+        down, right = 7 - dice[3:5]  # by how much the content moved
+        places |= {down, right}
+        assert moved_label.shape == label.shape
+        for place in np.ndindex(label.shape):
+            source = place[0] - down, place[1] - right
+            inside = 0 <= source[0] < label.shape[0] and 0 <= source[1] < label.shape[1]
+            assert moved_label[place] == (label[source] if inside else 255)
+            assert moved_image[place].tolist() == (image[source].tolist() if inside else [123, 117, 104])
+    assert min(places) < 0 < max(places)
+
+
+def test_a_crop_takes_the_same_window_of_image_and_label(data):
+    for dice, (image, label), (cut_image, cut_label) in of_the_first_epoch(data, Augment(crop=35)).values():
+        top, left = dice[3:5]
+        height, width = min(35, label.shape[0]), min(35, label.shape[1])
+        assert np.array_equal(cut_image, image[top : top + height, left : left + width])
+        assert np.array_equal(cut_label, label[top : top + height, left : left + width])
+        assert cut_label.shape == (height, width)
+
+
+def nearest(values, count, place):
+    """Which of `values` lie nearest to a place of as many as `count` on the same line: one, or two as near."""
+    whole, rest = divmod((2 * place + 1) * len(values), 2 * count)
+    return values[whole - (rest == 0) : whole + 1]
+
+
+@pytest.mark.parametrize("scale", [(0.4, 0.9), (1.1, 2.5)])
+def test_scaled_images_are_pillows_bilinear_and_labels_take_the_nearest_pixel(data, scale):
+    for dice, (image, label), (scaled_image, scaled_label) in of_the_first_epoch(data, Augment(scale)).values():
+        height, width = dice[:2].tolist()
+        wanted = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+        assert np.abs(scaled_image.astype(int) - wanted).max() <= 1
+        assert scaled_label.shape == (height, width)
+        for row, column in np.ndindex(height, width):
+            assert scaled_label[row, column] in np.array([nearest(line, width, column) for line in nearest(label, height, row)])
+        assert set(np.unique(scaled_label)) <= set(np.unique(label))
+
+
+def test_what_is_done_to_an_image_does_not_depend_on_the_batch(data):
+    alone = {
+        label.tobytes(): image for _, _, (image, label) in of_the_first_epoch(data, EVERYTHING).values()
+    }  # fmt: skip
+    assert len(alone) == 5
+    for batch in (2, 3, 5):
+        found = taken(inputs.training(data, "train", 6, batch=batch, augment=EVERYTHING), -(-5 // batch))
+        together = {label.tobytes(): image for pair in found for image, label in unpadded(*pair)}
+        assert together.keys() == alone.keys()
+        assert all(np.array_equal(together[key], alone[key]) for key in alone)
+
+
+def test_epochs_and_seeds_change_the_images_differently(data):
+    def epoch(seed, number):
+        return {image.tobytes() for image, _ in taken(inputs.training(data, "train", seed, 5 * number, augment=EVERYTHING), 5)}
+
+    assert not epoch(6, 0) & epoch(6, 1)
+    assert not epoch(6, 0) & epoch(7, 0)
+
+
+def test_batches_of_one_are_those_of_the_first_version(data):
+    """The order was once drawn by this code; results that are published rest on it."""
+    encoded = list(tf.data.TFRecordDataset(records.shard_paths(data, "train")))
+
+    def order(epoch):
+        return tf.random.experimental.index_shuffle(tf.range(5), tf.constant([21, epoch], tf.int32), 4).numpy()
+
+    wanted = [records.parse(encoded[n]) for epoch in range(3) for n in order(epoch)]
+    for (image, label), example in zip(taken(inputs.training(data, "train", 21), 15), wanted, strict=True):
+        assert np.array_equal(image[0], example["image"])
+        assert np.array_equal(label[0], example["label"])
+
+
+@pytest.mark.parametrize(("batch", "augment"), [(1, OFF), (3, EVERYTHING)])
+def test_images_are_read_in_parallel_although_all_is_deterministic(data, batch, augment):
+    """TensorFlow takes the parallelism out of a stream in which it suspects an order that might change."""
+    devices.prepare(1)
+    iterator = iter(inputs.training(data, "train", 1, batch=batch, augment=augment))
+    next(iterator)
+    stages = {node.name.partition("(")[0] for node in tf.data.experimental.get_model_proto(iterator).nodes.values()}
+    assert "FlatMap" in stages
+    assert {"ParallelMapV2", "Map"} & stages == {"ParallelMapV2"}

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -47,6 +49,45 @@ def test_spatial_chain_of_500_by_375_pixels(small, variant, wide, high):
     high |= {"conv1_1": 573, "pool1": 287, "pool2": 144, "pool3": 72, "pool4": 36, "pool5": 18, "score": 375}
     found = outputs(model.build(small(variant, width=1 / 64, fc_units=2)), list(wide), np.zeros((375, 500, 3)))
     assert {name: value.shape[:2] for name, value in found.items()} == {name: (high[name], wide[name]) for name in wide}
+
+
+@pytest.mark.parametrize(
+    ("side", "sides"),
+    [(28, (52, 48, 24, 20, 10, 7, 32)), (27, (51, 47, 24, 20, 10, 7, 32)), (45, (69, 65, 33, 29, 15, 12, 52))],
+)
+def test_lenets_spatial_chain_and_its_layers(lenet, side, sides):
+    net = model.build(lenet())
+    names = ["border", "conv1", "pool1", "conv2", "pool2", "ip1", "upscore4"]
+    assert [layer.name for layer in net.layers] == ["image", "data", *names[:-1], "score_fr", "upscore4", "score"]
+    found = outputs(net, [*names, "score_fr", "score"], np.zeros((side, side + 28, 3)))
+    assert [found[name].shape[0] for name in names] == list(sides)
+    # 28 pixels more are 7 cells more.
+    assert (found["score_fr"].shape, found["score"].shape) == ((sides[5], sides[5] + 7, 3), (side, side + 28, 3))
+
+
+def test_lenet_has_as_many_parameters_as_lenet_and_10_scores_more(lenet):
+    spec = lenet(width=1.0, fc_units=500, classes=tuple("0123456789"))
+    sizes = {name: int(np.prod(weight.shape)) for name, weight in named_weights(model.build(spec)).items()}
+    assert sizes == {
+        "conv1/kernel": 500, "conv1/bias": 20, "conv2/kernel": 25_000, "conv2/bias": 50, "ip1/kernel": 400_000,
+        "ip1/bias": 500, "score_fr/kernel": 5_000, "score_fr/bias": 10, "upscore4/kernel": 6_400,
+    }  # fmt: skip
+
+
+def test_lenet_sees_grey_and_has_relu_after_the_dense_layer_alone(lenet):
+    keras.utils.set_random_seed(2)
+    image = np.random.default_rng(0).uniform(0, 255, (20, 24, 3))
+    found = outputs(model.build(lenet()), ["border", "conv1", "conv2", "ip1"], image)
+    np.testing.assert_allclose(found["border"][12:-12, 12:-12, 0], image @ [0.299, 0.587, 0.114] / 256, rtol=1e-5)
+    assert found["border"].shape == (44, 48, 1)
+    assert found["border"][:12].max() == found["border"][:, -12:].max() == 0
+    assert min(found["conv1"].min(), found["conv2"].min()) < 0 == found["ip1"].min() < found["ip1"].max()
+
+
+def test_lenets_scores_are_as_large_as_the_image_whatever_its_sides(lenet):
+    net = model.build(lenet(width=0.1, fc_units=2))
+    for side in range(1, 130):
+        assert net(np.zeros((1, side, 130 - side, 3), np.uint8)).shape == (1, side, 130 - side, 3)
 
 
 def test_crop_offsets_are_the_authors(small):
@@ -117,6 +158,21 @@ def test_a_fresh_net_scores_every_class_with_0(small, variant):
 def test_vgg19_has_three_more_convolutions(small):
     names = {layer.name for layer in model.build(small(backbone="vgg19")).layers}
     assert names - {layer.name for layer in model.build(small()).layers} == {"conv3_4", "conv4_4", "conv5_4"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"variant": "fcn4s", "backbone": "vgg16"}, "backbone: expected lenet for fcn4s; got 'vgg16'"),
+        ({"variant": "fcn8s", "backbone": "lenet"}, "backbone: expected vgg16 or vgg19 for fcn8s; got 'lenet'"),
+        ({"padding": "same"}, "padding: expected one of caffe with the backbone lenet; got 'same'"),
+        ({"dropout": 0.5}, "dropout: lenet has none: expected 0; got 0.5"),
+        ({"mean_bgr": MEAN_BGR}, r"mean_bgr: lenet takes grey without a mean: expected 0, 0, 0; got \(104"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(lenet, changes, message):
+    with pytest.raises(UserError, match=message):
+        model.build(replace(lenet(), **changes))
 
 
 @pytest.mark.parametrize("key", ["variant", "backbone", "padding", "upsampling"])

@@ -147,3 +147,49 @@ def test_configuration_restores_it(name):
     config = again.get_config()
     assert (config["learning_rate"], config["decay"], config["bias_rate"]) == (0.25, 0.125, 3.0)
     assert config["momentum" if name == "sgd" else "beta_1"] == 0.5
+
+
+def test_accumulated_gradients_are_averaged_into_one_update():
+    """Caffe's iter_size: six gradients in pairs are three updates, momentum and decay included."""
+    kernel, bias = steps(optimizers.make("sgd", RATE, MOMENTUM, DECAY, 2.0, accumulate=2))
+    pairs = [[(GRADIENTS[n][k] + GRADIENTS[n + 1][k]) / 2 for n in (0, 2, 4)] for k in (0, 1)]
+    np.testing.assert_allclose(kernel, caffe(KERNEL, pairs[0], RATE, DECAY), rtol=1e-5)
+    np.testing.assert_allclose(bias, caffe(BIAS, pairs[1], 2 * RATE, 0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "wanted"),
+    [
+        ("fixed", [0.5, 0.5, 0.5]),
+        ("poly", [0.5, 0.5 * 0.5**0.9, 0.0]),  # (1 - t/T)^0.9
+        ("cosine", [0.5, 0.25, 0.0]),  # half of a cosine
+    ],
+)
+def test_schedules_by_hand(schedule, wanted):
+    optimizer = optimizers.make("sgd", optimizers.rate(schedule, 0.5, 4), 0.0, 0.0, 1.0)
+    found = []
+    for t in (0, 2, 4):
+        optimizer.iterations.assign(t)
+        found.append(float(optimizer.learning_rate))
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-8)
+
+
+def test_a_schedule_counts_steps_also_where_two_of_them_make_an_update():
+    """Four updates in eight steps, each at the rate of the step that completes it."""
+    optimizer = optimizers.make("sgd", optimizers.rate("cosine", 1.0, 8), 0.0, 0.0, 1.0, accumulate=2)
+    conv = keras.layers.Conv2D(1, 1)
+    conv.build((None, None, None, 1))
+    conv.set_weights([np.zeros((1, 1, 1, 1)), np.zeros(1)])
+    optimizer.build(conv.trainable_variables)
+    values = []
+    for _ in range(8):
+        optimizer.apply([tf.ones((1, 1, 1, 1)), tf.ones(1)])
+        values.append(float(conv.kernel[0, 0, 0, 0]))
+    rates = [(1 + np.cos(np.pi * step / 8)) / 2 for step in (1, 3, 5, 7)]
+    np.testing.assert_allclose(values[1::2], -np.cumsum(rates), rtol=1e-6)
+    np.testing.assert_allclose(values[::2], [0, *-np.cumsum(rates)[:-1]], rtol=1e-6)
+
+
+def test_an_unknown_schedule_is_refused():
+    with pytest.raises(UserError, match="expected fixed, poly or cosine, got 'step'"):
+        optimizers.rate("step", 0.1, 10)

@@ -6,30 +6,38 @@ import yaml
 
 from fcn import params
 from fcn.architecture import ModelSpec
+from fcn.augment import Augment
 from fcn.errors import UserError
 from fcn.recipe import TrainSpec
 
 TEXT = """
 profile: small
+variants:
+  fcn32s: vgg.npz
 profiles:
   small:
     download:
-      images: {urls: ["https://example.org/a/world.tar?version=2", "file:sample/world.tar"], checksums: ["md5:0123"]}
+      archives:
+        voc: {urls: ["https://example.org/a/world.tar?version=2", "file:sample/world.tar"], checksums: ["md5:0123"]}
       weights: {urls: ["file:sample/vgg.caffemodel"], checksums: []}
       cross_check: []
-    records: {root: VOCdevkit/World, classes: [background, disc], train: train, val: val, shards: 2, seed: 1}
+    records:
+      {dataset: voc, roots: {voc: VOCdevkit/World}, classes: [background, disc], train: train, val: val, on_bad: stop,
+       shards: 2, seed: 1}
     model:
       {backbone: vgg16, width: 0.125, fc_units: 128, padding: same, upsampling: fixed, dropout: 0.5,
        mean_bgr: [104, 116.5, 122]}
     train:
       fcn32s:
         {optimizer: sgd, learning_rate: 1.0e-10, momentum: 0.99, weight_decay: 0, bias_rate: 2, loss: sum,
-         iterations: 100, log_every: 10, validate_every: 50, seed: 3}
+         iterations: 100, log_every: 10, validate_every: 50, seed: 3, schedule: poly, batch: 4, accumulate: 2,
+         precision: bfloat16, augment: {scale: [0.5, 2], mirror: true, jitter: 32, crop: 0}}
     evaluate: {overlays: 6}
   voc2012: {}
 """
 
 
+RECIPE = ("sgd", 1e-10, 0.99, 0.0, 2.0, "sum", 100, 10, 50, 3)
 NAMES = [f"c{n}" for n in range(255)]
 
 
@@ -49,28 +57,31 @@ def test_a_valid_profile_gives_exactly_these_values():
         "small",
         params.Profile(
             download=params.Download(
-                images=params.Source(("https://example.org/a/world.tar?version=2", "file:sample/world.tar"), ("md5:0123",)),
+                archives={
+                    "voc": params.Source(("https://example.org/a/world.tar?version=2", "file:sample/world.tar"), ("md5:0123",))
+                },
                 weights=params.Source(("file:sample/vgg.caffemodel",), ()),
                 cross_check=(),
             ),
-            records=params.Records("VOCdevkit/World", ("background", "disc"), "train", "val", 2, 1),
+            records=params.Records("voc", {"voc": "VOCdevkit/World"}, ("background", "disc"), "train", "val", "stop", 2, 1),
             model=params.Model("vgg16", 0.125, 128, "same", "fixed", 0.5, (104.0, 116.5, 122.0)),
-            train={"fcn32s": TrainSpec("sgd", 1e-10, 0.99, 0.0, 2.0, "sum", 100, 10, 50, 3)},
+            train={"fcn32s": TrainSpec(*RECIPE, "poly", 4, 2, "bfloat16", Augment((0.5, 2.0), True, 32, 0))},
             evaluate=params.Evaluate(6),
         ),
+        ("fcn32s",),
     )
 
 
 def test_a_whole_number_is_taken_where_a_number_is_wanted():
-    _, profile = params.select(yaml.safe_load(TEXT))
+    _, profile, _ = params.select(yaml.safe_load(TEXT))
     recipe = profile.train["fcn32s"]
     assert (recipe.bias_rate, recipe.weight_decay, profile.model.mean_bgr[0]) == (2.0, 0.0, 104.0)
     assert {type(recipe.bias_rate), type(recipe.weight_decay), type(profile.model.mean_bgr[0])} == {float}
 
 
 def test_the_name_of_a_source_is_that_of_its_first_url():
-    _, profile = params.select(yaml.safe_load(TEXT))
-    assert (profile.download.images.name, profile.download.weights.name) == ("world.tar", "vgg.caffemodel")
+    _, profile, _ = params.select(yaml.safe_load(TEXT))
+    assert (profile.download.archives["voc"].name, profile.download.weights.name) == ("world.tar", "vgg.caffemodel")
 
 
 def test_model_holds_the_fields_of_the_model_spec():
@@ -89,10 +100,51 @@ def test_an_unknown_profile_is_answered_with_the_known_ones(name, shown):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1, 2]", "profile: small", "profiles: {small: {}}", "{profile: small, profiles: [small]}"]
+    "text", ["", "[1, 2]", "profile: small", "profiles: {small: {}}", "{profile: small, profiles: {small: {}}}"]
 )
 def test_a_file_of_another_shape(text):
-    assert message(text) == "params.yaml: expected the keys `profile` and `profiles`"
+    assert message(text) == "params.yaml: expected the keys `profile`, `variants` and `profiles`"
+
+
+def test_profiles_of_another_shape():
+    text = message("{profile: small, variants: {}, profiles: [small]}")
+    assert text == "params.yaml: profiles: expected keys with values, got ['small']"
+
+
+RECIPES = TEXT.replace("fcn32s:\n        {", "fcn32s: &recipe\n        {").replace(
+    "    evaluate:", "      fcn16s: *recipe\n      fcn8s_atonce: *recipe\n    evaluate:"
+)
+
+
+def with_variants(*lines):
+    return RECIPES.replace("  fcn32s: vgg.npz\n", "".join(f"  {line}\n" for line in lines), 1)
+
+
+def test_the_variants_come_in_their_order():
+    text = with_variants("fcn8s_atonce: vgg.npz", "fcn32s: vgg.npz", "fcn16s: fcn32s")
+    assert params.select(yaml.safe_load(text))[2] == ("fcn8s_atonce", "fcn32s", "fcn16s")
+
+
+@pytest.mark.parametrize(
+    ("lines", "wrong"),
+    [
+        (["fcn32s: vgg.npz", "fcn8s: fcn16s"], "fcn8s: fcn16s"),  # no recipe
+        (["fcn32s: vgg.npz", "fcn16s: vgg.npz"], "fcn16s: vgg.npz"),  # another parent
+        (["fcn16s: fcn32s", "fcn32s: vgg.npz"], "fcn16s: fcn32s"),  # before its parent
+        (["fcn16s: fcn32s"], "fcn16s: fcn32s"),  # without its parent
+        (["fcn64s: vgg.npz"], "fcn64s: vgg.npz"),  # unheard of
+    ],
+)
+def test_a_variant_that_cannot_be_trained_is_answered_with_those_that_can(lines, wrong):
+    text = message(with_variants(*lines))
+    assert text.startswith(f"params.yaml: variants: `{wrong}` does not fit the profile small, which can train, in this order:")
+    assert "\n  fcn32s: vgg.npz\n  fcn16s: fcn32s\n  fcn8s_atonce: vgg.npz\n" in text
+
+
+def test_no_variant_at_all():
+    assert message(TEXT.replace("variants:\n  fcn32s: vgg.npz\n", "variants: {}\n")) == (
+        "params.yaml: variants: expected at least one line such as `fcn32s: vgg.npz`"
+    )
 
 
 PATH = "params.yaml: profiles.small"
@@ -104,9 +156,9 @@ PATH = "params.yaml: profiles.small"
         (
             "shards: 2,",
             "shard: 2, shards: 2,",
-            ".records: unknown key 'shard'; the keys here are root, classes, train, val, shards, seed",
+            ".records: unknown key 'shard'; the keys here are dataset, roots, classes, train, val, on_bad, shards, seed",
         ),
-        ("shards: 2, ", "", ".records.shards: missing"),
+        ("on_bad: stop,", "", ".records.on_bad: missing"),
         ("overlays: 6", "", ".evaluate.overlays: missing"),
         (", checksums: []", "", ".download.weights.checksums: missing"),
         ("{overlays: 6}", "6", ".evaluate: expected keys with values, got 6"),
@@ -140,13 +192,24 @@ def test_an_exponent_that_yaml_takes_for_a_text_is_explained():
     ("old", "new", "expected"),
     [
         ('["file:sample/vgg.caffemodel"]', "[]", ".download.weights.urls: expected at least one URL; got []"),
-        ("[background, disc]", "[background]", ".records.classes: expected 2 to 255 different names"),
-        ("[background, disc]", "[disc, disc]", ".records.classes: expected 2 to 255 different names"),
-        ("[background, disc]", str([f"c{n}" for n in range(256)]), ".records.classes: expected 2 to 255 different names"),
+        ("[background, disc]", "[background]", ".records.classes: expected 2 to 255 different names, or none: []"),
+        ("[background, disc]", "[disc, disc]", ".records.classes: expected 2 to 255 different names, or none: []"),
+        (
+            "[background, disc]",
+            str([f"c{n}" for n in range(256)]),
+            ".records.classes: expected 2 to 255 different names, or none: []",
+        ),
         ("shards: 2,", "shards: 0,", ".records.shards: expected at least 1; got 0"),
+        (
+            "roots: {voc: ",
+            "roots: {sbd: ",
+            ".records.roots: expected the folder inside of each of download.archives (voc), and",
+        ),
+        ("dataset: voc,", "dataset: coco,", ".records.dataset: expected one of voc, voc2011, voc2012, "),
+        ("on_bad: stop", "on_bad: ignore", ".records.on_bad: expected stop or skip; got 'ignore'"),
         ("seed: 1}", "seed: -1}", ".records.seed: expected 0 to 2147483647; got -1"),
-        ("seed: 3}", "seed: 2147483648}", ".train.fcn32s.seed: expected 0 to 2147483647; got 2147483648"),
-        ("backbone: vgg16", "backbone: resnet", ".model.backbone: expected vgg16 or vgg19; got 'resnet'"),
+        ("seed: 3,", "seed: 2147483648,", ".train.fcn32s.seed: expected 0 to 2147483647; got 2147483648"),
+        ("backbone: vgg16", "backbone: resnet", ".model.backbone: expected one of vgg16, vgg19, lenet; got 'resnet'"),
         ("padding: same", "padding: valid", ".model.padding: expected caffe or same; got 'valid'"),
         ("upsampling: fixed", "upsampling: none", ".model.upsampling: expected fixed or learned; got 'none'"),
         ("width: 0.125", "width: 0", ".model.width: expected above 0; got 0"),
@@ -164,8 +227,19 @@ def test_an_exponent_that_yaml_takes_for_a_text_is_explained():
         ("iterations: 100", "iterations: 0", ".train.fcn32s.iterations: expected at least 1; got 0"),
         ("log_every: 10", "log_every: 0", ".train.fcn32s.log_every: expected at least 1; got 0"),
         ("validate_every: 50", "validate_every: 0", ".train.fcn32s.validate_every: expected at least 1; got 0"),
+        ("schedule: poly", "schedule: step", ".train.fcn32s.schedule: expected one of fixed, poly, cosine; got 'step'"),
+        ("batch: 4", "batch: 0", ".train.fcn32s.batch: expected at least 1; got 0"),
+        ("accumulate: 2", "accumulate: 0", ".train.fcn32s.accumulate: expected at least 1; got 0"),
+        ("accumulate: 2", "accumulate: 3", ".train.fcn32s.accumulate: expected a divisor of log_every = 10, got 3"),
+        ("bfloat16", "float16", ".train.fcn32s.precision: expected one of float32, bfloat16; got 'float16'"),
+        ("scale: [0.5, 2]", "scale: [2, 0.5]", ".train.fcn32s.augment.scale: expected the least and the greatest factor"),
+        ("jitter: 32", "jitter: -1", ".train.fcn32s.augment.jitter: expected a number of pixels, at least 0; got -1"),
         ("overlays: 6", "overlays: 0", ".evaluate.overlays: expected at least 1; got 0"),
-        ("fcn32s:", "fcn64s:", ".train: expected recipes for fcn32s, fcn16s, fcn8s, fcn8s_atonce; got fcn64s"),
+        (
+            "      fcn32s:",
+            "      fcn64s:",
+            ".train: expected recipes for fcn32s, fcn16s, fcn8s, fcn8s_atonce, fcn4s; got fcn64s",
+        ),
     ],
 )
 def test_a_value_out_of_range_is_named_with_what_is_allowed(old, new, expected):
@@ -180,12 +254,13 @@ def test_a_value_out_of_range_is_named_with_what_is_allowed(old, new, expected):
         ("bias_rate: 2", "bias_rate: 0", "train", "bias_rate", 0.0),
         ("shards: 2,", "shards: 1,", "records", "shards", 1),
         ("overlays: 6", "overlays: 1", "evaluate", "overlays", 1),
-        ("seed: 3}", "seed: 2147483647}", "train", "seed", 2147483647),
+        ("seed: 3,", "seed: 2147483647,", "train", "seed", 2147483647),
         ("[background, disc]", str(NAMES), "records", "classes", tuple(NAMES)),
+        ("[background, disc]", "[]", "records", "classes", ()),
     ],
 )
 def test_the_bounds_themselves_are_allowed(old, new, part, field, value):
-    _, profile = params.select(yaml.safe_load(text_with(old, new)))
+    _, profile, _ = params.select(yaml.safe_load(text_with(old, new)))
     block = profile.train["fcn32s"] if part == "train" else getattr(profile, part)
     assert getattr(block, field) == value
 

@@ -46,8 +46,8 @@ def reference(image, weights, skips, factor, scales, padding):
     caffe = padding == "caffe"
     maps, x = {}, image[:, :, ::-1] - np.array(MEAN_BGR)
     x = np.pad(x, ((99, 99), (99, 99), (0, 0))) if caffe else x  # and 1 more by conv1_1
-    for number, names in enumerate(BACKBONES["vgg16"], 1):
-        for name in names:
+    for number, block in enumerate(BACKBONES["vgg16"].blocks, 1):
+        for name, _ in block:
             x = np.maximum(conv(x, weights, name, 1), 0)
         maps[number] = x = pool(x)
     x = np.maximum(conv(x, weights, "fc6", 0 if caffe else 3), 0)

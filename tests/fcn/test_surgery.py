@@ -112,6 +112,30 @@ def test_start_from_a_classifier(small, tmp_path, variant):
     assert not np.asarray(net(IMAGE)).any()
 
 
+def test_start_of_4s_from_lenet(small, lenet, tmp_path):
+    source = classifier(lenet)
+    assert list(source) == [f"{layer}/{array}" for layer in ("conv1", "conv2", "ip1") for array in ("kernel", "bias")]
+    files.save_arrays(tmp_path / "vgg.npz", source)
+    net, report = surgery.start(lenet(), tmp_path / "vgg.npz")
+    found = values(net)
+    for name, array in source.items():
+        np.testing.assert_array_equal(found[name], array)
+    new = {row.name for row in report if row.action == "new"}
+    assert new == {"score_fr/kernel", "score_fr/bias", "upscore4/kernel"}
+    np.testing.assert_array_equal(found["upscore4/kernel"][:, :, 1, 1], bilinear_kernel(4))
+    assert not np.asarray(net(IMAGE)).any()
+    with pytest.raises(UserError, match=r"do not fit fcn32s: conv1_1/kernel is missing; .*ip1/kernel has no place in fcn32s"):
+        surgery.start(small(), tmp_path / "vgg.npz")
+
+
+def test_a_model_of_lenet_is_saved_and_loaded(lenet, tmp_path):
+    net = shuffled(build(lenet()))
+    surgery.save(net, lenet(), tmp_path)
+    again, spec = surgery.load(tmp_path)
+    assert spec == lenet()
+    np.testing.assert_array_equal(again(IMAGE, training=False), net(IMAGE, training=False))
+
+
 def finer(scores, factor):
     """Bilinear upsampling of (H, W, C) by definition: pixel q lies on cell (q + 0.5) / factor - 1; outside is 0."""
     for _ in range(2):  # rows, then columns

@@ -1,4 +1,6 @@
 import dataclasses
+import itertools
+import json
 import os
 import signal
 import subprocess
@@ -160,6 +162,47 @@ def test_an_interrupted_training_ends_with_the_same_bits(whole, spec, data, vgg,
     assert told == [row["step"] for row in whole[1] if row["step"] >= stops[-1]]
 
 
+def interrupting(model, stop):
+    """Makes `model` as if Ctrl-C came right after its `stop`-th step."""
+    make, steps = model.make_train_function, itertools.count(1)
+
+    def make_train_function(force=False):
+        if model.train_function:
+            return
+        make(force)
+        function = model.train_function
+
+        def step(batches):
+            logs = function(batches)
+            if next(steps) == stop:
+                raise KeyboardInterrupt
+            return logs
+
+        model.train_function = step
+
+    model.make_train_function = make_train_function
+
+
+@pytest.mark.parametrize("stops", [[1], [3, 4], [6, 5]])
+def test_ctrl_c_between_any_two_steps_loses_none_of_them(whole, spec, data, vgg, tmp_path, monkeypatch, stops):
+    """The clock runs backwards, so there is no other checkpoint than that of Ctrl-C, also amid a stretch of two steps."""
+    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=itertools.count(0.0, -1.0).__next__))
+    checkpoint, start = tmp_path / "checkpoint.npz", surgery.start
+    for n, stop in enumerate(stops, 1):
+
+        def interrupted_start(spec, parent, stop=stop):
+            model, transfers = start(spec, parent)
+            interrupting(model, stop)
+            return model, transfers
+
+        monkeypatch.setattr(surgery, "start", interrupted_start)
+        with pytest.raises(KeyboardInterrupt):
+            train(spec, SGD, data, vgg, checkpoint, seed=SGD.seed if n == 1 else 99)
+        assert files.load_arrays(checkpoint)["optimizer/0"] == sum(stops[:n]), "steps"
+    monkeypatch.setattr(surgery, "start", start)
+    assert_same(train(spec, SGD, data, vgg, checkpoint, seed=99), whole)
+
+
 KILLED = """
 import sys, time
 sys.path[:0] = {path!r}
@@ -233,7 +276,7 @@ def test_a_loss_that_is_no_number_names_the_rate_and_keeps_the_checkpoint(spec, 
             seconds=0,
         )
     assert "the loss is nan after step 8: the rate 0.03 is too high for `loss: mean`" in str(error.value)
-    assert b'"step": 6' in files.load_arrays(checkpoint)["progress"].tobytes()
+    assert files.load_arrays(checkpoint)["optimizer/0"] == 6
 
 
 @pytest.mark.parametrize(
@@ -261,9 +304,9 @@ def test_checkpoints_are_whole_and_take_no_more_than_a_twentieth_of_the_time(spe
     # Looks: 0 at the start, 1 at step 1 (saved: looks 2 and 3, so the next at 23), then one a step: 4 at step 2, 23 at step 21.
     assert len(saved) == 2
     arrays = files.load_arrays(tmp_path / "c.npz")
-    assert b'"step": 21' in arrays["progress"].tobytes()
+    assert arrays["optimizer/0"] == json.loads(arrays["progress"].tobytes())["told"] == 21
     # And a checkpoint holds all that the next step depends on: 13 convolutions, fc6, fc7 and score_fr with biases, and the
     # upsampling; a velocity for each that is trained, the step and the rate; the two dropouts' seeds.
     kinds = [name.partition("/")[0] for name in arrays]
-    assert {kind: kinds.count(kind) for kind in kinds} == {"weights": 33, "optimizer": 34, "seeds": 2, "progress": 1}
+    assert {kind: kinds.count(kind) for kind in kinds} == {"weights": 33, "optimizer": 34, "seeds": 2, "loss": 2, "progress": 1}
     assert np.any(arrays["optimizer/2"] != 0), "the velocity of conv1_1"

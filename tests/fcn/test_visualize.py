@@ -15,7 +15,7 @@ def test_colours_are_vocs():
 
 
 def test_overlay_leaves_background_and_blends_the_rest():
-    found = visualize.overlay(IMAGE, LABELS, 0.75)
+    found = visualize.overlay(IMAGE, LABELS, ["Background", "disc"], 0.75)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found[0, 0], [10, 20, 30])
     np.testing.assert_array_equal(found[0, 1], [25 + 96, 25, 25])
@@ -23,9 +23,16 @@ def test_overlay_leaves_background_and_blends_the_rest():
     np.testing.assert_array_equal(found[1, 1], [2, 2 + 96, 2])
 
 
+def test_a_class_0_that_is_no_background_is_painted_like_any_other():
+    found = visualize.overlay(IMAGE, LABELS, ["wall", "building"], 0.5)
+    np.testing.assert_array_equal(found[0, 0], [5, 10, 15])  # black at one half
+    assert visualize.painted([LABELS], ["wall", "building", "sky"]) == [0, 1, 2, 255]
+    assert visualize.painted([LABELS, LABELS[:1]], ["background", "disc", "ring"]) == [1, 2, 255]
+
+
 @pytest.mark.parametrize(("opacity", "expected"), [(0, IMAGE[0, 1]), (1, [128, 0, 0])])
 def test_overlay_at_either_end_of_opacity(opacity, expected):
-    np.testing.assert_array_equal(visualize.overlay(IMAGE, LABELS, opacity)[0, 1], expected)
+    np.testing.assert_array_equal(visualize.overlay(IMAGE, LABELS, ["background"], opacity)[0, 1], expected)
 
 
 def test_legend_shows_each_colour_in_its_turn():

@@ -90,7 +90,7 @@ def test_what_holds_no_weights_is_refused_by_the_name_of_what_it_is(tmp_path, wh
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"no\.h5: wanted VGG weights .* no such file"):
+    with pytest.raises(UserError, match=r"no\.h5: wanted a classifier's weights .* no such file"):
         readers.read(tmp_path / "no.h5")
 
 

@@ -35,3 +35,13 @@ def write_world(root):
     (root / "ImageSets/Segmentation/train.txt").write_text("a\nb\nc\nd\ne\n")
     (root / "ImageSets/Segmentation/val.txt").write_text("x\nv\nw\n")
     return root
+
+
+def write_records(root, out, train="train", val="val"):
+    """Records of two lists of a data set in VOC's layout below `root`."""
+    from fcn import writing
+    from fcn.datasets import voc
+
+    listing = voc.load({"voc": root}, CLASSES, train, val, 0)
+    writing.write(listing, {"train": train, "val": val}, out, 2, 1, "stop", lambda *_: None)
+    return out

@@ -1,5 +1,6 @@
-"""Small random VGGs, and their files as other programs write them. Written here from what is published of each format."""
+"""Small random VGGs and a LeNet, and their files as other programs write them. Written from what is published of each."""
 
+import itertools
 import struct
 
 import h5py
@@ -14,8 +15,8 @@ def classifier(backbone="vgg16", width=2, hidden=5, seed=0):
     """A VGG of `width`, 2 x width, ... channels with random weights, in Caffe's shapes: O x I x H x W, O x C*H*W."""
     rng = np.random.default_rng(seed)
     layers, channels = {}, 3
-    for block, names in enumerate(BACKBONES[backbone]):
-        for name in names:
+    for block, convolutions in enumerate(BACKBONES[backbone].blocks):
+        for name, _ in convolutions:
             out = width * min(2**block, 8)
             layers[name] = (rng.normal(size=(out, channels, 3, 3)).astype("f4"), rng.normal(size=out).astype("f4"))
             channels = out
@@ -24,18 +25,34 @@ def classifier(backbone="vgg16", width=2, hidden=5, seed=0):
     return layers
 
 
+def lenet(width=2, hidden=5, seed=0):
+    """A LeNet of `width` and 2 x width filters with random weights, in Caffe's shapes."""
+    rng = np.random.default_rng(seed)
+    shapes = {
+        "conv1": (width, 1, 5, 5),
+        "conv2": (2 * width, width, 5, 5),
+        "ip1": (hidden, 2 * width * 16),
+        "ip2": (10, hidden),
+    }
+    return {
+        name: (rng.normal(size=shape).astype("f4"), rng.normal(size=shape[0]).astype("f4")) for name, shape in shapes.items()
+    }
+
+
 def hwio(layers):
     """The same as TensorFlow has it: H x W x I x O, and matrices for an H x W x C input, H*W*C x O; loop by loop."""
+    sides = {"fc6": 7, "ip1": 4}
     result = {}
     for name, (kernel, bias) in layers.items():
         if kernel.ndim == 4:
             turned = np.stack(
                 [np.stack([kernel[o, i] for i in range(kernel.shape[1])], -1) for o in range(kernel.shape[0])], -1
             )
-        elif name == "fc6":
-            channels = kernel.shape[1] // 49
-            column = lambda y, x, c: kernel[:, c * 49 + y * 7 + x]  # noqa: E731, B023
-            turned = np.stack([column(y, x, c) for y in range(7) for x in range(7) for c in range(channels)])
+        elif name in sides:
+            side, area = sides[name], sides[name] ** 2
+            column = lambda y, x, c: kernel[:, c * area + y * side + x]  # noqa: E731, B023
+            places = range(side), range(side), range(kernel.shape[1] // area)
+            turned = np.stack([column(*place) for place in itertools.product(*places)])
         else:
             turned = kernel.T
         result[name] = (np.ascontiguousarray(turned), bias)

@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_committed_file_is_read_from_the_current_folder(monkeypatch):
     monkeypatch.chdir(ROOT)
-    name, profile = config.read()
+    name, profile, variants = config.read()
     assert (name, profile.records.classes[0]) == ("sample", "background")
-    assert config.read(ROOT / "params.yaml") == (name, profile)
+    assert config.read(ROOT / "params.yaml") == (name, profile, variants)
 
 
 def test_no_file(tmp_path):
@@ -39,7 +39,7 @@ def test_python_objects_in_yaml_are_refused(tmp_path):
 
 def test_errors_name_this_file(tmp_path):
     path = tmp_path / "other.yaml"
-    path.write_text("profile: voc\nprofiles: {sample: {}, full: {}}\n")
+    path.write_text("profile: voc\nvariants: {}\nprofiles: {sample: {}, full: {}}\n")
     with pytest.raises(UserError) as error:
         config.read(path)
     assert str(error.value) == f"{path}: profile: expected one of sample, full; got 'voc'"

@@ -58,7 +58,7 @@ BAD_SETS = {
     "label size": (lambda f: f.update({LABEL: png(np.ones((20, 40), np.uint8))}), "the label is 40x20 pixels, its image 40x30"),
     "image missing": (lambda f: f.pop("JPEGImages/val_1.jpg"), "lists images that are not there: "),
     "split missing": (lambda f: f.pop("ImageSets/Segmentation/val.txt"), "no such split"),
-    "leak": (lambda f: f.update({"ImageSets/Segmentation/val.txt": b"train_1\n"}), "share 1 images (train_1)"),
+    "leak": (lambda f: f.update({"ImageSets/Segmentation/val.txt": b"train_1\n"}), "share 1: train_1"),
 }
 
 

@@ -80,6 +80,6 @@ def test_the_same_sources_give_the_same_bytes(tmp_path):
 def test_a_second_source_that_is_none_leaves_nothing_behind(tmp_path):
     write_caffemodel(tmp_path / "a", classifier())
     (tmp_path / "b.h5").write_text("<html>")
-    with pytest.raises(UserError, match=r"b\.h5: wanted VGG weights .* an HTML page"):
+    with pytest.raises(UserError, match=r"b\.h5: wanted a classifier's weights .* an HTML page"):
         run(tmp_path, "a", "b.h5")
     assert not (tmp_path / "out").exists()

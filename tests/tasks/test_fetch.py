@@ -1,10 +1,8 @@
+import errno
 import hashlib
-import http.server
-import io
 import logging
+import re
 import shutil
-import tarfile
-import threading
 from collections import namedtuple
 
 import pytest
@@ -14,7 +12,7 @@ from fcn.download import Interrupted
 from fcn.errors import UserError
 from fcn.params import Source
 from tasks import fetch as tasks_fetch
-from tasks.fetch import fetch, may_pass, unpack
+from tasks.fetch import fetch, may_pass
 
 DATA = bytes(range(256)) * 16384  # 4 MiB, no two 1 KiB neighbours alike
 MD5 = "md5:" + hashlib.md5(DATA).hexdigest()
@@ -23,56 +21,10 @@ SHA256 = "sha256:" + hashlib.sha256(DATA).hexdigest()
 WRONG = "md5:" + "0" * 32
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers as its server's `plan` says: one word per request, the last one for all that follow."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        server, wanted = self.server, self.headers.get("Range")
-        server.asked.append(wanted)
-        word = server.plan.pop(0) if len(server.plan) > 1 else server.plan[0]
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        if word.isdigit():
-            return self.answer(int(word), b"no")
-        if word == "html":
-            return self.answer(200, b"<!DOCTYPE html><html>Sign in</html>")
-        if word == "breaks":  # promises everything and ends after a quarter
-            return self.answer(200 if not start else 206, DATA[start:], start, len(DATA) // 4)
-        if word == "no ranges" or not wanted:
-            return self.answer(200, DATA)
-        if word == "other range":
-            return self.answer(206, DATA, start=0)
-        if start >= len(DATA):
-            return self.answer(416, b"", start="*")
-        return self.answer(206, DATA[start:], start)
-
-    def answer(self, status, body, start=0, stop_after=None):
-        self.send_response(status)
-        if status == 416:
-            self.send_header("Content-Range", f"bytes */{len(DATA)}")
-        if status == 206:
-            self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{len(DATA)}")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.close_connection = True
-        self.wfile.write(body if stop_after is None else body[:stop_after])
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
-def server():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.asked, running.plan = [], ["all"]
-        running.url = f"http://127.0.0.1:{running.server_address[1]}/voc.tar"
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
+def server(file_server):
+    file_server.content, file_server.url = DATA, f"{file_server.url}voc.tar"
+    return file_server
 
 
 @pytest.fixture
@@ -176,10 +128,20 @@ def test_a_wrong_checksum_names_file_url_both_checksums_and_what_came(server, ra
     assert names(raw) == []
 
 
-def test_an_html_page_is_no_file_even_where_no_checksum_is_stated(server, raw):
-    server.plan = ["html"]
-    with pytest.raises(UserError, match="an HTML page"):
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"<!DOCTYPE html><html>Sign in</html>", "an HTML page"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "an XML document"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "a git-lfs pointer"),
+        (b"", "empty"),
+    ],
+)
+def test_what_is_no_data_is_refused_even_where_no_checksum_is_stated(server, raw, content, kind):
+    server.content = content
+    with pytest.raises(UserError, match=rf"gave another file: wanted a data file. It is {kind}"):
         fetch.fn(source(server.url, checksums=[]), raw)
+    assert names(raw) == []
 
 
 def test_without_a_checksum_the_one_found_is_told_and_nothing_is_continued(server, raw, caplog):
@@ -219,11 +181,59 @@ def test_which_answers_are_final(server, raw, word, error):
         fetch.fn(source(server.url), raw)
 
 
+@pytest.mark.parametrize(("word", "kept"), [("hangs", 0), ("stalls", len(DATA) // 4)])
+def test_a_server_that_falls_silent_is_left_and_asked_again_from_where_it_was(server, raw, monkeypatch, word, kept):
+    monkeypatch.setattr(download, "TIMEOUT", (5.0, 0.3))
+    server.plan = [word, "all"]
+    with pytest.raises(Interrupted, match=r"Read timed out"):
+        fetch.fn(source(server.url), raw)
+    assert [path.stat().st_size for path in raw.iterdir()] == [kept] * bool(kept)
+    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+    assert server.asked == [None, f"bytes={kept}-" if kept else None]
+
+
+def test_the_next_mirror_goes_on_where_the_one_before_broke_off(server, raw):
+    server.plan = ["stalls", "all"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(download, "TIMEOUT", (5.0, 0.3))
+        assert fetch.fn(source(server.url, f"{server.url}?mirror"), raw).read_bytes() == DATA
+    assert server.asked == [None, f"bytes={len(DATA) // 4}-"]
+
+
+def test_a_file_of_untold_length_is_taken_if_it_is_right(server, raw):
+    server.plan = ["no length"]
+    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+
+
+def test_a_wrong_file_of_untold_length_may_have_broken_off_and_is_worth_another_attempt(server, raw):
+    server.plan = ["no length, breaks", "all"]
+    with pytest.raises(Interrupted, match=rf"its length was not told \(wanted {MD5}, but got md5:"):
+        fetch.fn(source(server.url), raw)
+    assert names(raw) == []
+    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+
+
+def test_an_html_page_of_untold_length_is_final(server, raw):
+    server.plan = ["no length, html"]
+    with pytest.raises(UserError, match="an HTML page"):
+        fetch.fn(source(server.url), raw)
+
+
 def test_no_connection_may_pass(server, raw):
     url = server.url
     server.server_close()
     with pytest.raises(Interrupted):
         fetch.fn(source(url), raw)
+
+
+def test_a_disk_that_fills_up_is_no_matter_of_trying_again(server, raw, monkeypatch):
+    def stream(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("urllib3.response.HTTPResponse.stream", stream)
+    server.plan = ["no length"]
+    with pytest.raises(UserError, match=rf"the disk of {raw} is full"):
+        fetch.fn(source(server.url), raw)
 
 
 def test_a_full_disk_is_noticed_before_the_download(server, raw, monkeypatch):
@@ -234,20 +244,34 @@ def test_a_full_disk_is_noticed_before_the_download(server, raw, monkeypatch):
     assert names(raw) == []
 
 
-def test_progress_says_how_much_of_how_much(server, raw, caplog, monkeypatch):
+@pytest.fixture
+def eager(monkeypatch, caplog):
+    """Progress after every piece instead of every few seconds; the text of the log."""
+
     class Eager(tasks_fetch.Progress):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs, every=0)
 
     monkeypatch.setattr(tasks_fetch, "Progress", Eager)
     caplog.set_level(logging.INFO)
+    return caplog
+
+
+def test_progress_says_how_much_of_how_much_how_fast_and_how_long(server, raw, eager):
     server.plan = ["breaks", "all"]
     with pytest.raises(Interrupted):
         fetch.fn(source(server.url), raw)
     fetch.fn(source(server.url), raw)
-    assert f"voc.tar: 4.2 MB from {server.url}, going on at 1.0 MB" in caplog.text
-    assert "voc.tar: 3/5 MB, " in caplog.text
-    assert "complete, 4.2 MB" in caplog.text
+    assert f"voc.tar: 4.2 MB from {server.url}, going on at 1.0 MB" in eager.text
+    assert re.search(r"voc\.tar: 3/5 MB, [\d.e+]+/s, 0 s left", eager.text)
+    assert "complete, 4.2 MB" in eager.text
+
+
+def test_progress_of_untold_length_says_how_much_and_how_fast(server, raw, eager):
+    server.plan = ["no length"]
+    fetch.fn(source(server.url), raw)
+    assert f"voc.tar: an unknown number of bytes from {server.url}" in eager.text
+    assert re.search(r"voc\.tar: 3 MB, [\d.e+]+/s\n", eager.text)
 
 
 def test_file_urls_are_relative_to_the_current_folder_or_absolute(tmp_path, raw, monkeypatch):
@@ -296,13 +320,3 @@ def test_prefect_retries_what_may_pass(error, again):
     assert fetch.retries == 5
     assert fetch.retry_delay_seconds == [2, 4, 8, 16, 32]
     assert fetch.retry_condition_fn is may_pass
-
-
-def test_unpack_takes_what_is_below_the_folders(tmp_path):
-    names = ["VOC2012/lists/train/a", "VOC2012/lists/main/b", "VOC2012/images/c", "VOC2012x/images/d", "e"]
-    with tarfile.open(tmp_path / "voc.tar", "w") as tar:
-        for name in names:
-            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
-    unpack.fn(tmp_path / "voc.tar", tmp_path / "out", ["VOC2012/lists/train/", "VOC2012/images"])
-    files = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert files == ["VOC2012/images/c", "VOC2012/lists/train/a"]

@@ -65,6 +65,16 @@ def test_what_was_done_before_does_not_count_for_the_speed(clock):
     ]
 
 
+def test_of_an_unknown_amount_there_is_no_share_and_no_time_left(clock):
+    lines = []
+    tell = Progress(lines.append, "download", "MB", start=10)
+    for done in (30, 50, 60):
+        clock.now += 4
+        tell(done, None)
+    # 5 seconds had passed after the second step; 12 seconds, 50 MB, after the third are less than 5 later.
+    assert lines == ["download: 50 MB, 5/s"]
+
+
 def test_no_time_is_promised_before_anything_is_done(clock):
     lines = []
     tell = Progress(lines.append, "download", "MB")

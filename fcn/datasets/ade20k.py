@@ -1,0 +1,61 @@
+"""ADE20K for scene parsing (the 2016 challenge): 150 classes, annotation values 1..150, 0 for all else, which is void here."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fcn.datasets import stems
+from fcn.datasets.pairs import Listing, check_count, choose_classes
+from fcn.errors import UserError
+
+COUNTS = {"training": 20210, "validation": 2000}
+CLASSES = 150
+
+
+def names(root: Path) -> tuple[str, ...]:
+    """The names of the classes, by label value: the first synonym of each line of objectInfo150.txt.
+
+    A name that stands there twice gets its number in brackets the second time.
+
+    Raises:
+        UserError: no such file, no column `Name`, or not the 150 classes in order.
+    """
+    path = root / "objectInfo150.txt"
+    if not path.is_file():
+        raise UserError(f"{path}: no such table of the classes. Is the archive complete, and is this its right folder?")
+    head, *lines = (line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+    if "Name" not in head or [line[0].strip() for line in lines] != [str(n + 1) for n in range(CLASSES)]:
+        raise UserError(f"{path}: expected a table with a column Name and the lines 1 to {CLASSES}, got the columns {head}")
+    found: dict[str, None] = {}
+    for number, line in enumerate(lines, 1):
+        name = line[head.index("Name")].partition(",")[0].strip()
+        found[name if name not in found else f"{name} ({number})"] = None
+    return tuple(found)
+
+
+def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int) -> Listing:
+    """ADE20K, or a part of it.
+
+    Args:
+        roots: "ade20k" is the folder that holds images, annotations and objectInfo150.txt.
+        classes: 150 names by label value, or none: those of objectInfo150.txt.
+        train: "training" or "validation", the official folders below images and annotations; or the name of a list,
+            "train" for train.txt; or a share of all images such as "80%".
+        val: likewise, and of the same kind.
+        seed: see `stems.draw`.
+
+    Raises:
+        UserError: an official split without its 20 210 or 2 000 images; or see `stems.splits`.
+    """
+    root = roots["ade20k"]
+    chosen = choose_classes(classes, names(root), str(root / "objectInfo150.txt"))
+    images, labels = stems.by_stem(root / "images", (".jpg",)), stems.by_stem(root / "annotations", (".png",))
+    if train in COUNTS and val in COUNTS:
+        listed = {}
+        for purpose, name in (("train", train), ("val", val)):
+            folder = root / "images" / name
+            ids = [stem for stem, path in images.items() if path.parent == folder]
+            check_count(str(folder), len(ids), COUNTS[name])
+            listed[purpose] = stems.pairs(images, labels, ids, "ade20k", str(folder))
+    else:
+        listed = stems.splits(root, images, labels, "ade20k", train, val, seed)
+    return Listing(chosen, listed)

@@ -1,0 +1,50 @@
+"""All data sets by name, and how to get one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from fcn.datasets import ade20k, contents, folder, official, voc
+from fcn.datasets.pairs import Listing, enumeration, leaks
+from fcn.errors import UserError
+
+DATASETS: dict[str, Callable[[Mapping[str, Path], Sequence[str], str, str, int], Listing]] = {
+    "voc": voc.load,
+    "voc2011": partial(official.load, "voc2011"),
+    "voc2012": partial(official.load, "voc2012"),
+    "ade20k": ade20k.load,
+    "folder": folder.load,
+}
+"""What makes a listing of (roots, classes, train, val, seed); which archives it needs stands in `contents.FOLDERS`."""
+
+
+def load(dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int) -> Listing:
+    """The pairs of a data set's training and validation set, and its classes.
+
+    Args:
+        dataset: a key of `DATASETS`.
+        roots: by key of an archive, the folder inside of it that holds the data set.
+        classes: names by label value; none: the data set's own.
+        train: the split to train on, see the data set's own `load`.
+        val: the split to validate on.
+        seed: of splits that are drawn.
+
+    Raises:
+        UserError: no such data set or archive; something is missing, or is not as many as it officially is; or the two sets
+            share an image.
+    """
+    for key, root in roots.items():
+        wanted = contents.folders(dataset, key)
+        if not root.is_dir():
+            there = sorted(path.name for path in root.parent.glob("*"))
+            raise UserError(
+                f"records.roots: {key}: {root} is no folder; {root.parent} holds {enumeration(there) or 'nothing'}. Expected: "
+                f"the folder inside of the archive that holds {', '.join(wanted)}"
+            )
+    if not roots:
+        raise UserError(
+            f"records.roots: empty; expected the folder of {' or '.join(contents.FOLDERS.get(dataset, ('images',)))}"
+        )
+    listing = DATASETS[dataset](roots, classes, train, val, seed)
+    leaks(listing.splits["train"], listing.splits["val"])
+    return listing

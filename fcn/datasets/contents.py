@@ -1,0 +1,42 @@
+"""What each data set is made of: its archives, and what is read of them."""
+
+from fcn.errors import UserError
+
+VOC = ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass")
+"""Of `VOCdevkit/VOC2012` and its like; boxes, instances and actions stay in the archive."""
+
+SBD = ("train.txt", "val.txt", "img", "cls")
+"""Of `benchmark_RELEASE/dataset`; instances (`inst`) stay in the archive."""
+
+ADE20K = ("images", "annotations", "objectInfo150.txt", "train.txt", "val.txt")
+"""Of `ADEChallengeData2016`, which has no lists, or of a part of it that may have some."""
+
+FOLDER = ("images", "masks", "classes.txt", "train.txt", "val.txt")
+"""Of a user's folder, the last three where they are there."""
+
+FOLDERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "voc": {"voc": VOC},
+    "voc2011": {"voc": VOC, "sbd": SBD, "lists": ("train.txt", "val.txt")},
+    "voc2012": {"voc": VOC, "sbd": SBD},
+    "ade20k": {"ade20k": ADE20K},
+    "folder": {"folder": FOLDER},
+}
+"""By data set and by key of the archive."""
+
+
+def folders(dataset: str, key: str) -> tuple[str, ...]:
+    """What is read of an archive: files and folders, relative to its root; not all single files need be there.
+
+    Args:
+        dataset: a key of `FOLDERS`.
+        key: of the archive: "voc", "sbd", "ade20k" or "folder".
+
+    Raises:
+        UserError: no such data set, or it has no such archive.
+    """
+    if dataset not in FOLDERS:
+        raise UserError(f"records.dataset: expected one of {', '.join(FOLDERS)}; got {dataset}")
+    known = FOLDERS[dataset]
+    if key not in known:
+        raise UserError(f"the data set {dataset} is made of the archives {' and '.join(known)}; it has no `{key}`")
+    return known[key]

@@ -1,0 +1,131 @@
+"""What a data set is to the rest: pairs of an image and its label by split, and the names of the classes."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fcn.errors import UserError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image and its label, as files.
+
+    Attributes:
+        id: the data set's name of the image, unique in the set.
+        image: its file.
+        label: its label's.
+        encoding: how the label says its classes: a key of `labels.ENCODINGS`.
+    """
+
+    id: str
+    image: Path
+    label: Path
+    encoding: str = "indices"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A data set as it was asked for.
+
+    Attributes:
+        classes: names by label value.
+        splits: "train" and "val", each in a fixed order.
+        colours: (red, green, blue), 0..255, by label value, where the labels are of the encoding "colours".
+        notes: what scores depend on beyond the pairs, in sentences: labels without a void border, a rebuilt list.
+    """
+
+    classes: tuple[str, ...]
+    splits: dict[str, list[Pair]]
+    colours: tuple[tuple[int, int, int], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def enumeration(names: Collection[object]) -> str:
+    """Ten of the names, and how many more there are, for a message."""
+    shown = ", ".join(str(name) for name in list(names)[:10])
+    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
+
+
+def read_ids(path: Path, expected: int | None = None) -> list[str]:
+    """The ids of a list, one per line, in its order; blanks around them and empty lines do not count.
+
+    Args:
+        path: a text file.
+        expected: how many ids the official list has, checked if given.
+
+    Raises:
+        UserError: no such file, no text, no ids, an id twice, or another number than expected.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such list. Is the archive complete, and is this its right folder?") from error
+    except ValueError as error:
+        raise UserError(f"{path}: expected a text with an id per line, but it is no UTF-8 text: {error}") from error
+    ids = [line.strip() for line in lines if line.strip()]
+    if not ids:
+        raise UserError(f"{path}: the list is empty")
+    twice = sorted(name for name, times in Counter(ids).items() if times > 1)
+    if twice:
+        raise UserError(f"{path}: listed more than once: {enumeration(twice)}")
+    check_count(str(path), len(ids), expected)
+    return ids
+
+
+def check_count(what: str, found: int, expected: int | None) -> None:
+    """Raises UserError if an official split has another number of images than it should; None expects nothing."""
+    if expected is not None and found != expected:
+        raise UserError(f"{what}: expected {expected} images, the list has {found}: is the archive complete and the right one?")
+
+
+def complete(pairs: Iterable[Pair], where: str) -> list[Pair]:
+    """The pairs, whose files are all there.
+
+    Args:
+        pairs: to be looked at.
+        where: what lists them, for messages.
+
+    Raises:
+        UserError: some are not; ten are named.
+    """
+    pairs = list(pairs)
+    missing = [file for pair in pairs for file in (pair.image, pair.label) if not file.is_file()]
+    if missing:
+        raise UserError(f"{where} lists images that are not there: {enumeration(missing)}. Is the archive complete?")
+    return pairs
+
+
+def choose_classes(given: Sequence[str], own: Sequence[str], where: str) -> tuple[str, ...]:
+    """The names of the classes: those given, or the data set's own.
+
+    Args:
+        given: of the parameters; empty: none.
+        own: of the data set; empty: it has none.
+        where: what the data set's names stand in, for messages.
+
+    Raises:
+        UserError: there are neither, or not as many of the ones as of the others.
+    """
+    if not given and not own:
+        raise UserError(f"records.classes: no names, and {where} has none: list the classes in the order of their values")
+    if given and own and len(given) != len(own):
+        raise UserError(
+            f"records.classes: {len(given)} names, but {where} has {len(own)} classes: give as many, or [] to take its own"
+        )
+    return tuple(given or own)
+
+
+def leaks(train: Sequence[Pair], val: Sequence[Pair]) -> None:
+    """Refuses sets that share images, by id.
+
+    Raises:
+        UserError: they do; ten are named.
+    """
+    both = sorted({pair.id for pair in train} & {pair.id for pair in val})
+    if both:
+        raise UserError(
+            f"the training set ({len(train)} images) and the validation set ({len(val)}) share {len(both)}: "
+            f"{enumeration(both)}. Scores on images that were trained on mean nothing: choose splits that share none"
+        )

@@ -1,0 +1,152 @@
+"""Images and labels in two folders that belong together by their names; splits of them: lists, or shares drawn by a seed."""
+
+import hashlib
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from fcn.datasets.pairs import Pair, enumeration, read_ids
+from fcn.errors import UserError
+
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+
+
+def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
+    """The files of a folder and of those below it, by their name without suffix, in the order of the names.
+
+    Args:
+        folder: where to look; what begins with a dot is left out, as file managers leave such files behind.
+        suffixes: in small letters, with the dot; the files' may be in large ones.
+
+    Raises:
+        UserError: no such folder, no such files in it, or two that differ by their suffix or folder only.
+    """
+    if not folder.is_dir():
+        there = sorted(path.name for path in folder.parent.glob("*")) if folder.parent.is_dir() else []
+        raise UserError(f"{folder}: no such folder; {folder.parent} holds {enumeration(there) or 'nothing'}")
+    files = []
+    for parent, below, names in os.walk(folder):
+        below[:] = [name for name in below if not name.startswith(".")]
+        files += [Path(parent, name) for name in names if not name.startswith(".")]
+    found: dict[str, Path] = {}
+    twice = set()
+    for path in sorted(path for path in files if path.suffix.lower() in suffixes):
+        if path.stem in found:
+            twice |= {str(found[path.stem].relative_to(folder)), str(path.relative_to(folder))}
+        found[path.stem] = path
+    if twice:
+        raise UserError(f"{folder}: the same name more than once: {enumeration(sorted(twice))}. Which label is for which?")
+    if not found:
+        others = sorted({path.suffix or path.name for path in files})
+        raise UserError(
+            f"{folder}: expected files of the kinds {', '.join(suffixes)}, found {', '.join(others) or 'no files at all'}"
+        )
+    return dict(sorted(found.items()))
+
+
+def pairs(
+    images: Mapping[str, Path], labels: Mapping[str, Path], names: Sequence[str], encoding: str, where: str
+) -> list[Pair]:
+    """The pairs of some names.
+
+    Args:
+        images: by name, see `by_stem`.
+        labels: by name.
+        names: of the images wanted.
+        encoding: of the labels.
+        where: what lists the names, for messages.
+
+    Raises:
+        UserError: names without an image or without a label; ten are named.
+    """
+    for files, kind in ((images, "image"), (labels, "label")):
+        lacking = [name for name in names if name not in files]
+        if lacking:
+            folder = next(iter(files.values())).parent
+            raise UserError(f"{where}: {len(lacking)} names have no {kind} in {folder}: {enumeration(lacking)}")
+    return [Pair(name, images[name], labels[name], encoding) for name in names]
+
+
+def splits(
+    root: Path, images: Mapping[str, Path], labels: Mapping[str, Path], encoding: str, train: str, val: str, seed: int
+) -> dict[str, list[Pair]]:
+    """Training and validation set: two lists, or two shares.
+
+    Args:
+        root: folder that has the lists, `<name>.txt` with one name of an image (without suffix) per line.
+        images: by name, see `by_stem`.
+        labels: by name.
+        encoding: of the labels.
+        train: name of a list, or a share such as "80%".
+        val: likewise; both are lists or both are shares.
+        seed: of the order from whose front the training share is taken, and the validation share from its back.
+
+    Raises:
+        UserError: see `pairs` and `draw`; no such list; or for shares, a label without an image.
+    """
+    shares = [share(text) for text in (train, val)]
+    if None in shares:
+        if shares != [None, None]:
+            raise UserError(
+                f"records.train: {train}, records.val: {val}: expected two lists or two shares such as 80% and 20%, since a "
+                "share is drawn from all images, those of the list among them"
+            )
+        return {
+            purpose: pairs(images, labels, read_list(root, name), encoding, str(root / f"{name}.txt"))
+            for purpose, name in (("train", train), ("val", val))
+        }
+    lonely = sorted(set(labels) - set(images))
+    if lonely:
+        raise UserError(f"{root}: {len(lonely)} labels have no image: {enumeration(lonely)}")
+    drawn = draw(list(images), train, val, seed)
+    return {purpose: pairs(images, labels, names, encoding, str(root)) for purpose, names in drawn.items()}
+
+
+def read_list(root: Path, name: str) -> list[str]:
+    """The names of the list `<name>.txt`.
+
+    Raises:
+        UserError: there is none; or see `read_ids`.
+    """
+    path = root / f"{name}.txt"
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such list. Put it there with the name of an image per line, without suffix, before the download (it "
+            "takes train.txt and val.txt along); or give shares such as 80% and 20%"
+        )
+    return read_ids(path)
+
+
+def share(text: str) -> Fraction | None:
+    """The share that "80%" or "12.5 %" is of a whole, exactly; None for anything else, which is the name of a list."""
+    found = _SHARE.fullmatch(text)
+    return Fraction(found[1]) / 100 if found else None
+
+
+def draw(names: Sequence[str], train: str, val: str, seed: int) -> dict[str, list[str]]:
+    """Two sets that share nothing, drawn by a seed.
+
+    The order is that of the hashes of seed and name, so it depends on neither library nor machine, and a new image
+    changes the place of no other one.
+
+    Args:
+        names: of all images.
+        train: share such as "80%", taken from the front of the order.
+        val: share, taken from its back.
+        seed: of the order.
+
+    Raises:
+        UserError: more than the whole, or a share without an image.
+    """
+    first, last = share(train) or Fraction(0), share(val) or Fraction(0)
+    words = f"records.train: {train}, records.val: {val}"
+    if first + last > 1:
+        raise UserError(f"{words}: together more than 100 %")
+    order = sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    end, start = (int(part * len(order) + Fraction(1, 2)) for part in (first, 1 - last))
+    if end < 1 or start >= len(order):
+        raise UserError(f"{words}: of {len(order)} images these are {end} and {len(order) - start}, expected at least one each")
+    return {"train": order[:end], "val": order[start:]}

@@ -1,0 +1,63 @@
+"""Labels of any kind, written anew as palette images of class indices."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fcn import files, labels
+from fcn.doctor.contents import raw
+from fcn.doctor.diagnosis import Diagnosis
+from fcn.doctor.findings import KINDS
+from fcn.errors import UserError
+
+_UNCLEAR = ("nothing", "sparse", "out_of_range", "unknown_colours", "photographs")
+
+
+def convert(diagnosis: Diagnosis, out: Path) -> int:
+    """Writes labels as indices: 8-bit PNGs with VOC's palette, 255 for void, of the same names.
+
+    Of smeared labels, what is near to no class becomes void.
+
+    Args:
+        diagnosis: which says what the labels are; the labels themselves stay as they are.
+        out: folder to make; it appears when all are written.
+
+    Returns:
+        How many were written.
+
+    Raises:
+        UserError: `out` has files in it; or it is not clear what the labels mean, or a label cannot be read.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(
+            f"{out}: --convert writes to a new folder, and this is one with files in it, or a file; name another one"
+        )
+    meaning = diagnosis.meaning
+    mixed = meaning.kind in ("indices", "ade20k") and any(finding.kind == "smeared" for finding in diagnosis.findings)
+    if meaning.kind in _UNCLEAR or not meaning.classes or mixed:
+        reason = "mixtures of two classes cannot be told from a third one" if mixed else meaning.words
+        title = KINDS["smeared"].title if mixed else KINDS[meaning.kind].title if meaning.kind in KINDS else meaning.kind
+        raise UserError(f"{diagnosis.path}: cannot be converted: {title} ({reason})")
+    written = 0
+    with files.replacing(out) as folder:
+        for item in diagnosis.items:
+            if item.label is not None:
+                target = folder / f"{item.id}.png"
+                if target.exists():
+                    raise UserError(f"{item.label}: cannot be converted: there is another label {item.id}")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                labels.to_image(_classes(item.label, diagnosis)).save(target)
+                written += 1
+    return written
+
+
+def _classes(path: Path, diagnosis: Diagnosis) -> np.ndarray:
+    found = raw(path)
+    keys, positions = np.unique(found.pixels, return_inverse=True)
+    meant = found.values(keys) if diagnosis.meaning.form == "values" else found.colours(keys)
+    classes = diagnosis.meaning.assign(meant) if meant is not None else np.array([-1])
+    if (classes < 0).any():
+        raise UserError(
+            f"{path}: cannot be converted with the others: it is stored in another way ({found.format}, {found.mode})"
+        )
+    return classes.astype(np.uint8)[positions].reshape(found.pixels.shape)

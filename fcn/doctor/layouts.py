@@ -1,0 +1,223 @@
+"""Which files of a folder are images, which are labels, and which belong together."""
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fcn.datasets import ade20k, folder, pairs, stems, voc
+from fcn.doctor.findings import Finding
+from fcn.errors import UserError
+
+_LABELS = (".png", ".mat", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Two folders of a data set: of `images` and of `labels`, which are of an `encoding` of `labels.ENCODINGS`.
+
+    `records` reads images whose names end in one of `image_ends`, and labels that end in `label_end`.
+    """
+
+    name: str
+    images: str
+    labels: str
+    encoding: str
+    image_ends: tuple[str, ...]
+    label_end: str
+
+
+LAYOUTS = (
+    Layout("voc", "JPEGImages", "SegmentationClass", "indices", (".jpg",), ".png"),
+    Layout("folder", "images", "masks", "indices", stems.IMAGES, ".png"),
+    Layout("ade20k", "images", "annotations", "ade20k", (".jpg",), ".png"),
+    Layout("sbd", "img", "cls", "sbd", (".jpg",), ".mat"),
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image and its label, one of which may not be there; `id` is what their names have in common."""
+
+    id: str
+    image: Path | None
+    label: Path | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a path holds.
+
+    Attributes:
+        layout: a name of `LAYOUTS`, or "labels" for labels alone.
+        root: the folder of the data set, or of the labels.
+        items: in the order of their ids.
+        classes: names by label value; empty where nothing says them.
+        colours: 0xRRGGBB by label value, where classes.txt has them.
+        encoding: how labels should be stored, a key of `labels.ENCODINGS`; None: nothing says it.
+        findings: files that do not pair up.
+    """
+
+    layout: str
+    root: Path
+    items: tuple[Item, ...]
+    classes: tuple[str, ...]
+    colours: tuple[int, ...]
+    encoding: str | None
+    findings: tuple[Finding, ...]
+
+
+def find(path: Path) -> Found:
+    """Looks at a path.
+
+    Args:
+        path: a data set's folder in one of the `LAYOUTS`, or up to three folders above it; a folder of labels; a label. Of
+            a folder or file inside of a data set, the pairs that it is part of are taken.
+
+    Returns:
+        Images and labels.
+
+    Raises:
+        UserError: no such path, nothing in it that could be a label, or several data sets.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder")
+    roots = [(path, layout) for layout in LAYOUTS if _has(path, layout)] if path.is_dir() else []
+    for layout in LAYOUTS:
+        roots += [(root, layout) for root in path.parents if not roots and _has(root, layout) and _inside(path, root, layout)]
+    depth = 1
+    while not roots and path.is_dir() and depth <= 3:
+        below = sorted(path.glob("/".join("*" * depth)))
+        roots = [(root, layout) for root in below for layout in LAYOUTS if _has(root, layout)]
+        depth += 1
+    if len({root for root, _ in roots}) > 1:
+        raise UserError(f"{path}: several data sets: {pairs.enumeration([root for root, _ in roots])}. Name one of them")
+    return _data_set(path, *roots[0]) if roots else _labels_alone(path)
+
+
+def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Names and colours 0xRRGGBB of a classes.txt; see `folder.read_classes`."""
+    names, colours = folder.read_classes(path)
+    return names, tuple(red << 16 | green << 8 | blue for red, green, blue in colours)
+
+
+def _has(root: Path, layout: Layout) -> bool:
+    return (root / layout.images).is_dir() and (root / layout.labels).is_dir()
+
+
+def _inside(path: Path, root: Path, layout: Layout) -> bool:
+    return path.relative_to(root).parts[0] in (layout.images, layout.labels)
+
+
+def _data_set(path: Path, root: Path, layout: Layout) -> Found:
+    images, doubled_images = _by_stem(root / layout.images, stems.IMAGES)
+    labels, doubled_labels = _by_stem(root / layout.labels, _LABELS)
+    findings = doubled_images + doubled_labels
+    listed: set[str] = set()
+    for path_of_list in _lists(root, layout):
+        try:
+            listed |= set(pairs.read_ids(path_of_list))
+        except UserError as error:
+            findings.append(_said("list_broken", path_of_list, error))
+    if not listed:
+        labels, renamed = _renamed(images, labels)
+        findings += renamed
+    # Of a data set with lists the images beyond them are nobody's business: VOC has six times as many as labels.
+    items = [Item(id, images.get(id), labels.get(id)) for id in sorted(set(labels) | (listed or set(images)))]
+    if path != root and root in path.parents:
+        items = [item for item in items if any(part and _within(part, path) for part in (item.image, item.label))]
+    findings += [finding for item in items for finding in _lacking(item, root, layout)]
+    names: tuple[str, ...] = ()
+    colours: tuple[int, ...] = ()
+    try:
+        names, colours = _classes(root, layout)
+    except UserError as error:
+        findings.append(_said("classes_broken", root / "classes.txt", error))
+    return Found(layout.name, root, tuple(items), names, colours, "colours" if colours else layout.encoding, tuple(findings))
+
+
+def _said(kind: str, path: Path, error: UserError) -> Finding:
+    return Finding(kind, str(path), str(error).removeprefix(f"{path}: "))
+
+
+def _lacking(item: Item, root: Path, layout: Layout) -> list[Finding]:
+    findings = []
+    if item.image is None:
+        findings.append(
+            Finding("image_missing", str(item.label or item.id), f"no image of this name in {root / layout.images}")
+        )
+    elif not item.image.name.lower().endswith(layout.image_ends):
+        findings.append(Finding("ending", str(item.image), f"an image that does not end in {' or '.join(layout.image_ends)}"))
+    if item.label is None:
+        findings.append(
+            Finding("label_missing", str(item.image or item.id), f"no label of this name in {root / layout.labels}")
+        )
+    elif not item.label.name.lower().endswith(layout.label_end):
+        findings.append(Finding("ending", str(item.label), f"a label that does not end in {layout.label_end}"))
+    return findings
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path == folder or folder in path.parents
+
+
+def _lists(root: Path, layout: Layout) -> list[Path]:
+    if layout.name == "voc":
+        return sorted(path for path in (root / "ImageSets" / "Segmentation").glob("*.txt") if path.stem != "test")
+    return [path for path in (root / "train.txt", root / "val.txt") if path.is_file()]
+
+
+def _classes(root: Path, layout: Layout) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    if layout.name in ("voc", "sbd"):
+        return voc.CLASSES, ()
+    if layout.name == "ade20k":
+        known = (root / "objectInfo150.txt").is_file()
+        return ade20k.names(root) if known else tuple(f"class{n}" for n in range(ade20k.CLASSES)), ()
+    return read_classes(root / "classes.txt") if (root / "classes.txt").is_file() else ((), ())
+
+
+def _files(place: Path, suffixes: Collection[str]) -> list[Path]:
+    names = (Path(folder, file) for folder, _, files in os.walk(place) for file in files)
+    return sorted(
+        path
+        for path in names
+        if path.suffix.lower() in suffixes and not any(part.startswith(".") for part in path.relative_to(place).parts)
+    )
+
+
+def _by_stem(place: Path, suffixes: Collection[str]) -> tuple[dict[str, Path], list[Finding]]:
+    found: dict[str, Path] = {}
+    findings = []
+    for path in _files(place, suffixes):
+        first = found.setdefault(path.stem, path)
+        if first != path:
+            findings.append(Finding("name_twice", str(path), f"the same name as {first}"))
+    return found, findings
+
+
+def _renamed(images: dict[str, Path], labels: dict[str, Path]) -> tuple[dict[str, Path], list[Finding]]:
+    """Labels by the images' names, if all of them are called like an image with the same ending, such as `_mask`."""
+    if set(images) & set(labels) or not labels:
+        return labels, []
+    stem = next(iter(labels))
+    for ending in (stem[end:] for end in range(1, len(stem)) if stem[:end] in images):
+        bare = {name.removesuffix(ending): path for name, path in labels.items()}
+        if all(name.endswith(ending) for name in labels) and len(set(bare) & set(images)) > len(labels) / 2:
+            words = f"the labels' names end in {ending!r}, the images' do not, e.g. {labels[stem].name}"
+            return bare, [Finding("names_differ", "", words)]
+    return labels, []
+
+
+def _labels_alone(path: Path) -> Found:
+    files: Sequence[Path] = [path] if path.is_file() else _files(path, _LABELS)
+    if not files:
+        raise UserError(f"{path}: expected images that are labels ({', '.join(_LABELS)}), found none")
+    # Photographs beside labels of the same name: the labels are what a lossless format holds.
+    stems_of = {file.stem for file in files if file.suffix in (".png", ".mat")}
+    photographs = {f.stem: f for f in files if f.suffix.lower() in (".jpg", ".jpeg") and f.stem in stems_of}
+    labels = [file for file in files if file not in photographs.values()]
+    place = path if path.is_dir() else path.parent
+    encoding = "sbd" if all(file.suffix == ".mat" for file in labels) else None
+    items = tuple(Item(file.relative_to(place).with_suffix("").as_posix(), photographs.get(file.stem), file) for file in labels)
+    beside = [Finding("beside", "", f"{len(photographs)} images lie beside their labels")] if photographs else []
+    return Found("labels", place, items, voc.CLASSES if encoding else (), (), encoding, tuple(beside))

@@ -1,0 +1,93 @@
+"""A diagnosis as text, for a terminal."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import PurePath
+
+from fcn.doctor.diagnosis import Diagnosis, Row
+from fcn.doctor.findings import KINDS, Finding
+
+_SHOWN, _UNKNOWN = 4, 20
+_LAYOUTS = {
+    "voc": "VOC's layout (JPEGImages, SegmentationClass)",
+    "folder": "images/ and masks/",
+    "ade20k": "ADE20K's layout (images, annotations)",
+    "sbd": "SBD's layout (img, cls)",
+    "labels": "labels alone",
+}
+
+
+def table(diagnosis: Diagnosis) -> str:
+    """What was found, class by class, what is wrong, and what to do; several lines, the last one without an end."""
+    images, labels = (sum(getattr(item, part) is not None for item in diagnosis.items) for part in ("image", "label"))
+    lines = [f"{diagnosis.path}: {_LAYOUTS[diagnosis.layout]}, {_number(images, 'image')}, {_number(labels, 'label')}"]
+    lines += [f"The labels are {diagnosis.words}" if diagnosis.kind != "nothing" else diagnosis.words]
+    lines += [f"Sizes: {_span(diagnosis.width)} wide, {_span(diagnosis.height)} high", ""]
+    lines += _classes(diagnosis) if diagnosis.rows else []
+    for kind, group in groupby(diagnosis.findings, key=lambda finding: finding.kind):
+        lines += ["", *_finding(kind, list(group), diagnosis)]
+    if diagnosis.lines:
+        lines += ["", *_proposal(diagnosis)]
+    stops = [kind for kind, _ in groupby(finding.kind for finding in diagnosis.findings if finding.stops)]
+    verdict = f"{_number(len(stops), 'thing')} to be put right first." if stops else "Nothing here would stop `records`."
+    return "\n".join([*lines, "", verdict])
+
+
+def _classes(diagnosis: Diagnosis) -> list[str]:
+    labelled = sum(row.pixels for row in diagnosis.rows)
+    known = [row for row in diagnosis.rows if row.name and row.pixels]
+    unknown = [row for row in diagnosis.rows if not row.name]
+    cells = [["class", "in the labels", "pixels", "share", "labels", "most of it in"]]
+    cells += [_cells(row, labelled) for row in known + unknown[:_UNKNOWN]]
+    if len(unknown) > _UNKNOWN:
+        cells.append(["(none)", f"and {len(unknown) - _UNKNOWN} more", "", "", "", ""])
+    if diagnosis.void:
+        share = f"{100 * diagnosis.void / (labelled + diagnosis.void):.2f} %"
+        cells.append(["(void)", "", str(diagnosis.void), share, "", "(share of all pixels)"])
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    return ["  ".join(_aligned(row, widths)).rstrip() for row in cells]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Numbers to the right."""
+    return [cell.rjust(w) if n in (2, 3, 4) else cell.ljust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))]
+
+
+def _cells(row: Row, labelled: int) -> list[str]:
+    share = f"{100 * row.pixels / labelled:.2f} %"
+    return [row.name or "(none)", row.raw, str(row.pixels), share, str(row.files), PurePath(row.most).name]
+
+
+def _finding(kind: str, findings: Sequence[Finding], diagnosis: Diagnosis) -> list[str]:
+    title = f"{'STOP' if KINDS[kind].stops else 'note'}  {KINDS[kind].title}"
+    of_files = [finding for finding in findings if finding.file]
+    lines = [f"{title}: {len(of_files)} files" if len(of_files) > 1 else title]
+    lines += [f"      {finding.what}" for finding in findings if not finding.file and finding.what != diagnosis.words]
+    alike: dict[str, list[str]] = {}
+    for finding in of_files:
+        alike.setdefault(finding.what, []).append(finding.file.removeprefix(f"{diagnosis.path}/"))
+    lines += [f"      {_some(files)}: {what}" for what, files in list(alike.items())[:_SHOWN]]
+    lines += [f"      ... and {len(alike) - _SHOWN} more (--json FILE has all)"] if len(alike) > _SHOWN else []
+    return [*lines, *(f"   -> {advice}" for advice in dict.fromkeys(finding.advice for finding in findings))]
+
+
+def _proposal(diagnosis: Diagnosis) -> list[str]:
+    where = f"{diagnosis.path}/classes.txt" if diagnosis.layout == "folder" else "classes.txt"
+    when = "" if "#" in diagnosis.lines[0] or diagnosis.kind == "indices" else ", once the labels are converted"
+    return [
+        f"Proposal for {where}{when}; put your names in place of class1, class2, ...:",
+        "",
+        *(f"    {line}" for line in diagnosis.lines),
+    ]
+
+
+def _some(files: Sequence[str]) -> str:
+    return ", ".join(files[:_SHOWN]) + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count != 1 else ''}"
+
+
+def _span(sides: tuple[int, int]) -> str:
+    return f"{sides[0]}" if sides[0] == sides[1] else f"{sides[0]} to {sides[1]}"

@@ -1,0 +1,83 @@
+"""How many images per second training gets from the records, against a bare Pillow loop and tf.data on the raw files.
+
+    python -m tests.benchmarks.input [--images N] [--voc ROOT]
+
+All give pairs of uint8 arrays, one image at a time, at its own size. They take turns in one run, since a machine is rarely
+quiet; what counts are the ratios. TensorFlow makes colours of a palette PNG, so what it gets of the raw labels are no class
+indices; it is here for its speed. The first image is not counted: with it come the reading and checking of all shards, and
+the tracing of the graph.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from fcn import inputs, writing
+from fcn.datasets.pairs import Pair
+from tests.benchmarks import pairs as pairs_of
+
+
+def pillow(pairs: list[Pair]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for pair in pairs:
+        with Image.open(pair.image) as image, Image.open(pair.label) as label:
+            yield np.asarray(image.convert("RGB")), np.asarray(label)
+
+
+def raw(pairs: list[Pair]) -> tf.data.Dataset:
+    def load(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pixels = tf.io.decode_jpeg(tf.io.read_file(image), channels=3, dct_method="INTEGER_ACCURATE")
+        return pixels, tf.io.decode_png(tf.io.read_file(label), channels=1)[..., 0]
+
+    paths = [str(pair.image) for pair in pairs], [str(pair.label) for pair in pairs]
+    dataset = tf.data.Dataset.from_tensor_slices(paths).map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.batch(1).prefetch(tf.data.AUTOTUNE)
+
+
+def rate(examples: Iterable) -> float:
+    """Images per second from the second one on."""
+    iterator = iter(examples)
+    next(iterator)
+    begin = time.perf_counter()
+    count = sum(1 for _ in iterator)
+    return count / (time.perf_counter() - begin)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=500, help="pairs to make")
+    parser.add_argument("--voc", type=Path, help="use the pairs of this VOC folder instead")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pairs = pairs_of.real(args.voc) if args.voc else pairs_of.made(folder, args.images)
+        listing, lists = pairs_of.listing(pairs), {"train": "train", "val": "val"}
+        writing.write(listing, lists, folder / "records", 4, 1, "stop", lambda *_: None)
+        train = listing.splits["train"]
+        ways: dict[str, Callable[[], Iterable]] = {
+            "records": lambda: inputs.training(folder / "records", "train", 1).take(len(train)),
+            "Pillow": lambda: pillow(train),
+            "raw files": lambda: raw(train),
+        }
+        rates: dict[str, list[float]] = {way: [] for way in ways}
+        for number in range(args.rounds + 1):
+            for way, make in ways.items():
+                found = rate(make())
+                if number:  # the first round finds the files on the disk, the others in the system's memory
+                    rates[way].append(found)
+            if number:
+                print(", ".join(f"{way} {found[-1]:.0f}/s" for way, found in rates.items()))
+        for way in ("Pillow", "raw files"):
+            ratio = statistics.median(a / b for a, b in zip(rates["records"], rates[way], strict=True))
+            print(f"{len(train)} images: training reads the records at {ratio:.2f} of the speed of {way}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""A server of one file that can misbehave in all the ways that servers of data sets do."""
+
+import http.server
+import threading
+
+import pytest
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers with `server.content` as `server.plan` says: one word per request, the last one for all that follow."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        server, data, wanted = self.server, self.server.content, self.headers.get("Range")
+        server.asked.append(wanted)
+        word = server.plan.pop(0) if len(server.plan) > 1 else server.plan[0]
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if word.isdigit():
+            return self.answer(int(word), b"no")
+        if word == "hangs":
+            return server.over.wait()
+        if word == "html":
+            return self.answer(200, b"<!DOCTYPE html><html>Sign in</html>")
+        if word in ("breaks", "stalls"):  # promises everything; ends, or falls silent, after a quarter
+            self.answer(200 if not start else 206, data[start:], start, len(data) // 4)
+            return word == "stalls" and (self.wfile.flush(), server.over.wait())
+        if word.startswith("no length"):  # as HTTP/1.0 does: what comes until the end is the file
+            body = data[: len(data) // 4] if word == "no length, breaks" else data
+            return self.answer(200, b"<html>" if word == "no length, html" else body, length=False)
+        if word == "no ranges" or not wanted:
+            return self.answer(200, data)
+        if word == "other range":
+            return self.answer(206, data, start=0)
+        if start >= len(data):
+            return self.answer(416, b"", start="*")
+        return self.answer(206, data[start:], start)
+
+    def answer(self, status, body, start=0, stop_after=None, length=True):
+        size = len(self.server.content)
+        self.send_response(status)
+        if status == 416:
+            self.send_header("Content-Range", f"bytes */{size}")
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{size}")
+        if length:
+            self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        self.wfile.write(body if stop_after is None else body[:stop_after])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def file_server():
+    """Running: set `content` and `plan`, see `asked` (the ranges that were asked for), append a file's name to `url`."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.asked, running.plan, running.content, running.over = [], ["all"], b"", threading.Event()
+        running.handle_error = lambda *_: None  # clients that hang up are what is tested here
+        running.url = f"http://127.0.0.1:{running.server_address[1]}/"
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.over.set()
+        running.shutdown()
+        thread.join()
