@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fcn import devices, files, inputs, records, surgery, training
+from fcn import devices, files, health, inputs, records, surgery, training
 from fcn.architecture import ModelSpec
 from fcn.recipe import TrainSpec
 
@@ -47,6 +47,7 @@ def run(
     begins: Callable[[str, list[surgery.Transfer]], None],
     report: training.Report,
     watch: Callable[[Iterable[Any]], Iterable[Any]] = lambda examples: examples,
+    note: Callable[[str, str], None] = lambda kind, text: None,
 ) -> None:
     """Trains one variant and writes its model folder.
 
@@ -61,6 +62,7 @@ def run(
         begins: called once with the device in words and the account of the parent's weights.
         report: see `training.train`.
         watch: is handed each validation's examples and yields them on, to see how far it is.
+        note: gets what looks wrong, as (kind, text), each kind once; see `fcn.health`.
 
     Raises:
         UserError: see `surgery.start`, `training.train` and `records.split_info`.
@@ -68,6 +70,7 @@ def run(
     device = devices.prepare(recipe.seed, recipe.precision)
     model, transfers = surgery.start(spec, parent)
     begins(device, transfers)
+    health.once(note)(health.from_labels({split: records.split_info(data, split) for split in ("train", "val")}))
     with records.explained(data):
         history = training.train(
             model,
@@ -76,6 +79,9 @@ def run(
             lambda: watch(inputs.validation(data, "val")),
             checkpoint,
             report,
+            note=note,
+            images=lambda step: inputs.ids(data, "train", recipe.seed, step, recipe.batch, recipe.augment),
+            classes=spec.classes,
         )
     with files.replacing(out) as folder:
         folder.mkdir()

@@ -47,23 +47,11 @@ def training(
         UserError: records that are not there.
     """
     info = records.split_info(folder, split)
-    count, sizes = info["images"], np.array(info["sizes"])
-    steps = -(-count // batch)
+    count = info["images"]
     colour = np.rint(mean_bgr[::-1]).astype(np.uint8)
     # The encoded examples of the largest set that is trained on here (SBD, 8 498 images) are 1 GB: they are kept in
     # memory, which makes every order free. Decoded, they would be 60 GB.
     encoded = tf.data.TFRecordDataset(records.shard_paths(folder, split)).batch(count).get_single_element()
-
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.index_shuffle(
-            tf.range(count), tf.cast(tf.stack([seed, number]), tf.int32), count - 1
-        )  # fmt: skip
-        # With anything stateful in it, TensorFlow's deterministic mode would run the whole stream without parallelism.
-        table = tf.numpy_function(
-            lambda order, number: batches.epoch(order, sizes, seed, int(number), batch, buckets, augment),
-            [order, number], tf.int32, stateful=False,
-        )  # fmt: skip
-        return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, (count, 10))).batch(batch)
 
     def one(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = records.parse(encoded[row[0]])
@@ -80,8 +68,38 @@ def training(
         )
         return pair
 
-    epochs = tf.data.Dataset.range(start // steps, tf.int64.max).flat_map(epoch).skip(start % steps)
-    return epochs.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    plan = _plan(info, seed, start, batch, augment, buckets)
+    return plan.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def ids(folder: Path, split: str, seed: int, step: int, batch: int = 1, augment: Augment = OFF, buckets: int = 8) -> list[str]:
+    """The images that `training`, called with the same arguments, gives at a step, the first being 0.
+
+    Raises:
+        UserError: records that are not there.
+    """
+    info = records.split_info(folder, split)
+    rows = next(_plan(info, seed, step, batch, augment, buckets).as_numpy_iterator())
+    return [info["ids"][number] for number in rows[:, 0]]
+
+
+def _plan(info: dict, seed: int, start: int, batch: int, augment: Augment, buckets: int) -> tf.data.Dataset:
+    """Batches of rows of `batches.epoch` from a step on, without end."""
+    count, sizes = info["images"], np.array(info["sizes"])
+    steps = -(-count // batch)
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.index_shuffle(
+            tf.range(count), tf.cast(tf.stack([seed, number]), tf.int32), count - 1
+        )  # fmt: skip
+        # With anything stateful in it, TensorFlow's deterministic mode would run the whole stream without parallelism.
+        table = tf.numpy_function(
+            lambda order, number: batches.epoch(order, sizes, seed, int(number), batch, buckets, augment),
+            [order, number], tf.int32, stateful=False,
+        )  # fmt: skip
+        return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, (count, 10))).batch(batch)
+
+    return tf.data.Dataset.range(start // steps, tf.int64.max).flat_map(epoch).skip(start % steps)
 
 
 def _moved(

@@ -111,7 +111,7 @@ def _reduced(name: str, image: np.ndarray, label: np.ndarray) -> Picture:
 
 def _spread(data: Path, total: int, wanted: int) -> Iterator[Picture]:
     chosen = set(np.linspace(0, total - 1, min(wanted, total)).round().astype(int).tolist())
-    return (picture for number, picture in enumerate(records.read(data, "train")) if number in chosen)
+    return records.read(data, "train", chosen)
 
 
 def _summary(info: dict) -> dict[str, Any]:

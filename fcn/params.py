@@ -107,9 +107,7 @@ class Profile:
         """Raises UserError where blocks do not fit together."""
         if set(self.records.roots) != set(self.download.archives):
             archives, roots = (", ".join(keys) for keys in (self.download.archives, self.records.roots))
-            raise UserError(
-                f"records.roots: expected one root for each of download.archives ({archives}); got {roots or 'none'}"
-            )
+            raise UserError(f"records.roots: expected one for each of download.archives ({archives}); got {roots or 'none'}")
 
 
 # What a value must satisfy beyond its type, by the name of its field: a test and its words.

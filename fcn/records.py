@@ -6,7 +6,7 @@ the id and the schema's version.
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -137,12 +137,21 @@ def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     return {"image": image, "label": label, "id": example["id"]}
 
 
-def read(folder: Path, split: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def read(folder: Path, split: str, only: Collection[int] | None = None) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yields (id, image uint8 (H, W, 3) RGB, label uint8 (H, W)) of a split, in stored order.
+
+    Args:
+        folder: of the records.
+        split: name of the split.
+        only: positions in that order, from 0 on: the others are passed over without being decoded. None: all.
 
     Raises:
         UserError: see `shard_paths`.
     """
     with explained(folder):
-        for example in tf.data.TFRecordDataset(shard_paths(folder, split)).map(parse).as_numpy_iterator():
+        examples = tf.data.TFRecordDataset(shard_paths(folder, split))
+        if only is not None:
+            wanted = tf.constant(sorted(only), tf.int64)
+            examples = examples.enumerate().filter(lambda n, _: tf.reduce_any(n == wanted)).map(lambda _, example: example)
+        for example in examples.map(parse).as_numpy_iterator():
             yield example["id"].decode(), example["image"], example["label"]

@@ -7,14 +7,14 @@ goes on from its last checkpoint and ends with the same bytes.
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from fcn import evaluation, files, metrics, optimizers
+from fcn import evaluation, files, health, metrics, optimizers, watches
 from fcn.errors import UserError
 from fcn.losses import PixelLoss
 from fcn.masked import masked
@@ -33,6 +33,9 @@ def train(
     checkpoint: Path,
     report: Report,
     seconds: float = 30.0,
+    note: Callable[[str, str], None] = lambda kind, text: None,
+    images: Callable[[int], Sequence[str]] = lambda step: (),
+    classes: Sequence[str] = (),
 ) -> list[dict[str, float]]:
     """Trains `model` in place.
 
@@ -45,6 +48,9 @@ def train(
             after storing the model, and chooses its name such that trainings of other parameters or inputs never meet.
         report: gets the numbers as they come; after a resume, from the checkpoint on.
         seconds: least time between checkpoints; also, writing them takes no more than about a twentieth of all time.
+        note: gets what looks wrong, (kind, text), each kind once; see `fcn.health`.
+        images: from the number of a step, from 0 on, to the ids of its images; for the message of a loss that is not finite.
+        classes: names, for messages.
 
     Returns:
         The history: a row for every report, with `step` first.
@@ -57,8 +63,10 @@ def train(
     net = masked(model) if spec.batch > 1 else model  # with the same weights
     optimizer.build(net.trainable_variables)
     # No XLA: sizes vary from image to image, and on a CPU it is slower even for one.
-    net.compile(optimizer=optimizer, loss=PixelLoss(spec.loss), jit_compile=False)
+    not_finite = watches.NotFinite(spec.log_every)
+    net.compile(optimizer=optimizer, loss=PixelLoss(spec.loss), metrics=[not_finite], jit_compile=False)
     loop = _Loop(net, evaluation.labeler(model), spec, validation, checkpoint, report, seconds)
+    loop.watch(not_finite, health.once(note), images, classes)
     if checkpoint.is_file():
         loop.restore()
     else:
@@ -92,6 +100,18 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.checkpoint, self.report, self.seconds = checkpoint, report, seconds
         self.told, self.history, self.next_save = 0, list[dict[str, float]](), time.monotonic() + seconds
         self.mean_so_far: list[np.ndarray] | None = None
+        self.kept: int | None = None  # the step of the last checkpoint
+        self.looked: watches.Sample | None = None
+
+    def watch(
+        self,
+        not_finite: watches.NotFinite,
+        say: Callable[[Iterable[health.Finding]], None],
+        images: Callable[[int], Sequence[str]],
+        classes: Sequence[str],
+    ) -> None:
+        """What looks after the training's health."""
+        self.not_finite, self.say, self.images, self.classes = not_finite, say, images, classes
 
     @property
     def step(self) -> int:
@@ -101,6 +121,10 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
     def loss(self) -> Any:
         """Keras' running mean of the losses since the last report."""
         return next(metric for metric in self.net.metrics if metric.name == "loss")
+
+    def since_report(self) -> list[Any]:
+        """The variables that Keras resets after every report."""
+        return [*self.loss.variables, *self.not_finite.variables]
 
     def run(self, data: Callable[[int], Iterable[Any]]) -> None:
         """Steps from where the training is to its end; the first stretch is shorter if it was interrupted within."""
@@ -131,14 +155,25 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
     def tell(self) -> None:
         loss = float(self.loss.result())
         if not math.isfinite(loss):
-            raise UserError(
-                f"the loss is {loss} after step {self.step}: the rate {self.spec.learning_rate:g} is too high for "
-                f"`loss: {self.spec.loss}`, or the weights do not fit the recipe. The last checkpoint is kept; lower the rate."
-            )
+            raise self.stopped(loss)
         self.emit({"loss": loss})
+        if self.looked:
+            self.say(watches.from_updates(self.looked, watches.sample(self.net), self.spec, loss))
+            self.looked = None
         if self.step % self.spec.validate_every == 0 or self.step == self.spec.iterations:
             self.validate()
         self.told = self.step
+
+    def stopped(self, loss: float) -> UserError:
+        """The error of a loss that is not finite."""
+        first = self.not_finite.first()
+        step = None if first is None else self.told + first
+        images = self.images(step - 1) if step else ()
+        before = self.images(step - 2) if step and step > 1 else ()
+        rate = float(np.asarray(self.net.optimizer.learning_rate))
+        finding = health.not_finite(loss, self.step, step, rate, self.spec, images, before, self.kept)
+        self.say([finding])
+        return UserError(finding.text)
 
     def emit(self, values: dict[str, float]) -> None:
         self.history.append({"step": self.step, **values})
@@ -147,6 +182,8 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
     def validate(self) -> None:
         histogram = evaluation.evaluate(self.label, self.validation(), self.net.output_shape[-1])
         self.emit({f"val_{name}": value for name, value in metrics.scores(histogram).items()})
+        self.say(health.from_validation(histogram, self.history, self.spec.iterations, self.classes))
+        self.looked = watches.sample(self.net)  # until the next report
 
     def state(self) -> dict[str, Any]:
         """Every variable that the next step or report depends on, by a stable name."""
@@ -155,16 +192,18 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
             **{f"weights/{name}": variable for name, variable in named_weights(self.net).items()},
             **{f"optimizer/{n}": variable for n, variable in enumerate(self.net.optimizer.variables)},  # slots, step counter
             **{f"seeds/{n}": variable for n, variable in enumerate(seeds)},
-            **{f"loss/{n}": variable for n, variable in enumerate(self.loss.variables)},
+            **{f"loss/{n}": variable for n, variable in enumerate(self.since_report())},
         }
 
     def save(self) -> None:
         begin = time.monotonic()
         arrays = {name: np.asarray(variable) for name, variable in self.state().items()}
+        if health.broken(arrays):  # the last update spoilt the weights, as the next report will say: the one before is kept
+            return
         history = [row for row in self.history if row["step"] <= self.told]  # a report that was cut short is made again
         text = json.dumps({"told": self.told, "history": history}).encode()
         files.save_arrays(self.checkpoint, {**arrays, "progress": np.frombuffer(text, np.uint8)})
-        now = time.monotonic()
+        self.kept, now = self.step, time.monotonic()
         self.next_save = now + max(self.seconds, 20 * (now - begin))
 
     def save_interrupted(self) -> None:
@@ -181,10 +220,10 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         progress = json.loads(arrays["progress"].tobytes())
         for name, variable in variables.items():
             variable.assign(arrays[name])
-        self.told, self.history = progress["told"], progress["history"]
-        self.mean_so_far = [arrays[f"loss/{n}"] for n, _ in enumerate(self.loss.variables)]
+        self.told, self.history, self.kept = progress["told"], progress["history"], self.step
+        self.mean_so_far = [arrays[f"loss/{n}"] for n, _ in enumerate(self.since_report())]
 
     def set_mean(self) -> None:
-        for variable, value in zip(self.loss.variables, self.mean_so_far or (), strict=True):
+        for variable, value in zip(self.since_report(), self.mean_so_far or (), strict=True):
             variable.assign(value)
         self.mean_so_far = None

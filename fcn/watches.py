@@ -62,7 +62,7 @@ class NotFinite(keras.metrics.Metric):  # type: ignore[misc]
 
     def first(self) -> int | None:
         """The first step that was not finite, from 1 for that after the reset; None if there is none. Waits for the device."""
-        marked = np.flatnonzero(ops.convert_to_numpy(self.marks))
+        marked = np.flatnonzero(np.asarray(self.marks))
         return int(marked[0]) + 1 if marked.size else None
 
     def get_config(self) -> dict[str, Any]:
@@ -83,17 +83,17 @@ def sample(model: keras.Model, count: int = 1024) -> Sample:
     optimizer, variables = model.optimizer, model.trainable_variables
     slots = getattr(optimizer, "momentums", None) or getattr(optimizer, "_momentums", [])  # of SGD; of Adam
     return Sample(
-        updates=int(ops.convert_to_numpy(optimizer.iterations)),
+        updates=int(np.asarray(optimizer.iterations)),
         weights={variable.path: _some(variable, count) for variable in variables},
         slots={variable.path: _some(slot, count) for variable, slot in zip(variables, slots, strict=False)},
-        rate=float(ops.convert_to_numpy(optimizer.learning_rate)),
+        rate=float(np.asarray(optimizer.learning_rate)),
     )
 
 
 def _some(variable: Any, count: int) -> np.ndarray:
     size = int(np.prod(variable.shape))
     places = (np.arange(min(count, size)) * size // min(count, size)).astype(np.int32)
-    return np.asarray(ops.convert_to_numpy(ops.take(ops.reshape(ops.convert_to_tensor(variable), (-1,)), places)))
+    return np.asarray(ops.take(ops.reshape(ops.convert_to_tensor(variable), (-1,)), places))
 
 
 def from_updates(before: Sample, after: Sample, recipe: TrainSpec, loss: float) -> list[Finding]:
@@ -167,7 +167,7 @@ def _lost(before: Sample, after: Sample, recipe: TrainSpec) -> list[Finding]:
             f"{lost / count:.0%} of {count} weights looked at stayed the same for {after.updates - before.updates} updates, "
             f"though each was to move{size}: at a rate of {after.rate:.3g} that is below what float32 resolves, {FLOAT32:g} of "
             f"a weight. What moves freely: {', '.join(free) or 'no variable'}. This is no error: the published rates of "
-            "FCN-16s and FCN-8s (1e-12, 1e-14) are that small. If the scores do not rise, raise the rate; `accumulate` "
+            "FCN-16s and FCN-8s (1e-12, 1e-14) come near that. If the scores do not rise, raise the rate; `accumulate` "
             "averages, and makes no update larger.",
         )
     ]

@@ -78,7 +78,12 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, data_lo
                 if number < total:
                     say(number, total)
 
-        fit.run(spec, recipe, data, parent, out, checkpoint, begins, report, watch)
+        def note(kind: str, text: str) -> None:
+            (log.info if kind == "resolution" else log.warning)("%s: %s", variant, text)
+            create_markdown_artifact(text, key=f"health-{kind.replace('_', '-')}", description=f"Health of {variant}")
+            run.tags({f"health.{kind}": text})
+
+        fit.run(spec, recipe, data, parent, out, checkpoint, begins, report, watch, note)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
 
 

@@ -22,8 +22,9 @@ WORK = {
     "evaluate": ["fcn.score"],
 }
 """The modules that decide the bytes of a stage's outputs; tasks/ and flows/ hand them parameters and paths."""
-VALUES = {"fcn/params.py"}
-"""Left out of every stage: what it makes of params.yaml are values, which the stages track as parameters."""
+VALUES = {"fcn/params.py", "fcn/health.py", "fcn/watches.py"}
+"""Left out of every stage: what params makes of params.yaml are values, which the stages track as parameters; what health and
+watches say of a training is words, and changes no byte of it."""
 CHAIN = ["train@fcn32s", "train@fcn16s", "train@fcn8s"]
 
 

@@ -225,3 +225,18 @@ def test_the_fingerprint_changes_with_all_that_decides_the_result(dry, recipe, d
     seen.append(fit.fingerprint(dry, recipe, data, vgg))
     assert len(seen) == 1 + 9 + 15 + 2 + 1 + 2
     assert len(set(seen)) == len(seen)
+
+
+def test_a_loss_that_is_not_finite_names_the_images_of_its_step(spec, recipe, data, vgg, tmp_path):
+    noted = {}
+    wild = dataclasses.replace(recipe, optimizer="sgd", learning_rate=1e30)
+    with pytest.raises(UserError) as error:
+        fit.run(
+            spec, wild, data, vgg, tmp_path / "out", tmp_path / "c.npz", lambda *_: None, lambda *_: None,
+            note=lambda kind, text: noted.update({kind: text}),
+        )  # fmt: skip
+    first, second = (inputs.ids(data, "train", wild.seed, step)[0] for step in (0, 1))
+    assert f"The scores of step 2 are the first that are not finite; its images: {second}" in str(error.value)
+    assert f"those of step 1, whose update led there: {first}." in str(error.value)
+    assert noted["not_finite"] == str(error.value)
+    assert not (tmp_path / "out").exists()

@@ -67,6 +67,19 @@ def test_validation_has_every_image_once_in_stored_order_at_its_own_size(data):
             assert np.array_equal(batch["label"][0], scene(name)[1])
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_ids_of_a_step_are_those_of_the_images_that_it_gets(data, batch):
+    read = {identity: label for identity, _, label in records.read(data, "train")}
+    for step, (_, labels) in enumerate(itertools.islice(inputs.training(data, "train", 3, 0, batch).as_numpy_iterator(), 8)):
+        ids = inputs.ids(data, "train", 3, step, batch)
+        assert len(ids) == len(labels)
+        for name, label in zip(ids, labels, strict=True):
+            height, width = read[name].shape
+            assert np.array_equal(label[:height, :width], read[name])
+            assert (label[height:] == 255).all()
+            assert (label[:, width:] == 255).all()
+
+
 def test_a_single_image_is_an_epoch_too(tmp_path):
     root = write_world(tmp_path / "world")
     (root / "ImageSets/Segmentation/one.txt").write_text("b\n")

@@ -203,7 +203,7 @@ def test_an_exponent_that_yaml_takes_for_a_text_is_explained():
         (
             "roots: {voc: ",
             "roots: {sbd: ",
-            ".records.roots: expected the folder inside of each of download.archives (voc), and",
+            ".records.roots: expected one for each of download.archives (voc); got sbd",
         ),
         ("dataset: voc,", "dataset: coco,", ".records.dataset: expected one of voc, voc2011, voc2012, "),
         ("on_bad: stop", "on_bad: ignore", ".records.on_bad: expected stop or skip; got 'ignore'"),

@@ -203,3 +203,11 @@ def test_a_shard_that_vanishes_before_it_is_read_is_explained(folder):
 def test_an_error_that_has_nothing_to_do_with_the_records_stays_what_it_is(folder):
     with pytest.raises(tf.errors.InvalidArgumentError, match="another matter"), records.explained(folder):
         raise tf.errors.InvalidArgumentError(None, None, "another matter")
+
+
+def test_single_records_are_read_by_their_position(data):
+    everything = list(records.read(data, "train"))
+    some = list(records.read(data, "train", {3, 0}))
+    assert [name for name, *_ in some] == [everything[0][0], everything[3][0]]
+    assert np.array_equal(some[1][1], everything[3][1])
+    assert list(records.read(data, "train", ())) == []

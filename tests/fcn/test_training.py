@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from fcn import devices, files, inputs, metrics, surgery, training
+from fcn.augment import Augment
 from fcn.errors import UserError
 from fcn.recipe import TrainSpec
 
@@ -33,7 +34,7 @@ def train(spec, recipe, data, vgg, checkpoint, report=lambda *_: None, seed=None
     history = training.train(
         model,
         recipe,
-        lambda step: inputs.training(data, "train", recipe.seed, step),
+        lambda step: inputs.training(data, "train", recipe.seed, step, recipe.batch, recipe.augment),
         lambda: inputs.validation(data, "val"),
         checkpoint,
         report,
@@ -203,6 +204,53 @@ def test_ctrl_c_between_any_two_steps_loses_none_of_them(whole, spec, data, vgg,
     assert_same(train(spec, SGD, data, vgg, checkpoint, seed=99), whole)
 
 
+MODERN = dataclasses.replace(
+    SGD, schedule="poly", batch=2, accumulate=2, precision="bfloat16", augment=Augment((0.7, 1.3), True, 3, 32)
+)
+
+
+def test_batches_in_bfloat16_with_everything_resume_to_the_same_bits_too(spec, data, vgg, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=itertools.count(0.0, -1.0).__next__))
+    checkpoint, masked = tmp_path / "checkpoint.npz", training.masked
+
+    def interrupted_masked(model):
+        net = masked(model)
+        interrupting(net, 5)
+        return net
+
+    whole = train(spec, MODERN, data, vgg, tmp_path / "whole.npz")
+    monkeypatch.setattr(training, "masked", interrupted_masked)
+    with pytest.raises(KeyboardInterrupt):
+        train(spec, MODERN, data, vgg, checkpoint)
+    monkeypatch.setattr(training, "masked", masked)
+    arrays = files.load_arrays(checkpoint)
+    assert arrays["optimizer/0"] == 5
+    assert {array.dtype for name, array in arrays.items() if name.startswith("weights/")} == {np.dtype("float32")}
+    assert_same(train(spec, MODERN, data, vgg, checkpoint, seed=99), whole)
+    start = files.load_arrays(vgg)
+    assert any((whole[0][name] != start[name]).any() for name in start), "nothing was trained"
+
+
+def test_bfloat16_is_the_backbone_s_alone_and_near_float32(spec, data, vgg):
+    scores = {}
+    image = next(iter(inputs.validation(data, "val")))["image"]
+    for precision in ("float32", "bfloat16"):
+        devices.prepare(1, precision)
+        model, _ = surgery.start(dataclasses.replace(spec, variant="fcn8s_atonce"), vgg)
+        for name in ("score_fr", "score_pool4", "score_pool3"):
+            layer = model.get_layer(name)
+            layer.kernel.assign(np.random.default_rng(0).normal(0, 0.01, layer.kernel.shape))
+        scores[precision] = np.asarray(model(image))
+        computed = {layer.name: layer.compute_dtype for layer in model.layers if layer.name != "image"}
+        head = {name for name in computed if name.startswith(("data", "score", "upscore", "fuse", "scale"))}
+        assert {computed[name] for name in head} == {"float32"}
+        assert {computed[name] for name in set(computed) - head} == {precision}
+    devices.prepare(1)
+    assert scores["bfloat16"].dtype == np.float32
+    error = np.abs(scores["bfloat16"] - scores["float32"]).max() / np.abs(scores["float32"]).max()
+    assert 0 < error < 0.03  # 8 bits of mantissa, 15 layers
+
+
 KILLED = """
 import sys, time
 sys.path[:0] = {path!r}
@@ -276,7 +324,9 @@ def test_a_loss_that_is_no_number_names_the_rate_and_keeps_the_checkpoint(spec, 
             seconds=0,
         )
     assert "the loss is nan after step 8: the rate 0.03 is too high for `loss: mean`" in str(error.value)
-    assert files.load_arrays(checkpoint)["optimizer/0"] == 6
+    # The weights were spoilt at step 6, before its checkpoint.
+    assert files.load_arrays(checkpoint)["optimizer/0"] == 4
+    assert "The checkpoint of step 4 is kept." in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -308,5 +358,5 @@ def test_checkpoints_are_whole_and_take_no_more_than_a_twentieth_of_the_time(spe
     # And a checkpoint holds all that the next step depends on: 13 convolutions, fc6, fc7 and score_fr with biases, and the
     # upsampling; a velocity for each that is trained, the step and the rate; the two dropouts' seeds.
     kinds = [name.partition("/")[0] for name in arrays]
-    assert {kind: kinds.count(kind) for kind in kinds} == {"weights": 33, "optimizer": 34, "seeds": 2, "loss": 2, "progress": 1}
+    assert {kind: kinds.count(kind) for kind in kinds} == {"weights": 33, "optimizer": 34, "seeds": 2, "loss": 4, "progress": 1}
     assert np.any(arrays["optimizer/2"] != 0), "the velocity of conv1_1"

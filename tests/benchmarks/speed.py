@@ -1,0 +1,142 @@
+"""How fast FCN-8s trains and predicts, beside wkentaro/pytorch-fcn's model on the same images, in one run.
+
+    python -m tests.benchmarks.speed [--peer CHECKOUT --peer-python PYTHON] [--images VOC] [--size 500x375] [--steps N]
+
+PYTHON is an interpreter that has PyTorch; without `--peer` its rows are left out. Every case runs in a process of its own,
+all cases take turns in every round, and what is told is the median of the rounds, since a machine is rarely quiet: what
+counts are the ratios. Static means that all images are resized to one size; varying, that every step has another one.
+
+A step of ours is what `fcn.training` does: `fit`, with deterministic operations; an inference what `fcn.evaluation` does, up
+to the labels in the host's memory. The peer's are written in `speed_peer`.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fcn.architecture import BACKBONES
+from tests.benchmarks import pairs
+
+SIZES = ((500, 375), (375, 500), (500, 333), (333, 500))
+"""Width and height of most VOC images; what varying means where images are made."""
+
+Sizes = list[tuple[int, int]]
+Round = dict[tuple[str, str, str, str], dict[str, Any]]
+"""What came of every case, by (task, precision, side, padding)."""
+
+SIDES = (("ours", "same"), ("ours", "caffe"), ("peer", "caffe"))
+
+
+def flops(padding: str, width: int, height: int) -> float:
+    """Operations of one image on its way to fc7; multiplying and adding are two. The rest of the net is 1 % of that.
+
+    The published net's: what a cleverer way to the same scores leaves out is counted all the same.
+    """
+    net, channels, total = BACKBONES["vgg16"], 3, 0
+    pad = net.paddings[padding]
+    shrinks = 2 if pad.rest == "valid" else 0  # conv1_1
+    sides = np.array([width, height]) + 2 * pad.border - shrinks
+    for block in net.blocks:
+        for _, filters in block:
+            total += sides.prod() * net.side**2 * channels * filters
+            channels = filters
+        sides = -(-sides // 2)
+    for dense in net.dense:
+        sides = sides - (dense.side - 1 if pad.rest == "valid" else 0)
+        total += sides.prod() * dense.side**2 * channels * 4096
+        channels = 4096
+    return 2.0 * total
+
+
+def inputs(voc: Path | None, size: tuple[int, int], steps: int, folder: Path) -> dict[str, Sizes]:
+    """Writes `static.npz` and `varying.npz`, images and labels by step, and returns their sizes."""
+    found = pairs.real(voc)[:steps] if voc else pairs.made(folder, steps)
+    sizes: dict[str, Sizes] = {"static": [], "varying": []}
+    for kind in sizes:
+        arrays = {}
+        for n, pair in enumerate(found):
+            with Image.open(pair.image) as image, Image.open(pair.label) as label:
+                to = size if kind == "static" else image.size if voc else SIZES[n % len(SIZES)]
+                sizes[kind].append(to)
+                arrays[f"image{n}"] = np.asarray(image.convert("RGB").resize(to))
+                arrays[f"label{n}"] = np.asarray(label.resize(to, Image.Resampling.NEAREST))
+        np.savez(folder / f"{kind}.npz", **arrays)
+    return sizes
+
+
+def case(args: argparse.Namespace, folder: Path, side: str, **what: str) -> dict[str, Any]:
+    """Runs one case in its own process: seconds of every step by kind of sizes, the peak, the matrix product's speed."""
+    python = sys.executable if side == "ours" else args.peer_python
+    task = {**what, "folder": str(folder), "device": args.device, "batch": args.batch, "peer": str(args.peer)}
+    hidden = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"} if args.device == "cpu" else {}
+    done = subprocess.run(
+        [python, "-m", f"tests.benchmarks.speed_{side}", json.dumps(task)],
+        env={**os.environ, **hidden, "TF_CPP_MIN_LOG_LEVEL": "3"}, stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def table(rounds: list[Round], sizes: dict[str, Sizes], batch: int) -> None:
+    """Prints a row for every case and kind of sizes: medians over the rounds."""
+    heads = "task", "sizes", "precision", "net", "images/s", "x the peer", "x the peer in fp32", "peak memory", "of the product"
+    print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
+    for (task, precision, side, padding), kind in sorted(product(rounds[0], sizes), key=lambda row: (row[0][0], row[1])):
+        work = batch * (3 if task == "training" else 1) * sum(flops(padding, *size) for size in sizes[kind])
+        mine = [results[task, precision, side, padding] for results in rounds]
+        seconds = [result["seconds"][kind] for result in mine]
+
+        def times(other: str, task: str = task, kind: str = kind, seconds: list[float] = seconds) -> str:
+            peer = [results.get((task, other, "peer", "caffe")) for results in rounds]
+            found = [theirs["seconds"][kind] / own for theirs, own in zip(peer, seconds, strict=True) if theirs]
+            return f"{statistics.median(found):.2f}" if found else "-"
+
+        speed = statistics.median(batch * len(sizes[kind]) / second for second in seconds)
+        share = statistics.median(work / second / result["product"] for second, result in zip(seconds, mine, strict=True))
+        peak = max(result["peak"] for result in mine)
+        print(
+            f"| {task} | {kind} | {precision} | {side}, {padding} | {speed:.3g} | {times(precision)} | {times('fp32')} "
+            f"| {peak / 1e6:.0f} MB | {share:.0%} |"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", type=Path, help="a checkout of wkentaro/pytorch-fcn")
+    parser.add_argument("--peer-python", default=sys.executable, help="the interpreter that runs it")
+    parser.add_argument("--images", type=Path, help="a folder in VOC's layout instead of images made here")
+    parser.add_argument("--size", default="500x375", help="width x height of static images")
+    parser.add_argument("--steps", type=int, default=4, help="steps of every case in a round, each with an image of its own")
+    parser.add_argument("--batch", type=int, default=1, help="how often a step's image is in its batch")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="gpu" if Path("/dev/nvidiactl").exists() else "cpu")
+    parser.add_argument("--tasks", nargs="+", default=["training", "inference"], choices=("training", "inference"))
+    args = parser.parse_args()
+    sides = [side for side in SIDES if args.peer or side[0] == "ours"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        width, height = map(int, args.size.split("x"))
+        sizes, rounds = inputs(args.images, (width, height), args.steps, folder), list[Round]()
+        for number in range(args.rounds):
+            rounds.append({})
+            for task, precision, (side, padding) in product(args.tasks, ("fp32", "bf16"), sides):
+                found = case(args, folder, side, task=task, precision=precision, padding=padding)
+                rounds[-1][task, precision, side, padding] = found
+                print(number + 1, task, precision, side, padding, found, file=sys.stderr, flush=True)
+    for line in sorted({f"{result['versions']}, {result['device']}" for result in rounds[0].values()}):
+        print(line)
+    table(rounds, sizes, args.batch)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""One case of `speed` on this project's side."""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from fcn import devices, evaluation, model, optimizers
+from fcn.architecture import MEAN_BGR, ModelSpec
+from fcn.losses import PixelLoss
+from tests.benchmarks.pairs import CLASSES
+
+PRECISIONS = {"fp32": ("float32", "float32"), "bf16": ("mixed_bfloat16", "bfloat16")}
+
+
+def steps(path: Path, batch: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    with np.load(path) as arrays:
+        count = len(arrays.files) // 2
+        return [tuple(np.stack([arrays[f"{kind}{n}"]] * batch) for kind in ("image", "label")) for n in range(count)]
+
+
+class Timer(keras.callbacks.Callback):
+    """Seconds of every epoch. Keras fetches its mean loss at the end of each, so what is counted is done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.begin = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.seconds.append(time.perf_counter() - self.begin)
+
+
+def train(net: keras.Model, data: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Seconds of one round through the data, after one that does not count."""
+
+    def endless() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        while True:
+            yield from data
+
+    timer = Timer()
+    net.fit(endless(), shuffle=False, verbose=0, callbacks=[timer], steps_per_epoch=len(data), epochs=2)
+    return timer.seconds[-1]
+
+
+def predict(net: keras.Model, data: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    label = evaluation.labeler(net)
+    for _ in range(2):
+        begin = time.perf_counter()
+        for image, _label in data:
+            label(image)
+    return time.perf_counter() - begin
+
+
+def product(dtype: str, sides: tuple[int, ...]) -> float:
+    """Operations per second of the fastest of some square matrix products."""
+    best = 0.0
+    for side in sides:
+        a = ops.cast(keras.random.normal((side, side)), dtype)
+        for _ in range(5):
+            begin = time.perf_counter()
+            for _ in range(5):
+                b = ops.matmul(a, a)
+            float(b[0, 0])  # waits for it
+            best = max(best, 5 * 2 * side**3 / (time.perf_counter() - begin))
+    return best
+
+
+def peak(device: str) -> int:
+    """Bytes of the process, or of the GPU's memory, that were in use at most."""
+    if device == "cpu":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return int(jax.devices()[0].memory_stats()["peak_bytes_in_use"])
+    import tensorflow as tf
+
+    return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def main() -> None:
+    task = json.loads(sys.argv[1])
+    policy, dtype = PRECISIONS[task["precision"]]
+    device = devices.prepare(1)
+    keras.config.set_dtype_policy(policy)
+    spec = ModelSpec("fcn8s", "vgg16", CLASSES, 1.0, 4096, task["padding"], "fixed", 0.5, MEAN_BGR)
+    net = model.build(spec)
+    for layer in net.layers:
+        if layer.name.startswith("score_") and layer.weights:  # they begin as 0, and so would all gradients
+            layer.kernel.assign(keras.random.normal(layer.kernel.shape, stddev=0.01))
+    optimizer = optimizers.make("sgd", 1e-10, 0.99, 5e-4, 2.0)
+    optimizer.build(net.trainable_variables)
+    net.compile(optimizer=optimizer, loss=PixelLoss("sum"), jit_compile=keras.backend.backend() == "jax")
+    run = {"training": train, "inference": predict}[task["task"]]
+    kinds = ("static", "varying")
+    seconds = {kind: run(net, steps(Path(task["folder"]) / f"{kind}.npz", task["batch"])) for kind in kinds}
+    result = {"seconds": seconds, "peak": peak(task["device"])}  # before the product, which takes memory too
+    keras.config.set_dtype_policy("float32")
+    sides = (1024, 2048, 4096) if task["device"] == "cpu" else (4096, 8192)
+    result["product"] = product(dtype, sides)
+    result["versions"] = f"Keras {keras.__version__} on {keras.backend.backend()} {_version()}"
+    print(json.dumps({**result, "device": device}))
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version(keras.backend.backend())
+
+
+if __name__ == "__main__":
+    main()
