@@ -17,6 +17,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from fcn.datasets import voc
+
 ROOT = Path(__file__).parents[2]
 from published_nets import FILES, net, write  # noqa: E402
 
@@ -132,6 +134,6 @@ def test_the_shipped_facts_are_those_of_the_reference(tmp_path):
     assert len(set(ids.split())) == 736
     assert shipped["tolerance"] == 0.1
     params = yaml.safe_load((ROOT / "params.yaml").read_text())["profiles"]["voc2012"]
-    assert shipped["images"] == params["download"]["images"]
-    assert shipped["class_names"] == params["records"]["classes"]
-    assert shipped["root"] == params["records"]["root"]
+    assert shipped["images"] == params["download"]["archives"]["voc"]
+    assert tuple(shipped["class_names"]) == voc.CLASSES
+    assert shipped["root"] == params["records"]["roots"]["voc"]
