@@ -4,7 +4,19 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 
+from pathlib import Path
+
 import pytest
+
+REALDATA = Path(__file__).parents[2] / "shared" / "realdata"
+
+
+@pytest.fixture(scope="session")
+def realdata():
+    """The folder of real data, which is no part of the project; without it the test is skipped."""
+    if not REALDATA.is_dir():
+        pytest.skip("there is no ../shared/realdata")
+    return REALDATA
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """A tiny world in VOC's layout, a tiny classifier, and records of the one for the other."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from tiny import CLASSES, write_records, write_world
@@ -9,8 +7,6 @@ from tiny import CLASSES, write_records, write_world
 from fcn import files
 from fcn.architecture import BACKBONES, ModelSpec
 from fcn.recipe import TrainSpec
-
-REALDATA = Path(__file__).parents[3] / "shared" / "realdata"
 
 
 @pytest.fixture
@@ -50,11 +46,3 @@ def vgg(tmp_path_factory):
     path = tmp_path_factory.mktemp("classifier") / "vgg.npz"
     files.save_arrays(path, arrays)
     return path
-
-
-@pytest.fixture(scope="session")
-def realdata():
-    """The folder of real data, which is no part of the project."""
-    if not REALDATA.is_dir():
-        pytest.skip("there is no ../shared/realdata")
-    return REALDATA

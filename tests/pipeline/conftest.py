@@ -65,3 +65,9 @@ def project(tmp_path_factory) -> Project:
         recipe.update(iterations=4, log_every=2, validate_every=4)
     project.write_params(params)
     return project
+
+
+@pytest.fixture
+def a_checkout(tmp_path) -> Project:
+    """The project as it is, in a folder of its own."""
+    return checkout(tmp_path / "a checkout")
