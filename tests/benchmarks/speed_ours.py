@@ -17,7 +17,7 @@ from fcn.architecture import MEAN_BGR, ModelSpec
 from fcn.losses import PixelLoss
 from tests.benchmarks.pairs import CLASSES
 
-PRECISIONS = {"fp32": ("float32", "float32"), "bf16": ("mixed_bfloat16", "bfloat16")}
+PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
 
 
 def steps(path: Path, batch: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -90,9 +90,8 @@ def peak(device: str) -> int:
 
 def main() -> None:
     task = json.loads(sys.argv[1])
-    policy, dtype = PRECISIONS[task["precision"]]
-    device = devices.prepare(1)
-    keras.config.set_dtype_policy(policy)
+    dtype = PRECISIONS[task["precision"]]
+    device = devices.prepare(1, dtype)
     spec = ModelSpec("fcn8s", "vgg16", CLASSES, 1.0, 4096, task["padding"], "fixed", 0.5, MEAN_BGR)
     net = model.build(spec)
     for layer in net.layers:
@@ -105,7 +104,6 @@ def main() -> None:
     kinds = ("static", "varying")
     seconds = {kind: run(net, steps(Path(task["folder"]) / f"{kind}.npz", task["batch"])) for kind in kinds}
     result = {"seconds": seconds, "peak": peak(task["device"])}  # before the product, which takes memory too
-    keras.config.set_dtype_policy("float32")
     sides = (1024, 2048, 4096) if task["device"] == "cpu" else (4096, 8192)
     result["product"] = product(dtype, sides)
     result["versions"] = f"Keras {keras.__version__} on {keras.backend.backend()} {_version()}"

@@ -10,7 +10,7 @@ from PIL import Image
 STAGES = {
     "download": ["--raw", "raw"],
     "convert_vgg": ["--raw", "raw", "--out", "models/vgg.npz", "--report", "reports/convert_vgg.json"],
-    "records": ["--raw", "raw", "--out", "data/records"],
+    "records": ["--raw", "raw", "--out", "data/records", "--plots", "plots/data", "--images", "4"],
 }
 
 
@@ -54,7 +54,7 @@ def png(array):
 
 LABEL = "SegmentationClass/val_1.png"
 BAD_SETS = {
-    "label value": (lambda f: f.update({LABEL: png(np.full((30, 40), 37, np.uint8))}), "label values [37] in 1200 pixels"),
+    "label value": (lambda f: f.update({LABEL: png(np.full((30, 40), 37, np.uint8))}), "label values 37 in 1200 pixels. Name all classes, or correct"),
     "label size": (lambda f: f.update({LABEL: png(np.ones((20, 40), np.uint8))}), "the label is 40x20 pixels, its image 40x30"),
     "image missing": (lambda f: f.pop("JPEGImages/val_1.jpg"), "lists images that are not there: "),
     "split missing": (lambda f: f.pop("ImageSets/Segmentation/val.txt"), "no such split"),
@@ -66,22 +66,21 @@ BAD_SETS = {
 def test_a_bad_data_set_leaves_no_records(project, params, problem):
     change, message = BAD_SETS[problem]
     write_set(project.folder, change)
-    params["profiles"]["sample"]["download"]["images"] = {"urls": ["file:set.tar"], "checksums": []}
+    params["profiles"]["sample"]["download"]["archives"]["voc"] = {"urls": ["file:set.tar"], "checksums": []}
     project.write_params(params)
     assert run(project, "download") == (0, [])
     code, errors = run(project, "records")
     assert code == 1
     assert len(errors) == 1
     assert message in errors[0]
-    data = project.folder / "data"
-    assert not data.exists() or not list(data.iterdir()), "half-written records"
+    assert [path.name for path in (project.folder / "data").iterdir()] == ["own"], "half-written records"
 
 
 def test_a_truncated_tar_is_named_and_not_unpacked(project, params):
     write_set(project.folder, lambda files: None)
     whole = (project.folder / "set.tar").read_bytes()
     (project.folder / "cut.tar").write_bytes(whole[:4000])
-    params["profiles"]["sample"]["download"]["images"] = {"urls": ["file:cut.tar"], "checksums": []}
+    params["profiles"]["sample"]["download"]["archives"]["voc"] = {"urls": ["file:cut.tar"], "checksums": []}
     project.write_params(params)
     (project.folder / "raw/images").mkdir(parents=True, exist_ok=True)
     code, errors = run(project, "download")
@@ -116,7 +115,7 @@ def test_an_html_page_is_no_weight_file(project, params):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (["profile"], "smaple", "profile: expected one of sample, voc2012, voc2011, subset; got 'smaple'"),
+        (["profile"], "smaple", "profile: expected one of sample, toy, voc2011, voc2011_rebuilt, voc2012, ade20k, folder, subset; got 'smaple'"),
         (["profiles", "sample", "train", "fcn32s", "rate"], 1, "profiles.sample.train.fcn32s: unknown key 'rate'"),
         (
             ["profiles", "sample", "train", "fcn32s", "learning_rate"],
