@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fcn.architecture import BACKBONES, VARIANTS
-from fcn.datasets.contents import FOLDERS as DATASETS
+from fcn.datasets.contents import FOLDERS
 from fcn.errors import UserError
 from fcn.recipe import PRECISIONS, SCHEDULES, TrainSpec
 
@@ -53,7 +53,7 @@ class Records:
     """What the stage `records` writes.
 
     Attributes:
-        dataset: a key of `datasets.DATASETS`: the layout, the splits and their official counts.
+        dataset: a key of `datasets.contents.FOLDERS`: the layout, the splits and their official counts.
         roots: for each of `Download.archives`, the folder inside of it that holds the data set.
         classes: names by label value; none: those that the data set brings along.
         train: the split to train on.
@@ -115,7 +115,7 @@ _RANGES: dict[str, tuple[Any, str]] = {
     "urls": (lambda v: len(v) > 0, "at least one URL"),
     "archives": (lambda v: len(v) > 0, "at least one archive"),
     "classes": (lambda v: len(v) != 1 and len(v) <= 255 and len(set(v)) == len(v), "2 to 255 different names, or none: []"),
-    "dataset": (lambda v: v in DATASETS, f"one of {', '.join(DATASETS)}"),
+    "dataset": (lambda v: v in FOLDERS, f"one of {', '.join(FOLDERS)}"),
     "on_bad": (lambda v: v in ("stop", "skip"), "stop or skip"),
     "shards": (lambda v: v >= 1, "at least 1"),
     "backbone": (lambda v: v in BACKBONES, f"one of {', '.join(BACKBONES)}"),
