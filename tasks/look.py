@@ -31,9 +31,6 @@ def look(data: Path, out: Path, images: int) -> None:
     found = looking.run(data, out, images, Progress(log.info, "contact sheet", "images"))
     for split, info in found.items():
         log.info("%s: %d images, %.1f %% of their pixels void", split, info["images"], 100 * info["void"])
-        if absent := info["absent"]:
-            more = f" and {len(absent) - 10} more classes" if len(absent) > 10 else ""
-            log.warning("%s: not a single pixel of %s%s", split, ", ".join(absent[:10]), more)
     url = pictures.data_url(out / "contact.png")
     create_image_artifact(url, key="data-contact", description="Training images with their labels")
     with charts(out) as paths:
