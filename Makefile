@@ -21,7 +21,7 @@ test: $(BIN)/.dev .git ## lint, types, tests
 	ruff check .
 	ruff format --check .
 	mypy
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 verify-published: $(BIN)/.$(RUN) ## the authors' own nets against their published scores; needs the network
 	python -m flows.verify_published $(ARGS)
