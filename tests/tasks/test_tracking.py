@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks import tracking
+from tasks import mlflow_run, store, tracking
 from tasks.tracking import scoring, training
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 ROOT = Path(__file__).resolve().parents[2]
 SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("fcn32s", "fcn16s", "fcn8s")}
 NOTHING = {"params": {}, "tags": {}}
-SETTINGS = ("MLFLOW_TRACKING_URI", *tracking._ENVIRONMENT)
+SETTINGS = ("MLFLOW_TRACKING_URI", *store.ENVIRONMENT)
 
 
 def enter(folder, patch):
@@ -63,6 +63,10 @@ def client(empty, database):
 
 def runs_of(client, experiment="fcn-sample"):
     return client.search_runs([client.get_experiment_by_name(experiment).experiment_id], order_by=["attributes.start_time"])
+
+
+def view_of(client):
+    return json.loads(client.get_experiment_by_name("fcn-sample").tags["mlflow.sharedViewState.scores"])
 
 
 def only(client):
@@ -138,7 +142,7 @@ def test_more_than_one_batch(client):
 def test_points_are_sent_when_some_seconds_have_passed(client, monkeypatch):
     with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
         run.metrics({"loss": 1.0}, 0)
-        monkeypatch.setattr(tracking, "_FLUSH_SECONDS", 0.0)
+        monkeypatch.setattr(mlflow_run, "_FLUSH_SECONDS", 0.0)
         run.metrics({"loss": 2.0}, 1)
         assert len(client.get_metric_history(run.id, "loss")) == 2
 
@@ -271,10 +275,23 @@ def test_the_table_has_three_flat_rows_and_the_four_scores(client):
     assert not any("mlflow.parentRunId" in row.data.tags for row in rows)
     tied = client.search_runs([rows[0].info.experiment_id], "tags.pipeline = 'p1'")
     assert len(tied) == 3
-    view = json.loads(client.get_experiment_by_name("fcn-sample").tags["mlflow.sharedViewState.scores"])
-    assert view["selectedColumns"] == [
-        "metrics.`pixel_accuracy`", "metrics.`mean_accuracy`", "metrics.`mean_iu`", "metrics.`frequency_weighted_iu`",
-    ]  # fmt: skip
+    assert view_of(client) == {
+        "orderByKey": "metrics.`mean_iu`",
+        "orderByAsc": False,
+        "selectedColumns": [
+            "metrics.`pixel_accuracy`", "metrics.`mean_accuracy`", "metrics.`mean_iu`", "metrics.`frequency_weighted_iu`",
+            "tags.`evaluate.split`", "tags.`evaluate.images`", "attributes.`Dataset`", "attributes.`Models`", "params.`profile`",
+        ],
+    }  # fmt: skip
+
+
+def test_an_experiment_of_an_earlier_version_gets_the_view_of_today(client):
+    old = {name: '{"selectedColumns": []}' for name in store.VIEW}
+    client.create_experiment("fcn-sample", tags={**old, "mine": "stays"})
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING):
+        pass
+    assert view_of(client)["orderByKey"] == "metrics.`mean_iu`"
+    assert client.get_experiment_by_name("fcn-sample").tags["mine"] == "stays"
 
 
 def test_links_name_the_run_and_the_table_but_no_password(client, monkeypatch):
@@ -284,7 +301,7 @@ def test_links_name_the_run_and_the_table_but_no_password(client, monkeypatch):
         def __getattr__(self, name):
             return getattr(client, name)
 
-    monkeypatch.setattr(tracking, "_connect", lambda: (Remote(), None))
+    monkeypatch.setattr(store, "connect", lambda: (Remote(), None))
     with training("fcn-first", "fcn32s", "k1", **NOTHING) as run:
         page = f"https://tracker.example/mlflow/#/experiments/{client.get_run(run.id).info.experiment_id}/runs"
         assert run.url == f"{page}/{run.id}?workflowType=machine_learning"
