@@ -12,8 +12,6 @@ CHAMPION = "champion"
 """The alias of the best version; each variant's newest version has the variant's name as its alias."""
 SHA = "model.sha256"
 """The tag by which a model is known again; MLflow's runs have it, too."""
-FOLDER = "model"
-"""Where the pyfunc lies among the artifacts of the run."""
 
 
 def register(
@@ -28,9 +26,9 @@ def register(
 ) -> str | None:
     """Makes a scored model a version of the registered model `fcn-<profile>`, unless it is one: then its tags are renewed.
 
-    The pyfunc, which holds the weights, is copied to the artifacts of the run. The variant's alias moves to a new version.
-    `champion` moves to the version with the highest mean IU on this split of this data set, if that is strictly higher
-    than its own; scores on another split or other data are never compared, so a champion of those stays.
+    The pyfunc, which holds the weights, is copied to MLflow's artifacts as a logged model of the run. The variant's alias
+    moves to a new version. `champion` moves to the version with the highest mean IU on this split of this data set, if that
+    is strictly higher than its own; scores on another split or other data are never compared, so a champion of those stays.
 
     Args:
         run: the run of the model, still open. Without a working store nothing happens; if it fails, it warns once.
@@ -123,11 +121,16 @@ def _make(client: Any, name: str) -> None:
 
 
 def _new_version(client: Any, run_id: str, name: str, model_dir: Path, tags: Mapping[str, str]) -> int:
+    """Keeps the pyfunc as a logged model, which is what MLflow 3 shows beside a run, and enters that."""
+    from mlflow.entities import LoggedModelOutput
+
     from tasks import pyfunc  # type: ignore[attr-defined]  # loads mlflow.pyfunc, and is not needed for a known model
 
+    experiment = client.get_run(run_id).info.experiment_id
     with tempfile.TemporaryDirectory() as folder:
-        pyfunc.save(model_dir, Path(folder) / FOLDER)
-        client.log_artifacts(run_id, str(Path(folder) / FOLDER), FOLDER)
-    # The address that the run's artifacts have in the store: a server refuses a version whose files lie elsewhere.
-    source = f"{client.get_run(run_id).info.artifact_uri}/{FOLDER}"
-    return int(client.create_model_version(name, source, run_id, dict(tags)).version)
+        pyfunc.save(model_dir, Path(folder) / "model")
+        logged = client.create_logged_model(experiment, tags["variant"], run_id, dict(tags)).model_id
+        client.log_model_artifacts(logged, f"{folder}/model")
+    client.finalize_logged_model(logged, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged, 0)])
+    return int(client.create_model_version(name, f"models:/{logged}", run_id, dict(tags), model_id=logged).version)

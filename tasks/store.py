@@ -24,20 +24,29 @@ ENVIRONMENT = {
 }
 """Settings that hold where the user has made none."""
 
-# MLflow's table opens with the newest run first and without any metric column. This saved view, which `Run.table_url` asks
-# for, has the best model first, its four scores, and what they were measured on. The name of the run, which is the variant,
-# and its duration are always there.
-_COLUMNS = (
-    *(f"metrics.`{score}`" for score in SCORES),
-    "tags.`evaluate.split`",
-    "tags.`evaluate.images`",
-    "attributes.`Dataset`",
-    "attributes.`Models`",
-    "params.`profile`",
-)
+# MLflow's table opens with the newest run first and without any score. This saved view, which `Run.table_url` asks for, has
+# the best model first and its scores on the left. The run's name, which is the variant, and its date are always there.
+_COLUMNS = {  # from left to right: name in MLflow's UI -> width in pixels
+    "metrics.`mean_iu`": 90,
+    "metrics.`pixel_accuracy`": 120,
+    "metrics.`mean_accuracy`": 120,
+    "metrics.`frequency_weighted_iu`": 170,
+    "tags.`evaluate.split`": 110,
+    "tags.`evaluate.images`": 120,
+    "duration": 80,
+    "attributes.`Models`": 110,
+    "params.`profile`": 90,
+    "attributes.`Dataset`": 300,
+}
 VIEW = {
     "mlflow.sharedViewState.scores": json.dumps(
-        {"orderByKey": "metrics.`mean_iu`", "orderByAsc": False, "selectedColumns": _COLUMNS}
+        {
+            "orderByKey": "metrics.`mean_iu`",
+            "orderByAsc": False,
+            "selectedColumns": list(_COLUMNS),
+            "columnOrder": list(_COLUMNS),
+            "columnWidths": _COLUMNS,
+        }
     )
 }
 """A tag of every experiment."""
