@@ -24,41 +24,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 ROOT = Path(__file__).resolve().parents[2]
 SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("fcn32s", "fcn16s", "fcn8s")}
 NOTHING = {"params": {}, "tags": {}}
-SETTINGS = ("MLFLOW_TRACKING_URI", *store.ENVIRONMENT)
-
-
-def enter(folder, patch):
-    """Work in a folder, with none of this machine's MLflow settings, and leave none behind."""
-    patch.chdir(folder)
-    for name in SETTINGS:
-        patch.setenv(name, "")  # now pytest knows the name and removes what the code sets
-        patch.delenv(name)
-
-
-@pytest.fixture
-def empty(tmp_path, monkeypatch):
-    """An empty project's root."""
-    enter(tmp_path, monkeypatch)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    """A database as the first user leaves it, made once: MLflow takes a second or two for its tables."""
-    folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        enter(folder, patch)
-        with training("fcn-first", "fcn32s", "first", **NOTHING):
-            pass
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def client(empty, database):
-    from mlflow import MlflowClient
-
-    shutil.copy(database, "mlflow.db")
-    return MlflowClient(tracking_uri=f"sqlite:///{empty.as_posix()}/mlflow.db")
 
 
 def runs_of(client, experiment="fcn-sample"):
