@@ -61,7 +61,7 @@ def test_a_folder_with_nothing_but_the_table(tmp_path):
         ("", "expected the columns image, class, both, truth, prediction; got an empty file"),
         ("class,iu\n", "got class, iu"),
         ("image,class,both,truth,prediction\n", "expected a row per image and class, got none"),
-        ("image,class,both,truth,prediction\na,sky,1,2\n", "line 2: expected image, class, both, truth, prediction; got a,sky,1"),
+        ("image,class,both,truth,prediction\na,sky,1,2\n", "line 2: expected image, class, both, truth, prediction; got a"),
         ("image,class,both,truth,prediction\na,sky,1,2,x\n", "line 2: expected"),
         ("image,class,both,truth,prediction\na,sky,3,2,4\n", "line 2: expected 0 <= both <= truth and prediction"),
         ("image,class,both,truth,prediction\na,sky,1,2,2\na,sky,1,2,2\n", "line 3: a, sky came before"),
