@@ -58,9 +58,9 @@ def find(run: str, root: Path = Path()) -> Evaluation:
     folder, name = (root / "plots" / run, run) if (root / "plots" / run / IMAGES).is_file() else (Path(run), Path(run).name)
     table = folder / IMAGES
     if not table.is_file():
+        places = ", no ".join(dict.fromkeys((str(root / "plots" / run / IMAGES), str(table))))
         raise UserError(
-            f"{run}: found neither {root / 'plots' / run / IMAGES} nor {table}. Expected {FORMS}. "
-            f"`dvc repro evaluate@{name}` or `dvc pull` brings the table of a variant."
+            f"{run}: there is no {places}. Expected {FORMS}. `dvc repro` or `dvc pull` brings the table of a variant."
         )
     beside = (folder.resolve().parent.parent / "metrics" / f"{folder.resolve().name}.json", folder / f"{name}.json")
     return _read(table, next((path for path in beside if path.is_file()), None), name, str(folder), str(table))

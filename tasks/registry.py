@@ -1,5 +1,6 @@
 """The evaluated models in MLflow's registry: `fcn-<profile>`, one version per model, and which of them is the best."""
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,4 +134,7 @@ def _new_version(client: Any, run_id: str, name: str, model_dir: Path, tags: Map
         client.log_model_artifacts(logged, f"{folder}/model")
     client.finalize_logged_model(logged, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged, 0)])
-    return int(client.create_model_version(name, f"models:/{logged}", run_id, dict(tags), model_id=logged).version)
+    number = int(client.create_model_version(name, f"models:/{logged}", run_id, dict(tags), model_id=logged).version)
+    # As `mlflow.register_model` does, which cannot be told its store: the link from the logged model to its version.
+    client.set_logged_model_tags(logged, {"mlflow.modelVersions": json.dumps([{"name": name, "version": str(number)}])})
+    return number

@@ -105,6 +105,6 @@ def test_tables_that_do_not_belong_together_are_refused(write, capsys, table, me
 def test_a_missing_run_and_a_wrong_command_line(write, capsys):
     write("a", A)
     assert compare.main(["a", "b"]) == 2
-    assert "b: found neither plots/b/images.csv nor b/images.csv" in capsys.readouterr().err
+    assert "b: there is no plots/b/images.csv, no b/images.csv." in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         compare.main(["a"])

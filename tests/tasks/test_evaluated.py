@@ -76,7 +76,7 @@ def test_a_table_that_is_none_is_refused(tmp_path, text, words):
 
 
 def test_a_run_that_is_nowhere_says_what_a_run_can_be(workspace):
-    with pytest.raises(UserError, match=r"fcn99s: found neither .*images\.csv nor .*dvc repro evaluate@fcn99s"):
+    with pytest.raises(UserError, match=r"fcn99s: there is no .*images\.csv, no fcn99s/images\.csv\. Expected .* `dvc repro`"):
         evaluated.find("fcn99s", workspace)
 
 

@@ -1,6 +1,7 @@
 """The registered models: a version per model, aliases that move, and a champion that only a better score moves."""
 
 import hashlib
+import json
 import logging
 import sys
 import types
@@ -78,7 +79,9 @@ def test_a_version_is_the_pyfunc_and_the_run_of_the_model(client, enter, tmp_pat
     assert run.data.tags["model.sha256"] == SHA["fcn8s"]
     (output,) = run.outputs.model_outputs
     assert version.source == f"models:/{output.model_id}"
-    assert client.get_logged_model(output.model_id).status == "READY"
+    logged = client.get_logged_model(output.model_id)
+    assert (logged.name, logged.status) == ("fcn8s", "READY")
+    assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "fcn-sample", "version": "1"}]
     (tmp_path / "got").mkdir()
     got = download_artifacts(
         "models:/fcn-sample@champion", dst_path=str(tmp_path / "got"), tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
