@@ -7,9 +7,10 @@ from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
+from fcn import records
 from fcn import score as scoring
 from fcn.params import Profile
-from tasks import pictures, provenance, tracking
+from tasks import pictures, provenance, registry, tracking
 from tasks.progress import Progress
 
 
@@ -26,21 +27,26 @@ def score(profile_name: str, profile: Profile, variant: str, data: Path, model: 
     scores = {name: result[name] for name in tracking.SCORES}
     log.info("%s: %s", variant, ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
 
-    recipe = asdict(profile.train[variant])
+    measured, recipe, validation = result["provenance"], asdict(profile.train[variant]), records.split_info(data, "val")
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": recipe}
     # What the training noted stays; these are for a model whose training this store does not know.
     tags = {"pipeline": provenance.pipeline(), **provenance.tags(finished=f"train@{variant}")}
     with tracking.scoring(f"fcn-{profile_name}", variant, result["model_sha256"], params=params, tags=tags) as run:
         run.metrics({**scores, **{f"iu/{name}": iu for name, iu in result["class_iu"].items()}})
-        run.tags({f"evaluate.{name}": str(value) for name, value in result["provenance"].items()})
+        run.tags({f"evaluate.{name}": str(value) for name, value in measured.items()})
         run.tags({"evaluate.prefect.flow_run_id": str(runtime.flow_run.id)})
-        for path in (metrics, *sorted(plots.iterdir())):
+        run.dataset(f"{profile_name}/{validation['list']}", validation["digest"], "validation")
+        # Of the predictions, one per image of the split, the drawn ones are enough here; DVC keeps them all.
+        for path in (metrics, *sorted(path for path in plots.iterdir() if path.is_file())):
             run.artifact(path)
         with pictures.confusion_picture(plots / "confusion.csv") as picture:
             run.artifact(picture)
+        on = {"split": measured["split"], "dataset": measured["dataset"], "model_sha256": result["model_sha256"]}
+        if said := registry.register(run, profile_name, variant, model, scores["mean_iu"], **on):
+            log.info("MLflow: %s", said)
 
     table = [{"score": name, "value": f"{value:.4f}"} for name, value in scores.items()]
-    create_table_artifact(table, key="scores", description=f"{variant} on {result['provenance']['split']}")
+    create_table_artifact(table, key="scores", description=f"{variant} on {measured['split']}")
     if (plots / "overlays.png").is_file():
         url = pictures.data_url(plots / "overlays.png")
         create_image_artifact(url, key="overlays", description=f"{variant}: image, truth, prediction")
