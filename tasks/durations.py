@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ class Entry:
 
     def __init__(self, part: Path, facts: dict[str, Any]) -> None:
         """`part`: the file of what is not finished; one that lies there is gone on from. `facts` are new in every part."""
-        before = json.loads(part.read_text(encoding="utf-8")) if part.is_file() else {"seconds": 0.0, "parts": 0, "notes": {}}
+        before: dict[str, Any] = {"seconds": 0.0, "parts": 0, "notes": {}}
+        if part.is_file():
+            before = json.loads(part.read_text(encoding="utf-8"))
         self._part, self._begin, self._written = part, time.monotonic(), 0.0
         self._seconds, self._parts, self._notes = before["seconds"], before["parts"] + 1, dict(before["notes"])
         self.facts = facts
@@ -65,16 +67,15 @@ class Entry:
 
 
 @contextmanager
-def recording(key: str, commit: str, changes: str, folder: Path = RUNS) -> Iterator[Entry]:
+def recording(key: str, tags: Mapping[str, str], folder: Path = RUNS) -> Iterator[Entry]:
     """What is noted while a result is made. End it with `Entry.done`; a run that ends otherwise is continued by the next.
 
     Args:
         key: fingerprint of what the result depends on, by which an interrupted run is found again.
-        commit: of git, or "none".
-        changes: digest of the local changes, or "none"; see `provenance.tags`.
+        tags: see `provenance.tags`: the commit and the digest of the local changes are kept.
         folder: of all such files.
     """
-    facts = {"machine": machine(), "versions": versions(), "commit": commit, "changes": changes}
+    facts = {"machine": machine(), "versions": versions(), "commit": tags["git.commit"], "changes": tags["git.diff.sha256"]}
     entry = Entry(folder / f"{key}.part.json", facts)
     try:
         yield entry

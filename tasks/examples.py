@@ -98,7 +98,7 @@ def mask_url(label: np.ndarray, classes: Sequence[str]) -> str:
 
 
 def heat_url(shares: np.ndarray) -> str:
-    """Shares, 0..1 (N, N), as the `data:` URL of a grey picture with a pixel for each: the larger, the darker; on a root scale."""
+    """Shares, 0..1 (N, N), as the `data:` URL of a grey picture with a pixel for each: the darker, the more, on a root scale."""
     return _url(Image.fromarray(np.rint(255 * (1 - np.sqrt(shares))).astype(np.uint8)), "PNG", optimize=True)
 
 

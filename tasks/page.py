@@ -23,7 +23,7 @@ SCORES = {
 }
 
 REFERENCES = {
-    "the authors' weights": {
+    "authors' weights": {
         "fcn32s": (0.9048, 0.7648, 0.6363, 0.8346),
         "fcn16s": (0.9100, 0.7807, 0.6501, 0.8426),
         "fcn8s": (0.9122, 0.7761, 0.6551, 0.8454),

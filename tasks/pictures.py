@@ -1,4 +1,4 @@
-"""A model's tables, the chart of its confusion, and pictures as `data:` URLs, which is what Prefect and a self-contained page can show."""
+"""A model's tables, the chart of its confusion, and pictures as `data:` URLs, which is what Prefect can show."""
 
 import base64
 import csv

@@ -37,7 +37,7 @@ def tags(inputs: Iterable[str] = (), finished: str | None = None, lock: Path = P
     stages, written = _stages(lock), outputs(lock)
     hashes = {f"dvc.dep.{path}": written[path] for path in inputs if path in written}
     for kind, entries in (("dep", "deps"), ("out", "outs")):
-        hashes |= {f"dvc.{kind}.{entry['path']}": _hash(entry) for entry in stages.get(finished, {}).get(entries, ())}
+        hashes |= {f"dvc.{kind}.{entry['path']}": _hash(entry) for entry in stages.get(finished or "", {}).get(entries, ())}
     # Spelled out, because the user's git settings must not decide the digest.
     how = "--binary --full-index --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ -U3"
     own = (lock.as_posix(), *written)
