@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from tasks.pictures import read_table
+from tasks.pictures import present, read_table
 
 _INK = "#010203"
 """Text and lines: black in a PNG, the page's own colour in an SVG, so that both light and dark pages can show it."""
@@ -51,6 +51,11 @@ def curves(tables: Mapping[str, Path], column: str, title: str, log: bool = Fals
     return figures
 
 
+def bands(plots: Path, names: Sequence[str]) -> dict[str, Path]:
+    """The tables `boundary.csv` by variant, as far as they are there and have rows: without a boundary they have none."""
+    return {name: path for name, path in present(plots, names, "boundary.csv").items() if read_table(path)}
+
+
 def boundary(tables: Mapping[str, Path], column: str, title: str) -> Figure:
     """A column over the width of the band around the true boundaries, a line per variant, from `boundary.csv`."""
     with matplotlib.rc_context(_STYLE):
@@ -86,7 +91,7 @@ def svg(figure: Figure, text: str) -> str:
 
 def thinned(values: Sequence[float], most: int = _MOST) -> list[float]:
     """At most `most` means of as many neighbours each; the last has what is left."""
-    size = -(-len(values) // most)
+    size = max(1, -(-len(values) // most))
     return [float(np.mean(values[start : start + size])) for start in range(0, len(values), size)]
 
 

@@ -47,7 +47,7 @@ def image_ious(table: Path) -> dict[str, float]:
 def extremes(ious: Mapping[str, float], count: int) -> tuple[list[str], list[str]]:
     """The `count` worst images, worst first, and the best, best first; no image is both. Ties go by id."""
     ranked = sorted(ious, key=lambda image: (ious[image], image))
-    return ranked[:count], ranked[count:][-count:][::-1]
+    return ranked[:count], ranked[: count - 1 : -1][:count] if count else []
 
 
 def spread(images: Sequence[str], count: int) -> list[str]:
@@ -98,7 +98,7 @@ def mask_url(label: np.ndarray, classes: Sequence[str]) -> str:
 
 
 def heat_url(shares: np.ndarray) -> str:
-    """Shares, 0..1 (N, N), as the `data:` URL of a grey picture with a pixel for each: the darker, the more, on a root scale."""
+    """Shares, 0..1 (N, N), as the `data:` URL of a grey picture, a pixel for each: the darker, the more, on a root scale."""
     return _url(Image.fromarray(np.rint(255 * (1 - np.sqrt(shares))).astype(np.uint8)), "PNG", optimize=True)
 
 

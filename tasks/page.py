@@ -58,7 +58,7 @@ def render(
         models: folder with a model folder per variant.
         metrics: folder with a JSON file per variant.
         plots: folder with a folder per variant.
-        chosen: images by section (`overview`, `worst`, `best`).
+        chosen: images by section: `overview`, `worst`, `best`; any may be empty.
         lock: DVC's lock file.
         runs: see `tasks.durations`.
     """
@@ -74,12 +74,14 @@ def render(
         protocols=any(row.get("protocols") for row in measured.values()),
         bands=any("boundary_iu" in row for row in measured.values()),
         bounds=any("upper_bound" in row for row in measured.values()),
-        ious={n: {row["class"]: float(row["iu"]) for row in read_table(plots / n / "class_iu.csv")} for n in names},
+        ious={
+            n: {row["class"]: float(row["iu"]) for row in read_table(plots / n / "class_iu.csv") if row["iu"]} for n in names
+        },
         classes=classes,
         learning=_learning(models, names),
         boundary=_boundary(plots, names),
         confusions={n: _confusion(plots / n / "confusion.csv") for n in names},
-        pictures={section: _rows(found, names, classes, plots) for section, found in chosen.items() if found},
+        pictures={section: _rows(found, names, classes, plots) if found else None for section, found in chosen.items()},
         made=made,
         duration=duration,
         specs={n: json.loads((models / n / "model.json").read_text(encoding="utf-8")) for n in names},
@@ -104,7 +106,7 @@ def _learning(models: Path, names: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def _boundary(plots: Path, names: Sequence[str]) -> list[str]:
-    tables = present(plots, names, "boundary.csv")
+    tables = charts.bands(plots, names)
     wanted = {"mean_iu": "mean IU", "pixel_accuracy": "pixel accuracy"} if tables else {}
     text = "by the width of the band around the true boundaries, a line for each model"
     return [charts.svg(charts.boundary(tables, column, title), f"{title} {text}") for column, title in wanted.items()]

@@ -79,7 +79,7 @@ def build(
         for section, found in chosen.items():
             if found:
                 examples.sheet(found, names, classes).save(folder / f"{section}.jpg", quality=85, subsampling=0)
-        if bands := pictures.present(plots, names, "boundary.csv"):
+        if bands := charts.bands(plots, names):
             charts.boundary(bands, "mean_iu", "mean IU").savefig(folder / "boundary.png", dpi=120)
     return measured
 
