@@ -97,10 +97,10 @@ def test_the_worst_and_the_best_image_stand_in_order(found, made):
     assert found.rows["best"][1] == ["x", "", "IU 0.250", "IU 0.525"]
     assert found.rows["worst"][1] == ["v", "", "", "IU 0.500"]
     assert found.images["best"] == ["Image x", *(f"{title} of x: {NASTY}, green" for title in ("truth", "fcn32s", "fcn16s"))]
-    assert [row[0] for row in found.rows["overview"][1:]] == json.loads((project / "data/records/index.json").read_text())[
+    assert [row[0] for row in found.rows["overview"][1:]] == json.loads((made / "data/records/index.json").read_text())[
         "splits"
     ]["val"]["ids"]
-    assert {path.name for path in Path("report").iterdir()} == {
+    assert {path.name for path in (made / "report").iterdir()} == {
         "index.html", "overview.jpg", "worst.jpg", "best.jpg", "boundary.png",
     }  # fmt: skip
 
