@@ -43,6 +43,7 @@ def curves(tables: Mapping[str, Path], column: str, title: str, log: bool = Fals
             figure, axes = _axes(3.3, 2.5)
             axes.plot(steps, values, linewidth=1.2, marker="o" if len(steps) < 50 else None, markersize=3)
             axes.set(title=variant, xlabel="iteration", ylabel=title)
+            axes.locator_params(axis="x", nbins=4)  # 100000 is a wide number
             if log and finite:
                 axes.set_yscale("log")
             if finite and min(finite) < max(finite):

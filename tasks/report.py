@@ -78,7 +78,7 @@ def build(
         (folder / "index.html").write_text(html, encoding="utf-8")
         for section, found in chosen.items():
             if found:
-                examples.sheet(found, names, classes).save(folder / f"{section}.jpg", quality=85, subsampling=0)
+                examples.sheet(found, names, classes).save(folder / f"{section}.jpg", quality=80)
         if bands := charts.bands(plots, names):
             charts.boundary(bands, "mean_iu", "mean IU").savefig(folder / "boundary.png", dpi=120)
     return measured

@@ -77,7 +77,7 @@ def test_classes_and_their_confusion(found, text):
         ["background", "90", "5", "5"], [NASTY, "30", "70", "0"], ["green", "20", "40", "40"],
     ]  # fmt: skip
     assert 'style="--v: 25.0%"' in text
-    assert "green for &lt;script&gt;alert(&#39;red&#39;)&lt;/script&gt; (40.0&nbsp;%), " in text
+    assert "green for &lt;script&gt;alert(&#39;red&#39;)&lt;/script&gt; (40.0&nbsp;%); " in text
 
 
 def test_a_matrix_of_many_classes_is_a_picture(tmp_path):
