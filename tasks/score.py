@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from fcn import records
 from fcn import score as scoring
 from fcn.params import Profile
-from tasks import pictures, provenance, registry, tracking
+from tasks import durations, pictures, provenance, registry, tracking
 from tasks.progress import Progress
 
 
@@ -23,14 +23,16 @@ def score(profile_name: str, profile: Profile, variant: str, data: Path, model: 
     """
     log = get_run_logger()
     progress = Progress(log.info, f"evaluate {variant}", "images")
-    result = scoring.run(model, data, metrics, plots, profile.evaluate.overlays, progress)
+    tags = {"pipeline": provenance.pipeline(), **provenance.tags(finished=f"train@{variant}")}
+    with durations.recording(f"evaluate-{variant}", tags) as entry:
+        result = scoring.run(model, data, metrics, plots, profile.evaluate.overlays, progress)
+        entry.done(metrics)
     scores = {name: result[name] for name in tracking.SCORES}
     log.info("%s: %s", variant, ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
 
     measured, recipe, validation = result["provenance"], asdict(profile.train[variant]), records.split_info(data, "val")
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": recipe}
-    # What the training noted stays; these are for a model whose training this store does not know.
-    tags = {"pipeline": provenance.pipeline(), **provenance.tags(finished=f"train@{variant}")}
+    # What the training noted stays; params and tags are for a model whose training this store does not know.
     with tracking.scoring(f"fcn-{profile_name}", variant, result["model_sha256"], params=params, tags=tags) as run:
         run.metrics({**scores, **{f"iu/{name}": iu for name, iu in result["class_iu"].items()}})
         run.tags({f"evaluate.{name}": str(value) for name, value in measured.items()})

@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from fcn import files, fit, records, surgery
 from fcn.architecture import ModelSpec
 from fcn.params import Profile
-from tasks import provenance, tracking
+from tasks import durations, provenance, tracking
 from tasks.look import charts
 from tasks.progress import Progress, duration
 
@@ -41,7 +41,10 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, data_lo
         **provenance.tags([str(data), str(parent)]),
     }
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": asdict(recipe)}
-    with tracking.training(f"fcn-{profile_name}", variant, key, params=params, tags=tags) as run:
+    with (
+        durations.recording(f"{variant}-{key}", tags) as entry,
+        tracking.training(f"fcn-{profile_name}", variant, key, params=params, tags=tags) as run,
+    ):
         for split, context in (("train", "training"), ("val", "validation")):
             info = records.split_info(data, split)
             run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
@@ -55,6 +58,7 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, data_lo
 
         def begins(device: str, transfers: list[surgery.Transfer]) -> None:
             log.info("training %s for %d iterations on %s", variant, recipe.iterations, device)
+            entry.facts["device"] = device
             _warn_if_slow(device, spec, recipe.iterations, data)
             for action in ("copied", "new", "dropped"):
                 names = dict.fromkeys(t.name.rsplit("/", 1)[0] for t in transfers if t.action == action)
@@ -63,6 +67,7 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, data_lo
 
         def report(step: int, values: dict[str, float]) -> None:
             run.metrics(values, step)
+            entry.beat()
             if "loss" not in values:
                 scores = ", ".join(f"{name.removeprefix('val_')} {value:.4f}" for name, value in values.items())
                 log.info("%s: validation at %d: %s", variant, step, scores)
@@ -82,9 +87,11 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, data_lo
             (log.info if kind == "resolution" else log.warning)("%s: %s", variant, text)
             create_markdown_artifact(text, key=f"health-{kind.replace('_', '-')}", description=f"Health of {variant}")
             run.tags({f"health.{kind}": text})
+            entry.note(kind, text)
 
         fit.run(spec, recipe, data, parent, out, checkpoint, begins, report, watch, note)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
+        entry.done(out / "weights.npz")
 
 
 def _table(transfers: list[surgery.Transfer]) -> str:
