@@ -140,7 +140,8 @@ def _places(out: Path, name: str) -> dict[str, Path]:
 
 
 def shares(predicted: np.ndarray, classes: Sequence[str]) -> str:
-    """The classes of a prediction, uint8 (H, W), by their part of its pixels: `background 61 %, cat 39 %`."""
+    """The classes of a prediction, uint8 (H, W), by their part of its pixels: `background 61 %, cat 39 %, dog <1 %`."""
     counts = np.bincount(predicted.ravel(), minlength=len(classes))
     order = [value for value in np.argsort(-counts, kind="stable").tolist() if counts[value]]
-    return ", ".join(f"{classes[value]} {100 * counts[value] / predicted.size:.0f} %" for value in order)
+    percent = [(classes[value], 100 * counts[value] / predicted.size) for value in order]
+    return ", ".join(f"{name} {part:.0f} %" if part >= 1 else f"{name} <1 %" for name, part in percent)
