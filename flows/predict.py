@@ -74,12 +74,12 @@ def run(arguments: argparse.Namespace) -> list[str]:
 
 
 def model_folder(given: str) -> Path:
-    """The folder of a model: `models/<variant>` for a variant's name, otherwise the folder itself.
+    """The folder of a model: `models/<variant>` for a variant's name; otherwise the folder given, or that in a model of MLflow's.
 
     Raises:
         UserError: neither.
     """
-    for folder in (Path("models", given), Path(given)):
+    for folder in (Path("models", given), Path(given), *sorted(Path(given, "artifacts").glob("*"))):
         if (folder / "model.json").is_file():
             return folder
     there = sorted(path.parent.name for path in Path("models").glob("*/model.json"))
