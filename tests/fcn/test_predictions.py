@@ -66,14 +66,14 @@ def test_names_that_cannot_be_told_apart_are_refused(tmp_path):
 
 
 def test_the_key_is_written_beside(tmp_path):
-    predictions.prepare(tmp_path / "out", [], [], [], CLASSES)
+    predictions.prepare(tmp_path / "out", CLASSES)
     assert (tmp_path / "out" / "classes.txt").read_text() == "background\ncat\ndog\n"
     with Image.open(tmp_path / "out" / "legend.png") as legend:
         row = np.asarray(legend)[9].tolist()
     assert [row.index(colour) for colour in ([128, 0, 0], [0, 128, 0])] == sorted(
         row.index(colour) for colour in ([128, 0, 0], [0, 128, 0])
     )
-    predictions.prepare(tmp_path / "out", [], [], [], CLASSES)  # again, by the same model
+    predictions.prepare(tmp_path / "out", CLASSES)  # again, by the same model
 
 
 def test_nothing_of_the_users_is_overwritten(tmp_path):
@@ -82,21 +82,22 @@ def test_nothing_of_the_users_is_overwritten(tmp_path):
     (photos / "cat.png").touch()
     (tmp_path / "file").touch()
 
-    def prepare(out, *images):
+    def refuse(out, *images):
         images = [tmp_path / image for image in images]
-        predictions.prepare(tmp_path / out, [str(photos)], images, predictions.names(images), CLASSES)
+        predictions.refuse(tmp_path / out, [str(photos)], images, predictions.names(images))
 
     with pytest.raises(UserError, match=r"--out: .*labels is the folder of the images"):
-        prepare("labels/../labels", "labels/cat.png")
+        refuse("labels/../labels", "labels/cat.png")
     with pytest.raises(UserError, match=r"--out: .*cat\.png would be overwritten by a prediction"):
-        prepare(".", "labels/cat.png")
+        refuse(".", "labels/cat.png")
     with pytest.raises(UserError, match=r"--out: .*legend\.png would be overwritten"):
-        prepare(".", "legend.png")
+        refuse(".", "legend.png")
     with pytest.raises(UserError, match=r"--out: expected a folder, but .*file is a file"):
-        prepare("file", "labels/cat.png")
+        refuse("file", "labels/cat.png")
+    refuse("out", "labels/cat.png")
     (tmp_path / "classes.txt").write_text("sky\nsea\n")
     with pytest.raises(UserError, match=r"--out: .*classes\.txt names other classes than this model has"):
-        prepare(".", "other.jpg")
+        predictions.prepare(tmp_path, CLASSES)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.txt", "file", "labels"]
 
 

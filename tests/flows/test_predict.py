@@ -181,7 +181,7 @@ def test_both_commands_start_without_tensorflow_and_without_prefect():
 
 
 @pytest.fixture
-def test_set(known, tmp_path, monkeypatch, lenet):
+def unlabelled(known, tmp_path, monkeypatch, lenet):
     """Three images of a test set in VOC's layout, and a net of VOC's classes by their red."""
     monkeypatch.setattr(core, "load", lambda *_, **__: by_red(lenet(classes=voc.CLASSES)))
     (tmp_path / "JPEGImages").mkdir()
@@ -192,8 +192,8 @@ def test_set(known, tmp_path, monkeypatch, lenet):
     return ["--images", "JPEGImages", "--ids", "test.txt"]
 
 
-def test_a_submission_by_a_model_and_by_its_predictions(test_set, tmp_path, capsys):
-    assert submit.main([*test_set, "--model", "fcn8s", "--out", "one.tgz"]) == 0
+def test_a_submission_by_a_model_and_by_its_predictions(unlabelled, tmp_path, capsys):
+    assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "one.tgz"]) == 0
     said = capsys.readouterr().out
     assert "one.tgz: 3 images in results/VOC2012/Segmentation/comp6_test_cls, of the right sizes" in said
     assert "The server wants all 1456 test images of VOC2012; test.txt lists 3." in said
@@ -203,39 +203,39 @@ def test_a_submission_by_a_model_and_by_its_predictions(test_set, tmp_path, caps
             with Image.open(archive.extractfile(name)) as image, Image.open(f"JPEGImages/2008_{number}.jpg") as photo:
                 np.testing.assert_array_equal(np.asarray(image), np.minimum(np.asarray(photo)[..., 0] // 12, 20))
     assert predict.main(["JPEGImages", "--model", "fcn8s", "--out", "out"]) == 0
-    assert submit.main([*test_set, "--predictions", "out/labels", "--out", "two.tgz"]) == 0
+    assert submit.main([*unlabelled, "--predictions", "out/labels", "--out", "two.tgz"]) == 0
     assert Path("one.tgz").read_bytes() == Path("two.tgz").read_bytes()
     capsys.readouterr()
-    assert submit.main([*test_set, "--check", "two.tgz"]) == 0
-    assert submit.main([*test_set, "--check", "two.tgz", "--challenge", "VOC2011"]) == 1
+    assert submit.main([*unlabelled, "--check", "two.tgz"]) == 0
+    assert submit.main([*unlabelled, "--check", "two.tgz", "--challenge", "VOC2011"]) == 1
     assert "comp6_test_cls/2008_0.png: not one of the images, which are called results/VOC2011/" in capsys.readouterr().err
 
 
-def test_a_submission_that_the_server_would_not_take(test_set, tmp_path, capsys):
+def test_a_submission_that_the_server_would_not_take(unlabelled, tmp_path, capsys):
     assert predict.main(["JPEGImages", "--model", "fcn8s", "--out", "out"]) == 0
     labels.to_image(np.full((61, 30), 255, np.uint8)).save("out/labels/2008_1.png")
-    assert submit.main([*test_set, "--predictions", "out/labels", "--out", "s.tgz"]) == 1
+    assert submit.main([*unlabelled, "--predictions", "out/labels", "--out", "s.tgz"]) == 1
     assert "2008_1.png: value 255, expected 0..20: a submission has no void" in capsys.readouterr().err
     Path("out/labels/2008_2.png").unlink()
-    assert submit.main([*test_set, "--predictions", "out/labels", "--out", "s.tgz"]) == 1
+    assert submit.main([*unlabelled, "--predictions", "out/labels", "--out", "s.tgz"]) == 1
     assert "out/labels: 1 of 3 predictions are not there: 2008_2" in capsys.readouterr().err
     Path("JPEGImages/2008_1.jpg").unlink()
-    assert submit.main([*test_set, "--model", "fcn8s", "--out", "s.tgz"]) == 1
+    assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
     assert "test.txt lists images that are not there: JPEGImages/2008_1.jpg" in capsys.readouterr().err
     assert not Path("s.tgz").exists()
 
 
-def test_models_and_images_that_are_not_vocs_are_refused(test_set, tmp_path, capsys, monkeypatch, lenet):
+def test_models_and_images_that_are_not_vocs_are_refused(unlabelled, tmp_path, capsys, monkeypatch, lenet):
     exif = Image.Exif()
     exif[0x0112] = 3
     Image.new("RGB", (9, 9)).save("JPEGImages/2008_0.jpg", exif=exif)
-    assert submit.main([*test_set, "--model", "fcn8s", "--out", "s.tgz"]) == 1
+    assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
     assert "2008_0.jpg: marked as lying on its side" in capsys.readouterr().err
     monkeypatch.setattr(core, "load", lambda *_, **__: by_colour(lenet(classes=COLOURS)))
-    assert submit.main([*test_set, "--model", "fcn8s", "--out", "s.tgz"]) == 1
+    assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
     assert (
         "expected a model of VOC's 21 classes, which the server scores; this one has red, green, blue"
         in capsys.readouterr().err
     )
     with pytest.raises(SystemExit, match="2"):
-        submit.main(test_set)
+        submit.main(unlabelled)
