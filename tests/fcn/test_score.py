@@ -11,6 +11,7 @@ from tiny import CLASSES, SIZES
 
 from fcn import records, score, surgery
 from fcn.errors import UserError
+from fcn.protocols import Evaluate
 
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 
@@ -34,7 +35,9 @@ def model(spec, vgg, tmp_path_factory):
 def scored(model, data, tmp_path_factory):
     """(folder, result, calls of `done`)."""
     folder, calls = tmp_path_factory.mktemp("scored"), []
-    result = score.run(model, data, folder / "metrics.json", folder / "plots", 2, lambda *values: calls.append(values))
+    result = score.run(
+        model, data, folder / "metrics.json", folder / "plots", Evaluate(2), lambda *values: calls.append(values)
+    )
     return folder, result, calls
 
 
@@ -132,7 +135,7 @@ def test_the_same_model_and_records_give_the_same_bytes(scored, model, data, tmp
     moved = shutil.copytree(data, tmp_path / "records")
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "old.png").write_bytes(b"old")
-    score.run(model, moved, tmp_path / "metrics.json", tmp_path / "plots", 2, lambda *_: None)
+    score.run(model, moved, tmp_path / "metrics.json", tmp_path / "plots", Evaluate(2), lambda *_: None)
     assert contents(tmp_path / "plots") == contents(scored[0] / "plots")
     assert (tmp_path / "metrics.json").read_bytes() == (scored[0] / "metrics.json").read_bytes()
     drawn = [f"predictions/{records.split_info(data, 'val')['ids'][n]}.png" for n in (0, 2)]
@@ -151,7 +154,7 @@ def test_predictions_are_palette_images_of_the_labels_predicted(scored, model, d
 
 
 def test_no_overlays_are_no_file(model, data, tmp_path):
-    score.run(model, data, tmp_path / "metrics.json", tmp_path / "plots", 0, lambda *_: None)
+    score.run(model, data, tmp_path / "metrics.json", tmp_path / "plots", Evaluate(0), lambda *_: None)
     assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == ["class_iu.csv", "confusion.csv"]
 
 
@@ -160,7 +163,7 @@ def test_records_of_other_classes_are_refused(model, data, tmp_path):
     index = json.loads((folder / "index.json").read_text())
     (folder / "index.json").write_text(json.dumps({**index, "classes": ["background", "red", "blue"]}))
     with pytest.raises(UserError) as error:
-        score.run(model, folder, tmp_path / "metrics.json", tmp_path / "plots", 2, lambda *_: None)
+        score.run(model, folder, tmp_path / "metrics.json", tmp_path / "plots", Evaluate(2), lambda *_: None)
     assert (
         str(error.value) == f"{model}: trained for the classes background, red, green; the records have background, red, blue"
     )
@@ -169,5 +172,5 @@ def test_records_of_other_classes_are_refused(model, data, tmp_path):
 
 def test_no_model_folder(data, tmp_path):
     with pytest.raises(UserError, match="expected a model folder"):
-        score.run(tmp_path / "fcn8s", data, tmp_path / "metrics.json", tmp_path / "plots", 2, lambda *_: None)
+        score.run(tmp_path / "fcn8s", data, tmp_path / "metrics.json", tmp_path / "plots", Evaluate(2), lambda *_: None)
     assert list(tmp_path.iterdir()) == []
