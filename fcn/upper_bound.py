@@ -33,8 +33,8 @@ def reconstruct(truth: np.ndarray, stride: int) -> np.ndarray:
     # are left: all classes alike, so the largest stays the largest.
     largest, winner = np.full(truth.shape, -1, np.float32), np.zeros(truth.shape, np.uint8)
     for value in present:
-        share = Image.fromarray(counts[..., value].astype(np.float32))
-        share = np.asarray(share.resize((columns * stride, rows * stride), Image.Resampling.BILINEAR))[:height, :width]
+        cell = Image.fromarray(counts[..., value].astype(np.float32))
+        share = np.asarray(cell.resize((columns * stride, rows * stride), Image.Resampling.BILINEAR))[:height, :width]
         winner[share > largest] = value
         np.maximum(largest, share, out=largest)
     return winner
