@@ -12,8 +12,8 @@ LAYERS = ("fcn", "tasks", "flows")
 TENSORFLOW = {"fcn/devices.py", "fcn/encoding.py", "fcn/inputs.py", "fcn/records.py", "fcn/writing.py"}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
-        "architecture", "archives", "augment", "batches", "boundary", "containers", "disk", "download", "errors", "files", "health",
-        "images", "labels", "metrics", "params", "protocols", "recipe", "tally", "upper_bound", "visualize",
+        "architecture", "archives", "augment", "batches", "boundary", "containers", "disk", "download", "errors", "files",
+        "health", "images", "labels", "metrics", "params", "protocols", "recipe", "tally", "upper_bound", "visualize",
     )),
     *sorted(
         path.relative_to(ROOT).as_posix()
