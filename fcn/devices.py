@@ -7,18 +7,20 @@ OutOfMemory = tf.errors.ResourceExhaustedError
 """What TensorFlow raises where a device's memory does not do."""
 
 
-def prepare(seed: int, precision: str = "float32") -> str:
+def prepare(seed: int, precision: str = "float32", training: bool = True) -> str:
     """Sets up this process before a model is built: seeds, deterministic operations, precision, GPU memory on demand.
 
     Args:
         seed: of all random numbers of the process.
-        precision: in which the layers of the backbone compute, "float32" or "bfloat16"; weights are float32 in any case.
+        precision: in which the layers of the backbone compute, "float32" or "bfloat16".
+        training: weights are float32 in any case, for the small steps of a training. Without it those of the backbone are held
+            in `precision`: the same numbers come out, but they need not be converted again for every image.
 
     Returns:
         What will compute, in words, e.g. "GPU: NVIDIA L4" or "CPU".
     """
     keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" and training else precision)
     tf.config.experimental.enable_op_determinism()
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:

@@ -1,6 +1,5 @@
 """One stage of training from files to files: the weights of the parent and the records in, a model folder out."""
 
-import csv
 import hashlib
 import json
 import sys
@@ -92,7 +91,5 @@ def run(
 
 
 def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [key.removeprefix("val_") for key in rows[0]], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key.removeprefix("val_"): f"{value:.9g}" for key, value in row.items()} for row in rows)
+    header = [key.removeprefix("val_") for key in rows[0]]
+    files.write_csv(path, header, ([f"{row[key]:.9g}" for key in rows[0]] for row in rows))

@@ -1,4 +1,4 @@
-"""Stages `evaluate@<variant>`: the four scores of one model, its confusion and its pictures."""
+"""Stages `evaluate@<variant>`: the scores of one model, its confusion, its boundaries and its pictures."""
 
 import sys
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_table_artifact
@@ -25,7 +26,7 @@ def score(profile_name: str, profile: Profile, variant: str, data: Path, model: 
     progress = Progress(log.info, f"evaluate {variant}", "images")
     tags = {"pipeline": provenance.pipeline(), **provenance.tags(finished=f"train@{variant}")}
     with durations.recording(f"evaluate-{variant}", tags) as entry:
-        result = scoring.run(model, data, metrics, plots, profile.evaluate.overlays, progress)
+        result = scoring.run(model, data, metrics, plots, profile.evaluate, progress)
         entry.done(metrics)
     scores = {name: result[name] for name in tracking.SCORES}
     log.info("%s: %s", variant, ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
@@ -34,11 +35,11 @@ def score(profile_name: str, profile: Profile, variant: str, data: Path, model: 
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": recipe}
     # What the training noted stays; params and tags are for a model whose training this store does not know.
     with tracking.scoring(f"fcn-{profile_name}", variant, result["model_sha256"], params=params, tags=tags) as run:
-        run.metrics({**scores, **{f"iu/{name}": iu for name, iu in result["class_iu"].items()}})
+        run.metrics(scores | _more(result))
         run.tags({f"evaluate.{name}": str(value) for name, value in measured.items()})
         run.tags({"evaluate.prefect.flow_run_id": str(runtime.flow_run.id)})
         run.dataset(f"{profile_name}/{validation['list']}", validation["digest"], "validation")
-        # Of the predictions, one per image of the split, the drawn ones are enough here; DVC keeps them all.
+        # Not the folder of predictions, one per image: DVC has it, and the run says which model and data it belongs to.
         for path in (metrics, *sorted(path for path in plots.iterdir() if path.is_file())):
             run.artifact(path)
         with pictures.confusion_picture(plots / "confusion.csv") as picture:
@@ -52,3 +53,11 @@ def score(profile_name: str, profile: Profile, variant: str, data: Path, model: 
     if (plots / "overlays.png").is_file():
         url = pictures.data_url(plots / "overlays.png")
         create_image_artifact(url, key="overlays", description=f"{variant}: image, truth, prediction")
+
+
+def _more(result: dict[str, Any]) -> dict[str, float]:
+    """The numbers beside the headline, by the names that they have in MLflow."""
+    more: dict[str, float] = {name: result[name] for name in ("boundary_iu", "upper_bound") if name in result}
+    for name, values in {"iu": result["class_iu"], "accuracy": result["class_accuracy"], **result["protocols"]}.items():
+        more |= {f"{name}/{key}": value for key, value in values.items()}
+    return more

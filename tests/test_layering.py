@@ -13,8 +13,9 @@ TENSORFLOW = {"fcn/devices.py", "fcn/encoding.py", "fcn/inputs.py", "fcn/records
 MLFLOW = {"tasks/mlflow_run.py", "tasks/registry.py", "tasks/store.py"}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
-        "architecture", "archives", "augment", "batches", "bootstrap", "containers", "disk", "download", "errors", "files",
-        "health", "images", "labels", "metrics", "params", "recipe", "visualize",
+        "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "containers", "disk", "download", "errors",
+        "files", "health", "images", "labels", "metrics", "params", "predictions", "protocols", "recipe", "submission", "tally",
+        "upper_bound", "visualize",
     )),
     *sorted(
         path.relative_to(ROOT).as_posix()
