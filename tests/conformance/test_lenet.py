@@ -54,7 +54,7 @@ def converted(path):
     weights |= {"score_fr/kernel": kernel.T[None, None], "score_fr/bias": bias}
     width, units = weights["conv1/bias"].size / 20, weights["ip1/bias"].size
     ours = model.build(ModelSpec("fcn4s", "lenet", DIGITS, width, units, "caffe", "fixed", 0.0, (0.0, 0.0, 0.0)))
-    surgery.transplant(ours, weights, new=["upscore4"])
+    surgery.transplant(ours, weights)
     return keras.Model(ours.input, ours.get_layer("score_fr").output)
 
 
