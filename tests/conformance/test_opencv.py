@@ -52,6 +52,15 @@ def test_scores_are_those_of_the_authors_net(pairs, variant, size):
     assert_same_scores(scores(ours, image), theirs.on_image(image))
 
 
+@pytest.mark.parametrize("variant", ["fcn16s", "fcn8s_atonce"])
+def test_with_fixed_upsampling_too(tmp_path, variant):
+    """All of it bilinear, as in the published nets, where ours has no kernels."""
+    theirs, ours = pair(variant, tmp_path, learned=False)
+    assert not [weight for weight in ours.weights if "upscore" in weight.path]
+    image = picture(45, 58)
+    assert_same_scores(scores(ours, image), theirs.on_image(image))
+
+
 def test_on_vgg19_too(pairs):
     theirs, ours = pairs("fcn8s", "vgg19")
     image = picture(75, 52)
