@@ -14,8 +14,19 @@ from tasks.progress import Progress
 
 
 @task(cache_policy=NO_CACHE)
-def score(profile_name: str, profile: Profile, variant: str, data: Path, model: Path, metrics: Path, plots: Path) -> None:
+def score(
+    profile_name: str,
+    profile: Profile,
+    variant: str,
+    data: Path,
+    model: Path,
+    metrics: Path,
+    plots: Path,
+    seed: int | None = None,
+) -> None:
     """Evaluates the model folder `model` on the validation records in `data`; writes `metrics` (JSON) and `plots`.
+
+    A model that was trained with a `seed` in place of the recipe's has its run in another experiment; see `tasks.train`.
 
     Raises:
         UserError: see `fcn.score.run`.
@@ -26,11 +37,14 @@ def score(profile_name: str, profile: Profile, variant: str, data: Path, model: 
     scores = {name: result[name] for name in tracking.SCORES}
     log.info("%s: %s", variant, ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
 
-    recipe = asdict(profile.train[variant])
+    recipe = asdict(profile.train[variant]) | ({} if seed is None else {"seed": seed})
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": recipe}
     # What the training noted stays; these are for a model whose training this store does not know.
-    tags = {"pipeline": provenance.pipeline(), **provenance.tags(finished=f"train@{variant}")}
-    with tracking.scoring(f"fcn-{profile_name}", variant, result["model_sha256"], params=params, tags=tags) as run:
+    made = provenance.tags(finished=f"train@{variant}" if seed is None else None)  # the others are no outputs of DVC
+    tags = {"pipeline": provenance.pipeline(), "seed": str(recipe["seed"]), **made}
+    with tracking.scoring(
+        tracking.experiment(profile_name, seed), variant, result["model_sha256"], params=params, tags=tags
+    ) as run:
         run.metrics({**scores, **{f"iu/{name}": iu for name, iu in result["class_iu"].items()}})
         run.tags({f"evaluate.{name}": str(value) for name, value in result["provenance"].items()})
         run.tags({"evaluate.prefect.flow_run_id": str(runtime.flow_run.id)})

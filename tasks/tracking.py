@@ -45,6 +45,11 @@ _FLUSH_POINTS, _FLUSH_SECONDS = 500, 5.0
 _BATCH = 100  # MLflow's limit for the parameters or tags of one request
 
 
+def experiment(profile: str, seed: int | None = None) -> str:
+    """The experiment of a profile's runs; those with a seed of their own (`flows.seeds`) have another, with a row per seed."""
+    return f"fcn-{profile}" if seed is None else f"fcn-{profile}-seeds"
+
+
 class Run:
     """One MLflow run, opened by `training` or `scoring`. Without a working store every method checks its arguments and returns.
 

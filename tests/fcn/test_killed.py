@@ -137,9 +137,6 @@ def disk(tmp_path, request):
     made.end()
 
 
-KINDS = ("checkpoint", "interrupted")
-
-
 def test_a_full_disk_costs_neither_the_checkpoint_before_nor_the_training(ends, disk, spec, data, vgg, monkeypatch):
     out, checkpoint = disk.folder / "model", disk.folder / "checkpoint.npz"
     monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: 0.0))
@@ -153,10 +150,12 @@ def test_a_full_disk_costs_neither_the_checkpoint_before_nor_the_training(ends, 
                 told.append((step, files.load_arrays(checkpoint)["optimizer/0"].item() if checkpoint.exists() else None))
                 report(step)
 
+        def note(kind, text):
+            if kind in ("checkpoint", "interrupted"):
+                noted.append((kind, text))
+
         try:
-            fit.run(
-                spec, RECIPE, data, vgg, out, checkpoint, lambda *_: None, at, note=lambda *note: note[0] in KINDS and noted.append(note)
-            )  # fmt: skip
+            fit.run(spec, RECIPE, data, vgg, out, checkpoint, lambda *_: None, at, note=note)
         except (KeyboardInterrupt, UserError) as error:
             return told, noted, error
         return told, noted, None
