@@ -162,7 +162,7 @@ def _run(flow: Flow, parameters: dict[str, Any], name: str | None, dvc: psutil.P
             errors = _errors(typing.cast(State, state))  # a flow of a plain function: neither coroutine nor generator
         finally:
             if adopted:
-                runs.release_dvc(client, adopted, None if errors == [] else name)
+                runs.release_dvc(client, adopted, None if errors == [] else name, interrupted=errors is None)
     return errors
 
 
