@@ -176,7 +176,7 @@ def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, firs
             ]
         assert flows == [("train@fcn32s", "CRASHED"), ("dvc repro train@fcn32s", "CRASHED")]
         assert open_runs == [[], []]
-        status = project.run("dvc", "status", "train@fcn32s")
-        assert status.returncode == 0, status.stdout
-        assert "profiles.sample.train.fcn32s" in status.stdout
+    status = project.run("dvc", "status", "train@fcn32s")
+    assert status.returncode == 0, status.stdout
+    assert "profiles.sample.train.fcn32s" in status.stdout
     assert 0 < steps[0] < steps[1] < 100_000
