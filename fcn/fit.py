@@ -10,6 +10,7 @@ from typing import Any
 
 from fcn import devices, files, health, inputs, records, surgery, training
 from fcn.architecture import ModelSpec
+from fcn.errors import UserError
 from fcn.recipe import TrainSpec
 
 
@@ -64,7 +65,8 @@ def run(
         note: gets what looks wrong, as (kind, text), each kind once; see `fcn.health`.
 
     Raises:
-        UserError: see `surgery.start`, `training.train` and `records.split_info`.
+        UserError: the model cannot be written, for want of room above all; the checkpoint is kept. And see `surgery.start`,
+            `training.train` and `records.split_info`.
     """
     device = devices.prepare(recipe.seed, recipe.precision)
     model, transfers = surgery.start(spec, parent)
@@ -82,11 +84,15 @@ def run(
             images=lambda step: inputs.ids(data, "train", recipe.seed, step, recipe.batch, recipe.augment),
             classes=spec.classes,
         )
-    with files.replacing(out) as folder:
-        folder.mkdir()
-        surgery.save(model, spec, folder)
-        _write_rows(folder / "history.csv", [row for row in history if "loss" in row])
-        _write_rows(folder / "validation.csv", [row for row in history if "loss" not in row])
+    try:
+        with files.replacing(out) as folder:
+            folder.mkdir()
+            surgery.save(model, spec, folder)
+            _write_rows(folder / "history.csv", [row for row in history if "loss" in row])
+            _write_rows(folder / "validation.csv", [row for row in history if "loss" not in row])
+    except OSError as error:
+        kept = f"The checkpoint {checkpoint} is kept: the next run goes on from there." if checkpoint.is_file() else ""
+        raise UserError(f"the trained model could not be written: {health.unwritten(error, out)} {kept}".rstrip()) from error
     checkpoint.unlink(missing_ok=True)
 
 

@@ -48,7 +48,8 @@ def train(
             after storing the model, and chooses its name such that trainings of other parameters or inputs never meet.
         report: gets the numbers as they come; after a resume, from the checkpoint on.
         seconds: least time between checkpoints; also, writing them takes no more than about a twentieth of all time.
-        note: gets what looks wrong, (kind, text), each kind once; see `fcn.health`.
+        note: gets what looks wrong, (kind, text), each kind once; see `fcn.health`. Also of a checkpoint that could not be
+            written, which stops nothing: the one before stays, and the next is tried at its time.
         images: from the number of a step, from 0 on, to the ids of its images; for the message of a loss that is not finite.
         classes: names, for messages.
 
@@ -195,22 +196,26 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
             **{f"loss/{n}": variable for n, variable in enumerate(self.since_report())},
         }
 
-    def save(self) -> None:
+    def save(self, interrupted: bool = False) -> None:
         begin = time.monotonic()
         arrays = {name: np.asarray(variable) for name, variable in self.state().items()}
         if health.broken(arrays):  # the last update spoilt the weights, as the next report will say: the one before is kept
             return
         history = [row for row in self.history if row["step"] <= self.told]  # a report that was cut short is made again
         text = json.dumps({"told": self.told, "history": history}).encode()
-        files.save_arrays(self.checkpoint, {**arrays, "progress": np.frombuffer(text, np.uint8)})
-        self.kept, now = self.step, time.monotonic()
+        try:
+            files.save_arrays(self.checkpoint, {**arrays, "progress": np.frombuffer(text, np.uint8)})
+            self.kept = self.step
+        except OSError as error:  # a full disk costs this checkpoint, neither the one before nor the training
+            self.say([health.not_saved(error, self.checkpoint, self.step, self.kept, interrupted)])
+        now = time.monotonic()
         self.next_save = now + max(self.seconds, 20 * (now - begin))
 
     def save_interrupted(self) -> None:
         """After Ctrl-C, which comes between two steps or in a report: nothing that was computed is lost."""
         # Before the first step there is nothing. JAX holds the weights of a running stretch where nobody can get at them.
         if self.step and self.history and keras.backend.backend() == "tensorflow":
-            self.save()
+            self.save(interrupted=True)
 
     def restore(self) -> None:
         arrays = files.load_arrays(self.checkpoint)

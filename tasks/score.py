@@ -16,25 +16,39 @@ from tasks.progress import Progress
 
 
 @task(cache_policy=NO_CACHE)
-def score(profile_name: str, profile: Profile, variant: str, data: Path, model: Path, metrics: Path, plots: Path) -> None:
+def score(
+    profile_name: str,
+    profile: Profile,
+    variant: str,
+    data: Path,
+    model: Path,
+    metrics: Path,
+    plots: Path,
+    seed: int | None = None,
+) -> None:
     """Evaluates the model folder `model` on the validation records in `data`; writes `metrics` (JSON) and `plots`.
+
+    A model that was trained with a `seed` in place of the recipe's has its run in another experiment; see `tasks.train`.
 
     Raises:
         UserError: see `fcn.score.run`.
     """
     log = get_run_logger()
     progress = Progress(log.info, f"evaluate {variant}", "images")
-    tags = {"pipeline": provenance.pipeline(), **provenance.tags(finished=f"train@{variant}")}
+    recipe = asdict(profile.train[variant]) | ({} if seed is None else {"seed": seed})
+    made = provenance.tags(finished=f"train@{variant}" if seed is None else None)  # the others are no outputs of DVC
+    tags = {"pipeline": provenance.pipeline(), "seed": str(recipe["seed"]), **made}
     with durations.recording(f"evaluate-{variant}", tags) as entry:
         result = scoring.run(model, data, metrics, plots, profile.evaluate, progress)
         entry.done(metrics)
     scores = {name: result[name] for name in tracking.SCORES}
     log.info("%s: %s", variant, ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
 
-    measured, recipe, validation = result["provenance"], asdict(profile.train[variant]), records.split_info(data, "val")
+    measured, validation = result["provenance"], records.split_info(data, "val")
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": recipe}
     # What the training noted stays; params and tags are for a model whose training this store does not know.
-    with tracking.scoring(f"fcn-{profile_name}", variant, result["model_sha256"], params=params, tags=tags) as run:
+    experiment = tracking.experiment(profile_name, seed)
+    with tracking.scoring(experiment, variant, result["model_sha256"], params=params, tags=tags) as run:
         run.metrics(scores | _more(result))
         run.tags({f"evaluate.{name}": str(value) for name, value in measured.items()})
         run.tags({"evaluate.prefect.flow_run_id": str(runtime.flow_run.id)})
@@ -45,7 +59,8 @@ def score(profile_name: str, profile: Profile, variant: str, data: Path, model: 
         with pictures.confusion_picture(plots / "confusion.csv") as picture:
             run.artifact(picture)
         on = {"split": measured["split"], "dataset": measured["dataset"], "model_sha256": result["model_sha256"]}
-        if said := registry.register(run, profile_name, variant, model, scores["mean_iu"], **on):
+        # With a seed of its own it is a measurement, no model to use: the best of many seeds would owe that to luck.
+        if seed is None and (said := registry.register(run, profile_name, variant, model, scores["mean_iu"], **on)):
             log.info("MLflow: %s", said)
 
     table = [{"score": name, "value": f"{value:.4f}"} for name, value in scores.items()]

@@ -23,6 +23,11 @@ KEY = "training.key"
 """The tag by which an interrupted training finds its run again."""
 
 
+def experiment(profile: str, seed: int | None = None) -> str:
+    """The experiment of a profile's runs; those with a seed of their own (`flows.seeds`) have another, with a row per seed."""
+    return f"fcn-{profile}" if seed is None else f"fcn-{profile}-seeds"
+
+
 @contextlib.contextmanager
 def training(experiment: str, variant: str, key: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> Iterator[Run]:
     """The run of one training. A run with this key that has not finished (it was killed or failed) is reopened and

@@ -1,7 +1,8 @@
 """One variant trained, watched and recorded."""
 
+import glob
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +18,51 @@ from tasks.look import charts
 from tasks.progress import Progress, duration
 
 CHECKPOINTS = Path(".cache/checkpoints")
-"""Outside of DVC: a checkpoint is no result."""
+"""Outside of DVC: a checkpoint is no result.
+
+One file per training, `<profile>-<variant>-<fingerprint>.npz`. When a training ends well, those that earlier trainings of the
+same profile and variant left under other parameters, data or code are removed; until then any of them can be gone back to.
+Trainings with a seed of their own (`flows.seeds`) have `-seed<n>` in the name and touch no others.
+"""
 
 
 @task(cache_policy=NO_CACHE)
-def train(profile_name: str, profile: Profile, variant: str, data: Path, data_look: Path, parent: Path, out: Path) -> None:
+def train(
+    profile_name: str,
+    profile: Profile,
+    variant: str,
+    data: Path,
+    data_look: Path,
+    parent: Path,
+    out: Path,
+    seed: int | None = None,
+) -> None:
     """Trains `variant` from `parent` on the records in `data` and writes the model folder `out`.
 
-    A training that was interrupted goes on from its checkpoint. Curves and parameters go to MLflow as they come.
+    A training that was interrupted goes on from its checkpoint. Curves and parameters go to MLflow as they come. With a `seed`
+    in place of the recipe's it is kept apart, in an experiment and with checkpoints of its own.
 
     Raises:
         UserError: see `fit.run`.
     """
     log, recipe = get_run_logger(), profile.train[variant]
+    recipe = recipe if seed is None else replace(recipe, seed=seed)
     spec = ModelSpec(variant=variant, classes=tuple(records.read_index(data)["classes"]), **asdict(profile.model))
     key = fit.fingerprint(spec, recipe, data, parent)
-    checkpoint = CHECKPOINTS / f"{variant}-{key}.npz"
+    name = f"{profile_name}-{variant}" + (f"-seed{seed}" if seed is not None else "")
+    checkpoint = CHECKPOINTS / f"{name}-{key}.npz"
     if checkpoint.is_file():
         log.info("going on from %s", checkpoint)
     tags = {
         "pipeline": provenance.pipeline(),
         "prefect.flow_run_id": str(runtime.flow_run.id),
+        "seed": str(recipe.seed),
         **provenance.tags([str(data), str(parent)]),
     }
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": asdict(recipe)}
     with (
         durations.recording(f"{variant}-{key}", tags) as entry,
-        tracking.training(f"fcn-{profile_name}", variant, key, params=params, tags=tags) as run,
+        tracking.training(tracking.experiment(profile_name, seed), variant, key, params=params, tags=tags) as run,
     ):
         for split, context in (("train", "training"), ("val", "validation")):
             info = records.split_info(data, split)
@@ -92,6 +111,15 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, data_lo
         fit.run(spec, recipe, data, parent, out, checkpoint, begins, report, watch, note)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
         entry.done(out / "weights.npz")
+    _remove_checkpoints(name)
+
+
+def _remove_checkpoints(name: str) -> None:
+    """Removes what trainings of this name left that nobody will go on with; see `CHECKPOINTS`."""
+    file = f"{glob.escape(name)}-{'[0-9a-f]' * 16}.npz"
+    for path in (*CHECKPOINTS.glob(file), *CHECKPOINTS.glob(f".part-{file}")):
+        get_run_logger().info("removing the checkpoint of an abandoned training: %s", path)
+        path.unlink(missing_ok=True)
 
 
 def _table(transfers: list[surgery.Transfer]) -> str:
