@@ -3,6 +3,9 @@
 import keras
 import tensorflow as tf
 
+OutOfMemory = tf.errors.ResourceExhaustedError
+"""What TensorFlow raises where a device's memory does not do."""
+
 
 def prepare(seed: int, precision: str = "float32") -> str:
     """Sets up this process before a model is built: seeds, deterministic operations, precision, GPU memory on demand.
