@@ -20,6 +20,8 @@ MAX_BYTES = 50_000_000
 """Of a picture's file."""
 MAX_PIXELS = 25_000_000
 """Of a picture, or of all pictures of one request: at full width two CPU cores take minutes for so many."""
+OPACITY = 0.6
+"""Of an overlay's colours, unless asked for."""
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
 """Pillow's names. Nothing else is decoded: of its many formats some run other programs."""
 
@@ -85,7 +87,7 @@ def decode(text: Any, name: str, pixels: int = MAX_PIXELS) -> np.ndarray:
         return read(path, name, pixels)
 
 
-def answer(image: np.ndarray, found: np.ndarray, classes: Sequence[str], opacity: float = 0.6) -> dict[str, Any]:
+def answer(image: np.ndarray, found: np.ndarray, classes: Sequence[str], opacity: float = OPACITY) -> dict[str, Any]:
     """What a client gets of one picture, as plain data.
 
     Args:
@@ -153,5 +155,5 @@ def shares(found: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
 def png(picture: Image.Image) -> bytes:
     """A picture as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture.save(buffer, "PNG", compress_level=1)  # of a photograph little is left to compress: this takes a fifth of the time
     return buffer.getvalue()

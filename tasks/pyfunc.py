@@ -5,10 +5,10 @@ import warnings
 from importlib import metadata
 from pathlib import Path
 
-from fcn import files, surgery
+from fcn import files, serving, surgery
 
 ROOT = Path(__file__).parents[1]
-REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pillow")
+REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
 """What the folder needs besides what is in it; a test reads the imports. MLflow would look for them for 15 s."""
 
 
@@ -66,5 +66,5 @@ def signature() -> "mlflow.models.ModelSignature":  # type: ignore[name-defined]
                 ColSpec(Array(share), "classes"),
             ]
         ),
-        params=ParamSchema([ParamSpec("opacity", DataType.double, 0.6)]),
+        params=ParamSchema([ParamSpec("opacity", DataType.double, serving.OPACITY)]),
     )

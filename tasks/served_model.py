@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+
 from fcn import serving
 from fcn.errors import UserError
-from mlflow.exceptions import MlflowException
 
 
 class Segmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -23,11 +25,13 @@ class Segmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self.net = predict.load(Path(context.artifacts["model"]))
         self.one_at_a_time = threading.Lock()  # requests come on threads, and a net takes all cores and much memory
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # MLflow would act on annotations
+    # Of its annotations MLflow makes checks of its own, or a warning; this one it leaves alone.
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Answers the rows of `model_input`, see `fcn.serving.answers`; what is wrong with them becomes an answer 400."""
         try:
             with self.one_at_a_time:
-                opacity = float((params or {}).get("opacity", 0.6))
+                opacity = (params or {}).get("opacity")  # of the signature's type; null passes
+                opacity = serving.OPACITY if opacity is None else float(opacity)
                 return serving.answers(list(model_input["image"]), self._labels, self.net.spec.classes, opacity)
         except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
