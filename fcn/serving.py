@@ -1,4 +1,4 @@
-"""What a service does around a net: pictures from outside in, within limits; class maps, overlays and shares out. No framework."""
+"""What a service does around a net: pictures from outside in, within limits; class maps, overlays and shares out."""
 
 import base64
 import binascii
@@ -50,7 +50,9 @@ def read(path: Path, name: str, pixels: int = MAX_PIXELS) -> np.ndarray:
             if kind not in FORMATS:
                 raise UserError(f"{name}: expected a JPEG, PNG or WebP picture, got {kind}")
             if width * height > pixels:
-                raise UserError(f"{name}: {width}x{height} pixels are {width * height:,}; {pixels:,} are allowed: make it smaller")
+                raise UserError(
+                    f"{name}: {width}x{height} pixels are {width * height:,}; {pixels:,} are allowed: make it smaller"
+                )
             return images.read(path)
     except UserError as error:
         raise UserError(str(error).replace(str(path), name)) from error

@@ -28,15 +28,15 @@ SET_OPACITY = "(percent) => { document.documentElement.style.setProperty('--clas
 CSS = """
 :root { --classes: 0.6; }
 .gradio-container { width: 100%; max-width: 1200px !important; margin: auto; }
-.seen { position: relative; margin: 0; line-height: 0; }
-.seen img { width: 100%; border-radius: 6px; }
-.seen .classes { position: absolute; inset: 0; opacity: var(--classes); image-rendering: pixelated; }
+.seen { position: relative; margin: 0; width: min(100%, 80vh * var(--shape)); aspect-ratio: var(--shape); }
+.seen img { position: absolute; inset: 0; width: 100%; height: 100%; border-radius: 6px; }
+.seen .classes { opacity: var(--classes); image-rendering: pixelated; }
 .legend { list-style: none; margin: 0 0 1em; padding: 0; }
 .legend li { display: flex; gap: .6em; align-items: center; margin: 0; padding: .15em 0; color: var(--body-text-color); }
 .legend i { width: 1.1em; height: 1.1em; border: 1px solid var(--body-text-color-subdued); border-radius: 3px; flex: none; }
 .legend span { margin-left: auto; font-variant-numeric: tabular-nums; }
 .empty, .wrong { padding: 3em 1.5em; text-align: center; border: 1px dashed var(--border-color-primary); border-radius: 6px; }
-.wrong { color: var(--error-text-color); background: var(--error-background-fill); border: 1px solid var(--error-border-color); }
+.wrong { color: var(--error-text-color); background: var(--error-background-fill); border-color: var(--error-border-color); }
 @media (max-width: 640px) { /* the picture before what is said of it */
   #controls { display: contents; }
   #file { order: 1; } #seen { order: 2; } #controls .form { order: 3; } #key { order: 4; }
@@ -66,7 +66,7 @@ def segment(path: str | None, model: str | None, models: Mapping[str, Path]) -> 
     if not path:
         return EMPTY, ""
     try:
-        if model not in models:
+        if model is None or model not in models:
             raise UserError(f"model: expected one of {', '.join(models)}; got {model}")
         image = serving.read(Path(path), Path(path).name)
         net = _net(models[model], (models[model] / "weights.npz").stat().st_mtime_ns)
@@ -95,7 +95,7 @@ def view(image: np.ndarray, found: np.ndarray, names: tuple[str, ...]) -> str:
     hidden = {"transparency": 0} if _transparent(names) else {}
     height, width = found.shape
     return (
-        f'<figure class="seen"><img alt="The picture, {width} x {height} pixels" src="{_url(picture, "JPEG", quality=90)}">'
+        f'<figure class="seen" style="--shape: {width / height:.4f}"><img alt="The picture, {width} x {height} pixels" src="{_url(picture, "JPEG", quality=90)}">'
         f'<img class="classes" alt="Its classes" src="{_url(mask, "PNG", **hidden)}"></figure>'
     )
 

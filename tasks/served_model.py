@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 from mlflow.exceptions import MlflowException
 
 from fcn import serving
