@@ -49,7 +49,12 @@ def sniff(path: str | os.PathLike[str]) -> str:
     ...)".
     """
     with open(path, "rb") as file:
-        head = file.read(1024)
+        return sniff_bytes(file.read(1024))
+
+
+def sniff_bytes(head: bytes) -> str:
+    """The same of a file's first bytes, 1024 or all of them."""
+    head = head[:1024]
     if not head:
         return "empty"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
