@@ -58,7 +58,8 @@ def write(model: keras.Model, spec: ModelSpec, out: Path, form: str, sizes: Sequ
     with files.replacing(out) as folder:
         FORMATS[form].save(model, spec, folder)
         files.write_json(folder / "model.json", asdict(spec))
-        found = difference(model.predict_on_batch, FORMATS[form].load(folder), sizes)
+        # Called, not `predict`ed, which would trace it anew for every size.
+        found = difference(lambda image: model(image, training=False), FORMATS[form].load(folder), sizes)
         if not found <= TOLERANCE:  # NaN is not
             raise UserError(
                 f"{out}: the exported net's scores differ by {found:.1e} of the largest one, {TOLERANCE:.0e} is allowed; "

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from fcn.errors import UserError
-from flows.models import find
+from flows.predict import model_folder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
 
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     try:
-        model, spec = surgery.load(find(arguments.model))
+        model, spec = surgery.load(model_folder(arguments.model))
         found = export.write(model, spec, arguments.out, arguments.format)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -3,9 +3,10 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from fcn.errors import UserError
-from flows import models
+from flows.predict import model_folder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,8 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     from tasks import page
 
     try:
-        chosen = models.find(arguments.model)
-        known = {chosen.name: chosen, **models.found()}
+        chosen = model_folder(arguments.model)
+        known = {path.parent.name: path.parent for path in Path("models").glob("*/model.json")} | {chosen.name: chosen}
         page.serve(page.build(dict(sorted(known.items())), chosen.name), arguments.port)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -8,6 +8,7 @@ import base64
 import functools
 import html
 import io
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from fcn.errors import UserError
 if TYPE_CHECKING:
     from fcn.predict import Predictor
 
+HOST = "127.0.0.1"
 ENDINGS = [".jpg", ".jpeg", ".png", ".webp"]
 SIDE = 1600
 """Pixels of the longer side up to which a picture is shown as it is; the class map to download has every pixel."""
@@ -68,7 +70,7 @@ def segment(path: str | None, model: str | None, models: Mapping[str, Path]) -> 
     try:
         if model is None or model not in models:
             raise UserError(f"model: expected one of {', '.join(models)}; got {model}")
-        image = serving.read(Path(path), Path(path).name)
+        image = serving.read(Path(path).read_bytes(), Path(path).name)
         net = _net(models[model], (models[model] / "weights.npz").stat().st_mtime_ns)
         found = net(image).labels
     except (UserError, OSError) as error:
@@ -94,10 +96,9 @@ def view(image: np.ndarray, found: np.ndarray, names: tuple[str, ...]) -> str:
     mask = mask.resize(picture.size, Image.Resampling.NEAREST)
     hidden = {"transparency": 0} if _transparent(names) else {}
     height, width = found.shape
-    return (
-        f'<figure class="seen" style="--shape: {width / height:.4f}"><img alt="The picture, {width} x {height} pixels" src="{_url(picture, "JPEG", quality=90)}">'
-        f'<img class="classes" alt="Its classes" src="{_url(mask, "PNG", **hidden)}"></figure>'
-    )
+    below = f'<img alt="The picture, {width} x {height} pixels" src="{_url(picture, "JPEG", quality=90)}">'
+    above = f'<img alt="Its classes" class="classes" src="{_url(mask, "PNG", **hidden)}">'
+    return f'<figure class="seen" style="--shape: {width / height:.4f}">{below}{above}</figure>'
 
 
 def legend(found: np.ndarray, names: tuple[str, ...], file: str) -> str:
@@ -167,9 +168,13 @@ def serve(page: Any, port: int, wait: bool = True) -> str:
     """
     import gradio as gr
 
+    if not port:
+        with socket.socket() as free:
+            free.bind((HOST, 0))
+            port = free.getsockname()[1]
     try:
         _, address, _ = page.launch(
-            server_name="127.0.0.1", server_port=port, share=False, ssr_mode=False, quiet=True, prevent_thread_lock=True,
+            server_name=HOST, server_port=port, share=False, ssr_mode=False, quiet=True, prevent_thread_lock=True,
             footer_links=[], max_file_size=serving.MAX_BYTES, css=CSS,
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         )  # fmt: skip
