@@ -27,10 +27,11 @@ def save(model_dir: Path, out: Path) -> None:
     """
     surgery.read_spec(model_dir)  # before anything is copied
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    import mlflow.pyfunc  # seconds
-
     with files.replacing(out) as folder, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*input example was not provided")  # the signature is written out below
+        # Of MLflow's own annotations, when it is imported; and of a signature without an example, which is written out below.
+        warnings.filterwarnings("ignore", ".*(Any type hint|input example was not provided)", UserWarning)
+        import mlflow.pyfunc  # seconds
+
         mlflow.pyfunc.save_model(
             path=folder,
             python_model=ROOT / "tasks" / "served_model.py",

@@ -89,9 +89,7 @@ def test_difference_by_hand():
     assert difference(two, two, SIZES) == 0
     assert difference(two, off_in_one, SIZES) == 0.25
     assert np.isnan(difference(two, lambda image: two(image) * np.nan, SIZES))
-    with pytest.raises(
-        UserError, match=r"gives scores \(1, 63, 96, 2\) for images \(1, 64, 96, 3\), expected \(1, 64, 96, 2\)"
-    ):
+    with pytest.raises(UserError, match=r"gives scores \(1, 63, 96, 2\) .*, expected \(1, 64, 96, 2\)"):
         difference(two, lambda image: two(image)[:, 1:], SIZES)
 
 
