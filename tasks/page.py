@@ -138,7 +138,7 @@ def build(models: Mapping[str, Path], first: str) -> Any:
         with gr.Row():
             with gr.Column(scale=1, min_width=280, elem_id="controls"):
                 file = gr.File(label="Picture: JPEG, PNG or WebP", file_types=ENDINGS, height=150, elem_id="file")
-                model = gr.Dropdown(list(models), value=first, label="Model")
+                model = gr.Radio(list(models), value=first, label="Model")
                 opacity = gr.Slider(0, 100, 60, step=1, label="Opacity of the classes, %")
                 key = gr.HTML(elem_id="key")
             with gr.Column(scale=2, min_width=320, elem_id="seen"):
