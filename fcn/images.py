@@ -90,7 +90,7 @@ def decode(
     """
     with _explained(name, lambda: files.sniff_bytes(data)), Image.open(io.BytesIO(data)) as image:
         if formats is not None and image.format not in formats:
-            raise UserError(f"{name}: expected a picture of the format {' or '.join(formats)}, got {image.format}")
+            raise UserError(f"{name}: expected a picture of the formats {', '.join(formats)}; got {image.format}")
         width, height = image.size
         if pixels is not None and width * height > pixels:
             raise UserError(f"{name}: {width}x{height} are {width * height:,} pixels; {pixels:,} are allowed: make it smaller")
@@ -146,6 +146,7 @@ def _explained(name: str, kind: Callable[[], str]) -> Iterator[None]:
     except FileNotFoundError as error:
         raise UserError(f"{name}: the picture is missing") from error
     except _BROKEN as error:
+        why = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"  # it says no more than `kind`
         raise UserError(
-            f"{name}: expected a picture, but it cannot be read: it is {kind()} ({error}). Replace it or take it off the list."
+            f"{name}: expected a picture, but it cannot be read: it is {kind()}{why}. Replace it or take it off the list."
         ) from error

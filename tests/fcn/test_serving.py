@@ -77,7 +77,7 @@ def test_exif_is_carried_out():
         ("héllo", "this is no base64"),
         (base64.b64encode(b"hello, this is text").decode(), "image 0: expected a picture, but it cannot be read"),
         (text(IMAGE)[:60], "image 0: expected a picture, but it cannot be read: it is a PNG image"),
-        (text(IMAGE, "GIF"), "image 0: expected a picture of the format JPEG or MPO or PNG or WEBP, got GIF"),
+        (text(IMAGE, "GIF"), "image 0: expected a picture of the formats JPEG, MPO, PNG, WEBP; got GIF"),
         (text(IMAGE, "EPS"), "got EPS"),
         (bomb(6000), "image 0: 6000x6000 are 36,000,000 pixels; 25,000,000 are allowed"),
         (bomb(12_000), "144,000,000 pixels; 25,000,000 are allowed"),  # where Pillow warns
