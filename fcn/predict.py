@@ -16,7 +16,7 @@ from fcn.architecture import BACKBONES, VARIANTS, ModelSpec
 from fcn.errors import UserError
 
 TILE = 1024
-"""Pixels of a side up to which an image is taken whole: at full width, that takes about 2 GB of memory."""
+"""Pixels of a side up to which an image is taken whole: at full width, the process then takes less than 3 GB."""
 
 
 @dataclass(frozen=True)

@@ -81,27 +81,40 @@ def names(images: Sequence[Path]) -> list[str]:
     return [chosen[Path(os.path.abspath(image))] for image in images]
 
 
-def prepare(out: Path, given: Sequence[str], images: Sequence[Path], names: Sequence[str], classes: Sequence[str]) -> None:
-    """Makes the folder of predictions: `classes.txt`, a name per line by label value, and `legend.png`, their colours.
+def refuse(out: Path, given: Sequence[str], images: Sequence[Path], names: Sequence[str]) -> None:
+    """Protects what the user has.
+
+    Args:
+        out: folder for the predictions.
+        given: see `find`.
+        images: what it found.
+        names: theirs, see `names`.
 
     Raises:
-        UserError: `out` is a file, one of the folders given, or has a `classes.txt` of other classes, or an image would be
-            overwritten; nothing has been written then.
+        UserError: `out` is a file, or one of the folders given, or an image would be overwritten.
     """
-    where, text = out.resolve(), "".join(f"{name}\n" for name in classes)
+    where = out.resolve()
     if out.exists() and not out.is_dir():
         raise UserError(f"--out: expected a folder, but {out} is a file")
     if any(Path(name).is_dir() and Path(name).resolve() == where for name in given):
         raise UserError(f"--out: {out} is the folder of the images: choose another one for what is predicted")
-    key = out / "classes.txt"
-    if key.exists() and key.read_text(encoding="utf-8", errors="replace") != text:
-        raise UserError(
-            f"--out: {key} names other classes than this model has: choose another folder, or remove what an earlier model left"
-        )
     written = {path.resolve() for name in names for path in _places(out, name).values()} | {(out / "legend.png").resolve()}
     for image in images:
         if image.resolve() in written:
             raise UserError(f"--out: {image} would be overwritten by a prediction: choose another folder")
+
+
+def prepare(out: Path, classes: Sequence[str]) -> None:
+    """Makes the folder of predictions: `classes.txt`, a name per line by label value, and `legend.png`, their colours.
+
+    Raises:
+        UserError: it has a `classes.txt` of other classes; nothing has been written then.
+    """
+    key, text = out / "classes.txt", "".join(f"{name}\n" for name in classes)
+    if key.exists() and key.read_text(encoding="utf-8", errors="replace") != text:
+        raise UserError(
+            f"--out: {key} names other classes than this model has: choose another folder, or remove what an earlier model left"
+        )
     with files.replacing(key) as temporary:
         temporary.write_text(text, encoding="utf-8")
     with files.replacing(out / "legend.png") as temporary:
@@ -140,7 +153,8 @@ def _places(out: Path, name: str) -> dict[str, Path]:
 
 
 def shares(predicted: np.ndarray, classes: Sequence[str]) -> str:
-    """The classes of a prediction, uint8 (H, W), by their part of its pixels: `background 61 %, cat 39 %`."""
+    """The classes of a prediction, uint8 (H, W), by their part of its pixels: `background 61 %, cat 39 %, dog <1 %`."""
     counts = np.bincount(predicted.ravel(), minlength=len(classes))
     order = [value for value in np.argsort(-counts, kind="stable").tolist() if counts[value]]
-    return ", ".join(f"{classes[value]} {100 * counts[value] / predicted.size:.0f} %" for value in order)
+    percent = [(classes[value], 100 * counts[value] / predicted.size) for value in order]
+    return ", ".join(f"{name} {part:.0f} %" if part >= 1 else f"{name} <1 %" for name, part in percent)

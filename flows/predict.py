@@ -43,13 +43,14 @@ def run(arguments: argparse.Namespace) -> list[str]:
     if not found:
         raise UserError("\n".join(failed))
     names = predictions.names(found)
+    predictions.refuse(arguments.out, arguments.images, found, names)
     folder = model_folder(arguments.model)
 
     from fcn import predict  # only now: misuse is told without the seconds that TensorFlow takes
 
     predictor = predict.load(folder, arguments.tile, arguments.precision)
     classes = predictor.spec.classes
-    predictions.prepare(arguments.out, arguments.images, found, names, classes)
+    predictions.prepare(arguments.out, classes)
     for complaint in failed:
         print(complaint, file=sys.stderr)
     done = 0
@@ -74,12 +75,12 @@ def run(arguments: argparse.Namespace) -> list[str]:
 
 
 def model_folder(given: str) -> Path:
-    """The folder of a model: `models/<variant>` for a variant's name, otherwise the folder itself.
+    """The folder of a model: `models/<variant>` for a variant's name; or the one given; or what a model of MLflow's holds.
 
     Raises:
         UserError: neither.
     """
-    for folder in (Path("models", given), Path(given)):
+    for folder in (Path("models", given), Path(given), *sorted(Path(given, "artifacts").glob("*"))):
         if (folder / "model.json").is_file():
             return folder
     there = sorted(path.parent.name for path in Path("models").glob("*/model.json"))
