@@ -146,7 +146,8 @@ def _explained(name: str, kind: Callable[[], str]) -> Iterator[None]:
     except FileNotFoundError as error:
         raise UserError(f"{name}: the picture is missing") from error
     except _BROKEN as error:
-        why = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"  # it says no more than `kind`
+        # Of what it cannot identify Pillow says the object's address, which is another one every time.
+        why = "no format of pictures that is known" if isinstance(error, UnidentifiedImageError) else error
         raise UserError(
-            f"{name}: expected a picture, but it cannot be read: it is {kind()}{why}. Replace it or take it off the list."
+            f"{name}: expected a picture, but it cannot be read: it is {kind()} ({why}). Replace it or take it off the list."
         ) from error

@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from fcn.architecture import BACKBONES, VARIANTS, ModelSpec
-from fcn.bilinear import Bilinear
+from fcn.bilinear import Bilinear, Upsample
 from fcn.errors import UserError
 from fcn.layers import Crop, DenseConv2D, Grey, MeanBGR
 
@@ -73,9 +73,11 @@ def build(spec: ModelSpec) -> keras.Model:
         return layers.Conv2D(classes, 1, name=name, kernel_initializer="zeros", dtype="float32")(x)
 
     def upsample(name: str, factor: int, x: Any, learned: bool) -> Any:
+        if not learned:
+            return Upsample(factor, pad.rest, name=name, dtype="float32")(x)
         return layers.Conv2DTranspose(
             classes, 2 * factor, factor, pad.rest,
-            use_bias=False, kernel_initializer=Bilinear(), trainable=learned, name=name, dtype="float32",
+            use_bias=False, kernel_initializer=Bilinear(), name=name, dtype="float32",
         )(x)  # fmt: skip
 
     image = keras.Input((None, None, 3), name="image", dtype="float32")

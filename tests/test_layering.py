@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("fcn", "tasks", "flows")
-TENSORFLOW = {"fcn/devices.py", "fcn/encoding.py", "fcn/inputs.py", "fcn/records.py", "fcn/writing.py"}
+TENSORFLOW = {"fcn/devices.py", "fcn/encoding.py", "fcn/fused.py", "fcn/inputs.py", "fcn/records.py", "fcn/writing.py"}
 MLFLOW = {"tasks/pyfunc.py", "tasks/served_model.py", "tasks/tracking.py"}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
