@@ -33,8 +33,8 @@ def model_dir(tmp_path_factory):
     spec = ModelSpec("fcn8s", "vgg16", CLASSES, 1 / 32, 8, "same", "fixed", 0.5, MEAN_BGR)
     model, draw = build(spec), np.random.default_rng(3)
     for weight in model.weights:
-        if "score" in weight.path and "upscore" not in weight.path:
-            weight.assign(draw.normal(0, 1, weight.shape))
+        if weight.path.endswith("kernel"):
+            weight.assign(draw.normal(0, 1.4 / np.sqrt(np.prod(weight.shape[:-1])), weight.shape))
     folder = tmp_path_factory.mktemp("models") / "fcn8s"
     folder.mkdir()
     surgery.save(model, spec, folder)
