@@ -19,12 +19,12 @@ def main(argv: list[str] | None = None) -> int:
     # Both before the imports that read them.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from tasks import page
+    from tasks import web_page
 
     try:
         chosen = model_folder(arguments.model)
         known = {path.parent.name: path.parent for path in Path("models").glob("*/model.json")} | {chosen.name: chosen}
-        page.serve(page.build(dict(sorted(known.items())), chosen.name), arguments.port)
+        web_page.serve(web_page.build(dict(sorted(known.items())), chosen.name), arguments.port)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tasks import page
+from tasks import web_page
 
 CLASSES = ("background", "cat", "dog")
 RIGHT = {"fcn8s": 0, "fcn16s": 2}
@@ -35,8 +35,8 @@ def main(root):
         predict.spec = SimpleNamespace(classes=CLASSES)
         return predict
 
-    page._net = net
-    print(page.serve(page.build(models, "fcn8s"), 0, wait=False), flush=True)
+    web_page._net = net
+    print(web_page.serve(web_page.build(models, "fcn8s"), 0, wait=False), flush=True)
     while True:
         time.sleep(1)
 

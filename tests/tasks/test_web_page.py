@@ -10,7 +10,7 @@ from PIL import Image
 
 from fcn import labels, predict, surgery
 from fcn.model import build
-from tasks import page
+from tasks import web_page
 
 CLASSES = ("background", "<cat>", "dog")
 IMAGE = np.full((2, 4, 3), 200, np.uint8)
@@ -22,7 +22,7 @@ def pictures(html):
 
 
 def test_the_view_is_the_picture_and_over_it_its_classes():
-    html = page.view(IMAGE, LABELS, CLASSES)
+    html = web_page.view(IMAGE, LABELS, CLASSES)
     picture, mask = pictures(html)
     np.testing.assert_allclose(np.asarray(picture), IMAGE, atol=2)  # a JPEG
     assert 'style="--shape: 2.0000"' in html
@@ -33,22 +33,22 @@ def test_the_view_is_the_picture_and_over_it_its_classes():
 
 
 def test_a_class_0_that_is_no_background_is_painted():
-    _, mask = pictures(page.view(IMAGE, LABELS, ("wall", "cat", "dog")))
+    _, mask = pictures(web_page.view(IMAGE, LABELS, ("wall", "cat", "dog")))
     assert np.asarray(mask.convert("RGBA"))[..., 3].min() == 255
 
 
 def test_a_large_picture_is_shown_smaller_and_its_class_map_kept():
     found = np.zeros((20, 3200), np.uint8)
     found[:, 1600:] = 1
-    picture, mask = pictures(page.view(np.zeros((20, 3200, 3), np.uint8), found, CLASSES))
+    picture, mask = pictures(web_page.view(np.zeros((20, 3200, 3), np.uint8), found, CLASSES))
     assert picture.size == mask.size == (1600, 10)
     np.testing.assert_array_equal(np.unique(mask), [0, 1])  # labels are never mixed
-    (full,) = pictures(page.legend(found, CLASSES, "a.png"))
+    (full,) = pictures(web_page.legend(found, CLASSES, "a.png"))
     np.testing.assert_array_equal(full, found)
 
 
 def test_the_legend():
-    html = page.legend(LABELS, CLASSES, 'a"b.png')
+    html = web_page.legend(LABELS, CLASSES, 'a"b.png')
     assert re.findall(r"<li>.*?</li>", html) == [
         '<li><i style="background: transparent"></i>background<span>50.0%</span></li>',
         '<li><i style="background: #800000"></i>&lt;cat&gt;<span>37.5%</span></li>',
@@ -73,7 +73,7 @@ def models(tmp_path, small):
 def test_a_picture_through_a_real_net(models, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
     Image.fromarray(image).save(tmp_path / "noise.png")
-    seen, key = page.segment(str(tmp_path / "noise.png"), "fcn32s", models)
+    seen, key = web_page.segment(str(tmp_path / "noise.png"), "fcn32s", models)
     found = predict.load(models["fcn32s"])(image).labels
     assert len(np.unique(found)) > 1
     np.testing.assert_array_equal(pictures(seen)[1], found)
@@ -82,14 +82,14 @@ def test_a_picture_through_a_real_net(models, tmp_path):
 
 
 def test_what_is_wrong_is_said(models, tmp_path):
-    assert page.segment(None, "fcn32s", models) == (page.EMPTY, "")
+    assert web_page.segment(None, "fcn32s", models) == (web_page.EMPTY, "")
     (tmp_path / "<b>.png").write_text("a text")
     for path, model, words in (
         ("<b>.png", "fcn32s", "&lt;b&gt;.png: expected a picture"),
         ("<b>.png", "fcn7s", "model: expected one of fcn32s; got fcn7s"),
         ("gone.png", "fcn32s", "gone.png"),
     ):
-        seen, key = page.segment(str(tmp_path / path), model, models)
+        seen, key = web_page.segment(str(tmp_path / path), model, models)
         assert seen.startswith('<p class="wrong" role="alert">')
         assert words in seen
         assert key == ""
