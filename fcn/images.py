@@ -3,7 +3,7 @@
 import contextlib
 import io
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,20 +71,29 @@ def read(path: Path) -> np.ndarray:
         return _rgb(image, str(path))
 
 
-def decode(data: bytes, name: str = "the data") -> np.ndarray:
+def decode(
+    data: bytes, name: str = "the data", pixels: int | None = None, formats: Collection[str] | None = None
+) -> np.ndarray:
     """Reads a picture from memory, as `read` does from a file.
 
     Args:
         data: a whole JPEG, PNG, TIFF, WebP, ... file.
         name: what messages call it.
+        pixels: at most so many, by what it says of itself: no others are decoded. None: as many as Pillow takes.
+        formats: Pillow's names of those that are taken; None: all.
 
     Returns:
         uint8 RGB (H, W, 3).
 
     Raises:
-        UserError: see `read`.
+        UserError: see `read`; another format; more pixels.
     """
     with _explained(name, lambda: files.sniff_bytes(data)), Image.open(io.BytesIO(data)) as image:
+        if formats is not None and image.format not in formats:
+            raise UserError(f"{name}: expected a picture of the formats {', '.join(formats)}; got {image.format}")
+        width, height = image.size
+        if pixels is not None and width * height > pixels:
+            raise UserError(f"{name}: {width}x{height} are {width * height:,} pixels; {pixels:,} are allowed: make it smaller")
         return _rgb(image, name)
 
 
@@ -137,6 +146,8 @@ def _explained(name: str, kind: Callable[[], str]) -> Iterator[None]:
     except FileNotFoundError as error:
         raise UserError(f"{name}: the picture is missing") from error
     except _BROKEN as error:
+        # Of what it cannot identify Pillow says the object's address, which is another one every time.
+        why = "no format of pictures that is known" if isinstance(error, UnidentifiedImageError) else error
         raise UserError(
-            f"{name}: expected a picture, but it cannot be read: it is {kind()} ({error}). Replace it or take it off the list."
+            f"{name}: expected a picture, but it cannot be read: it is {kind()} ({why}). Replace it or take it off the list."
         ) from error

@@ -125,7 +125,7 @@ def _new_version(client: Any, run_id: str, name: str, model_dir: Path, tags: Map
     """Keeps the pyfunc as a logged model, which is what MLflow 3 shows beside a run, and enters that."""
     from mlflow.entities import LoggedModelOutput
 
-    from tasks import pyfunc  # type: ignore[attr-defined]  # loads mlflow.pyfunc, and is not needed for a known model
+    from tasks import pyfunc  # loads mlflow.pyfunc, and is not needed for a known model
 
     experiment = client.get_run(run_id).info.experiment_id
     with tempfile.TemporaryDirectory() as folder:

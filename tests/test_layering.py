@@ -10,12 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = ("fcn", "tasks", "flows")
 TENSORFLOW = {"fcn/devices.py", "fcn/encoding.py", "fcn/fused.py", "fcn/inputs.py", "fcn/records.py", "fcn/writing.py"}
-MLFLOW = {"tasks/mlflow_run.py", "tasks/registry.py", "tasks/store.py"}
+MLFLOW = {"tasks/mlflow_run.py", "tasks/pyfunc.py", "tasks/registry.py", "tasks/served_model.py", "tasks/store.py"}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
         "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "containers", "disk", "download", "errors",
-        "files", "health", "images", "labels", "metrics", "params", "predictions", "protocols", "recipe", "submission", "tally",
-        "upper_bound", "visualize",
+        "files", "health", "images", "labels", "metrics", "params", "predictions", "protocols", "recipe", "serving", "submission",
+        "tally", "upper_bound", "visualize",
     )),
     *sorted(
         path.relative_to(ROOT).as_posix()
