@@ -14,8 +14,8 @@ MLFLOW = {"tasks/mlflow_run.py", "tasks/pyfunc.py", "tasks/registry.py", "tasks/
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
         "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "containers", "disk", "download", "errors",
-        "files", "health", "images", "labels", "metrics", "params", "predictions", "protocols", "recipe", "serving", "submission",
-        "tally", "upper_bound", "visualize",
+        "files", "health", "images", "labels", "metrics", "params", "predictions", "protocols", "recipe", "serving",
+        "submission", "tally", "upper_bound", "visualize",
     )),
     *sorted(
         path.relative_to(ROOT).as_posix()
