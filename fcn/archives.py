@@ -92,7 +92,7 @@ def extract(
                     name = PurePosixPath(member.name)
                     to = temporary / name
                     to.parent.mkdir(parents=True, exist_ok=True)
-                    if name not in written and to.exists():
+                    if name not in written and to.is_file():
                         raise UserError(
                             f"{archive}: {last}: this disk does not tell its name from that of another file (capitals, "
                             "accents): unpack where it does, or rename one of them"
