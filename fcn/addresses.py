@@ -22,6 +22,8 @@ def secret(url: str) -> str | None:
     """What there is in a URL that must not stand in a file or a log: words for a message, without the secret; or None."""
     try:
         parts = urlsplit(url)
+        if parts.scheme == "file":
+            return None
         if parts.password is not None or (parts.username and parts.scheme in ("http", "https")):
             return "a user or a password"
     except ValueError:  # no URL: whoever uses it says so

@@ -69,17 +69,19 @@ def check_file(path: Path = Path("params.yaml")) -> None:
     A file that is missing or that is no mapping is left to DVC, whose words about it are good.
 
     Raises:
-        UserError: a name with other characters than letters, digits, `_`, `.` and `-`.
+        UserError: a name with other characters than letters, digits, `_`, `.` and `-`; or no YAML.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    except yaml.YAMLError as error:  # DVC's parser is another one, and might read what this one cannot
+        raise UserError(f"{path}: not valid YAML: {error}") from error
+    except (OSError, ValueError):
         return
     if not isinstance(data, Mapping):
         return
     variants = data.get("variants")
     pairs = variants.items() if isinstance(variants, Mapping) else ()
-    named = [("profile", data["profile"])] * ("profile" in data)
+    named = [("profile", data.get("profile", "none"))]
     named += [(f"variants.{key}", name) for key, item in pairs for name in (key, item)]
     for where, name in named:
         if not NAME.fullmatch(str(name)):
