@@ -111,10 +111,8 @@ def _download(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
             return
         if response.status_code == 416 or (response.status_code == 206 and not content_range.startswith(f"bytes {start}-")):
             part.unlink(missing_ok=True)
-            raise Interrupted(
-                f"{public(url)}: cannot go on at byte {start} (status {response.status_code}, range {content_range!r}): starting "
-                "over"
-            )
+            how = f"status {response.status_code}, range {content_range!r}"
+            raise Interrupted(f"{public(url)}: cannot go on at byte {start} ({how}): starting over")
         if response.status_code not in (200, 206):
             problem = Interrupted if response.status_code >= 500 or response.status_code in _LATER else UserError
             raise problem(f"{public(url)}: the server answered {response.status_code} {response.reason}")
