@@ -19,7 +19,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
 from fcn.errors import UserError
-from flows import children, runs, stage
+from flows import children, overrides, runs, stage
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
 SKIPPED = {
@@ -47,6 +47,11 @@ def main(argv: list[str] | None = None) -> int:
         "(dvc exp run -S): --set profile=voc2012; repeatable. Needs a git commit to start from.",
     )
     parameters = vars(parser.parse_args(argv))
+    try:
+        for change in parameters["changes"]:
+            overrides.check_change(change)
+    except UserError as error:
+        parser.error(str(error))
     command = ["repro", *parameters["targets"], *["--force"] * parameters["force"]]
     if parameters["changes"]:
         print(
@@ -67,8 +72,11 @@ def pipeline(command: list[str]) -> None:
         command: the words after `dvc`.
 
     Raises:
-        UserError: dvc did not end well. The message repeats its last error.
+        UserError: another command than `pipeline` is for, see `overrides`; or dvc did not end well: the message repeats its
+            last error.
     """
+    overrides.check_command(command)  # also of a deployment, whose parameters others give
+    overrides.check_file()
     with connected() as (extra, record):
         error = dvc(command, extra, record)
     if error is not None:

@@ -23,6 +23,7 @@ import psutil
 from prefect.context import refresh_global_settings_context
 from prefect.settings import get_current_settings, temporary_settings
 
+from fcn.addresses import public
 from flows.processes import identity, is_alive
 
 START_SECONDS = 180.0  # a first start creates the database and copies the UI: 5 s here, far more on a busy disk
@@ -107,7 +108,8 @@ def _check_reachable(url: str) -> None:
     try:
         httpx.get(f"{url}/health", timeout=10)
     except httpx.TransportError as error:
-        raise Unavailable(f"the Prefect API {url} (PREFECT_API_URL or Prefect profile) is not there: {error}") from error
+        shown = public(f"the Prefect API {url} (PREFECT_API_URL or Prefect profile) is not there: {error}")
+        raise Unavailable(shown) from error
 
 
 def _is_healthy(url: str) -> bool:

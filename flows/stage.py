@@ -27,6 +27,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flow_engine import run_flow
 from prefect.settings import temporary_settings
 
+from fcn.addresses import public
 from fcn.errors import UserError
 from flows import processes, runs, server
 
@@ -241,4 +242,4 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _say(kind: str, message: object) -> None:
-    print(f"{kind}: {message}", file=sys.stderr, flush=True)
+    print(public(f"{kind}: {message}"), file=sys.stderr, flush=True)

@@ -62,7 +62,7 @@ def classes_figure(table: Path) -> Figure:
             axes.barh(places, [shares[name, split] for name in column], height, label=split)
         axes.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
         axes.set_xticks(TICKS, [f"{100 * tick:g}%" for tick in TICKS])
-        axes.set_yticks(range(len(column)), column)
+        axes.set_yticks(range(len(column)), column, parse_math=False)  # a `$` is part of the name
         axes.set(xlim=(0, min(1, 1.1 * max(shares.values()))), ylim=(len(columns[0]) - 0.4, -0.6))
         axes.grid(alpha=0.3, axis="x")
     figure.supxlabel("share of the labelled pixels (root scale)", size="medium")

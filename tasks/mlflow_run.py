@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fcn.addresses import public
 from tasks import store
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class Run:
         self._client, self.id = client, str(run.info.run_id)
         self._params, self._tags = set(run.data.params), set(run.data.tags)
         if client.tracking_uri.startswith(("http://", "https://")):
-            page = f"{store.public(client.tracking_uri).rstrip('/')}/#/experiments/{experiment_id}/runs"
+            page = f"{public(client.tracking_uri).rstrip('/')}/#/experiments/{experiment_id}/runs"
             self.url = f"{page}/{self.id}?{_MODE}"
             self.table_url = f"{page}?{_MODE}&viewStateShareKey=scores&compareRunsMode=TABLE"
         return str(run.info.status) if found else None

@@ -13,9 +13,9 @@ TENSORFLOW = {"fcn/devices.py", "fcn/encoding.py", "fcn/fused.py", "fcn/inputs.p
 MLFLOW = {"tasks/mlflow_run.py", "tasks/pyfunc.py", "tasks/registry.py", "tasks/served_model.py", "tasks/store.py"}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
-        "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "containers", "disk", "download", "errors",
-        "files", "health", "images", "labels", "metrics", "params", "predictions", "protocols", "recipe", "serving",
-        "submission", "tally", "upper_bound", "visualize",
+        "addresses", "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "containers", "disk",
+        "download", "errors", "files", "health", "images", "labels", "metrics", "params", "predictions", "protocols",
+        "recipe", "serving", "submission", "tally", "upper_bound", "visualize",
     )),
     *sorted(
         path.relative_to(ROOT).as_posix()
