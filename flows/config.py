@@ -11,12 +11,11 @@ from fcn.params import Profile, select
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes 1e-10 for a number, as YAML 1.2 and DVC do; PyYAML wants a point and a sign, which `dvc exp run -S` does not write."""
+    """Takes 1e-10 for a number, as DVC does and writes it; PyYAML wants a point."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), [*"-+0123456789"]
-)
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, [*"-+0123456789"])
 
 
 def read(path: Path = Path("params.yaml")) -> tuple[str, Profile, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import psutil
 from prefect import flow, runtime
 from prefect.client.orchestration import get_client
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from fcn.architecture import VARIANTS
 from fcn.errors import UserError
@@ -20,11 +20,20 @@ from fcn.params import select
 from flows import children, config, pipeline, runs
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+Profile = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")]
 Stage = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(@[A-Za-z0-9_]+)?$")]
-Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)+$")]
+_KEY = r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)+$"
+Key = Annotated[str, Field(pattern=_KEY)]
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f$\\]*$", max_length=500)]  # no ${...}, which DVC would resolve
 Scalar = bool | int | float | Text
 Value = Scalar | list[Scalar]
+# The server's own refusal shall name the wrong part; of the schema that pydantic makes, it says only that none of it fits.
+_SCHEMA = {
+    "type": "object",
+    "propertyNames": {"pattern": _KEY},
+    "additionalProperties": {"type": ["boolean", "number", "string", "array"]},
+}
+Overrides = Annotated[dict[Key, Value] | None, WithJsonSchema(_SCHEMA)]
 Folder = Annotated[str, Field(pattern=r"^[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$", max_length=500)]
 
 
@@ -39,9 +48,9 @@ def _called() -> str:
 
 @flow(name=runs.PIPELINE, flow_run_name=_called)
 def run_pipeline(
-    profile: Name | None = None,
-    overrides: dict[Key, Value] | None = None,
-    targets: list[Stage] | None = None,
+    profile: Profile = "",
+    overrides: Overrides = None,
+    targets: tuple[Stage, ...] = (),
     force: bool = False,
     push: bool = False,
 ) -> None:
@@ -49,7 +58,7 @@ def run_pipeline(
 
     Args:
         profile: a profile of params.yaml; it is WRITTEN into the file, where it stays. Empty: the one that stands there.
-        overrides: values by their full keys in params.yaml, e.g. {"profiles.sample.train.fcn32s.iterations": 500}; WRITTEN, too.
+        overrides: values by full keys of params.yaml, e.g. {"profiles.sample.train.fcn32s.iterations": 500}; WRITTEN, too.
         targets: stages to bring up to date, with all that they need, e.g. ["train@fcn16s"]. Empty: all.
         force: run every stage, changed or not.
         push: send data, models and the run cache to the DVC remote afterwards.
@@ -59,7 +68,7 @@ def run_pipeline(
     """
     changes = ({"profile": profile} if profile else {}) | (overrides or {})
     check(changes)
-    _reproduce(targets or [], force, [f"{key}={hydra(value)}" for key, value in changes.items()])
+    _reproduce([*targets], force, [f"{key}={hydra(value)}" for key, value in changes.items()])
     if push:
         _push()
 
@@ -143,7 +152,7 @@ def _push() -> None:
 
 
 def _tag() -> None:
-    """Let `runs.reconcile` know the process of this run, which else would hold its place in the pool if the worker is killed."""
+    """Let `runs.reconcile` know this process: a run whose worker was killed would keep its place in the pool for ever."""
     if runtime.flow_run.id:
         with get_client(sync_client=True) as client:
             client.update_flow_run(runtime.flow_run.id, tags=[*runtime.flow_run.tags, *runs.tags(psutil.Process())])
