@@ -6,7 +6,6 @@ DVC locks what a stage reads and writes, so two `dvc repro` may still train side
 import contextlib
 import fcntl
 import json
-import os
 import re
 import socket
 import time
@@ -79,10 +78,8 @@ def _described(process: psutil.Process, command: str | None = None) -> str:
         folder = "a folder that we may not see"
         with contextlib.suppress(psutil.AccessDenied):
             folder = process.cwd()
-        command = command or processes.dvc_command(process)
-        return (
-            f"`{command}`, process {process.pid} of {process.username()} on {socket.gethostname()}, since {since}, in {folder}"
-        )
+        who = f"process {process.pid} of {process.username()} on {socket.gethostname()}"
+        return f"`{command or processes.dvc_command(process)}`, {who}, since {since}, in {folder}"
     return f"process {process.pid} on {socket.gethostname()} (`ps -p {process.pid}` says more)"
 
 
