@@ -57,4 +57,5 @@ def _read(path: Path) -> dict[str, Any]:
 def _has_default() -> bool:
     """Tell whether DVC has a default remote, by any of its configuration files."""
     command = [sys.executable, "-m", "dvc", "config", "core.remote"]
-    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return done.returncode == 0 and bool(done.stdout.strip())
