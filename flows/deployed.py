@@ -10,21 +10,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import psutil
+import yaml
 from prefect import flow, runtime
 from prefect.client.orchestration import get_client
 from pydantic import Field, WithJsonSchema
 
+from fcn import files
 from fcn.architecture import VARIANTS
 from fcn.errors import UserError
 from fcn.params import select
-from flows import children, config, pipeline, runs
+from flows import children, config, pipeline, runs, workspace
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 Profile = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")]
 Stage = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(@[A-Za-z0-9_]+)?$")]
 _KEY = r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)+$"
 Key = Annotated[str, Field(pattern=_KEY)]
-Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f$\\]*$", max_length=500)]  # no ${...}, which DVC would resolve
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f$\\]*$", max_length=500)]  # no ${...}
 Scalar = bool | int | float | Text
 Value = Scalar | list[Scalar]
 # The server's own refusal shall name the wrong part; of the schema that pydantic makes, it says only that none of it fits.
@@ -57,7 +59,7 @@ def run_pipeline(
     """Bring the workspace up to date.
 
     Args:
-        profile: a profile of params.yaml; it is WRITTEN into the file, where it stays. Empty: the one that stands there.
+        profile: a profile of params.yaml; WRITTEN into the file, where it stays, without comments. Empty: the one there.
         overrides: values by full keys of params.yaml, e.g. {"profiles.sample.train.fcn32s.iterations": 500}; WRITTEN, too.
         targets: stages to bring up to date, with all that they need, e.g. ["train@fcn16s"]. Empty: all.
         force: run every stage, changed or not.
@@ -67,8 +69,7 @@ def run_pipeline(
         UserError: a profile, key, value or stage is not one of params.yaml's; nothing was written. Or see `pipeline`.
     """
     changes = ({"profile": profile} if profile else {}) | (overrides or {})
-    check(changes)
-    _reproduce([*targets], force, [f"{key}={hydra(value)}" for key, value in changes.items()])
+    _reproduce([*targets], force, changes)
     if push:
         _push()
 
@@ -84,8 +85,7 @@ def run_stage(stage: Stage, force: bool = False) -> None:
     Raises:
         UserError: see `pipeline`.
     """
-    check({})
-    _reproduce([stage], force, [])
+    _reproduce([stage], force, {})
 
 
 @flow(name="evaluate-model", flow_run_name="evaluate {model}")
@@ -106,18 +106,18 @@ def evaluate_model(model: Folder, variant: Name, out: Name) -> None:
     if not (Path(model) / "model.json").is_file():
         raise UserError(f"{model}: expected a model folder, with model.json and weights.npz")
     folder = Path("reports/evaluations")
-    folder.mkdir(parents=True, exist_ok=True)
     command = ["flows.evaluate", "--variant", variant, "--records", "data/records", "--model", model]
     command += ["--metrics", f"{folder / out}.json", "--plots", str(folder / out)]
     _tag()
-    with pipeline.connected() as (extra, record):
+    with workspace.held(f"evaluate {model}"), pipeline.connected() as (extra, record):
+        folder.mkdir(parents=True, exist_ok=True)
         code = children.follow(command, {**extra, "DVC_STAGE": f"evaluate {model}"}, record)
     if code:
         raise UserError(f"the evaluation of {model} with profile {name} ended with {code}; its run below says why")
 
 
-def check(changes: Mapping[str, Any]) -> None:
-    """Try changes on params.yaml in memory.
+def changed(changes: Mapping[str, Any]) -> Any:
+    """What params.yaml will hold with these changes.
 
     Args:
         changes: values by their full keys.
@@ -137,11 +137,22 @@ def check(changes: Mapping[str, Any]) -> None:
             raise UserError(f"params.yaml: {key}: no such key; the keys there are {', '.join(node)}")
         node[last] = value
     select(data)
+    return data
 
 
-def _reproduce(targets: list[str], force: bool, changes: list[str]) -> None:
+def _reproduce(targets: list[str], force: bool, changes: Mapping[str, Any]) -> None:
     _tag()
-    pipeline.pipeline.fn(pipeline.words(targets, force, changes))
+    with workspace.held(_called()):
+        data = changed(changes)  # checked also where nothing changes: better now than in the last stage
+        if data != config.plain():
+            _write(data)
+        pipeline.reproduce(pipeline.words(targets, force, []))
+
+
+def _write(data: Any) -> None:
+    """Write params.yaml anew. Not by `dvc exp run -S`: at its end, a clone must have all the data that dvc.lock knows."""
+    with files.replacing(Path("params.yaml")) as temporary:
+        temporary.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
 
 
 def _push() -> None:
@@ -156,14 +167,3 @@ def _tag() -> None:
     if runtime.flow_run.id:
         with get_client(sync_client=True) as client:
             client.update_flow_run(runtime.flow_run.id, tags=[*runtime.flow_run.tags, *runs.tags(psutil.Process())])
-
-
-def hydra(value: Any) -> str:
-    """A value in the grammar of `dvc exp run -S`; texts are quoted, so that nothing in them has a meaning."""
-    if isinstance(value, list):
-        return f"[{','.join(map(hydra, value))}]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    return "'{}'".format(str(value).replace("'", r"\\'"))

@@ -82,7 +82,13 @@ def pipeline(command: list[str]) -> None:
     Raises:
         UserError: dvc did not end well. The message repeats its last error, or says who else is at work here.
     """
-    with workspace.held(" ".join(["dvc", *command])), connected() as (extra, record):
+    with workspace.held(" ".join(["dvc", *command])):
+        reproduce(command)
+
+
+def reproduce(command: list[str]) -> None:
+    """Do the work of `pipeline` in a workspace that is held already."""
+    with connected() as (extra, record):
         error = dvc(command, extra, record)
         plain = [word for word in command if word not in remote.LENIENT]
         if error is not None and plain != command and workspace.is_cut_off(error):
