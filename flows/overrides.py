@@ -13,6 +13,7 @@ import yaml
 from fcn.addresses import secret
 from fcn.errors import UserError
 from fcn.params import NAME, NAME_WORDS
+from flows import remote
 
 _CHANGE = re.compile(r"([+~]{0,2})([\w.-]+)(?:=(.*))?", re.DOTALL)
 _TARGET = re.compile(r"\w[\w.@-]*")
@@ -47,7 +48,7 @@ def check_change(change: str) -> None:
 
 
 def check_command(command: Sequence[str]) -> None:
-    """Refuses words after `dvc` that are more than `repro` or `exp run` with --force, changes and stages.
+    """Refuses words after `dvc` that are more than `repro` or `exp run` with stages, changes, --force and what `remote` adds.
 
     Raises:
         UserError: another command or option, or see `check_change`.
@@ -59,7 +60,7 @@ def check_command(command: Sequence[str]) -> None:
     for word in words:
         if word == "-S" and start == ["exp", "run"]:
             check_change(next(words, ""))
-        elif word != "--force" and not _TARGET.fullmatch(word):
+        elif word not in ("--force", *remote.LENIENT) and not _TARGET.fullmatch(word):
             raise UserError(f"{word!r}: expected the name of a stage, such as train@fcn32s (see `dvc stage list`)")
 
 

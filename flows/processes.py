@@ -37,10 +37,10 @@ def dvc_above() -> psutil.Process | None:
 
 
 def dvc_command(dvc: psutil.Process) -> str:
-    """The command line of a dvc process, without its Python: "dvc repro --force"."""
+    """The command line of a dvc process, without its Python: "dvc repro --force". Of any other process: as it is."""
     words = dvc.cmdline()
-    start = next(i for i, word in enumerate(words) if _is_dvc(word))
-    return " ".join(["dvc", *words[start + 1 :]])
+    start = next((i for i, word in enumerate(words) if _is_dvc(word)), None)
+    return " ".join(words if start is None else ["dvc", *words[start + 1 :]])
 
 
 def _is_dvc(word: str) -> bool:
