@@ -174,10 +174,9 @@ def join(folder: Path, users: list[str], port: int | None = 0) -> str:
         return str(entry["url"])
 
 
-def serving(folder: Path) -> psutil.Process | None:
-    """The process of our server in `folder`, if it runs."""
-    name = _read(folder / "server.json").get("server", "")
-    return psutil.Process(int(name.partition("-")[0])) if name and is_alive(name) else None
+def serving(folder: Path) -> str:
+    """The `identity` of our server's process, as `join` entered it; "" if there is none."""
+    return str(_read(folder / "server.json").get("server", ""))
 
 
 def leave(folder: Path, user: str) -> bool:
@@ -186,16 +185,17 @@ def leave(folder: Path, user: str) -> bool:
     Returns:
         Whether others still need it; it ends by itself after them.
     """
-    process = serving(folder)
     with _locked(folder) as file:
         entry = _read(file)
+        name = entry.get("server", "")
         entry["users"] = [each for each in entry.get("users", []) if each != user and is_alive(each)]
         if entry["users"]:
             _write(file, entry)
             return True
         file.unlink(missing_ok=True)  # which the server sees, and ends
-    if process:
-        process.wait(timeout=STOP_SECONDS + 5)
+    deadline = time.monotonic() + STOP_SECONDS + 5
+    while name and is_alive(name) and time.monotonic() < deadline:
+        time.sleep(0.1)
     return False
 
 

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,8 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         _check_nothing_else_is_meant()
         _check_free(arguments.mlflow_port, "MLflow", "--mlflow-port")
         print("starting Prefect's and MLflow's servers ...", flush=True)
-        with _prefect(arguments.prefect_port) as (prefect, process):
-            _watch(prefect, f"http://127.0.0.1:{arguments.mlflow_port}", process, ended)
+        mlflow = f"http://127.0.0.1:{arguments.mlflow_port}"
+        with _prefect(arguments.prefect_port) as (prefect, process), _watched(prefect, mlflow, process, ended):
             ended.append(f"MLflow's server ended by itself, with code {_run_mlflow(arguments.mlflow_port)}")
     except KeyboardInterrupt:
         if not ended:
@@ -103,27 +102,33 @@ def _prefect(port: int) -> Iterator[tuple[str, str]]:
         _check_free(port, "Prefect", "--prefect-port")
         address = server.join(folder, [me], port)
     try:
-        process = server.serving(folder)
-        yield address.removesuffix("/api"), processes.identity(process) if process else ""
+        yield address.removesuffix("/api"), server.serving(folder)
     finally:
         if server.leave(folder, me):
             print("Prefect's server stays for as long as the pipelines that report to it", flush=True)
 
 
-def _watch(prefect: str, mlflow: str, process: str, ended: list[str]) -> None:
-    """In a thread: say where the pages are once they are there, and interrupt this process if Prefect's server is gone."""
+@contextlib.contextmanager
+def _watched(prefect: str, mlflow: str, process: str, ended: list[str]) -> Iterator[None]:
+    """Say where the pages are once they are there, and interrupt this process if that of Prefect's server is gone."""
+    over = threading.Event()
 
     def watch() -> None:
         announced = False
-        while process and processes.is_alive(process):
+        while processes.is_alive(process):
             if not announced and (tables := _tables(mlflow)) is not None:
                 announced = True
                 print("\n".join([f"Prefect: {prefect}", f"MLflow:  {mlflow}", *tables, "Ctrl-C stops both"]), flush=True)
-            time.sleep(0.5)
+            if over.wait(0.5):
+                return
         ended.append(f"Prefect's server ended by itself; see {server.home() / 'server.log'}")
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _tables(mlflow: str) -> list[str] | None:

@@ -12,7 +12,7 @@ from fcn import files
 from fcn.weights import account, convert, readers
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="convert weights")
 def convert_weights(sources: Sequence[Path], backbone: str, out: Path, report: Path) -> None:
     """Converts the first of `sources` into `out` (.npz) and writes an account of every weight to `report` (JSON).
 

@@ -16,7 +16,7 @@ from tasks.bar import Bar
 from tasks.progress import Progress
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="score {variant}")
 def score(
     profile_name: str,
     profile: Profile,

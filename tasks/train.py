@@ -26,7 +26,7 @@ Trainings with a seed of their own (`flows.seeds`) have `-seed<n>` in the name a
 """
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="train {variant}")
 def train(
     profile_name: str,
     profile: Profile,
