@@ -20,7 +20,7 @@ TALL = 50
 TICKS = (0, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="look at the data")
 def look(data: Path, out: Path, images: int) -> None:
     """Writes the folder `out` about the records in `data`, and shows it in Prefect; `images` are on the contact sheet.
 

@@ -25,7 +25,7 @@ class Run:
 
     Attributes:
         id: MLflow's id of the run; None when the store could not be reached.
-        url: the run's page; None when the store is a database, which has no address.
+        url: the run's page, in `make ui` where the store is a file; None when the store is another database, which has no page.
         table_url: the page that shows the experiment's runs as rows and their four scores as columns; None like `url`.
     """
 
@@ -139,8 +139,9 @@ class Run:
             client.update_run(run.info.run_id, status="RUNNING")
         self._client, self.id = client, str(run.info.run_id)
         self._params, self._tags = set(run.data.params), set(run.data.tags)
-        if client.tracking_uri.startswith(("http://", "https://")):
-            page = f"{public(client.tracking_uri).rstrip('/')}/#/experiments/{experiment_id}/runs"
+        server = store.UI if client.tracking_uri.startswith("sqlite:") else public(client.tracking_uri).rstrip("/")
+        if server.startswith(("http://", "https://")):
+            page = f"{server}/#/experiments/{experiment_id}/runs"
             self.url = f"{page}/{self.id}?{_MODE}"
             self.table_url = f"{page}?{_MODE}&viewStateShareKey=scores&compareRunsMode=TABLE"
         return str(run.info.status) if found else None
