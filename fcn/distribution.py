@@ -6,6 +6,7 @@ their number but for the rounding of sums.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +48,7 @@ class Share:
 
         JAX shows the whole batch to everybody, so there the number is the sum already.
         """
-        if self.strategy is None:
+        if self.strategy is None or tf.distribute.in_cross_replica_context():  # of which Keras' dry run is
             return value
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
 
@@ -155,7 +156,13 @@ def share(batch: int, accumulate: int = 1) -> Share:
             f"accumulate: on {len(names)} devices TensorFlow cannot average the gradients of {accumulate} steps. Write "
             f"accumulate: 1 and a batch {accumulate} times as large, or set KERAS_BACKEND=jax, or CUDA_VISIBLE_DEVICES=0"
         )
-    return Share(len(names), strategy=tf.distribute.MirroredStrategy(names))
+    return Share(len(names), strategy=_mirrored(tuple(names)))
+
+
+@functools.cache
+def _mirrored(names: tuple[str, ...]) -> Any:
+    """One for a process: a second one would number its exchanges from the start again, and mistake them for the first's."""
+    return tf.distribute.MirroredStrategy(names)
 
 
 def _logical() -> list[Any]:

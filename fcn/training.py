@@ -64,9 +64,9 @@ def train(
         UserError: a checkpoint that cannot be read; a loss that is no longer finite (the last checkpoint is kept).
     """
     rate = optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations)
-    optimizer = optimizers.make(spec.optimizer, rate, spec.momentum, spec.weight_decay, spec.bias_rate, spec.accumulate)
     label = evaluation.labeler(model)  # for one device: outside of the scope
     with share.scope():
+        optimizer = optimizers.make(spec.optimizer, rate, spec.momentum, spec.weight_decay, spec.bias_rate, spec.accumulate)
         net = masked(model) if spec.batch > 1 else model  # with the same weights
         optimizer.build(net.trainable_variables)
         not_finite = watches.NotFinite(spec.log_every)
