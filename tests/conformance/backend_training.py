@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 import os
 import signal
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn import files, fit, inputs, training
+from fcn import files, fit, training
 from fcn.architecture import ModelSpec
 from fcn.errors import UserError
 from fcn.recipe import TrainSpec
@@ -28,20 +27,6 @@ RECIPES = {
 }
 
 
-class Interrupting:
-    """Stands for `inputs.training`, and sends this process SIGINT while it reads the batch of a step."""
-
-    def __init__(self, *steps):
-        self.steps, self.training = set(steps), inputs.training
-
-    def __call__(self, data, split, seed, start, *args, **kwargs):
-        for step, batch in enumerate(self.training(data, split, seed, start, *args, **kwargs), start + 1):
-            if step in self.steps:
-                self.steps.remove(step)
-                os.kill(os.getpid(), signal.SIGINT)
-            yield tuple(map(np.asarray, batch))
-
-
 def train(folder, recipe, name, report=lambda *_: None, note=lambda *_: None):
     """By name, the loss at each report, the last validation's scores and the weights; `name` is that of the checkpoint."""
     out, checkpoint = folder / f"model {os.getpid()}", folder / f"{name}.npz"
@@ -55,48 +40,37 @@ def train(folder, recipe, name, report=lambda *_: None, note=lambda *_: None):
 
 
 def interrupted(folder, recipe, name, *steps):
-    """Trains and is interrupted while it computes each of these steps; returns the step of each checkpoint, and the end."""
-    found = []
-    inputs.training, training = Interrupting(*steps), inputs.training
-    for _ in steps:
+    """Trains and gets SIGINT amid each of these steps; returns the steps of the checkpoints, and the end."""
+    found, masked = [], training.masked
+    for step in steps:
+        training.masked = lambda model, step=step: sending(masked(model), step)
         with contextlib.suppress(KeyboardInterrupt):
             train(folder, recipe, name)
             raise AssertionError("it was not interrupted")
-        found.append(checkpointed(folder, name))
-    inputs.training = training
+        found.append(int(files.load_arrays(folder / f"{name}.npz")["optimizer/0"]))
+    training.masked = masked
     return {"checkpoints": found, **train(folder, recipe, name)}
 
 
-def checkpointed(folder, name):
-    """The step of a checkpoint."""
-    return int(files.load_arrays(folder / f"{name}.npz")["optimizer/0"])
+def sending(net, stop):
+    """The net, whose training sends this process SIGINT when step `stop` is computed, and before anybody knows."""
+    make = net.make_train_function
 
+    def make_train_function(force=False):
+        if not net.train_function:
+            make(force)
+            function = net.train_function
 
-def amid(masked, stop):
-    """`masked`, whose first net is interrupted after so many steps."""
-    steps = itertools.count(1)
+            def step(*args):
+                result = function(*args)
+                if np.asarray(result[1][2][0] if len(args) > 1 else net.optimizer.iterations) == stop:
+                    os.kill(os.getpid(), signal.SIGINT)
+                return result
 
-    def made(model):
-        net = masked(model)
-        make = net.make_train_function
+            net.train_function = step
 
-        def make_train_function(force=False):
-            if not net.train_function:
-                make(force)
-                function = net.train_function
-
-                def step(batches):
-                    logs = function(batches)
-                    if next(steps) == stop:
-                        raise KeyboardInterrupt
-                    return logs
-
-                net.train_function = step
-
-        net.make_train_function = make_train_function
-        return net
-
-    return made
+    net.make_train_function = make_train_function
+    return net
 
 
 def stopped(folder, recipe, name, step):
@@ -147,7 +121,7 @@ if __name__ == "__main__":
     what, folder, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     if what == "jax":  # sees two devices, of which one image takes one
         results = {name: train(folder, recipe, name) for name, recipe in RECIPES.items() if name != "summed"}
-        results["interrupted"] = interrupted(folder, ONE, "interrupted", 2, 5)
+        results["interrupted"] = interrupted(folder, TWO, "interrupted", 2, 3, 7)
         results["handed over"] = train(folder, ONE, "tensorflow's")
         stopped(folder, ONE, "jax's", 4)
         results["wild"] = error(folder, dataclasses.replace(ONE, learning_rate=1e30))
@@ -159,9 +133,7 @@ if __name__ == "__main__":
         (cpu,) = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         results = {name: train(folder, recipe, name) for name, recipe in RECIPES.items() if name != "accumulated"}
-        training.masked = amid(training.masked, 3)
-        stopped(folder, TWO, "interrupted", 0)
-        results["interrupted"] = {"checkpoints": [checkpointed(folder, "interrupted")], **train(folder, TWO, "interrupted")}
+        results["interrupted"] = interrupted(folder, TWO, "interrupted", 3)
         results["handed over"] = train(folder, TWO, "one's")
         results["odd"] = error(folder, dataclasses.replace(ONE, batch=3))
         results["accumulated"] = error(folder, RECIPES["accumulated"])
