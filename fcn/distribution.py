@@ -7,7 +7,7 @@ their number but for the rounding of sums.
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,34 +92,41 @@ _BY_NUMBER = {np.dtype(code).num: np.dtype(code) for code in np.typecodes["AllIn
 ONE = Share()
 """One device, one process."""
 
+ADDRESSES, PROCESSES, PROCESS = (f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"))
+"""Keras' names of what `join` takes."""
 
-def join() -> Share:
+
+def join(settings: Mapping[str, str]) -> Share:
     """Meets the other processes of this training, where Keras runs on JAX; before anything computes.
 
-    Which these are Keras reads in KERAS_DISTRIBUTION_JOB_ADDRESSES, _NUM_PROCESSES and _PROCESS_ID; see docs/devices.md.
+    Args:
+        settings: Keras' own three, as the environment has them: KERAS_DISTRIBUTION_JOB_ADDRESSES, the first process's
+            address:port (others behind a comma are ignored); KERAS_DISTRIBUTION_NUM_PROCESSES; and
+            KERAS_DISTRIBUTION_PROCESS_ID, from 0 on. Without the first one there is one process, and nothing is done.
 
     Returns:
         Which process this is; what it computes is for `share` to say.
 
     Raises:
-        UserError: Keras does not run on JAX; or the processes do not find each other.
+        UserError: Keras does not run on JAX; a setting is missing; or the processes do not find each other.
     """
-    if keras.backend.backend() != "jax":
-        raise UserError(
-            "KERAS_DISTRIBUTION_JOB_ADDRESSES: a training by several processes needs KERAS_BACKEND=jax; "
-            f"here it is {keras.backend.backend()}. See docs/devices.md."
-        )
+    if not settings.get(ADDRESSES):
+        return ONE
+    backend = keras.backend.backend()
+    if backend != "jax":
+        raise UserError(f"{ADDRESSES} is set: several processes need KERAS_BACKEND=jax, here it is {backend}; see docs/devices.md")
     import jax
 
     try:
-        keras.distribution.initialize()
-    except (RuntimeError, ValueError) as error:
+        count, number = int(settings[PROCESSES]), int(settings[PROCESS])
+        # Keras' own `initialize` leaves JAX's 100 s, in which the others wait for one that died.
+        jax.distributed.initialize(settings[ADDRESSES].split(",")[0], count, number, heartbeat_timeout_seconds=20)
+    except (KeyError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"the processes of this training did not meet: {error}. KERAS_DISTRIBUTION_JOB_ADDRESSES must be the same "
-            "address:port for all, KERAS_DISTRIBUTION_NUM_PROCESSES their number, KERAS_DISTRIBUTION_PROCESS_ID 0, 1, ...; all "
-            "are to be started within five minutes. See docs/devices.md."
+            f"the processes of this training did not meet: {error}. {ADDRESSES} must be the same address:port for all, "
+            f"{PROCESSES} their number, {PROCESS} 0, 1, ...; start all of them within five minutes. See docs/devices.md"
         ) from error
-    return Share(1, jax.process_index(), jax.process_count())
+    return Share(1, number, count)
 
 
 def share(batch: int, accumulate: int = 1) -> Share:

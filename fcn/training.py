@@ -61,7 +61,8 @@ def train(
         The history: a row for every report, with `step` first.
 
     Raises:
-        UserError: a checkpoint that cannot be read; a loss that is no longer finite (the last checkpoint is kept).
+        UserError: a checkpoint that cannot be read; a loss that is no longer finite (the last checkpoint is kept); another
+            process of the same training that died.
     """
     rate = optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations)
     label = evaluation.labeler(model)  # for one device: outside of the scope
@@ -84,6 +85,13 @@ def train(
     except KeyboardInterrupt:
         loop.save_interrupted()
         raise
+    except (RuntimeError, ValueError) as error:
+        if share.processes == 1 or isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"process {share.process} of {share.processes} could not go on with the others: {str(error).splitlines()[0]} "
+            "Likely one of them has died: see its last messages. Start all of them again; they go on from the last checkpoint."
+        ) from error
     return loop.history
 
 

@@ -1,16 +1,21 @@
 """One variant trained, watched and recorded."""
 
+import contextlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import files, fit, records, surgery
+from fcn import distribution, files, fit, records, surgery
 from fcn.architecture import ModelSpec
+from fcn.errors import UserError
 from fcn.params import Profile
 from tasks import provenance, tracking
 from tasks.look import charts
@@ -24,14 +29,19 @@ CHECKPOINTS = Path(".cache/checkpoints")
 def train(profile_name: str, profile: Profile, variant: str, data: Path, data_look: Path, parent: Path, out: Path) -> None:
     """Trains `variant` from `parent` on the records in `data` and writes the model folder `out`.
 
-    A training that was interrupted goes on from its checkpoint. Curves and parameters go to MLflow as they come.
+    A training that was interrupted goes on from its checkpoint. Curves and parameters go to MLflow as they come. Of several
+    processes that train together, see `distribution.join`, the first one tells and writes all that.
 
     Raises:
-        UserError: see `fit.run`.
+        UserError: see `fit.run` and `distribution.join`; processes with other parameters, records or code.
     """
     log, recipe = get_run_logger(), profile.train[variant]
+    if recipe.deterministic and keras.backend.backend() == "jax":  # before JAX starts
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    share = distribution.join(os.environ)
     spec = ModelSpec(variant=variant, classes=tuple(records.read_index(data)["classes"]), **asdict(profile.model))
     key = fit.fingerprint(spec, recipe, data, parent)
+    _agree(share, key)
     checkpoint = CHECKPOINTS / f"{variant}-{key}.npz"
     if checkpoint.is_file():
         log.info("going on from %s", checkpoint)
@@ -41,13 +51,12 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, data_lo
         **provenance.tags([str(data), str(parent)]),
     }
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": asdict(recipe)}
-    with tracking.training(f"fcn-{profile_name}", variant, key, params=params, tags=tags) as run:
-        for split, context in (("train", "training"), ("val", "validation")):
-            info = records.split_info(data, split)
-            run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
-        with charts(data_look) as paths:
-            for path in (data_look, *paths):
-                run.artifact(path, "data")
+    with contextlib.ExitStack() as stack:
+        if share.first:
+            run = stack.enter_context(tracking.training(f"fcn-{profile_name}", variant, key, params=params, tags=tags))
+            _describe_data(run, profile_name, data, data_look)
+        else:
+            run = tracking.Run()  # connected to nothing
         if run.url:
             create_link_artifact(run.url, key="mlflow", link_text=f"{variant} in MLflow")
             log.info("MLflow: %s", run.table_url)
@@ -84,7 +93,28 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, data_lo
             run.tags({f"health.{kind}": text})
 
         fit.run(spec, recipe, data, parent, out, checkpoint, begins, report, watch, note)
-        run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
+        if share.first:
+            run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
+
+
+def _agree(share: distribution.Share, key: str) -> None:
+    """All processes of a training must have the same fingerprint."""
+    mine = np.frombuffer(key.encode(), np.uint8)
+    if not np.array_equal(share.from_first(lambda: mine), mine):
+        raise UserError(
+            f"process {share.process} of {share.processes} has other parameters, records, weights or code than process 0: "
+            "bring params.yaml, fcn/, data/records and models/ of the first machine here"
+        )
+
+
+def _describe_data(run: tracking.Run, profile_name: str, data: Path, data_look: Path) -> None:
+    """What is trained on, and the look at it."""
+    for split, context in (("train", "training"), ("val", "validation")):
+        info = records.split_info(data, split)
+        run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
+    with charts(data_look) as paths:
+        for path in (data_look, *paths):
+            run.artifact(path, "data")
 
 
 def _table(transfers: list[surgery.Transfer]) -> str:

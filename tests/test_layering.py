@@ -9,11 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("fcn", "tasks", "flows")
-TENSORFLOW = {"fcn/devices.py", "fcn/encoding.py", "fcn/inputs.py", "fcn/records.py", "fcn/writing.py"}
+TENSORFLOW = {"fcn/devices.py", "fcn/distribution.py", "fcn/encoding.py", "fcn/inputs.py", "fcn/records.py", "fcn/writing.py"}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
         "architecture", "archives", "augment", "batches", "containers", "disk", "download", "errors", "files", "health",
-        "images", "labels", "metrics", "params", "recipe", "visualize",
+        "images", "interrupts", "labels", "metrics", "params", "recipe", "visualize",
     )),
     *sorted(
         path.relative_to(ROOT).as_posix()

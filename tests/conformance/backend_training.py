@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import signal
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from fcn.architecture import ModelSpec
 from fcn.errors import UserError
 from fcn.recipe import TrainSpec
 
-SPEC = ModelSpec("fcn32s", "vgg16", ("background", "red", "green"), 1 / 32, 8, "same", "fixed", 0.0, (104.0, 117.0, 123.0))
+SPEC = ModelSpec("fcn32s", "vgg16", ("background", "cat", "dog"), 1 / 32, 8, "same", "fixed", 0.0, (104.0, 117.0, 123.0))
 ONE = TrainSpec("sgd", 3e-2, 0.9, 5e-4, 2.0, "mean", 8, 2, 4, 3)
 TWO = dataclasses.replace(ONE, batch=2)
 SUMMED = dataclasses.replace(TWO, loss="sum", learning_rate=2e-5, schedule="poly")
@@ -137,9 +139,19 @@ if __name__ == "__main__":
         results["handed over"] = train(folder, TWO, "one's")
         results["odd"] = error(folder, dataclasses.replace(ONE, batch=3))
         results["accumulated"] = error(folder, RECIPES["accumulated"])
-    if what == "processes":
+    if what in ("dying", "processes"):
         from fcn import distribution
 
-        me = distribution.join()
-        results = {"two": train(folder, TWO, f"{me.process}")}
+        me = distribution.join(os.environ)
+        checkpoint = folder / "c.npz"
+        results = {"began": {"": int(files.load_arrays(checkpoint)["optimizer/0"])}} if checkpoint.exists() else {}
+
+        def die(step, values):
+            if what == "dying" and me.process == 1 and step == 6:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        # A clock that stands still: there is a checkpoint after every report.
+        training.time = types.SimpleNamespace(monotonic=lambda: 0.0)
+        fit.training.train = functools.partial(training.train, seconds=0)
+        results |= {"two": train(folder, TWO, "c", die)}
     save(out, results)
