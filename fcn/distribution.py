@@ -114,7 +114,9 @@ def join(settings: Mapping[str, str]) -> Share:
         return ONE
     backend = keras.backend.backend()
     if backend != "jax":
-        raise UserError(f"{ADDRESSES} is set: several processes need KERAS_BACKEND=jax, here it is {backend}; see docs/devices.md")
+        raise UserError(
+            f"{ADDRESSES} is set: several processes need KERAS_BACKEND=jax, here it is {backend}; see docs/devices.md"
+        )
     import jax
 
     try:
