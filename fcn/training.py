@@ -5,6 +5,7 @@ goes on from its last checkpoint and ends with the same bytes.
 """
 
 import contextlib
+import functools
 import json
 import math
 import time
@@ -247,7 +248,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         arrays = files.load_arrays(self.checkpoint) if self.share.first else {}
         if self.share.first and {*variables, "progress"} != {*arrays}:
             raise UserError(f"{self.checkpoint}: a checkpoint of another net or version. Remove it to start this stage anew.")
-        arrays = {name: self.share.from_first(lambda name=name: arrays[name]) for name in (*variables, "progress")}
+        arrays = {name: self.share.from_first(functools.partial(arrays.__getitem__, name)) for name in (*variables, "progress")}
         progress = json.loads(arrays["progress"].tobytes())
         for name, variable in variables.items():
             variable.assign(arrays[name])
