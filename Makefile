@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 # What to install for running: with CUDA where there is a GPU. `make test` installs dev instead.
 RUN := $(if $(shell command -v nvidia-smi),gpu,base)
 
-.PHONY: repro toy test verify-published prefect mlflow format lock clean
+.PHONY: repro toy test verify-published prefect mlflow web format lock clean
 
 repro: $(BIN)/.$(RUN) .git ## the whole DAG: only what is out of date runs
 	python -m flows.pipeline $(ARGS)
@@ -21,7 +21,7 @@ test: $(BIN)/.dev .git ## lint, types, tests
 	ruff check .
 	ruff format --check .
 	mypy
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 verify-published: $(BIN)/.$(RUN) ## the authors' own nets against their published scores; needs the network
 	python -m flows.verify_published $(ARGS)
@@ -32,6 +32,9 @@ prefect: $(BIN)/.$(RUN) ## Prefect's server and UI, until Ctrl-C
 mlflow: $(BIN)/.$(RUN) ## MLflow's UI on the runs of this folder, until Ctrl-C
 	@echo "One row per model, with its scores: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
 	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --port 5000 --backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts
+
+web: $(BIN)/.web ## a page to drop pictures on, on this machine alone, until Ctrl-C
+	python -m flows.web $(ARGS)
 
 format: $(BIN)/.dev ## lint and format in place
 	ruff check --fix .

@@ -134,9 +134,10 @@ class Variant:
         inner = [("upscore2", 2), ("upscore_pool4", 2)][: len(self.skips)]
         return (*inner, ("upscore" if self.stride == 32 else f"upscore{self.stride}", self.stride))
 
-    def head(self) -> tuple[str, ...]:
-        """Names of the layers with weights that come after the backbone's last."""
-        return ("score_fr", *(f"score_{pool}" for pool in self.skips), *(name for name, _ in self.upsamplings()))
+    def head(self, upsampling: str) -> tuple[str, ...]:
+        """Names of the layers with weights that come after the backbone's last; for `upsampling` see `ModelSpec`."""
+        deconvolutions = [name for name, _ in self.upsamplings()][:-1] if upsampling == "learned" else []
+        return ("score_fr", *(f"score_{pool}" for pool in self.skips), *deconvolutions)
 
 
 VARIANTS: dict[str, Variant] = {

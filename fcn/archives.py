@@ -19,7 +19,8 @@ BOMB = 1000
 _SMALL = 2**30
 """Bytes that may come out of any archive."""
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"}
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, ValueError, EOFError, OSError)
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, ValueError, EOFError, OSError)
+"""What `containers.opened` and its members raise for what cannot be read."""
 
 
 def below(entries: Collection[str]) -> Callable[[str], bool]:
@@ -93,7 +94,7 @@ def extract(
                 )
     except UserError:
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
         kind = f"{size} bytes, {sniff(archive)}" if size else "a folder" if archive.is_dir() else "empty"
         raise UserError(

@@ -1,9 +1,10 @@
-"""Bilinear interpolation as the kernel of a strided transposed convolution."""
+"""Bilinear interpolation as a strided transposed convolution: its kernel, and the same without one."""
 
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 
 def bilinear_kernel(factor: int) -> np.ndarray:
@@ -41,4 +42,47 @@ class Bilinear(keras.initializers.Initializer):  # type: ignore[misc]
         if height != width or height % 2 or channels_out != channels_in:
             raise ValueError(f"bilinear upsampling needs a kernel (2f, 2f, C, C), got {tuple(shape)}")
         kernel = bilinear_kernel(height // 2)[:, :, None, None] * np.eye(channels_out, dtype=np.float32)
-        return keras.ops.cast(kernel, dtype or "float32")
+        return ops.cast(kernel, dtype or "float32")
+
+
+@keras.saving.register_keras_serializable("fcn")
+class Upsample(keras.layers.Layer):  # type: ignore[misc]
+    """Conv2DTranspose of stride `factor` with the kernel of `Bilinear`, but without a kernel.
+
+    `bilinear_kernel` is the product of a column and a row, so all that it does is two products with a small matrix: of the
+    columns of a map, then of its rows. A Conv2DTranspose multiplies every class by every other: for 150 classes and a factor
+    of 32 by 92 million weights, of which 614 thousand are not 0. On a GPU, products also repeat to the bit; sums of a
+    transposed convolution need not.
+    """
+
+    def __init__(self, factor: int, padding: str, **kwargs: Any) -> None:
+        """`factor`: pixels for a cell, at least 1; `padding`: "valid" or "same", as of Conv2DTranspose."""
+        super().__init__(**kwargs)
+        self.factor, self.padding = factor, padding
+
+    def call(self, maps: Any) -> Any:
+        """maps (N, h, w, C) -> (N, H, W, C): with "valid" H = factor (h + 1), with "same" H = factor h; W likewise."""
+        number, height, width, channels = ops.shape(maps)
+        maps = ops.matmul(self._shares(width), maps)
+        whole_rows = ops.reshape(maps, (number, height, -1))  # as one large product for each image
+        return ops.reshape(ops.matmul(self._shares(height), whole_rows), (number, self.enlarged(height), -1, channels))
+
+    def enlarged(self, length: Any) -> Any:
+        """The height or width that comes of a height or width, or of many."""
+        return self.factor * (length if self.padding == "same" else length + 1)
+
+    def _shares(self, length: Any) -> Any:
+        """(enlarged, length): the share of every cell in every pixel of a line, by the formula of `bilinear_kernel`."""
+        pixels = ops.cast(ops.arange(self.enlarged(length)), self.compute_dtype)[:, None]
+        cells = ops.cast(ops.arange(length), self.compute_dtype)[None]
+        if self.padding == "same":  # leaves out the first pixels of "valid", and as many or one more of the last
+            pixels += self.factor // 2
+        return ops.maximum(1 - ops.abs(pixels - self.factor * cells - (self.factor - 0.5)) / self.factor, 0)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """Larger, as `call` says."""
+        return (shape[0], *(length and self.enlarged(length) for length in shape[1:3]), shape[3])
+
+    def get_config(self) -> dict[str, Any]:
+        """What `__init__` takes."""
+        return {**super().get_config(), "factor": self.factor, "padding": self.padding}

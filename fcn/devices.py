@@ -3,8 +3,11 @@
 import keras
 import tensorflow as tf
 
+OutOfMemory = tf.errors.ResourceExhaustedError
+"""What TensorFlow raises where a device's memory does not do."""
 
-def prepare(seed: int, precision: str = "float32", deterministic: bool = True) -> str:
+
+def prepare(seed: int, precision: str = "float32", training: bool = True, deterministic: bool = True) -> str:
     """Sets up this process before a model is built: seeds, deterministic operations, precision, GPU memory on demand.
 
     Where Keras runs on JAX, TensorFlow still reads the records: on the CPU, for a GPU's memory is left to JAX. JAX takes no
@@ -12,7 +15,9 @@ def prepare(seed: int, precision: str = "float32", deterministic: bool = True) -
 
     Args:
         seed: of all random numbers of the process.
-        precision: in which the layers of the backbone compute, "float32" or "bfloat16"; weights are float32 in any case.
+        precision: in which the layers of the backbone compute, "float32" or "bfloat16".
+        training: weights are float32 in any case, for the small steps of a training. Without it those of the backbone are held
+            in `precision`: the same numbers come out, but they need not be converted again for every image.
         deterministic: whether TensorFlow leaves out operations that add up in another order each time. Once on, it stays on.
 
     Returns:
@@ -26,7 +31,7 @@ def prepare(seed: int, precision: str = "float32", deterministic: bool = True) -
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
     keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" and training else precision)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     if on_jax:

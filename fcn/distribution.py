@@ -87,7 +87,9 @@ class Share:
         return np.frombuffer(sent.astype(np.uint8).tobytes(), dtype).reshape(shape)
 
 
-_BY_NUMBER: dict[int, Any] = {np.dtype(code).num: np.dtype(code) for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"}
+_BY_NUMBER: dict[int, Any] = {
+    np.dtype(code).num: np.dtype(code) for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"
+}
 
 ONE = Share()
 """One device, one process."""

@@ -1,13 +1,14 @@
 """Files that are either complete or absent: digests, atomic replacement, JSON, arrays without pickles."""
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,12 @@ def sniff(path: str | os.PathLike[str]) -> str:
     ...)".
     """
     with open(path, "rb") as file:
-        head = file.read(1024)
+        return sniff_bytes(file.read(1024))
+
+
+def sniff_bytes(head: bytes) -> str:
+    """The same of a file's first bytes, 1024 or all of them."""
+    head = head[:1024]
     if not head:
         return "empty"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
@@ -111,6 +117,12 @@ def write_json(path: str | os.PathLike[str], obj: Any) -> None:
     text = json.dumps(obj, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a CSV file: UTF-8, a line per row, each ended by a newline alone, on every system."""
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
 def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:

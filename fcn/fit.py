@@ -1,6 +1,5 @@
 """One stage of training from files to files: the weights of the parent and the records in, a model folder out."""
 
-import csv
 import hashlib
 import json
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 from fcn import devices, distribution, files, health, inputs, records, surgery, training
 from fcn.architecture import ModelSpec
+from fcn.errors import UserError
 from fcn.recipe import TrainSpec
 
 
@@ -65,9 +65,10 @@ def run(
         note: gets what looks wrong, as (kind, text), each kind once; see `fcn.health`.
 
     Raises:
-        UserError: see `surgery.start`, `training.train` and `records.split_info`.
+        UserError: the model cannot be written, for want of room above all; the checkpoint is kept. And see `surgery.start`,
+            `training.train` and `records.split_info`.
     """
-    device = devices.prepare(recipe.seed, recipe.precision, recipe.deterministic)
+    device = devices.prepare(recipe.seed, recipe.precision, deterministic=recipe.deterministic)
     share = distribution.share(recipe.batch, recipe.accumulate)
     with share.scope():
         model, transfers = surgery.start(spec, parent)
@@ -90,16 +91,18 @@ def run(
         )
     if not share.first:
         return
-    with files.replacing(out) as folder:
-        folder.mkdir()
-        surgery.save(model, spec, folder)
-        _write_rows(folder / "history.csv", [row for row in history if "loss" in row])
-        _write_rows(folder / "validation.csv", [row for row in history if "loss" not in row])
+    try:
+        with files.replacing(out) as folder:
+            folder.mkdir()
+            surgery.save(model, spec, folder)
+            _write_rows(folder / "history.csv", [row for row in history if "loss" in row])
+            _write_rows(folder / "validation.csv", [row for row in history if "loss" not in row])
+    except OSError as error:
+        kept = f"The checkpoint {checkpoint} is kept: the next run goes on from there." if checkpoint.is_file() else ""
+        raise UserError(f"the trained model could not be written: {health.unwritten(error, out)} {kept}".rstrip()) from error
     checkpoint.unlink(missing_ok=True)
 
 
 def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [key.removeprefix("val_") for key in rows[0]], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key.removeprefix("val_"): f"{value:.9g}" for key, value in row.items()} for row in rows)
+    header = [key.removeprefix("val_") for key in rows[0]]
+    files.write_csv(path, header, ([f"{row[key]:.9g}" for key in rows[0]] for row in rows))

@@ -5,8 +5,10 @@ Every function takes numbers that the training has at hand anyway and returns fi
 Imports no framework.
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -215,6 +217,38 @@ def not_finite(
     text += f"The checkpoint of step {kept} is kept. " if kept is not None else "There was no checkpoint yet. "
     text += f"Lower the rate, to {recipe.learning_rate / 10:g} for a try; if it stops at the same images again, look at them."
     return Finding("not_finite", text)
+
+
+def not_saved(error: OSError, checkpoint: Path, step: int, kept: int | None, interrupted: bool) -> Finding:
+    """A checkpoint that could not be written: no room on the disk, above all.
+
+    Args:
+        error: what the system said.
+        checkpoint: its file, where the checkpoint before still is.
+        step: that was to be kept.
+        kept: the step of the checkpoint before; None if there is none.
+        interrupted: whether the training ends here, upon Ctrl-C.
+
+    Returns:
+        "checkpoint", or "interrupted", which is said although the other was.
+    """
+    before = f"goes on from the checkpoint of step {kept}, which is kept" if kept is not None else "begins anew"
+    if interrupted:
+        then = f"What came since then is lost: the next run {before}."
+    else:
+        then = f"The training goes on and tries again later; should it break off before that succeeds, the next run {before}."
+    text = f"the checkpoint of step {step} could not be written: {unwritten(error, checkpoint)} {then}"
+    return Finding("interrupted" if interrupted else "checkpoint", text)
+
+
+def unwritten(error: OSError, path: Path) -> str:
+    """Why `path`, a file or a folder, could not be written, how much room its disk has, and what to do, in sentences."""
+    folder = next((folder for folder in path.absolute().parents if folder.is_dir()), Path("/"))
+    free = shutil.disk_usage(folder).free
+    return (
+        f"{path}: {error.strerror or error}. The disk of {folder} has {free / 1e6:,.1f} MB free. "
+        "Make room, or let the folder be a link to one on another disk."
+    )
 
 
 def broken(arrays: Mapping[str, np.ndarray]) -> list[str]:

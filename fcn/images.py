@@ -1,8 +1,9 @@
 """Reading a picture of any kind into RGB, as a viewer would show it, or saying why not."""
 
 import contextlib
+import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,21 +68,51 @@ def read(path: Path) -> np.ndarray:
         UserError: no such file, no picture, a truncated one, or pixels without a known scale (float, 32 bits).
     """
     with opened(path) as image:
-        found = _header(image)
-        upright = ImageOps.exif_transpose(image)
-        if found.mode.startswith("I;16"):
-            grey = (np.asarray(upright) >> 8).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=2)
-        if found.mode in ("I", "F"):
-            raise UserError(
-                f"{path}: expected a picture of 8 or 16 bits, got {found.format} of mode {found.mode} (32 bits), whose white "
-                "is unknown. Save it with 8 bits per channel."
-            )
-        if upright.has_transparency_data:
-            seen = upright.convert("RGBA")
-            white = Image.new("RGBA", seen.size, "white")
-            upright = Image.alpha_composite(white, seen)
-        return np.array(upright.convert("RGB"))
+        return _rgb(image, str(path))
+
+
+def decode(
+    data: bytes, name: str = "the data", pixels: int | None = None, formats: Collection[str] | None = None
+) -> np.ndarray:
+    """Reads a picture from memory, as `read` does from a file.
+
+    Args:
+        data: a whole JPEG, PNG, TIFF, WebP, ... file.
+        name: what messages call it.
+        pixels: at most so many, by what it says of itself: no others are decoded. None: as many as Pillow takes.
+        formats: Pillow's names of those that are taken; None: all.
+
+    Returns:
+        uint8 RGB (H, W, 3).
+
+    Raises:
+        UserError: see `read`; another format; more pixels.
+    """
+    with _explained(name, lambda: files.sniff_bytes(data)), Image.open(io.BytesIO(data)) as image:
+        if formats is not None and image.format not in formats:
+            raise UserError(f"{name}: expected a picture of the formats {', '.join(formats)}; got {image.format}")
+        width, height = image.size
+        if pixels is not None and width * height > pixels:
+            raise UserError(f"{name}: {width}x{height} are {width * height:,} pixels; {pixels:,} are allowed: make it smaller")
+        return _rgb(image, name)
+
+
+def _rgb(image: Image.Image, name: str) -> np.ndarray:
+    found = _header(image)
+    upright = ImageOps.exif_transpose(image)
+    if found.mode.startswith("I;16"):
+        grey = (np.asarray(upright) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if found.mode in ("I", "F"):
+        raise UserError(
+            f"{name}: expected a picture of 8 or 16 bits, got {found.format} of mode {found.mode} (32 bits), whose white "
+            "is unknown. Save it with 8 bits per channel."
+        )
+    if upright.has_transparency_data:
+        seen = upright.convert("RGBA")
+        white = Image.new("RGBA", seen.size, "white")
+        upright = Image.alpha_composite(white, seen)
+    return np.array(upright.convert("RGB"))
 
 
 def _header(image: Image.Image) -> Header:
@@ -101,15 +132,22 @@ def opened(path: Path) -> Iterator[Image.Image]:
     Raises:
         UserError: no such file, no picture, or one that ends too early.
     """
+    with _explained(str(path), lambda: files.sniff(path) if path.is_file() else "not a file"), Image.open(path) as image:
+        yield image
+
+
+@contextlib.contextmanager
+def _explained(name: str, kind: Callable[[], str]) -> Iterator[None]:
+    """Turns what Pillow raises into a `UserError` that says what `name` is instead of a picture."""
     try:
-        with Image.open(path) as image:
-            yield image
+        yield
     except UserError:
         raise
     except FileNotFoundError as error:
-        raise UserError(f"{path}: the picture is missing") from error
+        raise UserError(f"{name}: the picture is missing") from error
     except _BROKEN as error:
-        kind = files.sniff(path) if path.is_file() else "not a file"
+        # Of what it cannot identify Pillow says the object's address, which is another one every time.
+        why = "no format of pictures that is known" if isinstance(error, UnidentifiedImageError) else error
         raise UserError(
-            f"{path}: expected a picture, but it cannot be read: it is {kind} ({error}). Replace it or take it off the list."
+            f"{name}: expected a picture, but it cannot be read: it is {kind()} ({why}). Replace it or take it off the list."
         ) from error

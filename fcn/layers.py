@@ -1,4 +1,4 @@
-"""The layers that Keras does not have: what Caffe did to the image before the net, and Caffe's Crop."""
+"""The layers that Keras does not have: what Caffe did to the image before the net, its Crop, and its dense layers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -54,8 +54,9 @@ class Crop(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, source: Any, like: Any) -> Any:
         """source (N, h, w, C), like (N, H, W, any) -> (N, H, W, C)."""
-        height, width = ops.shape(like)[1:3]
-        return source[:, self.offset : self.offset + height, self.offset : self.offset + width]
+        (number, _, _, channels), (_, height, width, _) = ops.shape(source), ops.shape(like)
+        # Not source[:, a:b, c:d]: the gradient of that is copied element by element on one thread, this one's is padding.
+        return ops.slice(source, (0, self.offset, self.offset, 0), (number, height, width, channels))
 
     def compute_output_shape(self, source_shape: Any, like_shape: Any) -> Any:
         """Batch and channels of `source`, height and width of `like`."""
@@ -64,3 +65,35 @@ class Crop(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """What `__init__` takes."""
         return {**super().get_config(), "offset": self.offset}
+
+
+@keras.saving.register_keras_serializable("fcn")
+class DenseConv2D(keras.layers.Conv2D):  # type: ignore[misc]
+    """A convolution with stride 1, computed as what it was before it became one: a product of patches and kernel.
+
+    fc6's kernel, 7x7x512x4096, is larger than all maps of the net together. On a CPU a convolution brings it into another
+    layout first, and its gradient back: the product takes it as it lies there, at 2 to 7 times the speed. The patches hold
+    every value of a map 49 times, but of the smallest map of the net: 19 MB of float32 for an image of 500x375 with the
+    border. A GPU's convolution makes the same product without the patches in memory; there the plain layer may be as fast.
+    """
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """inputs (N, h, w, in), kernel (side, side, in, out) -> (N, h', w', out), h' and w' as of Conv2D."""
+        side = self.kernel_size[0]
+        if self.padding == "same":
+            before, after = (side - 1) // 2, side // 2
+            inputs = ops.pad(inputs, [[0, 0], [before, after], [before, after], [0, 0]])
+        if side > 1:  # channels in the kernel's order: rows, columns, inputs
+            inputs = _neighbours(_neighbours(inputs, 2, side), 1, side)
+        *place, depth = ops.shape(inputs)
+        # As matrices: the product of a map and a matrix would be one product per row, and so many gradients of the kernel.
+        product = ops.matmul(ops.reshape(inputs, (-1, depth)), ops.reshape(kernel, (depth, self.filters)))
+        return ops.reshape(product, (*place, self.filters))
+
+
+def _neighbours(maps: Any, axis: int, count: int) -> Any:
+    """Every cell's channels and behind them those of the next cells along `axis`, `count` cells in all."""
+    shape = list(ops.shape(maps))
+    shape[axis] -= count - 1
+    starts = ([n if a == axis else 0 for a in range(4)] for n in range(count))
+    return ops.concatenate([ops.slice(maps, start, shape) for start in starts], axis=-1)

@@ -1,8 +1,7 @@
 """A first look at records: how often each class occurs, how large the images are, and a contact sheet."""
 
-import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +41,8 @@ def run(data: Path, out: Path, images: int, done: Callable[[int, int], None] = l
     index = records.read_index(data)
     with files.replacing(out) as folder:
         folder.mkdir()
-        _write_csv(folder / "classes.csv", ("class", "split", "images", "pixels", "share"), class_rows(index))
-        _write_csv(folder / "sizes.csv", ("split", "width", "height", "images"), size_rows(index))
+        files.write_csv(folder / "classes.csv", ("class", "split", "images", "pixels", "share"), class_rows(index))
+        files.write_csv(folder / "sizes.csv", ("split", "width", "height", "images"), size_rows(index))
         pictures = []
         for picture in _spread(data, index["splits"]["train"]["images"], images):
             pictures.append(_reduced(*picture))
@@ -121,8 +120,3 @@ def _summary(info: dict) -> dict[str, Any]:
         "void": round(void / (void + sum(info["pixels"].values())), 6),
         "absent": [name for name, pixels in info["pixels"].items() if not pixels],
     }
-
-
-def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from fcn.bilinear import Upsample
 from fcn.layers import Crop, Grey, MeanBGR
 
 Sizes = Any
@@ -94,6 +95,8 @@ def _resized(layer: layers.Layer, sizes: Sizes) -> Sizes:
         return -(-sizes // layer.strides[0])
     if isinstance(layer, layers.Conv2D):
         return sizes if layer.padding == "same" else sizes - (layer.kernel_size[0] - 1)
+    if isinstance(layer, Upsample):
+        return layer.enlarged(sizes)
     if isinstance(layer, layers.Conv2DTranspose):
         factor = layer.strides[0]
         return sizes * factor + (0 if layer.padding == "same" else layer.kernel_size[0] - factor)

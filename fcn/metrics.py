@@ -1,5 +1,8 @@
 """The four scores of the paper, all from one histogram of (true, predicted) pixels."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
 VOID = 255
@@ -20,21 +23,50 @@ def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.nda
     Raises:
         ValueError: sizes differ, or a value is out of range.
     """
+    check(truth, prediction, classes)
+    valid = truth != VOID
+    rows, columns = truth[valid].astype(np.int64), prediction[valid].astype(np.int64)
+    return np.bincount(classes * rows + columns, minlength=classes**2).reshape(classes, classes)
+
+
+def check(truth: np.ndarray, prediction: np.ndarray, classes: int) -> None:
+    """Raises ValueError for what `confusion` cannot count."""
     if truth.shape != prediction.shape:
         raise ValueError(f"truth is {truth.shape}, prediction {prediction.shape}: score at the image's own size")
     valid = truth != VOID
-    rows, columns = truth[valid].astype(np.int64), prediction[valid].astype(np.int64)
+    rows, columns = truth[valid], prediction[valid]
     if rows.size and not (min(rows.min(), columns.min()) >= 0 and max(rows.max(), columns.max()) < classes):
         raise ValueError(
             f"labels {rows.min()}..{rows.max()}, predictions {columns.min()}..{columns.max()}, classes 0..{classes - 1}"
         )
-    return np.bincount(classes * rows + columns, minlength=classes**2).reshape(classes, classes)
 
 
 def class_iu(histogram: np.ndarray) -> np.ndarray:
     """Intersection over union of each class, float64 0..1; NaN where a class is in neither truth nor prediction."""
     both = np.diag(histogram)
     return _divide(both, histogram.sum(0) + histogram.sum(1) - both)
+
+
+def class_accuracy(histogram: np.ndarray) -> np.ndarray:
+    """Share of each true class's pixels that is predicted right (recall), float64 0..1; NaN where the truth lacks a class."""
+    return _divide(np.diag(histogram), histogram.sum(1))
+
+
+def image_iu(rows: Iterable[Mapping[str, str | int]]) -> dict[str, float]:
+    """Mean IU of every image by itself, for ranking images. Its mean over images is not the mean IU of the set.
+
+    Args:
+        rows: those of `images.csv`: per image and class that occurs in its truth or prediction, the valid pixels that are in
+            `both`, in the `truth` and in the `prediction`.
+
+    Returns:
+        By image, in the rows' order: the mean over the classes that occur in it, 0..1.
+    """
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        both, truth, prediction = (int(row[key]) for key in ("both", "truth", "prediction"))
+        found[str(row["image"])].append(both / (truth + prediction - both))
+    return {image: sum(values) / len(values) for image, values in found.items()}
 
 
 def scores(histogram: np.ndarray) -> dict[str, float]:
@@ -54,11 +86,11 @@ def scores(histogram: np.ndarray) -> dict[str, float]:
     """
     if not histogram.any():
         raise ValueError("no valid pixel was scored")
-    true, both, iu = histogram.sum(1), np.diag(histogram), class_iu(histogram)
+    true, iu = histogram.sum(1), class_iu(histogram)
     frequency = true / true.sum()
     return {
-        "pixel_accuracy": float(both.sum() / histogram.sum()),
-        "mean_accuracy": float(np.nanmean(_divide(both, true))),
+        "pixel_accuracy": float(np.trace(histogram) / histogram.sum()),
+        "mean_accuracy": float(np.nanmean(class_accuracy(histogram))),
         "mean_iu": float(np.nanmean(iu)),
         "frequency_weighted_iu": float((frequency[frequency > 0] * iu[frequency > 0]).sum()),
     }

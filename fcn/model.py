@@ -11,13 +11,13 @@ import keras
 from keras import layers
 
 from fcn.architecture import BACKBONES, VARIANTS, ModelSpec
-from fcn.bilinear import Bilinear
+from fcn.bilinear import Bilinear, Upsample
 from fcn.errors import UserError
-from fcn.layers import Crop, Grey, MeanBGR
+from fcn.layers import Crop, DenseConv2D, Grey, MeanBGR
 
 
-def _conv(name: str, filters: int, size: int, padding: str = "same", **kwargs: Any) -> layers.Layer:
-    return layers.Conv2D(filters, size, padding=padding, name=name, kernel_initializer="he_normal", **kwargs)
+def _conv(name: str, filters: int, size: int, padding: str, activation: str | None, kind: Any = layers.Conv2D) -> layers.Layer:
+    return kind(filters, size, padding=padding, activation=activation, name=name, kernel_initializer="he_normal")
 
 
 def backbone(spec: ModelSpec, image: Any) -> dict[str, Any]:
@@ -40,11 +40,11 @@ def backbone(spec: ModelSpec, image: Any) -> dict[str, Any]:
     for number, block in enumerate(net.blocks, 1):
         for name, filters in block:
             padding = pad.rest if name == first else net.padding
-            x = _conv(name, max(1, round(filters * spec.width)), net.side, padding, activation=net.activation)(x)
+            x = _conv(name, max(1, round(filters * spec.width)), net.side, padding, net.activation)(x)
         # SAME pooling of an odd side leaves a last cell of one row: Caffe's ceil mode.
         maps[f"pool{number}"] = x = layers.MaxPooling2D(2, padding="same", name=f"pool{number}")(x)  # stride 2, 4, 8, ...
     for dense in net.dense:
-        x = _conv(dense.name, spec.fc_units, dense.side, pad.rest, activation="relu")(x)
+        x = _conv(dense.name, spec.fc_units, dense.side, pad.rest, "relu", DenseConv2D)(x)
         if dense.dropout:
             x = layers.Dropout(spec.dropout, name=dense.dropout)(x)
         maps[dense.name] = x
@@ -73,9 +73,11 @@ def build(spec: ModelSpec) -> keras.Model:
         return layers.Conv2D(classes, 1, name=name, kernel_initializer="zeros", dtype="float32")(x)
 
     def upsample(name: str, factor: int, x: Any, learned: bool) -> Any:
+        if not learned:
+            return Upsample(factor, pad.rest, name=name, dtype="float32")(x)
         return layers.Conv2DTranspose(
             classes, 2 * factor, factor, pad.rest,
-            use_bias=False, kernel_initializer=Bilinear(), trainable=learned, name=name, dtype="float32",
+            use_bias=False, kernel_initializer=Bilinear(), name=name, dtype="float32",
         )(x)  # fmt: skip
 
     image = keras.Input((None, None, 3), name="image", dtype="float32")

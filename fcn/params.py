@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from fcn.architecture import BACKBONES, VARIANTS
 from fcn.datasets.contents import FOLDERS
 from fcn.errors import UserError
+from fcn.protocols import Evaluate
 from fcn.recipe import PRECISIONS, SCHEDULES, TrainSpec
 
 
@@ -84,13 +85,6 @@ class Model:
     upsampling: str
     dropout: float
     mean_bgr: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """`overlays`: how many validation images are drawn."""
-
-    overlays: int
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def start(spec: ModelSpec, parent: str | Path) -> tuple[keras.Model, list[Transf
     """The net of `spec` as its training begins.
 
     The backbone and the score layers come from the parent; score layers that the parent lacks are zero. Fixed
-    upsampling is bilinear again, also where the parent has a layer of the same name; learned inner upsampling is kept.
+    upsampling is bilinear, whatever the parent has learned; learned inner upsampling is kept.
     So a new stage scores like its parent, but for the finer upsampling of the same scores.
 
     Args:
@@ -92,7 +92,7 @@ def start(spec: ModelSpec, parent: str | Path) -> tuple[keras.Model, list[Transf
     if variant.parent is None:
         if folder.is_dir():
             raise UserError(f"{folder}: {spec.variant} starts from a classifier's weights (.npz), not from a model folder")
-        return model, transplant(model, files.load_arrays(folder), new=variant.head())
+        return model, transplant(model, files.load_arrays(folder), new=variant.head(spec.upsampling))
     found = read_spec(folder)
     if found.variant != variant.parent:
         raise UserError(f"{folder}: {spec.variant} starts from {variant.parent}, but this folder holds {found.variant}")
@@ -100,11 +100,9 @@ def start(spec: ModelSpec, parent: str | Path) -> tuple[keras.Model, list[Transf
         was, wanted = getattr(found, key), getattr(spec, key)
         if was != wanted:
             raise UserError(f"{folder}: {spec.variant} wants {key} {wanted!r}, its parent has {was!r}: train the parent again")
-    old, fresh = set(VARIANTS[variant.parent].head()), set(variant.head())
-    # A fixed kernel is bilinear whatever the parent holds: it may have learned its own.
-    fixed = {name for name, _ in variant.upsamplings()} if spec.upsampling == "fixed" else set()
-    new, dropped = (fresh - old) | fixed, (old - fresh) | (old & fixed)
-    return model, transplant(model, files.load_arrays(folder / "weights.npz"), new, dropped)
+    old, fresh = VARIANTS[found.variant].head(found.upsampling), variant.head(spec.upsampling)
+    new, dropped = [name for name in fresh if name not in old], [name for name in old if name not in fresh]
+    return model, transplant(model, _stored(folder, found), new, dropped)
 
 
 def save(model: keras.Model, spec: ModelSpec, folder: Path) -> None:
@@ -138,8 +136,16 @@ def load(folder: Path) -> tuple[keras.Model, ModelSpec]:
     """
     spec = read_spec(folder)
     model = build(spec)
-    transplant(model, files.load_arrays(folder / "weights.npz"))
+    transplant(model, _stored(folder, spec))
     return model, spec
+
+
+def _stored(folder: Path, spec: ModelSpec) -> dict[str, np.ndarray]:
+    """The weights of a model folder, less the kernels of fixed upsampling, which an earlier version kept there."""
+    variant = VARIANTS[spec.variant]
+    fixed = {name for name, _ in variant.upsamplings()} - set(variant.head(spec.upsampling))
+    arrays = files.load_arrays(folder / "weights.npz")
+    return {name: array for name, array in arrays.items() if _layer(name) not in fixed}
 
 
 def _layer(name: str) -> str:

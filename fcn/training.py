@@ -53,7 +53,8 @@ def train(
             after storing the model, and chooses its name such that trainings of other parameters or inputs never meet.
         report: gets the numbers as they come; after a resume, from the checkpoint on.
         seconds: least time between checkpoints; also, writing them takes no more than about a twentieth of all time.
-        note: gets what looks wrong, (kind, text), each kind once; see `fcn.health`.
+        note: gets what looks wrong, (kind, text), each kind once; see `fcn.health`. Also of a checkpoint that could not be
+            written, which stops nothing: the one before stays, and the next is tried at its time.
         images: from the number of a step, from 0 on, to the ids of its images; for the message of a loss that is not finite.
         classes: names, for messages.
         share: who computes; of several processes the first one reads and writes the checkpoint.
@@ -225,7 +226,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
             **{f"loss/{n}": variable for n, variable in enumerate(self.since_report())},
         }
 
-    def save(self) -> None:
+    def save(self, interrupted: bool = False) -> None:
         if not self.share.first:
             return
         begin = time.monotonic()
@@ -234,14 +235,18 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
             return
         history = [row for row in self.history if row["step"] <= self.told]  # a report that was cut short is made again
         text = json.dumps({"told": self.told, "history": history}).encode()
-        files.save_arrays(self.checkpoint, {**arrays, "progress": np.frombuffer(text, np.uint8)})
-        self.kept, now = self.step, time.monotonic()
+        try:
+            files.save_arrays(self.checkpoint, {**arrays, "progress": np.frombuffer(text, np.uint8)})
+            self.kept = self.step
+        except OSError as error:  # a full disk costs this checkpoint, neither the one before nor the training
+            self.say([health.not_saved(error, self.checkpoint, self.step, self.kept, interrupted)])
+        now = time.monotonic()
         self.next_save = now + max(self.seconds, 20 * (now - begin))
 
     def save_interrupted(self) -> None:
         """After Ctrl-C, which comes between two steps or in a report: nothing that was computed is lost."""
         if self.step and self.history:  # Before the first step there is nothing.
-            self.save()
+            self.save(interrupted=True)
 
     def restore(self) -> None:
         variables = self.state()

@@ -10,6 +10,7 @@ from fcn.metrics import VOID
 
 _FONT = 14
 _GAP = 6
+_ROWS = 256
 
 
 def colours(labels: np.ndarray) -> np.ndarray:
@@ -29,7 +30,10 @@ def overlay(image: np.ndarray, labels: np.ndarray, names: Sequence[str], opacity
     Returns:
         uint8 RGB (H, W, 3).
     """
-    mixed = np.round((1 - opacity) * image + opacity * colours(labels)).astype(np.uint8)
+    mixed = np.empty_like(image)
+    for top in range(0, len(image), _ROWS):  # a large image is many times larger in float64
+        rows = slice(top, top + _ROWS)
+        mixed[rows] = np.round((1 - opacity) * image[rows] + opacity * colours(labels[rows]))
     return np.where((labels == 0)[..., None], image, mixed) if _has_background(names) else mixed
 
 
@@ -43,31 +47,61 @@ def _has_background(names: Sequence[str]) -> bool:
     return names[0].lower() == "background"
 
 
-def legend(names: Sequence[str], labels: Sequence[int], width: int) -> Image.Image:
+def legend(names: Sequence[str], labels: Sequence[int], width: int, size: int = _FONT) -> Image.Image:
     """Colour keys in lines of at most `width` pixels.
 
     Args:
         names: of all classes, by label value.
         labels: the values to show, in this order; 255 is shown as "void".
         width: of the picture, in pixels.
+        size: of the font, in pixels.
 
     Returns:
         An RGB image on white.
     """
-    font, x, y, spots = ImageFont.load_default(_FONT), 0, 0, []
+    font, gap, x, y, spots = ImageFont.load_default(size), size * _GAP // _FONT, 0, 0, []
     for value in labels:
         text = "void" if value == VOID else names[value]
-        needs = 2 * _FONT + int(font.getlength(text)) + 2 * _GAP
+        needs = 2 * size + int(font.getlength(text)) + 2 * gap
         if x and x + needs > width:
-            x, y = 0, y + _FONT + _GAP
+            x, y = 0, y + size + gap
         spots.append((x, y, value, text))
         x += needs
-    picture = Image.new("RGB", (width, y + _FONT + _GAP), "white")
+    picture = Image.new("RGB", (width, y + size + gap), "white")
     draw, table = ImageDraw.Draw(picture), palette()
     for x, y, value, text in spots:
-        draw.rectangle((x, y + 2, x + _FONT, y + 2 + _FONT - 3), fill=tuple(table[value].tolist()), outline="black")
-        draw.text((x + _FONT + _GAP, y), text, fill="black", font=font)
+        draw.rectangle((x, y + 2, x + size, y + 2 + size - 3), fill=tuple(table[value].tolist()), outline="black")
+        draw.text((x + size + gap, y), text, fill="black", font=font)
     return picture
+
+
+def explained(image: np.ndarray, labels: np.ndarray, names: Sequence[str], opacity: float = 0.6) -> Image.Image:
+    """An overlay above a legend of the classes that it shows, in letters that suit its size.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        labels: uint8 (H, W).
+        names: of the classes.
+        opacity: of the colours, 0..1.
+
+    Returns:
+        An RGB image, the overlay at its top left; wider than it where the longest name is.
+    """
+    height, width = labels.shape
+    size = max(_FONT, min(width, height) // 40)
+    shown = painted([labels], names)
+    font = ImageFont.load_default(size)
+    texts = ["void" if value == VOID else names[value] for value in shown] or [f"nothing but {names[0]}"]
+    wide = max(width, *(3 * size + int(font.getlength(text)) for text in texts))
+    if shown:
+        key = legend(names, shown, wide, size)
+    else:
+        key = Image.new("RGB", (wide, size + size * _GAP // _FONT), "white")
+        ImageDraw.Draw(key).text((0, 0), texts[0], fill="black", font=font)
+    sheet = Image.new("RGB", (wide, height + _GAP + key.height), "white")
+    sheet.paste(Image.fromarray(overlay(image, labels, names, opacity)), (0, 0))
+    sheet.paste(key, (0, height + _GAP))
+    return sheet
 
 
 def panels(

@@ -1,4 +1,4 @@
-"""Stages `evaluate@<variant>`: the four scores of one model, its confusion and its pictures."""
+"""Stages `evaluate@<variant>`: the scores of one model, its confusion, its boundaries and its pictures."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from tasks.score import score
 
 
 @flow
-def evaluate(variant: str, records: Path, model: Path, metrics: Path, plots: Path) -> None:
+def evaluate(variant: str, records: Path, model: Path, metrics: Path, plots: Path, seed: int | None = None) -> None:
     """Score one model on the validation records.
 
     Args:
@@ -19,9 +19,10 @@ def evaluate(variant: str, records: Path, model: Path, metrics: Path, plots: Pat
         model: model folder.
         metrics: JSON file to write.
         plots: folder to write.
+        seed: that the model was trained with instead of the recipe's; see `flows.seeds`.
     """
     name, profile, _ = config.read()
-    score(name, profile, variant, records, model, metrics, plots)
+    score(name, profile, variant, records, model, metrics, plots, seed)
 
 
 if __name__ == "__main__":

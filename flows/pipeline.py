@@ -7,33 +7,25 @@ themselves to that run.
 import argparse
 import contextlib
 import logging
-import os
 import re
-import signal
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import httpx
-import psutil
 from prefect import flow, runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
 from fcn.errors import UserError
-from flows import processes, runs, stage
+from flows import children, runs, stage
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
 SKIPPED = {
     re.compile(r"(?:Stage )?'(.+)' didn't change, skipping"): "Cached",
     re.compile(r"Stage '(.+)' is cached - skipping run, checking out outputs"): "Restored",
 }
-STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -77,22 +69,28 @@ def pipeline(command: list[str]) -> None:
     Raises:
         UserError: dvc did not end well. The message repeats its last error.
     """
-    if get_current_settings().api.url is None:  # running without Prefect
-        error = _follow(command, {stage.PARENT_RUN: ""}, lambda line: None)
-    else:
-        with get_client(sync_client=True) as client:
-            with contextlib.suppress(httpx.HTTPError):  # a record is worth no run
-                runs.reconcile(client)
-            error = _follow(command, _connection(), _recorder(client))
-            with contextlib.suppress(httpx.HTTPError):
-                runs.reconcile(client)  # of a stage that ran out of memory
+    with connected() as (extra, record):
+        error = dvc(command, extra, record)
     if error is not None:
         raise UserError(f"dvc {' '.join(command)}: {error}")
 
 
-def _connection() -> dict[str, str]:
-    """What the stages need to find this run."""
-    return {stage.PARENT_RUN: runtime.flow_run.id, "PREFECT_API_URL": str(get_current_settings().api.url)}
+@contextlib.contextmanager
+def connected() -> Iterator[tuple[dict[str, str], Callable[[str], None]]]:
+    """What the stages below this flow run need in their environment to find it, and the function that records their lines.
+
+    Runs that have lost their process are put right before and after it.
+    """
+    url = get_current_settings().api.url
+    if url is None:  # running without Prefect
+        yield {stage.PARENT_RUN: ""}, lambda line: None
+        return
+    with get_client(sync_client=True) as client:
+        with contextlib.suppress(httpx.HTTPError):  # a record is worth no run
+            runs.reconcile(client)
+        yield {stage.PARENT_RUN: runtime.flow_run.id, "PREFECT_API_URL": str(url)}, _recorder(client)
+        with contextlib.suppress(httpx.HTTPError):
+            runs.reconcile(client)  # of a stage that ran out of memory
 
 
 def _recorder(client: SyncPrefectClient) -> Callable[[str], None]:
@@ -114,81 +112,17 @@ def _recorder(client: SyncPrefectClient) -> Callable[[str], None]:
     return record
 
 
-def _follow(command: list[str], extra: dict[str, str], record: Callable[[str], None]) -> str | None:
-    """Run dvc, passing its output on line by line as it comes; its last error if it failed, else None."""
-    environment = (
-        os.environ
-        | extra
-        | {
-            stage.PARENT_PROCESS: processes.identity(psutil.Process()),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-            "PYTHONUNBUFFERED": "1",
-            "DVC_NO_ANALYTICS": "1",
-            "DO_NOT_TRACK": "1",
-        }
-    )
+def dvc(command: list[str], extra: dict[str, str], record: Callable[[str], None]) -> str | None:
+    """Run dvc with the words `command`; its last error if it failed, else None. See `children.follow`."""
     last_error = "it failed without saying why"
-    child = subprocess.Popen(
-        [sys.executable, "-m", "dvc", *command],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,  # Ctrl-C reaches us alone; `_stop` hands it on, and sees to it that all of them end
-    )
-    assert child.stdout is not None
-    try:
-        for line in child.stdout:
-            print(line, end="", flush=True)
-            record(line.rstrip())
-            if line.startswith("ERROR: "):
-                last_error = line.removeprefix("ERROR: ").strip()
-        child.wait()
-    except BaseException:
-        _stop(child)
-        raise
-    child.stdout.close()
-    return last_error if child.returncode else None
 
+    def say(line: str) -> None:
+        nonlocal last_error
+        record(line)
+        if line.startswith("ERROR: "):
+            last_error = line.removeprefix("ERROR: ").strip()
 
-def _stop(child: subprocess.Popen[str]) -> None:
-    """End dvc and all that it started, gently at first; another Ctrl-C goes on to the next step."""
-    assert child.stdout is not None
-    rest: Iterable[str] = child.stdout
-    reader = threading.Thread(target=lambda: [print(line, end="", flush=True) for line in rest], daemon=True)
-    reader.start()  # else a full pipe could keep them from ending
-    for number, seconds in STOP:
-        with contextlib.suppress(KeyboardInterrupt):
-            if _is_gone_after(child, number, seconds):
-                break
-    reader.join(timeout=2)
-    if not reader.is_alive():
-        child.stdout.close()
-
-
-def _is_gone_after(child: subprocess.Popen[str], number: signal.Signals, seconds: float) -> bool:
-    """Send a signal to the group of `child`, and tell whether all of it ends within some seconds."""
-    deadline = time.monotonic() + seconds
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, number)
-    while _is_group_running(child.pid):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    child.wait()
-    return True
-
-
-def _is_group_running(group: int) -> bool:
-    """Tell whether a process group has a member that is more than a zombie (whose reaping may be nobody's hurry)."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
-                return True
-    return False
+    return last_error if children.follow(["dvc", *command], extra, say) else None
 
 
 if __name__ == "__main__":

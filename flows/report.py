@@ -20,8 +20,8 @@ def report(records: Path, models: Path, metrics: Path, plots: Path, out: Path) -
         plots: folder with a folder per variant.
         out: folder to write.
     """
-    name, _, variants = config.read()
-    write_report(name, variants, records, models, metrics, plots, out)
+    name, profile, variants = config.read()
+    write_report(name, profile, variants, records, models, metrics, plots, out)
 
 
 if __name__ == "__main__":

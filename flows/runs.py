@@ -101,15 +101,18 @@ def adopt_dvc(client: SyncPrefectClient, dvc: psutil.Process) -> FlowRun:
     return run
 
 
-def release_dvc(client: SyncPrefectClient, run: FlowRun, failed: str | None) -> None:
+def release_dvc(client: SyncPrefectClient, run: FlowRun, failed: str | None, interrupted: bool = False) -> None:
     """Close the run of a bare `dvc repro` after a stage; the next stage of that dvc process opens it again.
 
     Args:
         client: a client of the API.
         run: what `adopt_dvc` returned.
         failed: name of the stage if it did not end well.
+        interrupted: whether that was because of Ctrl-C, which leaves all runs above in the state that the stage is in.
     """
-    state: State[Any] = Failed(message=f"Stage {failed} did not complete.") if failed else Completed()
+    state: State[Any] = Completed()
+    if failed:
+        state = (Crashed if interrupted else Failed)(message=f"Stage {failed} did not complete.")
     if not failed and run.state is not None and run.state.is_failed():
         state = run.state  # of an earlier stage, under `dvc repro --keep-going`
     client.set_flow_run_state(run.id, state, force=True)

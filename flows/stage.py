@@ -162,7 +162,7 @@ def _run(flow: Flow, parameters: dict[str, Any], name: str | None, dvc: psutil.P
             errors = _errors(typing.cast(State, state))  # a flow of a plain function: neither coroutine nor generator
         finally:
             if adopted:
-                runs.release_dvc(client, adopted, None if errors == [] else name)
+                runs.release_dvc(client, adopted, None if errors == [] else name, interrupted=errors is None)
     return errors
 
 
@@ -207,12 +207,14 @@ _create: Callable[..., Any] = Artifact.create
 
 
 def _create_if_possible(artifact: Artifact, *args: object, **kwargs: object) -> Any:
-    """Create an artifact; a server that is gone meanwhile costs the artifact, not the stage."""
+    """Create an artifact; a server that is gone meanwhile, or whose disk is full, costs the artifact, not the stage."""
     try:
         return _create(artifact, *args, **kwargs)
     except httpx.TransportError as error:
         _say("warning", f"artifact {artifact.key!r} is lost, Prefect's API is gone: {error}")
-        return types.SimpleNamespace(id=None)
+    except PrefectHTTPStatusError as error:
+        _say("warning", f"artifact {artifact.key!r} is lost, Prefect's API did not take it: {str(error).splitlines()[0]}")
+    return types.SimpleNamespace(id=None)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from tasks import train as tasks
 
 
 @flow
-def train(variant: str, records: Path, look: Path, init: Path, out: Path) -> None:
+def train(variant: str, records: Path, look: Path, init: Path, out: Path, seed: int | None = None) -> None:
     """Train one variant.
 
     Args:
@@ -21,11 +21,12 @@ def train(variant: str, records: Path, look: Path, init: Path, out: Path) -> Non
         look: folder with the look at the data, which is kept with the run in MLflow.
         init: the classifier's .npz, or the parent variant's model folder.
         out: model folder to write.
+        seed: instead of the recipe's; see `flows.seeds`.
     """
     name, profile, _ = config.read()
     if variant not in profile.train:
         raise UserError(f"params.yaml: profiles.{name}.train.{variant}: missing; it has {', '.join(profile.train)}")
-    tasks.train(name, profile, variant, records, look, init, out)
+    tasks.train(name, profile, variant, records, look, init, out, seed)
 
 
 if __name__ == "__main__":

@@ -34,11 +34,10 @@ def tags(inputs: Iterable[str] = (), finished: str | None = None, lock: Path = P
         file that git does not track is not seen.
         `dvc.dep.<path>`, `dvc.out.<path>`: DVC's hashes.
     """
-    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
-    written = {out["path"]: _hash(out) for stage in stages.values() for out in stage.get("outs", ())}
+    stages, written = _stages(lock), outputs(lock)
     hashes = {f"dvc.dep.{path}": written[path] for path in inputs if path in written}
     for kind, entries in (("dep", "deps"), ("out", "outs")):
-        hashes |= {f"dvc.{kind}.{entry['path']}": _hash(entry) for entry in stages.get(finished, {}).get(entries, ())}
+        hashes |= {f"dvc.{kind}.{entry['path']}": _hash(entry) for entry in stages.get(finished or "", {}).get(entries, ())}
     # Spelled out, because the user's git settings must not decide the digest.
     how = "--binary --full-index --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ -U3"
     own = (lock.as_posix(), *written)
@@ -49,6 +48,15 @@ def tags(inputs: Iterable[str] = (), finished: str | None = None, lock: Path = P
         "git.diff.sha256": hashlib.sha256(diff).hexdigest() if diff else "none",
         **hashes,
     }
+
+
+def outputs(lock: Path = Path("dvc.lock")) -> dict[str, str]:
+    """DVC's hashes of the outputs of all stages by path; nothing where there is no lock file yet."""
+    return {out["path"]: _hash(out) for stage in _stages(lock).values() for out in stage.get("outs", ())}
+
+
+def _stages(lock: Path) -> dict[str, Any]:
+    return (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
 
 
 def _hash(entry: Mapping[str, Any]) -> str:

@@ -1,43 +1,68 @@
-"""One self-contained page that shows the staged models side by side."""
+"""One self-contained page that shows the staged models side by side, and its pictures for Prefect and MLflow."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import numpy as np
-from PIL import Image
 from prefect import get_run_logger, task
+from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import files, records, visualize
+from fcn import files, records
 from fcn.errors import UserError
-from tasks import pictures
+from fcn.params import Profile
+from tasks import charts, durations, examples, page, pictures, provenance, tracking
 
-SCORES = {
-    "pixel_accuracy": "pixel accuracy",
-    "mean_accuracy": "mean accuracy",
-    "mean_iu": "mean IU",
-    "frequency_weighted_iu": "f.w. IU",
+EXTREMES = 5
+"""How many of the best and of the worst images are shown."""
+PICTURES = {
+    "overview.jpg": "Images, truth, and what each model makes of them",
+    "worst.jpg": "The images with the lowest IU",
+    "best.jpg": "The images with the highest IU",
+    "boundary.png": "Mean IU around the true boundaries",
 }
-
-PAPER = {
-    "fcn32s": (0.9048, 0.7648, 0.6363, 0.8346),
-    "fcn16s": (0.9100, 0.7807, 0.6501, 0.8426),
-    "fcn8s": (0.9122, 0.7761, 0.6551, 0.8454),
-    "fcn8s_atonce": (0.9113, 0.7850, 0.6540, 0.8443),
-}
-"""The authors' published weights on seg11valid (736 images of VOC2011), in the order of `SCORES`."""
 
 
 @task(cache_policy=NO_CACHE)
 def write_report(
-    profile: str, variants: Sequence[str], data: Path, models: Path, metrics: Path, plots: Path, out: Path
-) -> None:
+    profile_name: str, profile: Profile, variants: Sequence[str],
+    data: Path, models: Path, metrics: Path, plots: Path, out: Path,
+) -> None:  # fmt: skip
+    """Writes the folder `out`, see `build`, and shows its pictures in Prefect and in the models' runs of MLflow.
+
+    Raises:
+        UserError: see `build`.
+    """
+    log = get_run_logger()
+    measured = build(profile_name, profile, variants, data, models, metrics, plots, out)
+    log.info("%s: open it in a browser; it needs no network", out / "index.html")
+    create_markdown_artifact(_table(measured), key="report", description=f"The models of {profile_name}")
+    for name, text in PICTURES.items():
+        if (out / name).is_file():
+            create_image_artifact(pictures.data_url(out / name), key=f"report-{Path(name).stem}", description=text)
+    for variant in measured:
+        params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model)}
+        params["train"] = asdict(profile.train[variant])
+        tags = {"pipeline": provenance.pipeline(), **provenance.tags(finished=f"train@{variant}")}
+        sha256 = files.digest(models / variant / "weights.npz")
+        with tracking.scoring(f"fcn-{profile_name}", variant, sha256, params=params, tags=tags) as run:
+            run.artifact(out, "report")
+
+
+def build(
+    profile_name: str, profile: Profile, variants: Sequence[str],
+    data: Path, models: Path, metrics: Path, plots: Path, out: Path,
+    lock: Path = Path("dvc.lock"), runs: Path = durations.RUNS,
+) -> dict[str, Any]:  # fmt: skip
     """Writes the folder `out` from what the other stages left in `data` (records), `models`, `metrics` and `plots`.
 
-    `index.html` is the page, `overview.png` its first picture: images, truth and the prediction of every model.
+    `index.html` is the page. Its pictures as files: `overview.jpg`, and if there are the tables for them, `worst.jpg`,
+    `best.jpg` and `boundary.png`; see `PICTURES`. `lock` and `runs`: see `page.render`.
+
+    Returns:
+        What the metrics files hold, by variant.
 
     Raises:
         UserError: there is not a single metrics file.
@@ -45,55 +70,29 @@ def write_report(
     measured = {name: json.loads(path.read_text()) for name in variants if (path := metrics / f"{name}.json").is_file()}
     if not measured:
         raise UserError(f"{metrics}: expected a metrics file such as fcn32s.json; run the stages `evaluate` first")
-    names = list(measured)
+    names, classes = list(measured), records.read_index(data)["classes"]
+    chosen = _chosen(data, plots, names, profile.evaluate.overlays)
+    html = page.render(profile_name, profile, measured, data, models, metrics, plots, chosen, lock, runs)
     with files.replacing(out) as folder:
         folder.mkdir()
-        _overview(data, plots, names).save(folder / "overview.png")
-        overview = pictures.data_url(folder / "overview.png")
-        (folder / "index.html").write_text(_page(profile, models, plots, measured, overview), encoding="utf-8")
-    get_run_logger().info("%s: open it in a browser; it needs no network", out / "index.html")
+        (folder / "index.html").write_text(html, encoding="utf-8")
+        for section, found in chosen.items():
+            if found:
+                examples.sheet(found, names, classes).save(folder / f"{section}.jpg", quality=80)
+        if bands := charts.bands(plots, names):
+            charts.boundary(bands, "mean_iu", "mean IU").savefig(folder / "boundary.png", dpi=120)
+    return measured
 
 
-def _overview(data: Path, plots: Path, names: list[str]) -> Image.Image:
-    """The drawn validation images, one a row: image, truth, and what each model makes of it."""
-    drawn = {path.stem for path in (plots / names[0] / "predictions").glob("*.png")}
-    classes = records.read_index(data)["classes"]
-    rows, labelled = [], []
-    for image_id, image, truth in records.read(data, "val"):
-        if image_id in drawn:
-            predicted = [np.asarray(Image.open(plots / name / "predictions" / f"{image_id}.png")) for name in names]
-            rows.append([image, *(visualize.overlay(image, labels, classes) for labels in (truth, *predicted))])
-            labelled += [truth, *predicted]
-    scale = max(1, 200 // max(row[0].shape[1] for row in rows))
-    return visualize.panels(rows, ("image", "truth", *names), classes, visualize.painted(labelled, classes), scale)
+def _chosen(data: Path, plots: Path, names: Sequence[str], overlays: int) -> dict[str, list[examples.Example]]:
+    """The images of each section: some evenly spread, and the last model's worst and best."""
+    table = plots / names[-1] / "images.csv"
+    worst, best = examples.extremes(examples.image_ious(table), EXTREMES) if table.is_file() else ([], [])
+    sections = {"overview": examples.spread(records.split_info(data, "val")["ids"], overlays), "worst": worst, "best": best}
+    loaded = examples.load(data, plots, names, dict.fromkeys(image for ids in sections.values() for image in ids))
+    return {section: [loaded[image] for image in ids] for section, ids in sections.items()}
 
 
-def _page(profile: str, models: Path, plots: Path, measured: dict[str, Any], overview: str) -> str:
-    names = list(measured)
-    ious = {n: {r["class"]: float(r["iu"]) for r in pictures.read_table(plots / n / "class_iu.csv")} for n in names}
-    specs = {name: json.loads((models / name / "model.json").read_text()) for name in names}
-    return _template().render(
-        profile=profile,
-        scores=SCORES,
-        measured=measured,
-        paper=PAPER,
-        classes=list(dict.fromkeys(c for row in ious.values() for c in row)),
-        ious=ious,
-        specs=specs,
-        charts={
-            "Mean IU on the validation set": pictures.svg(
-                pictures.curves_figure(pictures.present(models, names, "validation.csv"), "mean_iu", "mean IU")
-            ),
-            "Training loss": pictures.svg(
-                pictures.curves_figure(pictures.present(models, names, "history.csv"), "loss", "loss", log=True)
-            ),
-            "IU by class": pictures.svg(pictures.bars_figure(ious, "IU")),
-        },
-        confusions={n: pictures.svg(pictures.confusion_figure(plots / n / "confusion.csv")) for n in names},
-        overview=overview,
-    )
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
+def _table(measured: Mapping[str, Any]) -> str:
+    rows = [f"| {name} | {' | '.join(f'{row[key]:.4f}' for key in page.SCORES)} |" for name, row in measured.items()]
+    return "\n".join([f"| model | {' | '.join(page.SCORES.values())} |", "|---|---|---|---|---|", *rows])

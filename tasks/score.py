@@ -2,45 +2,77 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
+from fcn import records
 from fcn import score as scoring
 from fcn.params import Profile
-from tasks import pictures, provenance, tracking
+from tasks import durations, pictures, provenance, registry, tracking
 from tasks.progress import Progress
 
 
 @task(cache_policy=NO_CACHE)
-def score(profile_name: str, profile: Profile, variant: str, data: Path, model: Path, metrics: Path, plots: Path) -> None:
+def score(
+    profile_name: str,
+    profile: Profile,
+    variant: str,
+    data: Path,
+    model: Path,
+    metrics: Path,
+    plots: Path,
+    seed: int | None = None,
+) -> None:
     """Evaluates the model folder `model` on the validation records in `data`; writes `metrics` (JSON) and `plots`.
+
+    A model that was trained with a `seed` in place of the recipe's has its run in another experiment; see `tasks.train`.
 
     Raises:
         UserError: see `fcn.score.run`.
     """
     log = get_run_logger()
     progress = Progress(log.info, f"evaluate {variant}", "images")
-    result = scoring.run(model, data, metrics, plots, profile.evaluate.overlays, progress)
+    recipe = asdict(profile.train[variant]) | ({} if seed is None else {"seed": seed})
+    made = provenance.tags(finished=f"train@{variant}" if seed is None else None)  # the others are no outputs of DVC
+    tags = {"pipeline": provenance.pipeline(), "seed": str(recipe["seed"]), **made}
+    with durations.recording(f"evaluate-{variant}", tags) as entry:
+        result = scoring.run(model, data, metrics, plots, profile.evaluate, progress)
+        entry.done(metrics)
     scores = {name: result[name] for name in tracking.SCORES}
     log.info("%s: %s", variant, ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
 
-    recipe = asdict(profile.train[variant])
+    measured, validation = result["provenance"], records.split_info(data, "val")
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": recipe}
-    # What the training noted stays; these are for a model whose training this store does not know.
-    tags = {"pipeline": provenance.pipeline(), **provenance.tags(finished=f"train@{variant}")}
-    with tracking.scoring(f"fcn-{profile_name}", variant, result["model_sha256"], params=params, tags=tags) as run:
-        run.metrics({**scores, **{f"iu/{name}": iu for name, iu in result["class_iu"].items()}})
-        run.tags({f"evaluate.{name}": str(value) for name, value in result["provenance"].items()})
+    # What the training noted stays; params and tags are for a model whose training this store does not know.
+    experiment = tracking.experiment(profile_name, seed)
+    with tracking.scoring(experiment, variant, result["model_sha256"], params=params, tags=tags) as run:
+        run.metrics(scores | _more(result))
+        run.tags({f"evaluate.{name}": str(value) for name, value in measured.items()})
         run.tags({"evaluate.prefect.flow_run_id": str(runtime.flow_run.id)})
-        for path in (metrics, *sorted(plots.iterdir())):
+        run.dataset(f"{profile_name}/{validation['list']}", validation["digest"], "validation")
+        # Not the folder of predictions, one per image: DVC has it, and the run says which model and data it belongs to.
+        for path in (metrics, *sorted(path for path in plots.iterdir() if path.is_file())):
             run.artifact(path)
         with pictures.confusion_picture(plots / "confusion.csv") as picture:
             run.artifact(picture)
+        on = {"split": measured["split"], "dataset": measured["dataset"], "model_sha256": result["model_sha256"]}
+        # With a seed of its own it is a measurement, no model to use: the best of many seeds would owe that to luck.
+        if seed is None and (said := registry.register(run, profile_name, variant, model, scores["mean_iu"], **on)):
+            log.info("MLflow: %s", said)
 
     table = [{"score": name, "value": f"{value:.4f}"} for name, value in scores.items()]
-    create_table_artifact(table, key="scores", description=f"{variant} on {result['provenance']['split']}")
+    create_table_artifact(table, key="scores", description=f"{variant} on {measured['split']}")
     if (plots / "overlays.png").is_file():
         url = pictures.data_url(plots / "overlays.png")
         create_image_artifact(url, key="overlays", description=f"{variant}: image, truth, prediction")
+
+
+def _more(result: dict[str, Any]) -> dict[str, float]:
+    """The numbers beside the headline, by the names that they have in MLflow."""
+    more: dict[str, float] = {name: result[name] for name in ("boundary_iu", "upper_bound") if name in result}
+    for name, values in {"iu": result["class_iu"], "accuracy": result["class_accuracy"], **result["protocols"]}.items():
+        more |= {f"{name}/{key}": value for key, value in values.items()}
+    return more

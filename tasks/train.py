@@ -1,9 +1,9 @@
 """One variant trained, watched and recorded."""
 
-import contextlib
+import glob
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,46 +17,72 @@ from fcn import distribution, files, fit, records, surgery
 from fcn.architecture import ModelSpec
 from fcn.errors import UserError
 from fcn.params import Profile
-from tasks import provenance, tracking
+from tasks import durations, provenance, tracking
 from tasks.look import charts
 from tasks.progress import Progress, duration
 
 CHECKPOINTS = Path(".cache/checkpoints")
-"""Outside of DVC: a checkpoint is no result."""
+"""Outside of DVC: a checkpoint is no result.
+
+One file per training, `<profile>-<variant>-<fingerprint>.npz`. When a training ends well, those that earlier trainings of the
+same profile and variant left under other parameters, data or code are removed; until then any of them can be gone back to.
+Trainings with a seed of their own (`flows.seeds`) have `-seed<n>` in the name and touch no others.
+"""
 
 
 @task(cache_policy=NO_CACHE)
-def train(profile_name: str, profile: Profile, variant: str, data: Path, data_look: Path, parent: Path, out: Path) -> None:
+def train(
+    profile_name: str,
+    profile: Profile,
+    variant: str,
+    data: Path,
+    data_look: Path,
+    parent: Path,
+    out: Path,
+    seed: int | None = None,
+) -> None:
     """Trains `variant` from `parent` on the records in `data` and writes the model folder `out`.
 
-    A training that was interrupted goes on from its checkpoint. Curves and parameters go to MLflow as they come. Of several
-    processes that train together, see `distribution.join`, the first one tells and writes all that.
+    A training that was interrupted goes on from its checkpoint. Curves and parameters go to MLflow as they come. With a `seed`
+    in place of the recipe's it is kept apart, in an experiment and with checkpoints of its own. Of several processes that train
+    together, see `distribution.join`, the first one does all that, and the others compute.
 
     Raises:
-        UserError: see `fit.run` and `distribution.join`; processes with other parameters, records or code.
+        UserError: see `fit.run` and `distribution.join`; processes with other parameters, records, weights or code.
     """
     log, recipe = get_run_logger(), profile.train[variant]
+    recipe = recipe if seed is None else replace(recipe, seed=seed)
     if recipe.deterministic and keras.backend.backend() == "jax":  # before JAX starts
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     share = distribution.join(os.environ)
     spec = ModelSpec(variant=variant, classes=tuple(records.read_index(data)["classes"]), **asdict(profile.model))
     key = fit.fingerprint(spec, recipe, data, parent)
+    name = f"{profile_name}-{variant}" + (f"-seed{seed}" if seed is not None else "")
+    checkpoint = CHECKPOINTS / f"{name}-{key}.npz"
     _agree(share, key)
-    checkpoint = CHECKPOINTS / f"{variant}-{key}.npz"
+    if not share.first:
+        log.info("process %d of %d computes; the first one tells and writes", share.process, share.processes)
+        fit.run(spec, recipe, data, parent, out, checkpoint, lambda *_: None, lambda *_: None)
+        return
     if checkpoint.is_file():
         log.info("going on from %s", checkpoint)
     tags = {
         "pipeline": provenance.pipeline(),
         "prefect.flow_run_id": str(runtime.flow_run.id),
+        "seed": str(recipe.seed),
         **provenance.tags([str(data), str(parent)]),
     }
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": asdict(recipe)}
-    with contextlib.ExitStack() as stack:
-        if share.first:
-            run = stack.enter_context(tracking.training(f"fcn-{profile_name}", variant, key, params=params, tags=tags))
-            _describe_data(run, profile_name, data, data_look)
-        else:
-            run = tracking.Run()  # connected to nothing
+    with (
+        durations.recording(f"{variant}-{key}", tags) as entry,
+        tracking.training(tracking.experiment(profile_name, seed), variant, key, params=params, tags=tags) as run,
+    ):
+        for split, context in (("train", "training"), ("val", "validation")):
+            info = records.split_info(data, split)
+            run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
+        with charts(data_look) as paths:
+            for path in (data_look, *paths):
+                run.artifact(path, "data")
         if run.url:
             create_link_artifact(run.url, key="mlflow", link_text=f"{variant} in MLflow")
             log.info("MLflow: %s", run.table_url)
@@ -64,6 +90,7 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, data_lo
 
         def begins(device: str, transfers: list[surgery.Transfer]) -> None:
             log.info("training %s for %d iterations on %s", variant, recipe.iterations, device)
+            entry.facts["device"] = device
             _warn_if_slow(device, spec, recipe.iterations, data)
             for action in ("copied", "new", "dropped"):
                 names = dict.fromkeys(t.name.rsplit("/", 1)[0] for t in transfers if t.action == action)
@@ -72,6 +99,7 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, data_lo
 
         def report(step: int, values: dict[str, float]) -> None:
             run.metrics(values, step)
+            entry.beat()
             if "loss" not in values:
                 scores = ", ".join(f"{name.removeprefix('val_')} {value:.4f}" for name, value in values.items())
                 log.info("%s: validation at %d: %s", variant, step, scores)
@@ -91,10 +119,12 @@ def train(profile_name: str, profile: Profile, variant: str, data: Path, data_lo
             (log.info if kind == "resolution" else log.warning)("%s: %s", variant, text)
             create_markdown_artifact(text, key=f"health-{kind.replace('_', '-')}", description=f"Health of {variant}")
             run.tags({f"health.{kind}": text})
+            entry.note(kind, text)
 
         fit.run(spec, recipe, data, parent, out, checkpoint, begins, report, watch, note)
-        if share.first:
-            run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
+        run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
+        entry.done(out / "weights.npz")
+    _remove_checkpoints(name)
 
 
 def _agree(share: distribution.Share, key: str) -> None:
@@ -102,19 +132,17 @@ def _agree(share: distribution.Share, key: str) -> None:
     mine = np.frombuffer(key.encode(), np.uint8)
     if not np.array_equal(share.from_first(lambda: mine), mine):
         raise UserError(
-            f"process {share.process} of {share.processes} has other parameters, records, weights or code than process 0: "
+            f"process {share.process} of {share.processes} has other parameters, records, weights or code than the first one: "
             "bring params.yaml, fcn/, data/records and models/ of the first machine here"
         )
 
 
-def _describe_data(run: tracking.Run, profile_name: str, data: Path, data_look: Path) -> None:
-    """What is trained on, and the look at it."""
-    for split, context in (("train", "training"), ("val", "validation")):
-        info = records.split_info(data, split)
-        run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
-    with charts(data_look) as paths:
-        for path in (data_look, *paths):
-            run.artifact(path, "data")
+def _remove_checkpoints(name: str) -> None:
+    """Removes what trainings of this name left that nobody will go on with; see `CHECKPOINTS`."""
+    file = f"{glob.escape(name)}-{'[0-9a-f]' * 16}.npz"
+    for path in (*CHECKPOINTS.glob(file), *CHECKPOINTS.glob(f".part-{file}")):
+        get_run_logger().info("removing the checkpoint of an abandoned training: %s", path)
+        path.unlink(missing_ok=True)
 
 
 def _table(transfers: list[surgery.Transfer]) -> str:

@@ -9,11 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("fcn", "tasks", "flows")
-TENSORFLOW = {"fcn/devices.py", "fcn/distribution.py", "fcn/encoding.py", "fcn/inputs.py", "fcn/records.py", "fcn/writing.py"}
+TENSORFLOW = {f"fcn/{name}.py" for name in ("devices", "distribution", "encoding", "fused", "inputs", "records", "writing")}
+MLFLOW = {"tasks/mlflow_run.py", "tasks/pyfunc.py", "tasks/registry.py", "tasks/served_model.py", "tasks/store.py"}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
-        "architecture", "archives", "augment", "batches", "containers", "disk", "download", "errors", "files", "health",
-        "images", "interrupts", "labels", "metrics", "params", "recipe", "visualize",
+        "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "containers", "disk", "download", "errors",
+        "files", "health", "images", "interrupts", "labels", "metrics", "params", "predictions", "protocols", "recipe",
+        "serving", "submission", "tally", "upper_bound", "visualize",
     )),
     *sorted(
         path.relative_to(ROOT).as_posix()
@@ -73,11 +75,8 @@ def test_the_library_reads_neither_environment_nor_arguments_nor_the_parameter_f
                 assert name == "fcn/params.py", f"{name}, line {node.lineno}"
 
 
-def test_only_tracking_imports_mlflow():
-    assert [name for name, path in sources(*LAYERS, "sample").items() if "mlflow" in packages(path)] in (
-        [],
-        ["tasks/tracking.py"],
-    )
+def test_mlflow_is_imported_only_by_those_that_speak_with_it():
+    assert {name for name, path in sources(*LAYERS, "sample").items() if "mlflow" in packages(path)} == MLFLOW
 
 
 def test_tensorflow_stands_only_where_keras_has_nothing():
@@ -104,3 +103,7 @@ def test_plain_modules_load_no_framework_through_others():
 
 def test_download_and_conversion_start_without_tensorflow():
     assert loaded_after("import flows.download, flows.convert_vgg") == ["prefect"]
+
+
+def test_comparing_starts_without_any_of_them():
+    assert loaded_after("import flows.compare") == []

@@ -67,7 +67,8 @@ COUNTS: dict[str, dict[str, int]] = {
 }  # fmt: skip
 """By data set, its splits and how many images each has."""
 
-_TEST = 1456
+TESTS = {"VOC2012": 1456}
+"""By challenge, the images of its segmentation test set, whose labels are not public."""
 
 
 def load(dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int) -> Listing:
@@ -99,21 +100,24 @@ def load(dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train:
     return Listing(names, splits, notes=tuple(notes))
 
 
-def test_images(root: Path) -> list[tuple[str, Path]]:
-    """The images of VOC2012's test set, id and file, in the order of the list: to predict; their labels are not public.
+def to_predict(images: Path, ids: Path) -> list[tuple[str, Path]]:
+    """Images without labels, id and file, in the order of their list: VOC's test sets, which its server scores.
 
     Args:
-        root: the folder that holds JPEGImages, with VOC2012's test archive unpacked into it.
+        images: JPEGImages, with the test images' archive unpacked into it.
+        ids: the list, ImageSets/Segmentation/test.txt of the same archive.
 
     Raises:
-        UserError: no list, not 1456 images in it, or images that are not there.
+        UserError: no list, or images that are not there.
     """
-    path = root / "ImageSets" / "Segmentation" / "test.txt"
-    pairs = [voc.pair(root, name) for name in read_ids(path, _TEST)]
-    missing = [pair.image for pair in pairs if not pair.image.is_file()]
+    pairs = [(name, images / f"{name}.jpg") for name in read_ids(ids)]
+    missing = [image for _, image in pairs if not image.is_file()]
     if missing:
-        raise UserError(f"{path} lists images that are not there: {enumeration(missing)}. Test images have their own archive")
-    return [(pair.id, pair.image) for pair in pairs]
+        raise UserError(
+            f"{ids} lists images that are not there: {enumeration(missing)}. VOC's test images have their own archive: "
+            "its evaluation server has it"
+        )
+    return pairs
 
 
 def _has_lists_of_2012(roots: Mapping[str, Path]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fcn.architecture import BACKBONES, MEAN_BGR, VARIANTS, ModelSpec
+from fcn.architecture import BACKBONES, MEAN_BGR, VARIANTS, ModelSpec, Variant
 from fcn.bilinear import bilinear_kernel
 from fcn.errors import UserError
 from fcn.weights.convert import Layers, convert
@@ -33,22 +33,19 @@ def convert_net(layers: Layers, classes: Sequence[str], source: str) -> tuple[di
         The weights as a model folder has them, `<layer>/kernel` and `<layer>/bias`, first layer first; and what they are of,
         the variant being told from the layers, the width from their shapes, and `upsampling` from the inner kernels.
 
-    Raises UserError for a layer that is missing, unknown or of the wrong shape, and for a scale that is not the paper's.
+    Raises UserError for a layer that is missing, unknown or of the wrong shape, for a scale that is not the paper's, and for
+    a last upsampling that is not bilinear.
     """
     backbone, variant = _recognise(set(layers), source)
     weights, _ = convert({name: layers[name] for name in BACKBONES[backbone].layers()}, backbone, source)
-    heads, count, learned = _NETS[variant], len(classes), False
+    heads, count = _NETS[variant], len(classes)
     inputs = {"score_fr": weights["fc7/bias"].size}
     inputs |= {f"score_{pool}": weights[f"{_last(backbone, pool)}/bias"].size for pool in heads.skips}
     for name, size in inputs.items():
         kernel, bias = _blobs(layers, name, [(count, size, 1, 1), (count,)], source)
         weights[f"{name}/kernel"], weights[f"{name}/bias"] = np.ascontiguousarray(kernel.transpose(2, 3, 1, 0)), bias
-    for name, factor in heads.upsamplings():
-        (kernel,) = _blobs(layers, name, [(count, count, 2 * factor, 2 * factor)], source)
-        # Caffe's deconvolution runs a convolution backwards, so its kernel is in x out x H x W.
-        weights[f"{name}/kernel"] = np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
-        bilinear = bilinear_kernel(factor)[:, :, None, None] * np.eye(count)
-        learned |= not np.allclose(weights[f"{name}/kernel"], bilinear, rtol=0, atol=1e-6)
+    upsampling, kernels = _upsampling(layers, heads, count, source)
+    weights |= kernels
     for pool, value in heads.scales.items():
         (scale,) = _blobs(layers, f"scale_{pool}", [(inputs[f"score_{pool}"],)], source)
         if not np.allclose(scale, value, rtol=1e-5, atol=0):
@@ -57,9 +54,25 @@ def convert_net(layers: Layers, classes: Sequence[str], source: str) -> tuple[di
             )
     first, filters = BACKBONES[backbone].blocks[0][0]
     width, units = weights[f"{first}/bias"].size / filters, weights["fc7/bias"].size
-    upsampling = "learned" if learned else "fixed"
     spec = ModelSpec(variant, backbone, tuple(classes), width, units, "caffe", upsampling, 0.5, MEAN_BGR)
     return weights, spec
+
+
+def _upsampling(layers: Layers, heads: Variant, count: int, source: str) -> tuple[str, dict[str, np.ndarray]]:
+    """Whether it was fixed or learned, and the kernels that a model folder holds: the inner ones, if they were learned."""
+    kernels, fixed = {}, {}
+    for name, factor in heads.upsamplings():
+        (kernel,) = _blobs(layers, name, [(count, count, 2 * factor, 2 * factor)], source)
+        # Caffe's deconvolution runs a convolution backwards, so its kernel is in x out x H x W.
+        kernels[name] = np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
+        bilinear = bilinear_kernel(factor)[:, :, None, None] * np.eye(count)
+        fixed[name] = np.allclose(kernels[name], bilinear, rtol=0, atol=1e-6)
+    *inner, (last, _) = heads.upsamplings()
+    if not fixed[last]:
+        raise UserError(f"{source}: {last}: wanted the bilinear kernel, as of all these nets, but it holds another")
+    if all(fixed.values()):
+        return "fixed", {}
+    return "learned", {f"{name}/kernel": kernels[name] for name, _ in inner}
 
 
 def _recognise(found: set[str], source: str) -> tuple[str, str]:
@@ -68,7 +81,8 @@ def _recognise(found: set[str], source: str) -> tuple[str, str]:
     for variant, row in _NETS.items():
         for backbone in row.backbones:
             trunk = set(BACKBONES[backbone].layers())
-            nets[backbone, variant] = trunk | set(row.head()) | {f"scale_{pool}" for pool in row.scales}
+            fixed = {row.upsamplings()[-1][0], *(f"scale_{pool}" for pool in row.scales)}
+            nets[backbone, variant] = trunk | set(row.head("learned")) | fixed
     for net, wanted in nets.items():
         if wanted == found:
             return net

@@ -116,16 +116,27 @@ def prototxt(layers, shape):
     )
 
 
-def random_weights(layers, seed):
+def bilinear(shape):
+    """The authors' upsampling: a triangle on the diagonal of the channels."""
+    factor = shape[-1] // 2
+    line = 1 - np.abs(np.arange(2 * factor) - factor + 0.5) / factor
+    return (np.eye(shape[0])[:, :, None, None] * np.outer(line, line)).astype(np.float32)
+
+
+def random_weights(layers, seed, learned=True):
     """Layer -> (type, blobs): numbers that keep the scale of what flows through, in every weight, biases included.
 
-    What the at-once net scales down is scaled up again by its score layer, or it would not be seen in the sum.
+    Upsampling is bilinear where it is the last or was not `learned`. What the at-once net scales down is scaled up again by
+    its score layer, or it would not be seen in the sum.
     """
     random, weights = np.random.default_rng(seed), {}
+    last = ([layer for layer in layers if layer.kind == "Deconvolution"] or [None])[-1]
     for layer in layers:
         blobs = [random.standard_normal(shape, np.float32) for shape in layer.blobs]
         if layer.kind == "Scale":
             blobs[0][:] = SCALES[layer.bottoms[0]]
+        elif layer.kind == "Deconvolution" and (layer is last or not learned):
+            blobs[0] = bilinear(layer.blobs[0])
         elif layer.kind == "Deconvolution":
             blobs[0] *= np.float32(0.5 / np.sqrt(blobs[0].shape[0]))  # of every input channel, 2 x 2 weights meet
         elif blobs:
@@ -156,11 +167,11 @@ class OpenCV:
         return self((image[:, :, ::-1] - MEAN).transpose(2, 0, 1)[None], name)[0]
 
 
-def pair(variant, folder, classes=3, backbone="vgg16", width=1 / 32, fc=8, seed=0):
+def pair(variant, folder, classes=3, backbone="vgg16", width=1 / 32, fc=8, seed=0, learned=True):
     """The same net twice from one caffemodel of random weights: OpenCV's, and ours by way of the project's converter."""
     layers = fcn(variant, classes, backbone, width, fc)
     caffemodel = folder / f"{variant}.caffemodel"
-    caffe.write(caffemodel, variant, random_weights(layers, seed))
+    caffe.write(caffemodel, variant, random_weights(layers, seed, learned))
     weights, spec = authors.convert_net(caffe.read(caffemodel), [f"class {n}" for n in range(classes)], str(caffemodel))
     assert (spec.variant, spec.backbone, spec.width, spec.padding) == (variant, backbone, width, "caffe")
     ours = model.build(spec)

@@ -8,7 +8,7 @@ from caffe_rule import CLASSES, assert_steps_are_caffes
 from keras import layers
 
 from fcn import model, optimizers
-from fcn.bilinear import Bilinear
+from fcn.bilinear import Bilinear, Upsample
 from fcn.layers import Crop
 from fcn.losses import PixelLoss
 
@@ -20,9 +20,7 @@ def tiny_net():
     x = layers.Conv2D(4, 3, activation="relu", name="conv")(x)
     x = layers.MaxPooling2D(2, padding="same", name="pool")(x)
     x = layers.Conv2D(CLASSES, 1, name="score_fr")(x)
-    x = layers.Conv2DTranspose(
-        CLASSES, 4, 2, use_bias=False, kernel_initializer=Bilinear(), trainable=False, name="upscore"
-    )(x)  # fmt: skip
+    x = Upsample(2, "valid", name="upscore")(x)
     return keras.Model(image, Crop(1, name="score")(x, image))
 
 
@@ -129,9 +127,13 @@ def test_bilinear_kernels_of_the_nets_are_caffes_fillers(factor):
     assert not kernel[:, :, 1, 0].any()
 
 
-def test_two_cells_upsampled_twofold_by_hand():
+@pytest.mark.parametrize(
+    "layer",
+    [Upsample(2, "valid"), layers.Conv2DTranspose(1, 4, 2, use_bias=False, kernel_initializer=Bilinear())],
+    ids=["fixed", "learned"],
+)
+def test_two_cells_upsampled_twofold_by_hand(layer):
     """[4, 8]: every output is a share of its two neighbours; rows fade in as the columns do."""
-    layer = layers.Conv2DTranspose(1, 4, 2, use_bias=False, kernel_initializer=Bilinear())
     found = np.asarray(layer(np.array([4, 8], np.float32).reshape(1, 1, 2, 1)))[0, :, :, 0]
     line = np.array([1, 3, 3 + 2, 1 + 6, 6, 2])
     np.testing.assert_array_equal(found, np.outer([0.25, 0.75, 0.75, 0.25], line))

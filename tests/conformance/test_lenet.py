@@ -54,7 +54,7 @@ def converted(path):
     weights |= {"score_fr/kernel": kernel.T[None, None], "score_fr/bias": bias}
     width, units = weights["conv1/bias"].size / 20, weights["ip1/bias"].size
     ours = model.build(ModelSpec("fcn4s", "lenet", DIGITS, width, units, "caffe", "fixed", 0.0, (0.0, 0.0, 0.0)))
-    surgery.transplant(ours, weights, new=["upscore4"])
+    surgery.transplant(ours, weights)
     return keras.Model(ours.input, ours.get_layer("score_fr").output)
 
 
@@ -136,7 +136,7 @@ def test_fcn4s_scores_like_the_net_written_by_hand(tmp_path, size):
     ours = model.build(spec)
     found = {f"{name}/kernel": blobs[0].transpose(2, 3, 1, 0) for name, (_, blobs) in weights.items()}
     found |= {f"{name}/bias": blobs[1] for name, (_, blobs) in weights.items() if len(blobs) == 2}
-    surgery.transplant(ours, found)
+    surgery.transplant(ours, found, dropped=["upscore4"])  # it is bilinear, and so is ours
     picture = np.random.default_rng(4).integers(0, 256, size, np.uint8)
     assert_same_scores(scores(ours, rgb(picture)), theirs(picture[None, None] / 256)[0])
 

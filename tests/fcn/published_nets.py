@@ -54,7 +54,8 @@ def net(variant, width=1 / 32, units=8, classes=21, seed=0, learned=False):
         convolution(f"score_{pool}", pools[pool], classes, 1)
     for name, size in UPSAMPLING[variant].items():
         kernel = bilinear(size) * np.eye(classes)[:, :, None, None]
-        kernel = rng.normal(size=kernel.shape) if learned else kernel
+        if learned and name != list(UPSAMPLING[variant])[-1]:
+            kernel = rng.normal(size=kernel.shape)
         layers[name] = ("Deconvolution", [kernel.astype(np.float32)])
     return layers
 

@@ -62,11 +62,13 @@ def test_a_variant_fits_its_backbones(variant):
 
 
 def test_layers_after_fc7_bear_the_authors_names():
-    assert VARIANTS["fcn32s"].head() == ("score_fr", "upscore")
-    assert VARIANTS["fcn16s"].head() == ("score_fr", "score_pool4", "upscore2", "upscore16")
-    eight = ("score_fr", "score_pool4", "score_pool3", "upscore2", "upscore_pool4", "upscore8")
-    assert VARIANTS["fcn8s"].head() == VARIANTS["fcn8s_atonce"].head() == eight
-    assert VARIANTS["fcn4s"].head() == ("score_fr", "upscore4")
+    assert VARIANTS["fcn32s"].head("fixed") == VARIANTS["fcn32s"].head("learned") == ("score_fr",)
+    assert VARIANTS["fcn16s"].head("fixed") == ("score_fr", "score_pool4")
+    assert VARIANTS["fcn16s"].head("learned") == ("score_fr", "score_pool4", "upscore2")
+    eight = ("score_fr", "score_pool4", "score_pool3")
+    assert VARIANTS["fcn8s"].head("fixed") == VARIANTS["fcn8s_atonce"].head("fixed") == eight
+    assert VARIANTS["fcn8s"].head("learned") == (*eight, "upscore2", "upscore_pool4")
+    assert VARIANTS["fcn4s"].head("fixed") == VARIANTS["fcn4s"].head("learned") == ("score_fr",)
     assert VARIANTS["fcn4s"].upsamplings() == (("upscore4", 4),)
     assert VARIANTS["fcn32s"].upsamplings() == (("upscore", 32),)
     assert VARIANTS["fcn8s"].upsamplings() == (("upscore2", 2), ("upscore_pool4", 2), ("upscore8", 8))

@@ -1,17 +1,15 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
-from fcn.bilinear import Bilinear, bilinear_kernel
+from fcn.bilinear import Bilinear, Upsample, bilinear_kernel
 
 
 def upsample(values, factor, padding="valid"):
-    """One map (H, W) through a bilinear deconvolution."""
-    layer = keras.layers.Conv2DTranspose(
-        1, 2 * factor, factor, padding, use_bias=False, kernel_initializer=Bilinear()
-    )  # fmt: skip
-    return np.asarray(layer(np.asarray(values, np.float32)[None, :, :, None]))[0, :, :, 0]
+    """One map (H, W) upsampled."""
+    return np.asarray(Upsample(factor, padding)(np.asarray(values, np.float32)[None, :, :, None]))[0, :, :, 0]
 
 
 def test_kernel_of_factor_2_by_hand():
@@ -78,3 +76,44 @@ def test_equals_pillows_bilinear_resize_away_from_the_border(factor):
     expected = Image.fromarray(values).resize((9 * factor, 6 * factor), Image.Resampling.BILINEAR)
     inside = (slice(factor // 2, -(factor // 2)),) * 2
     np.testing.assert_allclose(upsample(values, factor, "same")[inside], np.asarray(expected)[inside], atol=1e-5)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("factor", [1, 2, 3, 4, 16])
+def test_upsampling_without_a_kernel_is_the_transposed_convolution_gradients_included(factor, padding):
+    maps = np.random.default_rng(factor).normal(size=(2, 5, 3, 4))
+    deconvolution = keras.layers.Conv2DTranspose(
+        4, 2 * factor, factor, padding, use_bias=False, kernel_initializer=Bilinear(), dtype="float64"
+    )  # fmt: skip
+    found = []
+    for layer in (Upsample(factor, padding, dtype="float64"), deconvolution):
+        x = keras.Input((None, None, 4), dtype="float64")
+        net = keras.Model(x, layer(x))
+
+        @tf.function  # where the sides are known only when it runs, as in the nets
+        def run(x, net=net):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = net(x)
+                loss = tf.reduce_sum(tf.sin(3 * y))
+            return y, tape.gradient(loss, x)
+
+        found.append(run(tf.constant(maps)))
+    assert found[0][0].shape[1] == (6 if padding == "valid" else 5) * factor
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * np.abs(theirs).max())
+    np.testing.assert_allclose(Upsample(factor, padding)(maps.astype(np.float32)), found[0][0], rtol=0, atol=1e-6)
+
+
+def test_upsampling_has_no_weights_and_says_its_shape_before_it_is_run():
+    layer = Upsample(8, "valid")
+    assert layer(keras.Input((None, 6, 150))).shape == (None, None, 56, 150)
+    assert Upsample(8, "same")(keras.Input((5, None, 3))).shape == (None, 40, None, 3)
+    assert layer.weights == []
+
+
+def test_upsampling_is_restored_from_its_configuration():
+    layer = Upsample(4, "same", name="upscore4")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert type(again) is Upsample
+    assert again.get_config() == layer.get_config()

@@ -1,3 +1,6 @@
+import threading
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -84,3 +87,54 @@ def test_a_net_at_native_size_is_counted_like_its_own_scores(small):
     found = evaluation.evaluate(evaluation.labeler(net), [{"image": image, "label": label}], 3)
     np.testing.assert_array_equal(found, confusion(label, scores.argmax(-1), 3))
     assert (found.sum(0) > 0).sum() > 1  # not one class everywhere
+
+
+def test_work_goes_on_beside_the_predictions_and_comes_back_in_their_order():
+    """The work on the first image cannot end before the second has been predicted."""
+    second = threading.Event()
+    predicted = []
+
+    def label(images):
+        predicted.append(images)
+        if images == 1:
+            second.set()
+        return images * 10
+
+    def work(batch, labels):
+        assert labels == batch["image"] * 10
+        if batch["image"] == 0:
+            assert second.wait(20), "nothing was predicted meanwhile"
+            time.sleep(0.05)
+        return batch["image"]
+
+    assert list(evaluation.each(label, ({"image": n} for n in range(50)), work)) == list(range(50))
+    assert predicted == list(range(50))
+
+
+def test_however_many_examples_only_a_few_are_held():
+    alive, most, lock = 0, 0, threading.Lock()
+
+    def examples():
+        nonlocal alive, most
+        for n in range(200):
+            with lock:
+                alive += 1
+                most = max(most, alive)
+            yield {"image": n}
+
+    for _ in evaluation.each(lambda images: images, examples(), lambda *_: time.sleep(0.0005)):
+        with lock:
+            alive -= 1
+    assert most <= 2 * evaluation._THREADS + 2
+
+
+def test_what_goes_wrong_in_the_work_stops_the_evaluation():
+    def work(batch, _):
+        if batch["image"] == 3:
+            raise ValueError("image 3")
+        return batch["image"]
+
+    found = []
+    with pytest.raises(ValueError, match="image 3"):
+        found.extend(evaluation.each(lambda images: images, ({"image": n} for n in range(1000)), work))
+    assert found in ([], [0, 1, 2])

@@ -76,7 +76,7 @@ def test_begins_is_told_once_the_device_and_every_weight(trained):
         action: sorted({t.name.split("/")[0] for t in transfers if t.action == action})
         for action in ("copied", "new", "dropped")
     }
-    assert found["new"] == ["score_fr", "upscore"]
+    assert found["new"] == ["score_fr"]
     assert found["dropped"] == []
     assert len(found["copied"]) == 15
 

@@ -154,6 +154,18 @@ def test_numbers_without_a_scale_are_refused(stored, dtype, mode):
         images.read(path)
 
 
+def test_a_picture_in_memory_is_read_like_a_file(stored):
+    for path in (stored(COLOURS, "a.png", exif=turned(6)), stored(np.zeros((8, 16, 3), np.uint8), "b.jpg", exif=turned(8))):
+        np.testing.assert_array_equal(images.decode(path.read_bytes()), images.read(path))
+    with pytest.raises(UserError, match=r"^upload 7: expected a picture, but .* it is an HTML page \("):
+        images.decode(b"<html>404</html>", "upload 7")
+    with pytest.raises(UserError, match=r"^the data: expected a picture, but .* it is empty "):
+        images.decode(b"")
+    floats = stored(np.zeros((2, 2), np.float32), "numbers.tif")
+    with pytest.raises(UserError, match=r"^the data: expected a picture of 8 or 16 bits, got TIFF of mode F "):
+        images.decode(floats.read_bytes())
+
+
 def test_what_is_no_picture_is_named(tmp_path, stored):
     page, empty = tmp_path / "page.jpg", tmp_path / "empty.jpg"
     page.write_text("<html>404</html>")

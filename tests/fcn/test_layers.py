@@ -1,10 +1,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from fcn.architecture import MEAN_BGR
-from fcn.layers import Crop, Grey, MeanBGR
+from fcn.layers import Crop, DenseConv2D, Grey, MeanBGR
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -43,13 +44,57 @@ def test_crop_takes_the_window_at_the_offset():
     np.testing.assert_array_equal(window, source[:, 2:5, 2:6])
 
 
+def test_the_gradient_of_a_crop_is_zero_around_the_window():
+    upstream = np.arange(1, 25, dtype=np.float32).reshape(2, 3, 4, 1)
+    with tf.GradientTape() as tape:
+        source = tf.Variable(tf.ones((2, 6, 7, 1)))
+        total = tf.reduce_sum(Crop(2)(source, upstream) * upstream)
+    expected = np.zeros((2, 6, 7, 1))
+    expected[:, 2:5, 2:6] = upstream
+    np.testing.assert_array_equal(tape.gradient(total, source), expected)
+
+
 def test_crop_says_its_shape_before_it_is_run():
     source, like = keras.Input((None, None, 5)), keras.Input((3, 4, 9))
     assert Crop(2)(source, like).shape == (None, 3, 4, 5)
 
 
-@pytest.mark.parametrize("layer", [MeanBGR((1.5, 2, 3)), Grey(), Crop(19)])
+@pytest.mark.parametrize("layer", [MeanBGR((1.5, 2, 3)), Grey(), Crop(19), DenseConv2D(5, 7)])
 def test_layers_are_restored_from_their_configuration(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is type(layer)
     assert again.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("side", [1, 4, 7])
+def test_the_dense_convolution_is_a_convolution_gradients_included(padding, side):
+    random = np.random.default_rng(side)
+    image = random.normal(size=(2, 9, 8, 3)).astype(np.float32)
+    weights, found = [random.normal(size=(side, side, 3, 5)), random.normal(size=5)], []
+    for kind in (DenseConv2D, keras.layers.Conv2D):
+        layer, x = kind(5, side, padding=padding, activation="relu"), keras.Input((None, None, 3))
+        net = keras.Model(x, layer(x))
+        layer.set_weights(weights)
+
+        @tf.function  # where the sides are known only when it runs, as in the nets
+        def run(x, net=net):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = net(x)
+                loss = tf.reduce_sum(tf.sin(y))
+            return y, *tape.gradient(loss, [x, *(v.value for v in net.trainable_variables)])
+
+        found.append([value.numpy() for value in run(tf.constant(image))])
+    assert found[0][0].shape == ((2, 9, 8, 5) if padding == "same" else (2, 10 - side, 9 - side, 5))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_the_dense_convolution_has_the_names_and_shapes_of_the_plain_one():
+    dense, plain = (kind(5, 7, name="fc6", padding="same") for kind in (DenseConv2D, keras.layers.Conv2D))
+    for layer in (dense, plain):
+        layer.build((None, None, None, 3))
+    assert [(w.path, w.shape) for w in dense.weights] == [(w.path, w.shape) for w in plain.weights]
+    assert dense.get_config() == plain.get_config()
+    assert dense(keras.Input((None, 6, 3))).shape == (None, None, 6, 5)

@@ -2,8 +2,9 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn import metrics as theirs
 
-from fcn.metrics import class_iu, confusion, scores
+from fcn.metrics import class_accuracy, class_iu, confusion, image_iu, scores
 
 TRUTH = np.array([[0, 0, 0, 1, 1], [2, 2, 255, 255, 0]], np.uint8)
 GUESS = np.array([[0, 0, 1, 1, 0], [2, 1, 0, 2, 0]], np.uint8)
@@ -92,3 +93,31 @@ def test_another_size_is_refused_even_with_as_many_pixels():
 def test_values_out_of_range_are_refused(truth, guess):
     with pytest.raises(ValueError, match=r"classes 0\.\.2"):
         confusion(np.array([[truth, 1]]), np.array([[guess, 1]]), 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_score_is_scikit_learns_on_the_same_pixels(seed):
+    random = np.random.default_rng(seed)
+    truth = random.choice([0, 1, 2, 3, 255], (40, 33), p=[0.5, 0.2, 0.15, 0.05, 0.1])
+    guess = np.where(random.random(truth.shape) < 0.6, truth % 255, random.integers(0, 4, truth.shape))
+    pair = truth[truth != 255], guess[truth != 255]
+    histogram = confusion(truth, guess, 5)  # the fifth class is nowhere
+    np.testing.assert_array_equal(histogram, theirs.confusion_matrix(*pair, labels=range(5)))
+    np.testing.assert_allclose(class_iu(histogram)[:4], theirs.jaccard_score(*pair, average=None), rtol=1e-12)
+    np.testing.assert_allclose(class_accuracy(histogram)[:4], theirs.recall_score(*pair, average=None), rtol=1e-12)
+    assert np.isnan(class_accuracy(histogram)[4])
+    assert scores(histogram) == pytest.approx({
+        "pixel_accuracy": theirs.accuracy_score(*pair),
+        "mean_accuracy": theirs.balanced_accuracy_score(*pair),
+        "mean_iu": theirs.jaccard_score(*pair, average="macro"),
+        "frequency_weighted_iu": theirs.jaccard_score(*pair, average="weighted"),
+    }, rel=1e-12)  # fmt: skip
+
+
+def test_the_iu_of_an_image_is_the_mean_over_the_classes_in_it():
+    rows = [
+        {"image": "b", "class": "sky", "both": "30", "truth": "40", "prediction": "50"},  # 30 / 60
+        {"image": "b", "class": "cat", "both": "0", "truth": "0", "prediction": "7"},
+        {"image": "a", "class": "sky", "both": "9", "truth": "9", "prediction": "9"},
+    ]
+    assert list(image_iu(rows).items()) == [("b", 0.25), ("a", 1.0)]

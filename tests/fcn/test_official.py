@@ -247,18 +247,17 @@ def test_other_class_names_must_be_as_many(roots):
 
 
 def test_images_to_predict(tmp_path):
-    names = invented("p", 1456)
+    names = ["p_000000", "p_000001"]
     write_lists(tmp_path / "ImageSets" / "Segmentation", {"test": names})
     fill(tmp_path, (("JPEGImages", ".jpg"),), names)
-    found = official.test_images(tmp_path)
-    assert [name for name, _ in found] == names
-    assert found[3][1] == tmp_path / "JPEGImages" / "p_000003.jpg"
-    found[3][1].unlink()
-    with pytest.raises(UserError, match=r"not there: .*p_000003\.jpg\. Test images have their own archive"):
-        official.test_images(tmp_path)
-    write_lists(tmp_path / "ImageSets" / "Segmentation", {"test": names[:-1]})
-    with pytest.raises(UserError, match=r"test\.txt: expected 1456 images, the list has 1455"):
-        official.test_images(tmp_path)
+    images, ids = tmp_path / "JPEGImages", tmp_path / "ImageSets" / "Segmentation" / "test.txt"
+    assert official.to_predict(images, ids) == [(name, images / f"{name}.jpg") for name in names]
+    (images / "p_000001.jpg").unlink()
+    with pytest.raises(UserError, match=r"not there: .*p_000001\.jpg\. VOC's test images have their own archive"):
+        official.to_predict(images, ids)
+    ids.unlink()
+    with pytest.raises(UserError, match=r"test\.txt: there is no such list"):
+        official.to_predict(images, ids)
 
 
 def test_the_committed_list():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fcn import optimizers
+from fcn import fused, optimizers
 from fcn.errors import UserError
 from fcn.optimizers import CaffeSGD
 
@@ -193,3 +193,36 @@ def test_a_schedule_counts_steps_also_where_two_of_them_make_an_update():
 def test_an_unknown_schedule_is_refused():
     with pytest.raises(UserError, match="expected fixed, poly or cosine, got 'step'"):
         optimizers.rate("step", 0.1, 10)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_a_compiled_update_is_the_update(name, accumulate, monkeypatch):
+    """Kernels and biases alike, in the graph of Keras' own training step."""
+    compiled, results = [], []
+    monkeypatch.setattr(
+        fused, "compiled", lambda update, variable, real=fused.compiled: compiled.append(variable) or real(update, variable)
+    )
+    for large in (1, 10**9):
+        monkeypatch.setattr(optimizers, "LARGE", large)
+        net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)])
+        random = np.random.default_rng(4)
+        net.set_weights([random.normal(size=weight.shape) for weight in net.weights])
+        optimizer = optimizers.make(name, 1e-2, 0.9, 5e-2, 2.0, accumulate)
+        optimizer.build(net.trainable_variables)
+        net.compile(optimizer=optimizer, loss="mse", jit_compile=False)
+        for _ in range(4):
+            net.train_on_batch(random.normal(size=(2, 4)), random.normal(size=(2, 1)))
+        results.append([*net.get_weights(), *(np.asarray(variable) for variable in optimizer.variables)])
+    assert len(compiled) >= 4
+    assert not np.array_equal(results[0][0], np.random.default_rng(4).normal(size=(4, 3)))
+    for ours, plain in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-7)
+
+
+def test_only_what_a_graph_updates_is_compiled():
+    variable = tf.Variable([1.0])
+    assert fused.compiled(print, variable) is print  # eagerly it would be compiled anew every time
+    found = []
+    tf.function(lambda: found.append(fused.compiled(print, variable)) or 0)()
+    assert found[0] is not print

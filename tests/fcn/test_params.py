@@ -8,6 +8,7 @@ from fcn import params
 from fcn.architecture import ModelSpec
 from fcn.augment import Augment
 from fcn.errors import UserError
+from fcn.protocols import Evaluate
 from fcn.recipe import TrainSpec
 
 TEXT = """
@@ -32,7 +33,7 @@ profiles:
         {optimizer: sgd, learning_rate: 1.0e-10, momentum: 0.99, weight_decay: 0, bias_rate: 2, loss: sum,
          iterations: 100, log_every: 10, validate_every: 50, seed: 3, schedule: poly, batch: 4, accumulate: 2,
          precision: bfloat16, augment: {scale: [0.5, 2], mirror: true, jitter: 32, crop: 0}, deterministic: false}}
-    evaluate: {overlays: 6}
+    evaluate: {overlays: 6, protocols: [resize520], precision: float32}
   voc2012: {}
 """
 
@@ -66,7 +67,7 @@ def test_a_valid_profile_gives_exactly_these_values():
             records=params.Records("voc", {"voc": "VOCdevkit/World"}, ("background", "disc"), "train", "val", "stop", 2, 1),
             model=params.Model("vgg16", 0.125, 128, "same", "fixed", 0.5, (104.0, 116.5, 122.0)),
             train={"fcn32s": TrainSpec(*RECIPE, "poly", 4, 2, "bfloat16", Augment((0.5, 2.0), True, 32, 0), False)},
-            evaluate=params.Evaluate(6),
+            evaluate=Evaluate(6, ("resize520",), "float32"),
         ),
         ("fcn32s",),
     )
@@ -159,9 +160,9 @@ PATH = "params.yaml: profiles.small"
             ".records: unknown key 'shard'; the keys here are dataset, roots, classes, train, val, on_bad, shards, seed",
         ),
         ("on_bad: stop,", "", ".records.on_bad: missing"),
-        ("overlays: 6", "", ".evaluate.overlays: missing"),
+        ("overlays: 6, ", "", ".evaluate.overlays: missing"),
         (", checksums: []", "", ".download.weights.checksums: missing"),
-        ("{overlays: 6}", "6", ".evaluate: expected keys with values, got 6"),
+        ("{overlays: 6, protocols: [resize520], precision: float32}", "6", ".evaluate: expected keys with values, got 6"),
         ("shards: 2,", "shards: true,", ".records.shards: expected a whole number, got True"),
         ("shards: 2,", "shards: 2.0,", ".records.shards: expected a whole number, got 2.0"),
         ("shards: 2,", "shards: two,", ".records.shards: expected a whole number, got 'two'"),
@@ -234,6 +235,11 @@ def test_an_exponent_that_yaml_takes_for_a_text_is_explained():
         ("bfloat16", "float16", ".train.fcn32s.precision: expected one of float32, bfloat16; got 'float16'"),
         ("scale: [0.5, 2]", "scale: [2, 0.5]", ".train.fcn32s.augment.scale: expected the least and the greatest factor"),
         ("jitter: 32", "jitter: -1", ".train.fcn32s.augment.jitter: expected a number of pixels, at least 0; got -1"),
+        (
+            "[resize520]",
+            "[resize500]",
+            ".evaluate.protocols: expected any of resize520, center513, resize513_center, multiscale",
+        ),
         ("overlays: 6", "overlays: 0", ".evaluate.overlays: expected at least 1; got 0"),
         (
             "      fcn32s:",
@@ -267,7 +273,7 @@ def test_the_bounds_themselves_are_allowed(old, new, part, field, value):
 
 def test_every_field_with_a_bound_exists():
     """A renamed field would lose its check without a word."""
-    kinds = (params.Source, params.Download, params.Records, params.Model, params.Evaluate, params.Profile, TrainSpec)
+    kinds = (params.Source, params.Download, params.Records, params.Model, Evaluate, params.Profile, TrainSpec)
     names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
     assert set(params._RANGES) <= names
 

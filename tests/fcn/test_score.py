@@ -4,15 +4,19 @@ import hashlib
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import jaccard_score
 from tiny import CLASSES, SIZES
 
-from fcn import records, score, surgery
+from fcn import boundary, devices, evaluation, metrics, protocols, records, score, surgery, upper_bound
 from fcn.errors import UserError
+from fcn.protocols import Evaluate
 
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
+TABLES = ("boundary.csv", "class_iu.csv", "confusion.csv", "images.csv")
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +38,24 @@ def model(spec, vgg, tmp_path_factory):
 def scored(model, data, tmp_path_factory):
     """(folder, result, calls of `done`)."""
     folder, calls = tmp_path_factory.mktemp("scored"), []
-    result = score.run(model, data, folder / "metrics.json", folder / "plots", 2, lambda *values: calls.append(values))
+    how = Evaluate(2, ("center513", "multiscale"))
+    result = score.run(model, data, folder / "metrics.json", folder / "plots", how, lambda *values: calls.append(values))
     return folder, result, calls
 
 
 @pytest.fixture(scope="module")
-def counted(model, data):
-    """Pixels by (truth, prediction), counted one by one from the model's scores."""
+def predicted(model, data):
+    """(id, truth, prediction) of every image."""
     net, _ = surgery.load(model)
+    return [(name, label, net(image[None]).numpy()[0].argmax(-1)) for name, image, label in records.read(data, "val")]
+
+
+@pytest.fixture(scope="module")
+def counted(predicted):
+    """Pixels by (truth, prediction), counted one by one from the model's scores."""
     pairs = dict.fromkeys([(i, j) for i in range(3) for j in range(3)], 0)
-    for _, image, label in records.read(data, "val"):
-        predicted = net(image[None]).numpy()[0].argmax(-1)
-        for truth, prediction in zip(label.ravel().tolist(), predicted.ravel().tolist(), strict=True):
+    for _, label, labels in predicted:
+        for truth, prediction in zip(label.ravel().tolist(), labels.ravel().tolist(), strict=True):
             if truth != 255:
                 pairs[truth, prediction] += 1
     assert len({j for (_, j), n in pairs.items() if n}) >= 2, "the model must not predict one class only"
@@ -77,15 +87,17 @@ def test_the_four_scores_by_the_paper_s_formulas(scored, counted):
     assert {name: stored[name] for name in SCORES} == pytest.approx(wanted, abs=5.1e-7)
     assert {name: result[name] for name in stored} == stored
     assert result["class_iu"] == pytest.approx(dict(zip(CLASSES, iu, strict=True)), abs=5.1e-7)
-    assert [(row["class"], float(row["iu"])) for row in table(folder / "plots" / "class_iu.csv")] == list(
-        result["class_iu"].items()
-    )
+    rows = table(folder / "plots" / "class_iu.csv")
+    assert {row["class"]: float(row["iu"]) for row in rows} == result["class_iu"]
+    assert {row["class"]: float(row["accuracy"]) for row in rows} == result["class_accuracy"]
+    recall = {name: counted[i, i] / t[i] for i, name in enumerate(CLASSES)}
+    assert result["class_accuracy"] == pytest.approx(recall, abs=5.1e-7)
 
 
 def test_the_metrics_file_says_where_the_scores_come_from(scored, model, data):
     stored = json.loads((scored[0] / "metrics.json").read_text())
     whole = hashlib.sha256((model / "weights.npz").read_bytes()).hexdigest()
-    assert list(stored) == [*SCORES, "provenance"]
+    assert list(stored) == [*SCORES, "boundary_iu", "upper_bound", "protocols", "provenance"]
     assert stored["provenance"] == {
         "split": "val",
         "images": 3,
@@ -93,6 +105,8 @@ def test_the_metrics_file_says_where_the_scores_come_from(scored, model, data):
         "checkpoint": "last",
         "dataset": json.loads((data / "index.json").read_text())["splits"]["val"]["digest"][:12],
         "model": whole[:12],
+        "protocol": "fcn",
+        "precision": "float32",
     }
     assert scored[1]["model_sha256"] == whole
 
@@ -110,8 +124,59 @@ def test_the_confusion_table_is_the_count_and_its_rows_add_up(scored, counted, d
             assert float(row["share"]) == pytest.approx(int(row["pixels"]) / pixels[name], abs=5.1e-7)
 
 
-def test_progress_is_told_after_every_image(scored):
-    assert scored[2] == [(1, 3), (2, 3), (3, 3)]
+def test_scores_at_the_boundary_are_those_of_the_bands(scored, predicted):
+    bands = sum(boundary.confusion(truth, labels, 3) for _, truth, labels in predicted)
+    rows = [
+        [float(row[key]) for key in ("width", "mean_iu", "pixel_accuracy")] for row in table(scored[0] / "plots/boundary.csv")
+    ]
+    assert rows == [pytest.approx(row, abs=5.1e-7) for row in boundary.curve(bands)]
+    assert [row[0] for row in rows] == list(range(1, 41))
+    assert scored[1]["boundary_iu"] == rows[4][1]
+
+
+def test_the_upper_bound_is_that_of_the_stride(scored, predicted):
+    bound = sum(metrics.confusion(truth, upper_bound.reconstruct(truth, 8), 3) for _, truth, _ in predicted)
+    assert scored[1]["upper_bound"] == pytest.approx(metrics.scores(bound)["mean_iu"], abs=5.1e-7)
+    assert 0.5 < scored[1]["upper_bound"] < 1
+
+
+def test_the_table_of_images_has_every_class_of_every_image_and_adds_up_to_the_set(scored, predicted, counted):
+    rows = table(scored[0] / "plots/images.csv")
+    wanted = []
+    for name, truth, labels in predicted:
+        valid = truth != 255
+        for number, label in enumerate(CLASSES):
+            here, there = (truth == number) & valid, (labels == number) & valid
+            counts = [(here & there).sum(), here.sum(), there.sum()]
+            if counts[1] + counts[2]:
+                wanted.append([name, label, *map(str, counts)])
+    assert [list(row.values()) for row in rows] == wanted
+    assert list(rows[0]) == ["image", "class", "both", "truth", "prediction"]
+    for number, name in enumerate(CLASSES):
+        assert sum(int(row["both"]) for row in rows if row["class"] == name) == counted[number, number]
+    for image, iu in metrics.image_iu(rows).items():
+        ((truth, labels),) = [pair for name, *pair in predicted if name == image]
+        valid = truth != 255
+        assert iu == pytest.approx(jaccard_score(truth[valid], labels[valid], average="macro"))
+
+
+def test_other_protocols_stand_beside_the_headline(scored, model, data, counted):
+    """They score the same pixels here, and come to other numbers all the same: the net sees a border, or other scales."""
+    found = scored[1]["protocols"]
+    assert list(found) == ["center513", "multiscale"]
+    net, spec = surgery.load(model)
+    mean = np.rint(spec.mean_bgr[::-1]).astype(np.uint8)
+    examples = [{"image": image[None], "label": label[None]} for _, image, label in records.read(data, "val")]
+    padded = evaluation.evaluate(evaluation.labeler(net), protocols.views(examples, protocols.PROTOCOLS["center513"], mean), 3)
+    several = evaluation.evaluate(evaluation.averaged(net, (0.75, 1.0, 1.25), True), examples, 3)
+    assert found["center513"] == pytest.approx(metrics.scores(padded), abs=5.1e-7)
+    assert found["multiscale"] == pytest.approx(metrics.scores(several), abs=5.1e-7)
+    assert padded.sum() == several.sum() == sum(counted.values())
+    assert len({scored[1]["mean_iu"], found["center513"]["mean_iu"], found["multiscale"]["mean_iu"]}) == 3
+
+
+def test_progress_is_told_after_every_image_of_every_protocol(scored):
+    assert scored[2] == [(n, 9) for n in range(1, 10)]
 
 
 def test_overlays_are_drawn_of_images_spread_over_the_split(scored, data):
@@ -132,27 +197,48 @@ def test_the_same_model_and_records_give_the_same_bytes(scored, model, data, tmp
     moved = shutil.copytree(data, tmp_path / "records")
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "old.png").write_bytes(b"old")
-    score.run(model, moved, tmp_path / "metrics.json", tmp_path / "plots", 2, lambda *_: None)
+    how = Evaluate(2, ("center513", "multiscale"))
+    score.run(model, moved, tmp_path / "metrics.json", tmp_path / "plots", how, lambda *_: None)
     assert contents(tmp_path / "plots") == contents(scored[0] / "plots")
     assert (tmp_path / "metrics.json").read_bytes() == (scored[0] / "metrics.json").read_bytes()
-    drawn = [f"predictions/{records.split_info(data, 'val')['ids'][n]}.png" for n in (0, 2)]
-    assert sorted(contents(tmp_path / "plots")) == sorted(["class_iu.csv", "confusion.csv", "overlays.png", *drawn])
+    pictures = [f"predictions/{name}.png" for name in records.split_info(data, "val")["ids"]]
+    assert sorted(contents(tmp_path / "plots")) == sorted([*TABLES, "overlays.png", *pictures])
 
 
-def test_predictions_are_palette_images_of_the_labels_predicted(scored, model, data):
-    net, _ = surgery.load(model)
-    ids = records.split_info(data, "val")["ids"]
-    for identity, image, _ in records.read(data, "val"):
-        if identity != ids[1]:
-            with Image.open(scored[0] / "plots" / "predictions" / f"{identity}.png") as picture:
-                assert picture.mode == "P"
-                assert np.array_equal(np.asarray(picture), net(image[None]).numpy()[0].argmax(-1))
-                assert picture.getpalette()[3:9] == [128, 0, 0, 0, 128, 0]  # VOC's colours of classes 1 and 2
+def test_the_predictions_of_all_images_are_palette_images(scored, predicted):
+    for name, _, labels in predicted:
+        with Image.open(scored[0] / "plots" / "predictions" / f"{name}.png") as picture:
+            assert picture.mode == "P"
+            assert np.array_equal(np.asarray(picture), labels)
+            assert picture.getpalette()[3:9] == [128, 0, 0, 0, 128, 0]  # VOC's colours of classes 1 and 2
 
 
 def test_no_overlays_are_no_file(model, data, tmp_path):
-    score.run(model, data, tmp_path / "metrics.json", tmp_path / "plots", 0, lambda *_: None)
-    assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == ["class_iu.csv", "confusion.csv"]
+    result = score.run(model, data, tmp_path / "metrics.json", tmp_path / "plots", Evaluate(0), lambda *_: None)
+    assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == sorted([*TABLES, "predictions"])
+    assert result["protocols"] == {}
+
+
+def test_weights_held_in_bfloat16_score_like_those_converted_every_time(model, data, tmp_path):
+    """Mixed precision, as in training, and the net that holds its weights in half the bytes give the same labels."""
+    how = Evaluate(0, precision="bfloat16")
+    try:
+        result = score.run(model, data, tmp_path / "metrics.json", tmp_path / "plots", how, lambda *_: None)
+        held, _ = surgery.load(model)
+        devices.prepare(0, "bfloat16")
+        mixed, _ = surgery.load(model)
+    finally:
+        devices.prepare(0)
+    assert [keras.backend.standardize_dtype(net.get_layer("fc6").kernel.dtype) for net in (held, mixed)] == [
+        "bfloat16", "float32",
+    ]  # fmt: skip
+    assert keras.backend.standardize_dtype(held.get_layer("score_fr").kernel.dtype) == "float32"
+    examples = [{"image": image[None], "label": label[None]} for _, image, label in records.read(data, "val")]
+    for batch in examples:
+        np.testing.assert_array_equal(np.asarray(held(batch["image"])), np.asarray(mixed(batch["image"])))
+    wanted = metrics.scores(evaluation.evaluate(evaluation.labeler(mixed), examples, 3))
+    assert {name: result[name] for name in SCORES} == pytest.approx(wanted, abs=5.1e-7)
+    assert result["provenance"]["precision"] == "bfloat16"
 
 
 def test_records_of_other_classes_are_refused(model, data, tmp_path):
@@ -160,7 +246,7 @@ def test_records_of_other_classes_are_refused(model, data, tmp_path):
     index = json.loads((folder / "index.json").read_text())
     (folder / "index.json").write_text(json.dumps({**index, "classes": ["background", "red", "blue"]}))
     with pytest.raises(UserError) as error:
-        score.run(model, folder, tmp_path / "metrics.json", tmp_path / "plots", 2, lambda *_: None)
+        score.run(model, folder, tmp_path / "metrics.json", tmp_path / "plots", Evaluate(2), lambda *_: None)
     assert (
         str(error.value) == f"{model}: trained for the classes background, red, green; the records have background, red, blue"
     )
@@ -169,5 +255,5 @@ def test_records_of_other_classes_are_refused(model, data, tmp_path):
 
 def test_no_model_folder(data, tmp_path):
     with pytest.raises(UserError, match="expected a model folder"):
-        score.run(tmp_path / "fcn8s", data, tmp_path / "metrics.json", tmp_path / "plots", 2, lambda *_: None)
+        score.run(tmp_path / "fcn8s", data, tmp_path / "metrics.json", tmp_path / "plots", Evaluate(2), lambda *_: None)
     assert list(tmp_path.iterdir()) == []

@@ -12,40 +12,32 @@ from fcn.model import build
 from fcn.surgery import Transfer, named_weights
 
 IMAGE = np.random.default_rng(8).integers(0, 256, (1, 61, 83, 3)).astype(np.float32)
-INNER = {"fcn16s": {"upscore2"}, "fcn8s": {"upscore2", "upscore_pool4"}}
 
 
 def values(net):
     return {name: np.asarray(weight).copy() for name, weight in named_weights(net).items()}
 
 
-def shuffled(net, seed=0, but=()):
-    """Fills a net with numbers that keep activations in range; layers in `but` stay as they are."""
+def shuffled(net, seed=0):
+    """Fills a net with numbers that keep activations in range."""
     random = np.random.default_rng(seed)
-    for name, weight in named_weights(net).items():
-        if name.split("/")[0] not in but:
-            weight.assign(random.normal(size=weight.shape) * np.sqrt(2 / np.prod(weight.shape[:-1])))
+    for weight in named_weights(net).values():
+        weight.assign(random.normal(size=weight.shape) * np.sqrt(2 / np.prod(weight.shape[:-1])))
     return net
 
 
 def classifier(small, **changes):
     """The weights of a classifier: everything up to fc7, without its last layer."""
-    return {n: a for n, a in values(shuffled(build(small(**changes)))).items() if not n.startswith(("score", "upscore"))}
-
-
-def fixed_layers(net):
-    return {layer.name for layer in net.layers if layer.name.startswith("upscore") and hasattr(layer, "kernel")}
+    return {n: a for n, a in values(shuffled(build(small(**changes)))).items() if not n.startswith("score")}
 
 
 @pytest.fixture
 def parent(small, tmp_path):
-    """Makes the folder of a trained model of a variant: every weight random, but for fixed upsampling."""
+    """Makes the folder of a trained model of a variant: every weight random."""
 
     def make(variant, **changes):
         spec, folder = small(variant, **changes), tmp_path / variant
-        net = build(spec)
-        learned = INNER.get(variant, set()) if spec.upsampling == "learned" else set()
-        shuffled(net, seed=3, but=fixed_layers(net) - learned)
+        net = shuffled(build(spec), seed=3)
         folder.mkdir()
         surgery.save(net, spec, folder)
         return folder
@@ -55,15 +47,15 @@ def parent(small, tmp_path):
 
 def test_names_are_layers_and_parts_without_seeds(small):
     assert list(named_weights(build(small())))[:3] == ["conv1_1/kernel", "conv1_1/bias", "conv1_2/kernel"]
-    assert list(named_weights(build(small())))[-3:] == ["score_fr/kernel", "score_fr/bias", "upscore/kernel"]
-    assert len(named_weights(build(small()))) == 2 * (13 + 2 + 1) + 1
+    assert list(named_weights(build(small())))[-2:] == ["score_fr/kernel", "score_fr/bias"]
+    assert len(named_weights(build(small()))) == 2 * (13 + 2 + 1)
 
 
 def test_transplant_copies_exactly_and_accounts_for_every_weight(small):
     net, source = build(small()), classifier(small)
     fresh = values(net)
     source |= {"fc8/kernel": np.zeros((1, 1, 8, 10)), "fc8/bias": np.zeros(10)}
-    report = surgery.transplant(net, source, new=["score_fr", "upscore"], dropped=["fc8"])
+    report = surgery.transplant(net, source, new=["score_fr"], dropped=["fc8"])
     found = values(net)
     for name in found:
         np.testing.assert_array_equal(found[name], source[name] if name in source else fresh[name])
@@ -72,7 +64,6 @@ def test_transplant_copies_exactly_and_accounts_for_every_weight(small):
     assert report == [
         *copied,
         Transfer("score_fr/kernel", (1, 1, 8, 3), "new"), Transfer("score_fr/bias", (3,), "new"),
-        Transfer("upscore/kernel", (64, 64, 3, 3), "new"),
         Transfer("fc8/kernel", (1, 1, 8, 10), "dropped"), Transfer("fc8/bias", (10,), "dropped"),
     ]  # fmt: skip
 
@@ -89,7 +80,7 @@ def test_transplant_copies_exactly_and_accounts_for_every_weight(small):
     ],
 )
 def test_what_does_not_fit_is_refused_and_nothing_copied(small, change, message):
-    net, source, keys = build(small()), classifier(small), {"new": ["score_fr", "upscore"], "dropped": []}
+    net, source, keys = build(small()), classifier(small), {"new": ["score_fr"], "dropped": []}
     change(source, keys)
     before = values(net)
     with pytest.raises(UserError, match=message):
@@ -121,8 +112,7 @@ def test_start_of_4s_from_lenet(small, lenet, tmp_path):
     for name, array in source.items():
         np.testing.assert_array_equal(found[name], array)
     new = {row.name for row in report if row.action == "new"}
-    assert new == {"score_fr/kernel", "score_fr/bias", "upscore4/kernel"}
-    np.testing.assert_array_equal(found["upscore4/kernel"][:, :, 1, 1], bilinear_kernel(4))
+    assert new == {"score_fr/kernel", "score_fr/bias"}
     assert not np.asarray(net(IMAGE)).any()
     with pytest.raises(UserError, match=r"do not fit fcn32s: conv1_1/kernel is missing; .*ip1/kernel has no place in fcn32s"):
         surgery.start(small(), tmp_path / "vgg.npz")
@@ -153,10 +143,8 @@ def test_start_of_16s_scores_like_its_parent_but_for_the_finer_upsampling(small,
     folder = parent("fcn32s")
     before, spec = surgery.load(folder)
     after, report = surgery.start(replace(spec, variant="fcn16s"), folder)
-    assert [row.name for row in report if row.action == "new"] == [
-        "upscore2/kernel", "score_pool4/kernel", "score_pool4/bias", "upscore16/kernel",
-    ]  # fmt: skip
-    assert [row.name for row in report if row.action == "dropped"] == ["upscore/kernel"]
+    assert [row.name for row in report if row.action == "new"] == ["score_pool4/kernel", "score_pool4/bias"]
+    assert not [row for row in report if row.action == "dropped"]
     old, new = np.asarray(before(IMAGE))[0], np.asarray(after(IMAGE))[0]
     size, (height, width) = np.abs(old).max(), old.shape[:2]
     coarse = np.asarray(keras.Model(before.input, before.get_layer("score_fr").output)(IMAGE))[0]
@@ -177,24 +165,47 @@ def test_start_of_8s_keeps_all_that_16s_knows(small, parent, upsampling):
     net, report = surgery.start(small("fcn8s", upsampling=upsampling), folder)
     found = values(net)
     for name in stored:
-        if name != "upscore16/kernel":
-            np.testing.assert_array_equal(found[name], stored[name])
+        np.testing.assert_array_equal(found[name], stored[name])
     assert not found["score_pool3/kernel"].any()
     assert not found["score_pool3/bias"].any()
-    np.testing.assert_array_equal(found["upscore_pool4/kernel"][:, :, 1, 1], bilinear_kernel(2))
-    np.testing.assert_array_equal(found["upscore8/kernel"][:, :, 2, 2], bilinear_kernel(8))
-    kept = np.allclose(found["upscore2/kernel"][:, :, 0, 0], bilinear_kernel(2))
-    assert kept == (upsampling == "fixed")
-    assert Transfer("upscore16/kernel", (32, 32, 3, 3), "dropped") in report
+    new = {row.name for row in report if row.action == "new"} - {"score_pool3/kernel", "score_pool3/bias"}
+    if upsampling == "fixed":
+        assert new == set()
+        assert not any(name.startswith("upscore") for name in found)
+    else:
+        assert new == {"upscore_pool4/kernel"}
+        np.testing.assert_array_equal(found["upscore_pool4/kernel"][:, :, 1, 1], bilinear_kernel(2))
+        assert not np.allclose(found["upscore2/kernel"][:, :, 0, 0], bilinear_kernel(2))
 
 
 def test_fixed_upsampling_is_bilinear_even_if_the_parent_has_learned_its_own(small, parent):
     folder = parent("fcn16s", upsampling="learned")
     assert not np.allclose(files.load_arrays(folder / "weights.npz")["upscore2/kernel"][:, :, 0, 0], bilinear_kernel(2))
     net, report = surgery.start(small("fcn8s"), folder)
-    expected = bilinear_kernel(2)[:, :, None, None] * np.eye(3)
-    np.testing.assert_array_equal(net.get_layer("upscore2").kernel, expected)
-    assert [row.action for row in report if row.name == "upscore2/kernel"] == ["new", "dropped"]
+    assert [row.action for row in report if row.name == "upscore2/kernel"] == ["dropped"]
+    scores = np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32)
+    np.testing.assert_allclose(net.get_layer("upscore2")(scores[None])[0], finer(scores, 2), atol=1e-6)
+
+
+def test_learned_upsampling_begins_bilinear_where_the_parents_was_fixed(small, parent):
+    net, report = surgery.start(small("fcn8s", upsampling="learned"), parent("fcn16s"))
+    new = {row.name for row in report if row.action == "new"}
+    assert new == {"upscore2/kernel", "upscore_pool4/kernel", "score_pool3/kernel", "score_pool3/bias"}
+    np.testing.assert_array_equal(net.get_layer("upscore2").kernel, bilinear_kernel(2)[:, :, None, None] * np.eye(3))
+
+
+@pytest.mark.parametrize("upsampling", ["fixed", "learned"])
+def test_a_folder_of_an_earlier_version_with_the_kernels_of_fixed_upsampling_is_read(small, parent, upsampling):
+    folder = parent("fcn16s", upsampling=upsampling)
+    before = np.asarray(surgery.load(folder)[0](IMAGE))
+    arrays = files.load_arrays(folder / "weights.npz")
+    assert ("upscore2/kernel" in arrays) == (upsampling == "learned")
+    fixed = {"upscore16": 16} if upsampling == "learned" else {"upscore2": 2, "upscore16": 16}
+    arrays |= {f"{name}/kernel": bilinear_kernel(factor)[:, :, None, None] * np.eye(3) for name, factor in fixed.items()}
+    files.save_arrays(folder / "weights.npz", arrays)
+    np.testing.assert_array_equal(surgery.load(folder)[0](IMAGE), before)
+    _, report = surgery.start(small("fcn8s", upsampling=upsampling), folder)
+    assert not [row for row in report if row.action == "dropped"]
 
 
 def test_start_refuses_what_it_cannot_start_from(small, parent, tmp_path):
@@ -257,5 +268,5 @@ def test_a_description_that_is_no_json_is_refused(parent):
 def test_weights_of_another_net_are_refused(small, parent):
     path = parent("fcn32s") / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "variant": "fcn16s"}))
-    with pytest.raises(UserError, match=r"score_pool4/kernel is missing.*upscore/kernel has no place in fcn16s"):
+    with pytest.raises(UserError, match=r"fcn16s: score_pool4/kernel is missing"):
         surgery.load(path.parent)

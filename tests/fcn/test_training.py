@@ -1,12 +1,7 @@
 import dataclasses
 import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +12,6 @@ from fcn.augment import Augment
 from fcn.errors import UserError
 from fcn.recipe import TrainSpec
 
-ROOT = Path(__file__).parents[2]
 SGD = TrainSpec("sgd", 3e-2, 0.9, 5e-4, 2.0, "mean", 12, 2, 6, 3)
 
 
@@ -249,40 +243,6 @@ def test_bfloat16_is_the_backbone_s_alone_and_near_float32(spec, data, vgg):
     assert scores["bfloat16"].dtype == np.float32
     error = np.abs(scores["bfloat16"] - scores["float32"]).max() / np.abs(scores["float32"]).max()
     assert 0 < error < 0.03  # 8 bits of mantissa, 15 layers
-
-
-KILLED = """
-import sys, time
-sys.path[:0] = {path!r}
-import test_training as t
-from fcn.architecture import ModelSpec
-from pathlib import Path
-from fcn.recipe import TrainSpec
-
-def report(step, values):
-    print(step, flush=True)
-    if step == 10:
-        time.sleep(120)
-
-t.training.time = t.types.SimpleNamespace(monotonic=lambda: 0.0, sleep=time.sleep)
-t.train({spec!r}, t.SGD, Path({data!r}), Path({vgg!r}), Path({checkpoint!r}), report)
-"""
-
-
-def test_a_killed_training_ends_with_the_same_bits(whole, spec, data, vgg, tmp_path):
-    """SIGKILL: no handler, no clean-up. Another process goes on."""
-    checkpoint = tmp_path / "checkpoint.npz"
-    code = KILLED.format(
-        path=[str(Path(__file__).parent), str(ROOT)], spec=spec, data=str(data), vgg=str(vgg), checkpoint=str(checkpoint)
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            if line.strip() == "10":
-                os.kill(process.pid, signal.SIGKILL)
-                break
-    assert process.returncode == -signal.SIGKILL
-    assert checkpoint.is_file()
-    assert_same(train(spec, SGD, data, vgg, checkpoint), whole)
 
 
 @pytest.mark.usefixtures("always")

@@ -30,15 +30,13 @@ def test_every_net_becomes_a_model_folder_with_its_own_weights(tmp_path, variant
     assert (spec.variant, spec.backbone, spec.padding, spec.upsampling) == (variant, "vgg16", "caffe", "fixed")
     assert (spec.width, spec.fc_units, spec.classes) == (1 / 32, 8, CLASSES)
     weights = {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}
-    assert sum(len(arrays) for _, arrays in layers.values()) == len(weights) + (2 if variant == "fcn8s_atonce" else 0)
-    for name, (kind, arrays) in layers.items():
-        if kind == "Scale":
-            continue
+    learned = {name: arrays for name, (kind, arrays) in layers.items() if kind == "Convolution"}
+    assert sum(len(arrays) for arrays in learned.values()) == len(weights)
+    for name, arrays in learned.items():
         kernel = weights[f"{name}/kernel"]
         assert kernel[-1, 0, 1, 0] == arrays[0][0, 1, -1, 0], name
         assert np.sort(kernel, axis=None).tobytes() == np.sort(arrays[0], axis=None).tobytes(), name
-        if len(arrays) == 2:
-            np.testing.assert_array_equal(weights[f"{name}/bias"], arrays[1])
+        np.testing.assert_array_equal(weights[f"{name}/bias"], arrays[1])
 
 
 def test_a_learned_upsampling_kernel_does_what_it_did_in_caffe(tmp_path):
@@ -82,6 +80,7 @@ ONES = np.ones
         ),
         ("fcn32s", with_layer("upscore", ONES((21, 21, 63, 63))), "upscore: wanted blobs of shapes .* are there other classes"),
         ("fcn32s", with_layer("upscore", ONES((21, 21, 64, 64)), ONES(21)), "upscore: wanted blobs of shapes"),
+        ("fcn8s", with_layer("upscore8", ONES((21, 21, 16, 16))), "upscore8: wanted the bilinear kernel, as of all these nets"),
         ("fcn8s_atonce", with_layer("scale_pool3", ONES(8)), "scale_pool3: wanted 0.0001 everywhere, but it holds 1 to 1"),
         ("fcn8s", with_layer("fc6", ONES((8, 16, 3, 3)), ONES(8)), "fc6: wanted a kernel of"),
     ],

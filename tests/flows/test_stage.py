@@ -11,6 +11,7 @@ import pytest
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.runtime import flow_run
 from prefect.settings import temporary_settings
@@ -231,6 +232,16 @@ def test_a_server_lost_in_mid_run_changes_no_outcome(api, tmp_path, monkeypatch,
     assert ("warning: artifact 'half' is lost, Prefect's API is gone: gone\n" in errors) == (number > 0)
     assert "Traceback" not in errors
     assert (tmp_path / "out").exists() == (code == 0)
+
+
+def test_an_artifact_that_a_server_on_a_full_disk_refuses_costs_no_stage(api, tmp_path, monkeypatch, console):
+    def refuse(*_, **__):
+        request = httpx.Request("POST", "http://x/api/artifacts/")
+        raise PrefectHTTPStatusError("Server error '500'\nmore", request=request, response=httpx.Response(500, request=request))
+
+    monkeypatch.setattr(SyncPrefectClient, "create_artifact", refuse)
+    assert stage.main(halve, ["--number", "8", "--out", str(tmp_path / "out")]) == 0
+    assert "warning: artifact 'half' is lost, Prefect's API did not take it: Server error '500'\n" in console()
 
 
 def test_nothing_runs_twice_where_prefect_fails_at_the_start(api, tmp_path, monkeypatch, console):

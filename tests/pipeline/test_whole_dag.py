@@ -1,9 +1,14 @@
 """The whole DAG as a user runs it, through all three ways, on the embedded sample."""
 
 import json
+import os
 import re
+import signal
 import sqlite3
+import subprocess
 
+import numpy as np
+import psutil
 import pytest
 
 VARIANTS = ("fcn32s", "fcn16s", "fcn8s")
@@ -117,3 +122,61 @@ def test_bare_dvc_repro_by_force_ends_in_the_same_bytes(project, first):
     done = project.run("dvc", "repro", "--force")
     assert done.returncode == 0, done.stdout
     assert (project.folder / "dvc.lock").read_bytes() == first[1]
+
+
+def interrupted(project, *command):
+    """Starts a command, and sends SIGINT to its process group, as a terminal does, once the training is under way.
+
+    Returns its exit code and output, and the processes below it that live on, which may be Prefect's server only.
+    """
+    with subprocess.Popen(
+        command, cwd=project.folder, env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        output = ""
+        while " iterations, " not in output.rpartition("fcn32s: ")[2]:
+            line = process.stdout.readline()
+            assert line, output
+            output += line
+        below = psutil.Process(process.pid).children(recursive=True)
+        assert any("flows.train" in child.cmdline() for child in below)
+        below = [child for child in below if "flows.server" not in child.cmdline()]
+        os.killpg(process.pid, signal.SIGINT)
+        output += process.stdout.read()
+    return process.returncode, output, [child for child in below if child.is_running()]
+
+
+def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, first):
+    params = project.params()
+    params["profiles"]["sample"]["train"]["fcn32s"].update(iterations=100_000, log_every=1, validate_every=100_000)
+    project.write_params(params)
+    steps = []
+    for command, wanted in (("dvc", "repro", "train@fcn32s"), 255), (("python", "-m", "flows.pipeline", "train@fcn32s"), 130):
+        code, output, alive = interrupted(project, *command)
+        assert code == wanted, output
+        assert "error: interrupted\n" in output
+        assert "failed to reproduce 'train@fcn32s'" in output
+        assert "exited with 130" in output
+        assert "Traceback" not in output
+        assert alive == []
+        assert ("going on from .cache/checkpoints/sample-fcn32s-" in output) == bool(steps)
+        (checkpoint,) = (project.folder / ".cache/checkpoints").iterdir()
+        with np.load(checkpoint) as arrays:
+            steps.append(int(arrays["optimizer/0"]))
+        with sqlite3.connect(project.folder / "mlflow.db") as database:
+            runs = database.execute("select name, status from runs where status != 'FINISHED'").fetchall()
+        assert runs == [("fcn32s", "KILLED")], "one run, which goes on"
+        with sqlite3.connect(project.folder / ".prefect/prefect.db") as database:
+            flows = database.execute("select name, state_type from flow_run order by created desc limit 2").fetchall()
+            open_runs = [
+                database.execute(
+                    f"select name from {kind} where state_type not in ('COMPLETED', 'FAILED', 'CRASHED')"
+                ).fetchall()
+                for kind in ("flow_run", "task_run")
+            ]
+        assert flows == [("train@fcn32s", "CRASHED"), ("dvc repro train@fcn32s", "CRASHED")]
+        assert open_runs == [[], []]
+    status = project.run("dvc", "status", "train@fcn32s")
+    assert status.returncode == 0, status.stdout
+    assert "profiles.sample.train.fcn32s" in status.stdout
+    assert 0 < steps[0] < steps[1] < 100_000

@@ -1,9 +1,15 @@
-"""A server of one file that can misbehave in all the ways that servers of data sets do."""
+"""A server of one file that can misbehave in all the ways that servers of data sets do; and MLflow stores to write to."""
 
 import http.server
+import shutil
 import threading
 
 import pytest
+
+from tasks import store
+from tasks.tracking import training
+
+SETTINGS = ("MLFLOW_TRACKING_URI", *store.ENVIRONMENT)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -67,3 +73,37 @@ def file_server():
         running.over.set()
         running.shutdown()
         thread.join()
+
+
+def enter(folder, patch):
+    """Work in a folder, with none of this machine's MLflow settings, and leave none behind."""
+    patch.chdir(folder)
+    for name in SETTINGS:
+        patch.setenv(name, "")  # now pytest knows the name and removes what the code sets
+        patch.delenv(name)
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    """An empty project's root."""
+    enter(tmp_path, monkeypatch)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory):
+    """A database as the first user leaves it, made once: MLflow takes a second or two for its tables."""
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        enter(folder, patch)
+        with training("fcn-first", "fcn32s", "first", params={}, tags={}):
+            pass
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def client(empty, database):
+    from mlflow import MlflowClient
+
+    shutil.copy(database, "mlflow.db")
+    return MlflowClient(tracking_uri=f"sqlite:///{empty.as_posix()}/mlflow.db")

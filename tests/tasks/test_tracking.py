@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks import tracking
+from tasks import mlflow_run, store, tracking
 from tasks.tracking import scoring, training
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
@@ -24,45 +24,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy i
 ROOT = Path(__file__).resolve().parents[2]
 SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("fcn32s", "fcn16s", "fcn8s")}
 NOTHING = {"params": {}, "tags": {}}
-SETTINGS = ("MLFLOW_TRACKING_URI", *tracking._ENVIRONMENT)
-
-
-def enter(folder, patch):
-    """Work in a folder, with none of this machine's MLflow settings, and leave none behind."""
-    patch.chdir(folder)
-    for name in SETTINGS:
-        patch.setenv(name, "")  # now pytest knows the name and removes what the code sets
-        patch.delenv(name)
-
-
-@pytest.fixture
-def empty(tmp_path, monkeypatch):
-    """An empty project's root."""
-    enter(tmp_path, monkeypatch)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    """A database as the first user leaves it, made once: MLflow takes a second or two for its tables."""
-    folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        enter(folder, patch)
-        with training("fcn-first", "fcn32s", "first", **NOTHING):
-            pass
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def client(empty, database):
-    from mlflow import MlflowClient
-
-    shutil.copy(database, "mlflow.db")
-    return MlflowClient(tracking_uri=f"sqlite:///{empty.as_posix()}/mlflow.db")
 
 
 def runs_of(client, experiment="fcn-sample"):
     return client.search_runs([client.get_experiment_by_name(experiment).experiment_id], order_by=["attributes.start_time"])
+
+
+def view_of(client):
+    return json.loads(client.get_experiment_by_name("fcn-sample").tags["mlflow.sharedViewState.scores"])
 
 
 def only(client):
@@ -138,7 +107,7 @@ def test_more_than_one_batch(client):
 def test_points_are_sent_when_some_seconds_have_passed(client, monkeypatch):
     with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
         run.metrics({"loss": 1.0}, 0)
-        monkeypatch.setattr(tracking, "_FLUSH_SECONDS", 0.0)
+        monkeypatch.setattr(mlflow_run, "_FLUSH_SECONDS", 0.0)
         run.metrics({"loss": 2.0}, 1)
         assert len(client.get_metric_history(run.id, "loss")) == 2
 
@@ -271,10 +240,22 @@ def test_the_table_has_three_flat_rows_and_the_four_scores(client):
     assert not any("mlflow.parentRunId" in row.data.tags for row in rows)
     tied = client.search_runs([rows[0].info.experiment_id], "tags.pipeline = 'p1'")
     assert len(tied) == 3
-    view = json.loads(client.get_experiment_by_name("fcn-sample").tags["mlflow.sharedViewState.scores"])
-    assert view["selectedColumns"] == [
-        "metrics.`pixel_accuracy`", "metrics.`mean_accuracy`", "metrics.`mean_iu`", "metrics.`frequency_weighted_iu`",
+    view = view_of(client)
+    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`mean_iu`", False)
+    assert view["selectedColumns"] == view["columnOrder"] == list(view["columnWidths"])
+    assert view["selectedColumns"][:5] == [
+        "metrics.`mean_iu`", "metrics.`pixel_accuracy`", "metrics.`mean_accuracy`", "metrics.`frequency_weighted_iu`",
+        "tags.`evaluate.split`",
     ]  # fmt: skip
+
+
+def test_an_experiment_of_an_earlier_version_gets_the_view_of_today(client):
+    old = {name: '{"selectedColumns": []}' for name in store.VIEW}
+    client.create_experiment("fcn-sample", tags={**old, "mine": "stays"})
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING):
+        pass
+    assert view_of(client)["orderByKey"] == "metrics.`mean_iu`"
+    assert client.get_experiment_by_name("fcn-sample").tags["mine"] == "stays"
 
 
 def test_links_name_the_run_and_the_table_but_no_password(client, monkeypatch):
@@ -284,7 +265,7 @@ def test_links_name_the_run_and_the_table_but_no_password(client, monkeypatch):
         def __getattr__(self, name):
             return getattr(client, name)
 
-    monkeypatch.setattr(tracking, "_connect", lambda: (Remote(), None))
+    monkeypatch.setattr(store, "connect", lambda: (Remote(), None))
     with training("fcn-first", "fcn32s", "k1", **NOTHING) as run:
         page = f"https://tracker.example/mlflow/#/experiments/{client.get_run(run.id).info.experiment_id}/runs"
         assert run.url == f"{page}/{run.id}?workflowType=machine_learning"

@@ -36,3 +36,17 @@ def test_less_work_is_reckoned_as_such(monkeypatch, caplog, data):
 @pytest.mark.parametrize("how", [{"device": "GPU: NVIDIA L4"}, {"width": 0.125, "padding": "same", "iterations": 4000}])
 def test_there_is_no_warning_without_need(monkeypatch, caplog, data, how):
     assert warned(monkeypatch, caplog, data, **how) == ""
+
+
+def test_the_end_of_a_training_removes_what_abandoned_ones_of_its_kind_left(monkeypatch, tmp_path):
+    monkeypatch.setattr(train, "get_run_logger", lambda: logging.getLogger("test"))
+    monkeypatch.setattr(train, "CHECKPOINTS", tmp_path)
+    kept = ("sample-fcn8s_atonce", "sample-fcn16s", "voc2012-fcn8s", "my-sample-fcn8s", "sample-fcn8s-seed2")
+    files = [f"{name}-0123456789abcdef.npz" for name in kept]
+    gone = ["sample-fcn8s-00000000deadbeef.npz", "sample-fcn8s-11111111deadbeef.npz", ".part-sample-fcn8s-11111111deadbeef.npz"]
+    for name in (*files, *gone):
+        (tmp_path / name).write_text("")
+    train._remove_checkpoints("sample-fcn8s")
+    assert {path.name for path in tmp_path.iterdir()} == set(files)
+    train._remove_checkpoints("sample-fcn8s-seed2")
+    assert {path.name for path in tmp_path.iterdir()} == set(files[:-1])

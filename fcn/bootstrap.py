@@ -1,0 +1,161 @@
+"""Whether one model scores better than another, or only on these images: a paired bootstrap over the images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES, LEVEL, SEED = 2000, 0.95, 0
+"""How many resamples are drawn, what share of them an interval holds, and the seed that makes them the same every time."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one model got right in each image; everything that is scored here comes from it.
+
+    Attributes:
+        images: their ids, N.
+        classes: names, C.
+        both: int64 (N, C), valid pixels that are of the class in truth and in prediction.
+        truth: int64 (N, C), valid pixels of the class in the truth.
+        prediction: int64 (N, C), valid pixels predicted as the class.
+    """
+
+    images: tuple[str, ...]
+    classes: tuple[str, ...]
+    both: np.ndarray
+    truth: np.ndarray
+    prediction: np.ndarray
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A score of two models on the same images.
+
+    Attributes:
+        first: the first one's, 0..1; NaN where it has none, as the IU of a class that is in neither truth nor prediction.
+        second: the second one's.
+        low: lower end of the interval of `second - first`; NaN if no resample has the difference.
+        high: upper end.
+    """
+
+    first: float
+    second: float
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """`second - first`."""
+        return self.second - self.first
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found: the mean IU, the pixel accuracy, and the IU of each class by name."""
+
+    mean_iu: Difference
+    pixel_accuracy: Difference
+    classes: dict[str, Difference]
+
+
+def compare(first: Counts, second: Counts, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = SEED) -> Comparison:
+    """Compares two models image by image.
+
+    Each resample draws as many images as there are, with replacement, the same for both models, adds up their pixels and
+    scores the sums, as the headline does with all images. An interval reaches from the (1 - level) / 2 quantile of the
+    differences to the (1 + level) / 2 quantile; resamples in which a score does not exist are left out of its interval, and
+    classes without a score out of a mean, as in `metrics.scores`. So an interval says how much the choice of these
+    images matters; it does not say how much another training of the same net would.
+
+    Args:
+        first: counts of one model.
+        second: counts of the other: the same images and classes in the same order.
+        resamples: how many to draw.
+        level: share of the differences that an interval holds, in 0..1.
+        seed: of the draws.
+
+    Returns:
+        The scores on all images, and the intervals of their differences.
+
+    Raises:
+        ValueError: other images or classes, or none.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3, the percentile interval.
+    """
+    if (first.images, first.classes) != (second.images, second.classes) or not first.images or not first.classes:
+        raise ValueError("expected counts of the same images and classes, in the same order")
+    whole = [_scores(counts, np.ones((1, len(first.images)))) for counts in (first, second)]
+    drawn = _draws(len(first.images), resamples, seed)
+    differences = np.subtract(*(_scores(counts, drawn) for counts in (second, first)))
+    found = [
+        Difference(float(a), float(b), *_interval(column, level))
+        for a, b, column in zip(whole[0][0], whole[1][0], differences.T, strict=True)
+    ]
+    return Comparison(found[0], found[1], dict(zip(first.classes, found[2:], strict=True)))
+
+
+def mean_iu(counts: Counts) -> float:
+    """The mean IU on all images, as `metrics.scores` has it; NaN without a pixel."""
+    return float(_scores(counts, np.ones((1, len(counts.images))))[0, 0])
+
+
+def align(first: Counts, second: Counts) -> tuple[Counts, Counts]:
+    """Brings two counts of the same images into one order of images and classes; a class that one lacks has no pixels there.
+
+    Raises:
+        ValueError: an image is in one of them only; the message names it.
+    """
+    if alone := set(first.images) ^ set(second.images):
+        raise ValueError(f"image {min(alone)} is in one of them only")
+    classes = tuple(dict.fromkeys((*first.classes, *second.classes)))
+    return _ordered(first, first.images, classes), _ordered(second, first.images, classes)
+
+
+def _ordered(counts: Counts, images: Sequence[str], classes: tuple[str, ...]) -> Counts:
+    row, column = ({name: at for at, name in enumerate(names)} for names in (counts.images, counts.classes))
+    rows = [row[image] for image in images]
+
+    def reordered(table: np.ndarray) -> np.ndarray:
+        wider = np.concatenate([table[rows], np.zeros((len(rows), 1), table.dtype)], 1)  # its last column: no pixels
+        return wider[:, [column.get(name, -1) for name in classes]]
+
+    return Counts(tuple(images), classes, reordered(counts.both), reordered(counts.truth), reordered(counts.prediction))
+
+
+def _draws(images: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each resample has each image: float64 (R, N), rows adding up to N."""
+    chosen = np.random.default_rng(seed).integers(0, images, (resamples, images))
+    cells = chosen + images * np.arange(resamples)[:, None]
+    return np.bincount(cells.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.float64)
+
+
+def _scores(counts: Counts, weights: np.ndarray) -> np.ndarray:
+    """Mean IU, pixel accuracy and the IU of each class, of images weighted by each row of (R, N): float64 (R, 2 + C).
+
+    A product of matrices instead of R x N x C numbers. Sums of pixels are whole numbers far below 2^53: exact.
+    """
+    both, truth, prediction = (weights @ table for table in (counts.both, counts.truth, counts.prediction))
+    iu = _divide(both, truth + prediction - both)
+    there = ~np.isnan(iu)
+    mean = _divide(np.where(there, iu, 0.0).sum(1), there.sum(1))
+    return np.column_stack([mean, _divide(both.sum(1), truth.sum(1)), iu])
+
+
+def _interval(differences: np.ndarray, level: float) -> tuple[float, float]:
+    known = differences[~np.isnan(differences)]
+    if not known.size:
+        return float("nan"), float("nan")
+    low, high = np.percentile(known, [50 * (1 - level), 50 * (1 + level)])
+    return float(low), float(high)
+
+
+def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    quotient = np.full(a.shape, np.nan)
+    np.divide(a, b, out=quotient, where=b > 0)
+    return quotient

@@ -1,0 +1,100 @@
+"""Other programs as children: their output line by line as it comes, and an end to them and all that they started."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from flows import processes, stage
+
+STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
+
+
+def follow(command: Sequence[str], extra: Mapping[str, str], say: Callable[[str], None]) -> int:
+    """Run a Python module with its arguments, and print its output line by line as it comes.
+
+    Args:
+        command: the words after `python -m`.
+        extra: variables for its environment.
+        say: is called with each line, too, without its end.
+
+    Returns:
+        The exit code. On any exception, Ctrl-C above all, the child and all that it started are ended first.
+    """
+    environment = (
+        os.environ
+        | extra
+        | {
+            stage.PARENT_PROCESS: processes.identity(psutil.Process()),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+            "PYTHONUNBUFFERED": "1",
+            "DVC_NO_ANALYTICS": "1",
+            "DO_NOT_TRACK": "1",
+        }
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,  # Ctrl-C reaches us alone; `_stop` hands it on, and sees to it that all of them end
+    )
+    assert child.stdout is not None
+    try:
+        for line in child.stdout:
+            print(line, end="", flush=True)
+            say(line.rstrip())
+        child.wait()
+    except BaseException:
+        _stop(child)
+        raise
+    child.stdout.close()
+    return child.returncode
+
+
+def _stop(child: subprocess.Popen[str]) -> None:
+    """End dvc and all that it started, gently at first; another Ctrl-C goes on to the next step."""
+    assert child.stdout is not None
+    rest: Iterable[str] = child.stdout
+    reader = threading.Thread(target=lambda: [print(line, end="", flush=True) for line in rest], daemon=True)
+    reader.start()  # else a full pipe could keep them from ending
+    for number, seconds in STOP:
+        with contextlib.suppress(KeyboardInterrupt):
+            if _is_gone_after(child, number, seconds):
+                break
+    reader.join(timeout=2)
+    if not reader.is_alive():
+        child.stdout.close()
+
+
+def _is_gone_after(child: subprocess.Popen[str], number: signal.Signals, seconds: float) -> bool:
+    """Send a signal to the group of `child`, and tell whether all of it ends within some seconds."""
+    deadline = time.monotonic() + seconds
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, number)
+    while _is_group_running(child.pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    child.wait()
+    return True
+
+
+def _is_group_running(group: int) -> bool:
+    """Tell whether a process group has a member that is more than a zombie (whose reaping may be nobody's hurry)."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False

@@ -1,0 +1,123 @@
+"""`python -m flows.predict IMAGE...`: what a trained net makes of photographs. Needs no server."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from fcn import images, predictions
+from fcn.architecture import VARIANTS
+from fcn.errors import UserError
+
+FAILED, MISUSE, INTERRUPTED = 1, 2, 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Predicts images one after the other and says of each, on standard output, what was found in it.
+
+    Returns:
+        0: all done; 1: some could not be; 2: misuse; 130: interrupted, and what had been done is complete.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        failed = run(arguments)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return MISUSE
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. What had been predicted is in {arguments.out}.", file=sys.stderr)
+        return INTERRUPTED
+    return FAILED if failed else 0
+
+
+def run(arguments: argparse.Namespace) -> list[str]:
+    """Does what the command line asks for.
+
+    Returns:
+        Sentences on what could not be predicted, which have been printed as well.
+
+    Raises:
+        UserError: nothing could be begun.
+    """
+    found, failed = predictions.find(arguments.images, arguments.out)
+    if not found:
+        raise UserError("\n".join(failed))
+    names = predictions.names(found)
+    predictions.refuse(arguments.out, arguments.images, found, names)
+    folder = model_folder(arguments.model)
+
+    from fcn import predict  # only now: misuse is told without the seconds that TensorFlow takes
+
+    predictor = predict.load(folder, arguments.tile, arguments.precision)
+    classes = predictor.spec.classes
+    predictions.prepare(arguments.out, classes)
+    for complaint in failed:
+        print(complaint, file=sys.stderr)
+    done = 0
+    for number, (path, name) in enumerate(zip(found, names, strict=True), 1):
+        start = time.perf_counter()
+        try:
+            image = images.read(path)
+            predicted = predictor(image, arguments.probabilities, _tiles if sys.stderr.isatty() else lambda *_: None)
+            predictions.write(arguments.out, name, image, predicted.labels, predicted.probabilities, classes)
+        except (UserError, OSError) as error:
+            failed.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+            print(f"{number} of {len(found)}  {failed[-1]}", file=sys.stderr, flush=True)
+            continue
+        done += 1
+        size = f"{image.shape[1]}x{image.shape[0]}"
+        told = predictions.shares(predicted.labels, classes)
+        print(f"{number} of {len(found)}  {path}  {size}  {time.perf_counter() - start:.1f} s  {told}", flush=True)
+    print(f"{predictor.spec.variant}: {done} of {len(found)} images predicted; see {arguments.out}/overlays")
+    if failed:
+        print("\n".join([f"{len(failed)} failed:", *failed]), file=sys.stderr)
+    return failed
+
+
+def model_folder(given: str) -> Path:
+    """The folder of a model: `models/<variant>` for a variant's name; or the one given; or what a model of MLflow's holds.
+
+    Raises:
+        UserError: neither.
+    """
+    for folder in (Path("models", given), Path(given), *sorted(Path(given, "artifacts").glob("*"))):
+        if (folder / "model.json").is_file():
+            return folder
+    there = sorted(path.parent.name for path in Path("models").glob("*/model.json"))
+    raise UserError(
+        f"--model: expected {', '.join(there) or 'a variant (' + ', '.join(VARIANTS) + ') that has been trained'}, or a folder "
+        f"with model.json and weights.npz; got {given}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.predict",
+        description="Predicts the class of every pixel of photographs of any size and kind.",
+        epilog="Writes OUT/labels (palette PNGs, VOC's colours), OUT/overlays (with a legend), OUT/classes.txt and "
+        "OUT/legend.png, all upright: EXIF's rotation is carried out. Exit code: 0 all done, 1 some images failed, 2 misuse.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder of images, or a pattern in quotes")
+    parser.add_argument("--model", required=True, help="a variant, fcn8s, which stands for models/fcn8s; or a model's folder")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the predictions")
+    parser.add_argument("--probabilities", action="store_true", help="write OUT/probabilities, float16 .npz, as well")
+    parser.add_argument(
+        "--tile",
+        type=int,
+        default=1024,
+        metavar="N",
+        help="cut images with a side of more than N pixels into tiles (default %(default)s): with larger ones less is computed "
+        "twice, with smaller ones less memory is used; the result is the same",
+    )
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="default %(default)s")
+    return parser
+
+
+def _tiles(done: int, total: int) -> None:
+    if total > 1:
+        print(f"\rtile {done} of {total}", end="\r" if done == total else "", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

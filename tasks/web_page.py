@@ -1,0 +1,186 @@
+"""The web page: drop a picture, see its classes over it, with a legend. Gradio is the toolkit; nothing comes from the internet.
+
+The page holds the picture and, as a second one over it, the class map: the opacity slider is one number of its style, and asks
+neither the server nor the net.
+"""
+
+import base64
+import functools
+import html
+import io
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from fcn import labels, serving, visualize
+from fcn.errors import UserError
+
+if TYPE_CHECKING:
+    from fcn.predict import Predictor
+
+HOST = "127.0.0.1"
+ENDINGS = [".jpg", ".jpeg", ".png", ".webp"]
+SIDE = 1600
+"""Pixels of the longer side up to which a picture is shown as it is; the class map to download has every pixel."""
+SET_OPACITY = "(percent) => { document.documentElement.style.setProperty('--classes', percent / 100); }"
+CSS = """
+:root { --classes: 0.6; }
+.gradio-container { width: 100%; max-width: 1200px !important; margin: auto; }
+.seen { position: relative; margin: 0; width: min(100%, 80vh * var(--shape)); aspect-ratio: var(--shape); }
+.seen img { position: absolute; inset: 0; width: 100%; height: 100%; border-radius: 6px; }
+.seen .classes { opacity: var(--classes); image-rendering: pixelated; }
+.legend { list-style: none; margin: 0 0 1em; padding: 0; }
+.legend li { display: flex; gap: .6em; align-items: center; margin: 0; padding: .15em 0; color: var(--body-text-color); }
+.legend i { width: 1.1em; height: 1.1em; border: 1px solid var(--body-text-color-subdued); border-radius: 3px; flex: none; }
+.legend span { margin-left: auto; font-variant-numeric: tabular-nums; }
+.empty, .wrong { padding: 3em 1.5em; text-align: center; border: 1px dashed var(--border-color-primary); border-radius: 6px; }
+.wrong { color: var(--error-text-color); background: var(--error-background-fill); border-color: var(--error-border-color); }
+@media (max-width: 640px) { /* the picture before what is said of it */
+  #controls { display: contents; }
+  #file { order: 1; } #seen { order: 2; } #controls .form { order: 3; } #key { order: 4; }
+}
+"""
+EMPTY = '<p class="empty">The picture appears here, with its classes over it.</p>'
+
+
+@functools.lru_cache(maxsize=2)
+def _net(folder: Path, _written: int) -> "Predictor":
+    from fcn import predict
+
+    return predict.load(folder)
+
+
+def segment(path: str | None, model: str | None, models: Mapping[str, Path]) -> tuple[str, str]:
+    """Runs a net on a picture.
+
+    Args:
+        path: of the picture; None: there is none.
+        model: a key of `models`.
+        models: model folders by name.
+
+    Returns:
+        HTML of the picture with its classes, and of the legend; or of what is wrong, and nothing.
+    """
+    if not path:
+        return EMPTY, ""
+    try:
+        if model is None or model not in models:
+            raise UserError(f"model: expected one of {', '.join(models)}; got {model}")
+        image = serving.read(Path(path).read_bytes(), Path(path).name)
+        net = _net(models[model], (models[model] / "weights.npz").stat().st_mtime_ns)
+        found = net(image).labels
+    except (UserError, OSError) as error:
+        return f'<p class="wrong" role="alert">{html.escape(str(error))}</p>', ""
+    return view(image, found, net.spec.classes), legend(found, net.spec.classes, f"{Path(path).stem}-{model}.png")
+
+
+def _transparent(names: tuple[str, ...]) -> bool:
+    """Whether class 0 is left as it is, as by `visualize.overlay`."""
+    return not visualize.painted([np.zeros((1, 1), np.uint8)], names)
+
+
+def view(image: np.ndarray, found: np.ndarray, names: tuple[str, ...]) -> str:
+    """A picture and over it its classes, whose opacity is the style's variable `--classes`.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        found: uint8 labels (H, W).
+        names: of the classes.
+    """
+    picture, mask = Image.fromarray(image), labels.to_image(found)
+    picture.thumbnail((SIDE, SIDE))
+    mask = mask.resize(picture.size, Image.Resampling.NEAREST)
+    hidden = {"transparency": 0} if _transparent(names) else {}
+    height, width = found.shape
+    below = f'<img alt="The picture, {width} x {height} pixels" src="{_url(picture, "JPEG", quality=90)}">'
+    above = f'<img alt="Its classes" class="classes" src="{_url(mask, "PNG", **hidden)}">'
+    return f'<figure class="seen" style="--shape: {width / height:.4f}">{below}{above}</figure>'
+
+
+def legend(found: np.ndarray, names: tuple[str, ...], file: str) -> str:
+    """Colours, names and shares of the classes that occur, and a link to the class map as a palette PNG called `file`."""
+    rows = ""
+    for each in serving.shares(found, names):
+        colour = "transparent" if each["value"] == 0 and _transparent(names) else each["colour"]
+        rows += f'<li><i style="background: {colour}"></i>{html.escape(each["name"])}<span>{each["share"]:.1%}</span></li>'
+    link = f'<a download="{html.escape(file)}" href="{_url(labels.to_image(found), "PNG")}">Class map as PNG</a>'
+    return f'<ul class="legend">{rows}</ul>{link}'
+
+
+def _url(picture: Image.Image, form: str, **options: Any) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, form, **options)
+    return f"data:image/{form.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def build(models: Mapping[str, Path], first: str) -> Any:
+    """The page as Gradio's `Blocks`.
+
+    Args:
+        models: model folders by name.
+        first: the one that is chosen at first.
+
+    Raises:
+        UserError: Gradio is not installed.
+    """
+    try:
+        import gradio as gr
+    except ImportError as error:
+        raise UserError("gradio is not installed, and the page needs it: make .venv/bin/.web") from error
+    # Pictures that were dropped lie in a temporary folder: gone an hour after, and when the server stops.
+    with gr.Blocks(title="FCN", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+        gr.Markdown("# What is where in a picture?")
+        gr.Markdown("A fully convolutional network says it of every pixel. Nothing leaves this machine.")
+        with gr.Row():
+            with gr.Column(scale=1, min_width=280, elem_id="controls"):
+                file = gr.File(label="Picture: JPEG, PNG or WebP", file_types=ENDINGS, height=150, elem_id="file")
+                model = gr.Radio(list(models), value=first, label="Model")
+                opacity = gr.Slider(0, 100, 60, step=1, label="Opacity of the classes, %")
+                key = gr.HTML(elem_id="key")
+            with gr.Column(scale=2, min_width=320, elem_id="seen"):
+                seen = gr.HTML(EMPTY)
+
+        def run(path: str | None, name: str | None) -> tuple[str, str]:
+            return segment(path, name, models)
+
+        gr.on([file.change, model.change], run, [file, model], [seen, key], api_name="segment")
+        opacity.change(None, opacity, None, js=SET_OPACITY)
+    return page
+
+
+def serve(page: Any, port: int, wait: bool = True) -> str:
+    """Serves the page on 127.0.0.1 and nowhere else.
+
+    Args:
+        page: see `build`.
+        port: to listen on; 0: one that is free.
+        wait: until Ctrl-C.
+
+    Returns:
+        Its address.
+
+    Raises:
+        UserError: the port is taken.
+    """
+    import gradio as gr
+
+    if not port:
+        with socket.socket() as free:
+            free.bind((HOST, 0))
+            port = free.getsockname()[1]
+    try:
+        _, address, _ = page.launch(
+            server_name=HOST, server_port=port, share=False, ssr_mode=False, quiet=True, prevent_thread_lock=True,
+            footer_links=[], max_file_size=serving.MAX_BYTES, css=CSS,
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        )  # fmt: skip
+    except OSError as error:
+        raise UserError(f"--port {port}: {error}") from error
+    if wait:
+        print(f"The page is at {address} until Ctrl-C.", flush=True)
+        page.block_thread()
+    return str(address)

@@ -1,0 +1,241 @@
+"""`flows.predict` and `flows.submit` as commands: what they print, write and return, with nets of known answers."""
+
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from PIL import Image
+
+from fcn import images, labels, model, surgery
+from fcn import predict as core
+from fcn.datasets import voc
+from flows import predict, submit
+
+ROOT = Path(__file__).parents[2]
+COLOURS = ("red", "green", "blue")
+
+
+def by_colour(spec):
+    """A net that labels a pixel by the largest of its three colours."""
+    image = keras.Input((None, None, 3), dtype="float32")
+    return core.Predictor(keras.Model(image, image / 100), spec)
+
+
+def by_red(spec):
+    """A net that labels a pixel by its red: 0..11 is class 0, and so on."""
+    image = keras.Input((None, None, 3), dtype="float32")
+    middles = np.arange(21, dtype=np.float32) * 12 + 5.5
+    return core.Predictor(keras.Model(image, -ops.abs(image[..., :1] - middles)), spec)
+
+
+@pytest.fixture
+def known(monkeypatch, tmp_path, lenet):
+    """A folder with `models/fcn8s` to work in, which loads as a net by colour; returns what `load` was called with."""
+    calls = []
+
+    def load(folder, tile=1024, precision="float32"):
+        calls.append((folder, tile, precision))
+        return by_colour(lenet(classes=COLOURS))
+
+    monkeypatch.setattr(core, "load", load)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models/fcn8s").mkdir(parents=True)
+    (tmp_path / "models/fcn8s/model.json").touch()
+    return calls
+
+
+PIXELS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[0, 9, 0], [0, 0, 9], [9, 0, 0]]], np.uint8)
+FOUND = np.array([[0, 1, 2], [1, 2, 0]], np.uint8)
+
+
+def write_pictures(folder):
+    """The same six pixels in many forms; returns the labels to be expected by name."""
+    folder.mkdir()
+    rgb = Image.fromarray(PIXELS)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    rgb.save(folder / "rgb.png")
+    rgb.save(folder / "turned.png", exif=exif)
+    rgb.convert("RGBA").save(folder / "rgba.webp", lossless=True)
+    rgb.quantize(6).save(folder / "palette.png")
+    rgb.save(folder / "film.gif")
+    Image.fromarray(np.full((3, 4), 77, np.uint8)).save(folder / "grey.bmp")
+    Image.fromarray(np.full((5, 2), 50000, np.uint16)).save(folder / "deep.png")
+    Image.fromarray(np.full((8, 8, 4), [255, 0, 255, 0], np.uint8), "CMYK").save(folder / "inks.jpg")
+    Image.new("RGB", (1, 1), "blue").save(folder / "one.tif")
+    return {
+        "rgb": FOUND, "turned": np.rot90(FOUND, -1), "rgba": FOUND, "palette": FOUND, "grey": np.zeros((3, 4)),
+        "deep": np.zeros((5, 2)), "inks": np.ones((8, 8)), "one": np.full((1, 1), 2),
+    }  # fmt: skip
+
+
+def read(path):
+    with Image.open(path) as image:
+        assert image.mode == "P"
+        return np.asarray(image)
+
+
+def test_pictures_of_every_kind_with_a_bad_one_among_them(known, tmp_path, capsys):
+    expected = write_pictures(tmp_path / "photos")
+    (tmp_path / "photos" / "half.jpg").write_bytes((tmp_path / "photos" / "inks.jpg").read_bytes()[:-200])
+    command = ["photos", "photos/film.gif", "gone.png", "--model", "fcn8s", "--out", "out", "--probabilities"]
+    assert predict.main(command) == 1
+    assert known == [(Path("models/fcn8s"), 1024, "float32")]
+    for name, wanted in (expected | {"film": FOUND}).items():
+        np.testing.assert_array_equal(read(tmp_path / f"out/labels/{name}.png"), wanted)
+        assert (tmp_path / f"out/overlays/{name}.jpg").is_file()
+    assert {path.stem for path in (tmp_path / "out/labels").iterdir()} == {*expected, "film"}
+    with np.load("out/probabilities/turned.npz") as file:
+        image = images.read(tmp_path / "photos/turned.png") / 100
+        np.testing.assert_allclose(file["probabilities"], np.exp(image) / np.exp(image).sum(-1, keepdims=True), rtol=2e-3)
+    assert Path("out/classes.txt").read_text().split() == list(COLOURS)
+    said = capsys.readouterr()
+    assert "photos/turned.png  2x3" in said.out
+    assert said.out.splitlines()[-1] == "fcn4s: 9 of 10 images predicted; see out/overlays"
+    bad = "photos/half.jpg: expected a picture, but it cannot be read: it is a JPEG image"
+    assert said.err.count(bad) == 2  # at once, and in the end
+    assert "2 failed:\ngone.png: no such file or folder" in said.err
+
+
+def test_the_same_name_twice_and_the_same_bytes_again(known, tmp_path, capsys):
+    for folder, colour in (("a", "red"), ("b", "blue")):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (3, 2), colour).save(tmp_path / folder / "x.png")
+    command = ["a/x.png", "b", "--model", "models/fcn8s", "--out", "out", "--tile", "640", "--precision", "bfloat16"]
+    assert predict.main(command) == 0
+    assert known == [(Path("models/fcn8s"), 640, "bfloat16")]
+    assert read("out/labels/a/x.png").tolist() == [[0] * 3] * 2
+    assert read("out/labels/b/x.png").tolist() == [[2] * 3] * 2
+    assert "2 of 2  b/x.png  3x2" in capsys.readouterr().out
+    before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+    assert len(before) == 6
+    assert predict.main(command) == 0
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["photos", "--model", "fcn16s", "--out", "out"],
+            "--model: expected fcn8s, or a folder with model.json and",
+        ),
+        (["photos", "--model", "fcn8s", "--out", "photos"], "--out: photos is the folder of the images"),
+        (["nowhere", "--model", "fcn8s", "--out", "out"], "nowhere: no such file or folder, and a pattern of none"),
+    ],
+)
+def test_misuse_is_told_and_writes_nothing(known, arguments, words, tmp_path, capsys):
+    write_pictures(tmp_path / "photos")
+    before = sorted(tmp_path.rglob("*"))
+    assert predict.main(arguments) == 2
+    assert words in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_interrupted_between_images(known, tmp_path, capsys, monkeypatch):
+    for name in "abc":
+        Image.new("RGB", (3, 2), "red").save(tmp_path / f"{name}.png")
+    original = images.read
+
+    def read_or_stop(path):
+        if path.name == "b.png":
+            raise KeyboardInterrupt
+        return original(path)
+
+    monkeypatch.setattr(images, "read", read_or_stop)
+    assert predict.main(["a.png", "b.png", "c.png", "--model", "fcn8s", "--out", "out"]) == 130
+    assert [path.name for path in sorted(Path("out/labels").iterdir())] == ["a.png"]
+    assert "Interrupted. What had been predicted is in out." in capsys.readouterr().err
+
+
+def test_a_real_model_by_its_variants_name(tmp_path, monkeypatch, small, capsys):
+    spec = small("fcn32s", padding="same")
+    folder = tmp_path / "models" / "fcn32s"
+    folder.mkdir(parents=True)
+    net = model.build(spec)
+    weights = surgery.named_weights(net)
+    weights["score_fr/bias"].assign([0.0, 2.0, 1.0])  # its kernels are zero: all is cat
+    surgery.save(net, spec, folder)
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (96, 100), "red").save("x.png")
+    assert predict.main(["x.png", "--model", "fcn32s", "--out", "out", "--probabilities"]) == 0
+    assert (read("out/labels/x.png") == 1).all()
+    (tmp_path / "champion" / "artifacts").mkdir(parents=True)
+    folder.rename(tmp_path / "champion" / "artifacts" / "fcn32s")  # as MLflow keeps it in a model of its own
+    assert predict.model_folder("champion") == Path("champion/artifacts/fcn32s")
+    assert "cat 100 %" in capsys.readouterr().out
+    with np.load("out/probabilities/x.npz") as file:
+        found = file["probabilities"][50, 48]  # at the edges upsampling fades out
+    np.testing.assert_allclose(found, np.exp([0, 2, 1]) / np.exp([0, 2, 1]).sum(), rtol=2e-3)
+
+
+def test_both_commands_start_without_tensorflow_and_without_prefect():
+    code = "import sys, flows.predict, flows.submit; print(*{'tensorflow', 'keras', 'prefect', 'mlflow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.fixture
+def unlabelled(known, tmp_path, monkeypatch, lenet):
+    """Three images of a test set in VOC's layout, and a net of VOC's classes by their red."""
+    monkeypatch.setattr(core, "load", lambda *_, **__: by_red(lenet(classes=voc.CLASSES)))
+    (tmp_path / "JPEGImages").mkdir()
+    for number, size in enumerate([(50, 37), (30, 61), (44, 44)]):
+        noise = np.random.default_rng(number).integers(0, 250, (*size[::-1], 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "JPEGImages" / f"2008_{number}.jpg", quality=95)
+    (tmp_path / "test.txt").write_text("2008_0\n2008_1\n2008_2\n")
+    return ["--images", "JPEGImages", "--ids", "test.txt"]
+
+
+def test_a_submission_by_a_model_and_by_its_predictions(unlabelled, tmp_path, capsys):
+    assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "one.tgz"]) == 0
+    said = capsys.readouterr().out
+    assert "one.tgz: 3 images in results/VOC2012/Segmentation/comp6_test_cls, of the right sizes" in said
+    assert "The server wants all 1456 test images of VOC2012; test.txt lists 3." in said
+    with tarfile.open("one.tgz") as archive:
+        assert archive.getnames() == [f"results/VOC2012/Segmentation/comp6_test_cls/2008_{n}.png" for n in range(3)]
+        for number, name in enumerate(archive.getnames()):
+            with Image.open(archive.extractfile(name)) as image, Image.open(f"JPEGImages/2008_{number}.jpg") as photo:
+                np.testing.assert_array_equal(np.asarray(image), np.minimum(np.asarray(photo)[..., 0] // 12, 20))
+    assert predict.main(["JPEGImages", "--model", "fcn8s", "--out", "out"]) == 0
+    assert submit.main([*unlabelled, "--predictions", "out/labels", "--out", "two.tgz"]) == 0
+    assert Path("one.tgz").read_bytes() == Path("two.tgz").read_bytes()
+    capsys.readouterr()
+    assert submit.main([*unlabelled, "--check", "two.tgz"]) == 0
+    assert submit.main([*unlabelled, "--check", "two.tgz", "--challenge", "VOC2011"]) == 1
+    assert "comp6_test_cls/2008_0.png: not one of the images, which are called results/VOC2011/" in capsys.readouterr().err
+
+
+def test_a_submission_that_the_server_would_not_take(unlabelled, tmp_path, capsys):
+    assert predict.main(["JPEGImages", "--model", "fcn8s", "--out", "out"]) == 0
+    labels.to_image(np.full((61, 30), 255, np.uint8)).save("out/labels/2008_1.png")
+    assert submit.main([*unlabelled, "--predictions", "out/labels", "--out", "s.tgz"]) == 1
+    assert "2008_1.png: value 255, expected 0..20: a submission has no void" in capsys.readouterr().err
+    Path("out/labels/2008_2.png").unlink()
+    assert submit.main([*unlabelled, "--predictions", "out/labels", "--out", "s.tgz"]) == 1
+    assert "out/labels: 1 of 3 predictions are not there: 2008_2" in capsys.readouterr().err
+    Path("JPEGImages/2008_1.jpg").unlink()
+    assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
+    assert "test.txt lists images that are not there: JPEGImages/2008_1.jpg" in capsys.readouterr().err
+    assert not Path("s.tgz").exists()
+
+
+def test_models_and_images_that_are_not_vocs_are_refused(unlabelled, tmp_path, capsys, monkeypatch, lenet):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (9, 9)).save("JPEGImages/2008_0.jpg", exif=exif)
+    assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
+    assert "2008_0.jpg: marked as lying on its side" in capsys.readouterr().err
+    monkeypatch.setattr(core, "load", lambda *_, **__: by_colour(lenet(classes=COLOURS)))
+    assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
+    assert (
+        "expected a model of VOC's 21 classes, which the server scores; this one has red, green, blue"
+        in capsys.readouterr().err
+    )
+    with pytest.raises(SystemExit, match="2"):
+        submit.main(unlabelled)

@@ -1,0 +1,145 @@
+"""The page in a real browser, and through Gradio's own client. Needs chromium, and is skipped where there is none."""
+
+import io
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+from browser import PATH, open_browser
+from PIL import Image
+
+from flows import web
+
+ROOT = Path(__file__).parents[2]
+WIDE, PHONE = (1280, 900), (390, 800)
+OVER = "document.querySelector('.seen .classes')"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The page with two nets: its address, the file that says which nets ran, and its process."""
+    root = tmp_path_factory.mktemp("site")
+    settings = {"PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(root / "tmp")}
+    command = [sys.executable, Path(__file__).with_name("page_server.py"), root]
+    with open(root / "errors", "w") as errors:
+        process = subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.PIPE, stderr=errors, text=True)
+    try:
+        address = process.stdout.readline().strip()
+        assert address, (root / "errors").read_text()
+        yield SimpleNamespace(address=address, ran=root / "ran", process=process)
+    finally:
+        process.kill()
+        process.wait(20)
+        process.stdout.close()
+
+
+@pytest.fixture
+def photo(tmp_path):
+    Image.new("RGB", (120, 80), (200, 200, 200)).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.fixture
+def browser(tmp_path):
+    if PATH is None:
+        pytest.skip("there is no chromium")
+    with open_browser(tmp_path / "profile") as tab:
+        yield tab
+
+
+def sees(tab, left, right):
+    """Waits until the middle of the picture's left half and that of its right half have these colours on the screen."""
+    box, end = "document.querySelector('.seen').getBoundingClientRect()", time.monotonic() + 20
+    while True:
+        x, y, width, height = tab.run(f"(box => [box.x, box.y, box.width, box.height])({box})")
+        screen = np.asarray(Image.open(io.BytesIO(tab.picture())).convert("RGB")).astype(int)
+        found = [screen[int(y + height / 2), int(x + width * part)] for part in (0.25, 0.75)]
+        if np.abs(np.subtract(found, [left, right])).max() <= 3:
+            return
+        assert time.monotonic() < end, found  # Gradio fades what is being replaced
+        time.sleep(0.1)
+
+
+def drop(tab, site, photo, size=WIDE):
+    tab.look(*size)
+    tab.call("Page.navigate", url=site.address)
+    tab.wait("document.querySelector('input[type=file]') !== null")
+    tab.give("input[type=file]", photo)
+    tab.wait(f"{OVER}?.complete === true")
+
+
+def test_drop_a_picture_move_the_slider_choose_another_model(site, browser, photo):
+    site.ran.write_text("")
+    drop(browser, site, photo)
+    sees(browser, [157, 80, 80], [200, 200, 200])  # 0.6 of (128, 0, 0) over grey
+    assert browser.run("document.querySelector('.legend').innerText.split(/\\s+/).join(' ')") == "background 50.0% cat 50.0%"
+    assert site.ran.read_text().split() == ["fcn8s"]
+
+    asked = len(browser.requests)
+    browser.run("""(() => {
+        const slider = document.querySelector('input[type=range]');
+        slider.value = 100;
+        slider.dispatchEvent(new Event('input', {bubbles: true}));
+    })()""")
+    browser.wait(f"getComputedStyle({OVER}).opacity === '1'")
+    sees(browser, [128, 0, 0], [200, 200, 200])
+    assert browser.requests[asked:] == []  # neither the net nor the server had to do with it
+    assert site.ran.read_text().split() == ["fcn8s"]
+
+    before = browser.run(f"{OVER}.src")
+    browser.run("document.querySelector('input[type=radio][value=fcn16s]').click()")
+    browser.wait(f"{OVER} !== null && {OVER}.complete && {OVER}.src !== {before!r}")
+    sees(browser, [128, 0, 0], [0, 128, 0])  # the slider stays where it was
+    assert site.ran.read_text().split() == ["fcn8s", "fcn16s"]
+    assert [entry for entry in browser.logged if entry[0] in ("error", "exception")] == []
+
+
+def test_the_internet_is_not_asked_for_anything(site, browser, photo):
+    drop(browser, site, photo)
+    elsewhere = [address for address in browser.requests if not address.startswith((site.address, "data:", "blob:"))]
+    assert elsewhere == []
+    assert len(browser.requests) > 10
+
+
+def test_a_file_that_is_no_picture_is_explained(site, browser, tmp_path):
+    (tmp_path / "letter.png").write_text("Dear reader")
+    browser.look(*WIDE)
+    browser.call("Page.navigate", url=site.address)
+    browser.wait("document.querySelector('input[type=file]') !== null")
+    browser.give("input[type=file]", tmp_path / "letter.png")
+    browser.wait("document.querySelector('.wrong') !== null")
+    assert "letter.png: expected a picture, but it cannot be read" in browser.run("document.querySelector('.wrong').innerText")
+
+
+def test_on_a_phone_the_picture_is_whole_and_above_the_legend(site, browser, photo):
+    drop(browser, site, photo, PHONE)
+    assert browser.run("document.documentElement.scrollWidth") <= PHONE[0]
+    places = browser.run("['#file', '.seen', '.legend'].map(s => document.querySelector(s).getBoundingClientRect().top)")
+    assert places == sorted(places)
+
+
+def test_gradios_client_gets_the_same(site, photo):
+    from gradio_client import Client, handle_file
+
+    client = Client(site.address, verbose=False)
+    seen, key = client.predict(handle_file(photo), "fcn8s", api_name="/segment")
+    assert 'class="classes"' in seen
+    assert '<i style="background: #800000"></i>cat<span>50.0%</span>' in key
+    client.close()
+
+
+def test_it_listens_on_this_machine_alone(site):
+    listening = [c.laddr.ip for c in psutil.Process(site.process.pid).net_connections("tcp") if c.status == "LISTEN"]
+    assert listening == ["127.0.0.1"]
+
+
+def test_misuse_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert web.main(["--model", "fcn9s"]) == 2
+    assert "got fcn9s" in capsys.readouterr().err
