@@ -29,8 +29,9 @@ def labeler(model: keras.Model) -> Labeler:
         A function; where two classes score the same, the lower index wins.
     """
     net = keras.Model(model.input, ops.cast(ops.argmax(model.output, axis=-1), "uint8"))
-    net.compile(jit_compile=False)  # sizes vary from image to image, and XLA would compile for every one
-    return net.predict_on_batch  # type: ignore[no-any-return]
+    # Sizes vary from image to image, and XLA compiles for every one. JAX knows no other way to compute a whole net at once.
+    net.compile(jit_compile=keras.backend.backend() == "jax")
+    return lambda images: net.predict_on_batch(np.asarray(images))  # JAX takes no tensors of TensorFlow's
 
 
 def each(label: Labeler, examples: Iterable[dict[str, Any]], work: Callable[[dict[str, Any], np.ndarray], T]) -> Iterator[T]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fcn import devices, files, health, inputs, records, surgery, training
+from fcn import devices, distribution, files, health, inputs, records, surgery, training
 from fcn.architecture import ModelSpec
 from fcn.errors import UserError
 from fcn.recipe import TrainSpec
@@ -49,7 +49,7 @@ def run(
     watch: Callable[[Iterable[Any]], Iterable[Any]] = lambda examples: examples,
     note: Callable[[str, str], None] = lambda kind, text: None,
 ) -> None:
-    """Trains one variant and writes its model folder.
+    """Trains one variant and writes its model folder. Of several processes, see `distribution`, the first one writes.
 
     Args:
         spec: the net.
@@ -68,22 +68,29 @@ def run(
         UserError: the model cannot be written, for want of room above all; the checkpoint is kept. And see `surgery.start`,
             `training.train` and `records.split_info`.
     """
-    device = devices.prepare(recipe.seed, recipe.precision)
-    model, transfers = surgery.start(spec, parent)
-    begins(device, transfers)
+    device = devices.prepare(recipe.seed, recipe.precision, deterministic=recipe.deterministic)
+    share = distribution.share(recipe.batch, recipe.accumulate)
+    with share.scope():
+        model, transfers = surgery.start(spec, parent)
+    begins(device if share.devices == 1 else f"{device} ({share.devices} devices share each batch)", transfers)
     health.once(note)(health.from_labels({split: records.split_info(data, split) for split in ("train", "val")}))
     with records.explained(data):
         history = training.train(
             model,
             recipe,
-            lambda step: inputs.training(data, "train", recipe.seed, step, recipe.batch, recipe.augment, spec.mean_bgr),
+            lambda step: inputs.training(
+                data, "train", recipe.seed, step, recipe.batch, recipe.augment, spec.mean_bgr, share=share
+            ),
             lambda: watch(inputs.validation(data, "val")),
             checkpoint,
             report,
             note=note,
             images=lambda step: inputs.ids(data, "train", recipe.seed, step, recipe.batch, recipe.augment),
             classes=spec.classes,
+            share=share,
         )
+    if not share.first:
+        return
     try:
         with files.replacing(out) as folder:
             folder.mkdir()

@@ -9,6 +9,7 @@ import tensorflow as tf
 from fcn import batches, records
 from fcn.architecture import MEAN_BGR
 from fcn.augment import OFF, Augment
+from fcn.distribution import ONE, Share
 from fcn.metrics import VOID
 
 
@@ -21,6 +22,7 @@ def training(
     augment: Augment = OFF,
     mean_bgr: Sequence[float] = MEAN_BGR,
     buckets: int = 8,
+    share: Share = ONE,
 ) -> tf.data.Dataset:
     """An endless stream of batches, each epoch in a new order.
 
@@ -38,10 +40,12 @@ def training(
         augment: random changes to the images.
         mean_bgr: the colour of what is no image, in units of 0..255.
         buckets: how many different canvases there may be.
+        share: who computes: each process reads its own part of every batch, and that part alone.
 
     Returns:
         Batches (image uint8 (N, H, W, 3) RGB, label uint8 (N, H, W)). With `batch` above 1 the images have a fourth channel,
-        like the alpha of a PNG: 255 on the image and 0 around it, for `masked.masked`.
+        like the alpha of a PNG: 255 on the image and 0 around it, for `masked.masked`. The last batch of an epoch is filled up
+        with images that are void everywhere, which changes neither loss nor gradient: every device gets its part of each.
 
     Raises:
         UserError: records that are not there.
@@ -62,11 +66,10 @@ def training(
             image, label = one(rows[0])
             return image[None], label[None]
         canvas = tf.reduce_max(rows[:, 8:], axis=0)
+        rows, real = _part(rows, batch, share)
         kinds = (tf.TensorSpec((None, None, 4), tf.uint8), tf.TensorSpec((None, None), tf.uint8))
-        pair: tuple[tf.Tensor, tf.Tensor] = tf.map_fn(
-            lambda row: _on_canvas(*one(row), canvas, colour), rows, fn_output_signature=kinds
-        )
-        return pair
+        pair = tf.map_fn(lambda row: _on_canvas(*one(row), canvas, colour), rows, fn_output_signature=kinds)
+        return pair[0], tf.where(real[:, None, None], pair[1], np.uint8(VOID))
 
     plan = _plan(info, seed, start, batch, augment, buckets)
     return plan.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
@@ -100,6 +103,14 @@ def _plan(info: dict, seed: int, start: int, batch: int, augment: Augment, bucke
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, (count, 10))).batch(batch)
 
     return tf.data.Dataset.range(start // steps, tf.int64.max).flat_map(epoch).skip(start % steps)
+
+
+def _part(rows: tf.Tensor, batch: int, share: Share) -> tuple[tf.Tensor, tf.Tensor]:
+    """This process's rows of a batch that may be short, and which of them are more than a filling, bool (N,)."""
+    count, size = tf.shape(rows)[0], batch // share.processes
+    rows = tf.concat([rows, tf.repeat(rows[-1:], batch - count, axis=0)], axis=0)
+    mine = slice(share.process * size, (share.process + 1) * size)
+    return rows[mine], (tf.range(batch) < count)[mine]
 
 
 def _moved(

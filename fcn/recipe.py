@@ -29,6 +29,7 @@ class TrainSpec:
         accumulate: steps whose gradients are averaged into one update of the weights; divides `log_every`.
         precision: of the layers up to fc7: "float32", or "bfloat16" (weights, scores and loss stay float32).
         augment: random changes to the images.
+        deterministic: whether the same machine gives the same bytes each time. False is faster on some GPUs.
     """
 
     optimizer: str
@@ -46,6 +47,7 @@ class TrainSpec:
     accumulate: int = 1
     precision: str = "float32"
     augment: Augment = OFF
+    deterministic: bool = True
 
     def __post_init__(self) -> None:
         """Raises UserError for steps that do not fit together."""

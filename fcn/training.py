@@ -4,6 +4,8 @@ What is trained, on what, and who listens comes in from outside. All state lives
 goes on from its last checkpoint and ends with the same bytes.
 """
 
+import contextlib
+import functools
 import json
 import math
 import time
@@ -15,7 +17,9 @@ import keras
 import numpy as np
 
 from fcn import evaluation, files, health, metrics, optimizers, watches
+from fcn.distribution import ONE, Share
 from fcn.errors import UserError
+from fcn.interrupts import Held
 from fcn.losses import PixelLoss
 from fcn.masked import masked
 from fcn.recipe import TrainSpec
@@ -36,11 +40,12 @@ def train(
     note: Callable[[str, str], None] = lambda kind, text: None,
     images: Callable[[int], Sequence[str]] = lambda step: (),
     classes: Sequence[str] = (),
+    share: Share = ONE,
 ) -> list[dict[str, float]]:
     """Trains `model` in place.
 
     Args:
-        model: as its training begins; overwritten when there is a checkpoint to go on from.
+        model: as its training begins, made within `share.scope()`; overwritten when there is a checkpoint to go on from.
         spec: the recipe.
         data: from a step to the endless batches from there on, see `inputs.training`.
         validation: the validation set, from its start; see `inputs.validation`.
@@ -52,23 +57,28 @@ def train(
             written, which stops nothing: the one before stays, and the next is tried at its time.
         images: from the number of a step, from 0 on, to the ids of its images; for the message of a loss that is not finite.
         classes: names, for messages.
+        share: who computes; of several processes the first one reads and writes the checkpoint.
 
     Returns:
         The history: a row for every report, with `step` first.
 
     Raises:
-        UserError: a checkpoint that cannot be read; a loss that is no longer finite (the last checkpoint is kept).
+        UserError: a checkpoint that cannot be read; a loss that is no longer finite (the last checkpoint is kept); another
+            process of the same training that died.
     """
     rate = optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations)
-    optimizer = optimizers.make(spec.optimizer, rate, spec.momentum, spec.weight_decay, spec.bias_rate, spec.accumulate)
-    net = masked(model) if spec.batch > 1 else model  # with the same weights
-    optimizer.build(net.trainable_variables)
-    # No XLA: sizes vary from image to image, and on a CPU it is slower even for one.
-    not_finite = watches.NotFinite(spec.log_every)
-    net.compile(optimizer=optimizer, loss=PixelLoss(spec.loss), metrics=[not_finite], jit_compile=False)
-    loop = _Loop(net, evaluation.labeler(model), spec, validation, checkpoint, report, seconds)
+    label = evaluation.labeler(model)  # for one device: outside of the scope
+    with share.scope():
+        optimizer = optimizers.make(spec.optimizer, rate, spec.momentum, spec.weight_decay, spec.bias_rate, spec.accumulate)
+        net = masked(model) if spec.batch > 1 else model  # with the same weights
+        optimizer.build(net.trainable_variables)
+        not_finite = watches.NotFinite(spec.log_every)
+        # TensorFlow without XLA: sizes vary from image to image, and on a CPU it is slower even for one.
+        on_jax = keras.backend.backend() == "jax"
+        net.compile(optimizer=optimizer, loss=PixelLoss(spec.loss, share.total), metrics=[not_finite], jit_compile=on_jax)
+    loop = _Loop(net, label, spec, validation, checkpoint, report, seconds, share)
     loop.watch(not_finite, health.once(note), images, classes)
-    if checkpoint.is_file():
+    if share.from_first(checkpoint.is_file):
         loop.restore()
     else:
         loop.validate()
@@ -77,6 +87,13 @@ def train(
     except KeyboardInterrupt:
         loop.save_interrupted()
         raise
+    except (RuntimeError, ValueError) as error:
+        if share.processes == 1 or isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"process {share.process} of {share.processes} could not go on with the others: {str(error).splitlines()[0]} "
+            "Likely one of them has died: see its last messages. Start all of them again; they go on from the last checkpoint."
+        ) from error
     return loop.history
 
 
@@ -95,14 +112,18 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         checkpoint: Path,
         report: Report,
         seconds: float,
+        share: Share,
     ) -> None:
         super().__init__()
-        self.net, self.label, self.spec, self.validation = net, label, spec, validation
+        self.net, self.label, self.spec, self.validation, self.share = net, label, spec, validation, share
         self.checkpoint, self.report, self.seconds = checkpoint, report, seconds
         self.told, self.history, self.next_save = 0, list[dict[str, float]](), time.monotonic() + seconds
         self.mean_so_far: list[np.ndarray] | None = None
         self.kept: int | None = None  # the step of the last checkpoint
         self.looked: watches.Sample | None = None
+        self.held = Held() if keras.backend.backend() == "jax" else None
+        if self.held:
+            _keep_state(net, self.held)
 
     def watch(
         self,
@@ -116,7 +137,8 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def step(self) -> int:
-        return int(self.net.optimizer.variables[0])  # `iterations` counts updates, of which there may be fewer
+        # `iterations` counts updates, of which there may be fewer. As an array: several devices' variable is no number.
+        return int(np.asarray(self.net.optimizer.variables[0]))
 
     @property
     def loss(self) -> Any:
@@ -137,10 +159,11 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         rest = (self.told - self.step) % every
         for steps, stop in ((rest, self.told + every), (every, self.spec.iterations)):
             if steps and self.step < stop:
-                self.net.fit(
-                    data(self.step), shuffle=False, verbose=0, callbacks=[self], steps_per_epoch=steps,
-                    initial_epoch=self.told // every, epochs=stop // every,
-                )  # fmt: skip
+                with self.held or contextlib.nullcontext():
+                    self.net.fit(
+                        self.share.spread(data(self.step)), shuffle=False, verbose=0, callbacks=[self], steps_per_epoch=steps,
+                        initial_epoch=self.told // every, epochs=stop // every,
+                    )  # fmt: skip
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras has just begun a new mean; after an interrupted stretch the old one goes on."""
@@ -181,10 +204,17 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.report(self.step, values)
 
     def validate(self) -> None:
-        histogram = evaluation.evaluate(self.label, self.validation(), self.net.output_shape[-1])
+        histogram = evaluation.evaluate(self.look, self.validation(), self.net.output_shape[-1])
         self.emit({f"val_{name}": value for name, value in metrics.scores(histogram).items()})
         self.say(health.from_validation(histogram, self.history, self.spec.iterations, self.classes))
         self.looked = watches.sample(self.net)  # until the next report
+
+    def look(self, images: Any) -> np.ndarray:
+        """The labels of some images; then is a moment for Ctrl-C."""
+        labels = self.label(images)
+        if self.held:
+            self.held.let()
+        return labels
 
     def state(self) -> dict[str, Any]:
         """Every variable that the next step or report depends on, by a stable name."""
@@ -197,6 +227,8 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         }
 
     def save(self, interrupted: bool = False) -> None:
+        if not self.share.first:
+            return
         begin = time.monotonic()
         arrays = {name: np.asarray(variable) for name, variable in self.state().items()}
         if health.broken(arrays):  # the last update spoilt the weights, as the next report will say: the one before is kept
@@ -213,15 +245,15 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     def save_interrupted(self) -> None:
         """After Ctrl-C, which comes between two steps or in a report: nothing that was computed is lost."""
-        # Before the first step there is nothing. JAX holds the weights of a running stretch where nobody can get at them.
-        if self.step and self.history and keras.backend.backend() == "tensorflow":
+        if self.step and self.history:  # Before the first step there is nothing.
             self.save(interrupted=True)
 
     def restore(self) -> None:
-        arrays = files.load_arrays(self.checkpoint)
         variables = self.state()
-        if {*variables, "progress"} != {*arrays}:
+        arrays = files.load_arrays(self.checkpoint) if self.share.first else {}
+        if self.share.first and {*variables, "progress"} != {*arrays}:
             raise UserError(f"{self.checkpoint}: a checkpoint of another net or version. Remove it to start this stage anew.")
+        arrays = {name: self.share.from_first(functools.partial(arrays.__getitem__, name)) for name in (*variables, "progress")}
         progress = json.loads(arrays["progress"].tobytes())
         for name, variable in variables.items():
             variable.assign(arrays[name])
@@ -232,3 +264,31 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         for variable, value in zip(self.since_report(), self.mean_so_far or (), strict=True):
             variable.assign(value)
         self.mean_so_far = None
+
+
+def _keep_state(net: keras.Model, held: Held) -> None:
+    """Makes `net` a trainer that can be interrupted between any two steps and keeps what was computed.
+
+    While an epoch of Keras' JAX trainer runs, the model's variables are empty: their arrays go from step to step, and each
+    step consumes those that it gets. So signals wait until these are at hand, and the variables get them back.
+    """
+    make = net.make_train_function
+
+    def make_train_function(force: bool = False) -> None:
+        if net.train_function is not None and not force:
+            return
+        make(force)
+        step = net.train_function
+
+        def interruptible(state: Any, batches: Any) -> Any:
+            if held.came:
+                kinds = (net.trainable_variables, net.non_trainable_variables, net.optimizer.variables, net.metrics_variables)
+                for variables, arrays in zip(kinds, state, strict=True):
+                    for variable, array in zip(variables, arrays, strict=True):
+                        variable.assign(array)
+                held.let()
+            return step(state, batches)
+
+        net.train_function = interruptible
+
+    net.make_train_function = make_train_function

@@ -1,5 +1,6 @@
 """Stages `train@<variant>`: one variant, from its parent's weights."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -29,4 +30,6 @@ def train(variant: str, records: Path, look: Path, init: Path, out: Path, seed: 
 
 
 if __name__ == "__main__":
+    if os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", "0") != "0":
+        os.environ[stage.PARENT_RUN] = ""  # of several processes that train together, Prefect hears of the first one
     sys.exit(stage.main(train))

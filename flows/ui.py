@@ -19,6 +19,7 @@ import httpx
 import psutil
 from prefect.settings import get_current_settings
 
+from fcn.addresses import public
 from fcn.errors import UserError
 from flows import children, processes, server
 from tasks import store
@@ -67,7 +68,7 @@ def _check_nothing_else_is_meant() -> None:
     """Pages of this folder would stay empty where the stages report to another place."""
     for what, place in (("PREFECT_API_URL", get_current_settings().api.url), ("MLFLOW_TRACKING_URI", _database())):
         if place and not place.startswith("sqlite:"):
-            where = store.public(place)
+            where = public(place)
             raise UserError(f"{what} is {where}: the stages report there, so look there, or unset it to see this folder's runs")
 
 

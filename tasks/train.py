@@ -1,17 +1,21 @@
 """One variant trained, watched and recorded."""
 
 import glob
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import files, fit, records, surgery
+from fcn import distribution, files, fit, records, surgery
 from fcn.architecture import ModelSpec
+from fcn.errors import UserError
 from fcn.params import Profile
 from tasks import charts, durations, look, pictures, provenance, tracking
 from tasks.bar import Bar
@@ -40,17 +44,26 @@ def train(
     """Trains `variant` from `parent` on the records in `data` and writes the model folder `out`.
 
     A training that was interrupted goes on from its checkpoint. Curves and parameters go to MLflow as they come. With a `seed`
-    in place of the recipe's it is kept apart, in an experiment and with checkpoints of its own.
+    in place of the recipe's it is kept apart, in an experiment and with checkpoints of its own. Of several processes that train
+    together, see `distribution.join`, the first one does all that, and the others compute.
 
     Raises:
-        UserError: see `fit.run`.
+        UserError: see `fit.run` and `distribution.join`; processes with other parameters, records, weights or code.
     """
     log, recipe = get_run_logger(), profile.train[variant]
     recipe = recipe if seed is None else replace(recipe, seed=seed)
+    if recipe.deterministic and keras.backend.backend() == "jax":  # before JAX starts
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    share = distribution.join(os.environ)
     spec = ModelSpec(variant=variant, classes=tuple(records.read_index(data)["classes"]), **asdict(profile.model))
     key = fit.fingerprint(spec, recipe, data, parent)
     name = f"{profile_name}-{variant}" + (f"-seed{seed}" if seed is not None else "")
     checkpoint = CHECKPOINTS / f"{name}-{key}.npz"
+    _agree(share, key)
+    if not share.first:
+        log.info("process %d of %d computes; the first one tells and writes", share.process, share.processes)
+        fit.run(spec, recipe, data, parent, out, checkpoint, lambda *_: None, lambda *_: None)
+        return
     if checkpoint.is_file():
         log.info("going on from %s", checkpoint)
     tags = {
@@ -114,6 +127,16 @@ def train(
     curves = pictures.figure_url(charts.learning(out))
     create_image_artifact(curves, key="curves", description=f"{variant}: loss and scores as it was trained")
     _remove_checkpoints(name)
+
+
+def _agree(share: distribution.Share, key: str) -> None:
+    """All processes of a training must have the same fingerprint."""
+    mine = np.frombuffer(key.encode(), np.uint8)
+    if not np.array_equal(share.from_first(lambda: mine), mine):
+        raise UserError(
+            f"process {share.process} of {share.processes} has other parameters, records, weights or code than the first one: "
+            "bring params.yaml, fcn/, data/records and models/ of the first machine here"
+        )
 
 
 def _remove_checkpoints(name: str) -> None:

@@ -9,15 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("fcn", "tasks", "flows")
-TENSORFLOW = {"fcn/devices.py", "fcn/encoding.py", "fcn/fused.py", "fcn/inputs.py", "fcn/records.py", "fcn/writing.py"}
-MLFLOW = {
-    "tasks/pyfunc.py", "tasks/registry.py", "tasks/sending.py", "tasks/served_model.py", "tasks/spool.py", "tasks/store.py",
-}  # fmt: skip
+TENSORFLOW = {f"fcn/{name}.py" for name in ("devices", "distribution", "encoding", "fused", "inputs", "records", "writing")}
+MLFLOW = {f"tasks/{name}.py" for name in ("pyfunc", "registry", "sending", "served_model", "spool", "store")}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
         "addresses", "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "containers", "disk",
-        "download", "errors", "files", "health", "images", "labels", "metrics", "params", "predictions", "protocols",
-        "recipe", "serving", "submission", "tally", "upper_bound", "visualize",
+        "download", "errors", "files", "health", "images", "interrupts", "labels", "metrics", "params", "predictions",
+        "protocols", "recipe", "serving", "spread", "submission", "tally", "upper_bound", "visualize",
     )),
     *sorted(
         path.relative_to(ROOT).as_posix()

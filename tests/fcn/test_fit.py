@@ -223,7 +223,7 @@ def test_the_fingerprint_changes_with_all_that_decides_the_result(dry, recipe, d
     seen.append(fit.fingerprint(dry, recipe, data, vgg))
     (tmp_path / "some_module.py").write_text("A = 2\n")
     seen.append(fit.fingerprint(dry, recipe, data, vgg))
-    assert len(seen) == 1 + 9 + 15 + 2 + 1 + 2
+    assert len(seen) == 1 + 9 + 16 + 2 + 1 + 2
     assert len(set(seen)) == len(seen)
 
 

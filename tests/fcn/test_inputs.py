@@ -8,6 +8,7 @@ from tiny import SIZES, scene, write_records, write_world
 
 from fcn import devices, inputs, records
 from fcn.augment import OFF, Augment, moves
+from fcn.distribution import Share
 from fcn.errors import UserError
 
 HEIGHT_WIDTH = {scene(name)[1].tobytes(): name for name in SIZES}
@@ -72,8 +73,9 @@ def test_the_ids_of_a_step_are_those_of_the_images_that_it_gets(data, batch):
     read = {identity: label for identity, _, label in records.read(data, "train")}
     for step, (_, labels) in enumerate(itertools.islice(inputs.training(data, "train", 3, 0, batch).as_numpy_iterator(), 8)):
         ids = inputs.ids(data, "train", 3, step, batch)
-        assert len(ids) == len(labels)
-        for name, label in zip(ids, labels, strict=True):
+        assert len(labels) == batch
+        assert (labels[len(ids) :] == 255).all()
+        for name, label in zip(ids, labels[: len(ids)], strict=True):
             height, width = read[name].shape
             assert np.array_equal(label[:height, :width], read[name])
             assert (label[height:] == 255).all()
@@ -107,8 +109,9 @@ def taken(dataset, count):
 
 
 def unpadded(image, label):
-    """The images of a padded batch as they were, by what its fourth channel says."""
-    for colours, alpha, truth in zip(image[..., :3], image[..., 3], label, strict=True):
+    """The images of a padded batch as they were, by what its fourth channel says, without those that fill it up."""
+    real = (label != 255).any((1, 2))
+    for colours, alpha, truth in zip(image[real, ..., :3], image[real, ..., 3], label[real], strict=True):
         height, width = (alpha[:, 0] > 0).sum(), (alpha[0] > 0).sum()
         assert np.array_equal(alpha[:height, :width], np.full((height, width), 255))
         assert alpha.astype(int).sum() == 255 * height * width
@@ -119,7 +122,7 @@ def test_padded_batches_are_the_images_on_the_mean_colour_and_void(data):
     read = {label.tobytes(): image for image, label in pairs(data)}
     batches = taken(inputs.training(data, "train", 3, batch=2, buckets=2), 6)
     # 40x56, 33x47, 37x37 and 40x56 share a canvas, 48x40 stands alone: two pairs and a single in each of two epochs.
-    assert [image.shape for image, _ in batches] == [(2, 40, 56, 4), (2, 40, 56, 4), (1, 48, 40, 4)] * 2
+    assert [image.shape for image, _ in batches] == [(2, 40, 56, 4), (2, 40, 56, 4), (2, 48, 40, 4)] * 2
     for image, label in batches:
         assert (image.dtype, label.dtype) == (np.uint8, np.uint8)
         assert label.shape == image.shape[:3]
@@ -128,6 +131,24 @@ def test_padded_batches_are_the_images_on_the_mean_colour_and_void(data):
         assert (label[around] == 255).all()
         for whole, truth in unpadded(image, label):
             assert np.array_equal(whole, read[truth.tobytes()])
+
+
+def test_the_last_batch_of_an_epoch_is_filled_up_with_void(data):
+    whole = taken(inputs.training(data, "train", 3, batch=4), 2)
+    image, label = whole[1]
+    assert (label[1:] == 255).all()
+    assert all(np.array_equal(image[n], image[0]) for n in (1, 2, 3))
+    assert [len(list(unpadded(*pair))) for pair in whole] == [4, 1]
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_read_the_parts_of_each_batch(data, processes):
+    whole = taken(inputs.training(data, "train", 3, batch=4), 4)
+    parts = [taken(inputs.training(data, "train", 3, batch=4, share=Share(4, n, processes)), 4) for n in range(processes)]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        for wanted, *found in zip(batch, *shares, strict=True):
+            assert {len(part) for part in found} == {4 // processes}
+            assert np.array_equal(np.concatenate(found), wanted)
 
 
 def test_the_colour_around_is_the_nets_mean(data):

@@ -32,7 +32,7 @@ profiles:
       fcn32s:
         {optimizer: sgd, learning_rate: 1.0e-10, momentum: 0.99, weight_decay: 0, bias_rate: 2, loss: sum,
          iterations: 100, log_every: 10, validate_every: 50, seed: 3, schedule: poly, batch: 4, accumulate: 2,
-         precision: bfloat16, augment: {scale: [0.5, 2], mirror: true, jitter: 32, crop: 0}}
+         precision: bfloat16, augment: {scale: [0.5, 2], mirror: true, jitter: 32, crop: 0}, deterministic: false}}
     evaluate: {overlays: 6, protocols: [resize520], precision: float32}
   voc2012: {}
 """
@@ -66,7 +66,7 @@ def test_a_valid_profile_gives_exactly_these_values():
             ),
             records=params.Records("voc", {"voc": "VOCdevkit/World"}, ("background", "disc"), "train", "val", "stop", 2, 1),
             model=params.Model("vgg16", 0.125, 128, "same", "fixed", 0.5, (104.0, 116.5, 122.0)),
-            train={"fcn32s": TrainSpec(*RECIPE, "poly", 4, 2, "bfloat16", Augment((0.5, 2.0), True, 32, 0))},
+            train={"fcn32s": TrainSpec(*RECIPE, "poly", 4, 2, "bfloat16", Augment((0.5, 2.0), True, 32, 0), False)},
             evaluate=Evaluate(6, ("resize520",), "float32"),
         ),
         ("fcn32s",),

@@ -1,0 +1,157 @@
+"""Trainings of one small net, from files to files, under whatever backend and devices there are; run by `test_backends.py`."""
+
+import contextlib
+import dataclasses
+import functools
+import os
+import signal
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+
+from fcn import files, fit, training
+from fcn.architecture import ModelSpec
+from fcn.errors import UserError
+from fcn.recipe import TrainSpec
+
+SPEC = ModelSpec("fcn32s", "vgg16", ("background", "cat", "dog"), 1 / 32, 8, "same", "fixed", 0.0, (104.0, 117.0, 123.0))
+ONE = TrainSpec("sgd", 3e-2, 0.9, 5e-4, 2.0, "mean", 8, 2, 4, 3)
+TWO = dataclasses.replace(ONE, batch=2)
+SUMMED = dataclasses.replace(TWO, loss="sum", learning_rate=2e-5, schedule="poly")
+RECIPES = {
+    "one": ONE,
+    "two": TWO,
+    "summed": SUMMED,
+    "accumulated": dataclasses.replace(SUMMED, accumulate=2),
+    "bfloat16": dataclasses.replace(TWO, precision="bfloat16", iterations=4),
+}
+
+
+def train(folder, recipe, name, report=lambda *_: None, note=lambda *_: None):
+    """By name, the loss at each report, the last validation's scores and the weights; `name` is that of the checkpoint."""
+    out, checkpoint = folder / f"model {os.getpid()}", folder / f"{name}.npz"
+    fit.run(SPEC, recipe, folder / "records", folder / "vgg.npz", out, checkpoint, lambda *_: None, report, note=note)
+    if not out.exists():  # not the first process
+        return {}
+    rows = [line.split(",") for line in (out / "history.csv").read_text().split()[1:]]
+    scores = (out / "validation.csv").read_text().split()[-1].split(",")[1:]
+    numbers = {f"loss/{step}": float(loss) for step, loss in rows} | {"scores": np.array(scores, float)}
+    return numbers | {f"weights/{name}": array for name, array in files.load_arrays(out / "weights.npz").items()}
+
+
+def interrupted(folder, recipe, name, *steps):
+    """Trains and gets SIGINT amid each of these steps; returns the steps of the checkpoints, and the end."""
+    found, masked = [], training.masked
+    for step in steps:
+        training.masked = lambda model, step=step: sending(masked(model), step)
+        with contextlib.suppress(KeyboardInterrupt):
+            train(folder, recipe, name)
+            raise AssertionError("it was not interrupted")
+        found.append(int(files.load_arrays(folder / f"{name}.npz")["optimizer/0"]))
+    training.masked = masked
+    return {"checkpoints": found, **train(folder, recipe, name)}
+
+
+def sending(net, stop):
+    """The net, whose training sends this process SIGINT when step `stop` is computed, and before anybody knows."""
+    make = net.make_train_function
+
+    def make_train_function(force=False):
+        if not net.train_function:
+            make(force)
+            function = net.train_function
+
+            def step(*args):
+                result = function(*args)
+                if np.asarray(result[1][2][0] if len(args) > 1 else net.optimizer.iterations) == stop:
+                    os.kill(os.getpid(), signal.SIGINT)
+                return result
+
+            net.train_function = step
+
+    net.make_train_function = make_train_function
+    return net
+
+
+def stopped(folder, recipe, name, step):
+    """Trains until the report of a step, and leaves its checkpoint."""
+
+    def stop(number, values):
+        if number == step and "loss" in values:
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        train(folder, recipe, name, stop)
+
+
+def error(folder, recipe):
+    """What the user is told instead of a result."""
+    try:
+        train(folder, recipe, "error")
+    except UserError as error:
+        return str(error)
+
+
+def notes(folder, recipe):
+    """What the health watches note."""
+    found = {}
+    train(folder, recipe, "notes", note=lambda kind, text: found.update({kind: text}))
+    return found
+
+
+def save(path, results):
+    """Results by name, each a dictionary of numbers and arrays, a text, or None."""
+    flat = {}
+    for name, result in results.items():
+        parts = result if isinstance(result, dict) else {"": result or ""}
+        flat |= {f"{name}//{part}": np.asarray(value) for part, value in parts.items()}
+    files.save_arrays(path, flat)
+
+
+def load(path):
+    """What `save` wrote, by name and part."""
+    results = {}
+    for name, value in files.load_arrays(path).items():
+        name, _, part = name.partition("//")
+        results.setdefault(name, {})[part] = value
+    return results
+
+
+if __name__ == "__main__":
+    what, folder, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    if what == "jax":  # sees two devices, of which one image takes one
+        results = {name: train(folder, recipe, name) for name, recipe in RECIPES.items() if name != "summed"}
+        results["interrupted"] = interrupted(folder, TWO, "interrupted", 2, 3, 7)
+        results["handed over"] = train(folder, ONE, "tensorflow's")
+        stopped(folder, ONE, "jax's", 4)
+        results["wild"] = error(folder, dataclasses.replace(ONE, learning_rate=1e30))
+        results["odd"] = error(folder, dataclasses.replace(ONE, batch=3))
+        results["still"] = notes(folder, dataclasses.replace(ONE, learning_rate=1e-13, momentum=0.2))
+    if what == "tensorflow":  # two devices
+        import tensorflow as tf
+
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        results = {name: train(folder, recipe, name) for name, recipe in RECIPES.items() if name != "accumulated"}
+        results["interrupted"] = interrupted(folder, TWO, "interrupted", 3)
+        results["handed over"] = train(folder, TWO, "one's")
+        results["odd"] = error(folder, dataclasses.replace(ONE, batch=3))
+        results["accumulated"] = error(folder, RECIPES["accumulated"])
+    if what in ("dying", "processes"):
+        from fcn import distribution
+
+        me = distribution.join(os.environ)
+        checkpoint = folder / "c.npz"
+        results = {"began": {"": int(files.load_arrays(checkpoint)["optimizer/0"])}} if checkpoint.exists() else {}
+
+        def die(step, values):
+            if what == "dying" and me.process == 1 and step == 6:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        # A clock that stands still: there is a checkpoint after every report.
+        training.time = types.SimpleNamespace(monotonic=lambda: 0.0)
+        fit.training.train = functools.partial(training.train, seconds=0)
+        results |= {"two": train(folder, TWO, "c", die)}
+    save(out, results)
