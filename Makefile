@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 # What to install for running: with CUDA where there is a GPU. `make test` installs dev instead.
 RUN := $(if $(shell command -v nvidia-smi),gpu,base)
 
-.PHONY: repro toy test verify-published ui web format lock clean
+.PHONY: repro toy test verify-published ui web audit format lock clean
 
 repro: $(BIN)/.$(RUN) .git ## the whole DAG: only what is out of date runs
 	python -m flows.pipeline $(ARGS)
@@ -31,6 +31,10 @@ ui: $(BIN)/.$(RUN) ## the pages of Prefect and MLflow on the runs of this folder
 
 web: $(BIN)/.web ## a page to drop pictures on, on this machine alone, until Ctrl-C
 	python -m flows.web $(ARGS)
+
+audit: $(BIN)/python ## known vulnerabilities of the pinned packages; needs the network, asks PyPI's database
+	$(PYTHON) -m venv .cache/audit && .cache/audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	for pins in dev gpu; do .cache/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/$$pins.txt || exit 1; done
 
 format: $(BIN)/.dev ## lint and format in place
 	ruff check --fix .
