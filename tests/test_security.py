@@ -91,7 +91,7 @@ def test_no_server_of_the_sources_and_examples_is_told_to_listen_elsewhere():
 
 
 def test_the_servers_of_mlflow_and_prefect_listen_on_this_machine_unless_told_otherwise(monkeypatch):
-    """`make prefect`, `make mlflow`, `mlflow models serve` without --host."""
+    """`prefect server start`, `mlflow server`, `mlflow models serve` without --host."""
     with warnings.catch_warnings(action="ignore"):  # SQLAlchemy's, about MLflow
         from mlflow import cli
         from mlflow.models import cli as models_cli
