@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 # What to install for running: with CUDA where there is a GPU. `make test` installs dev instead.
 RUN := $(if $(shell command -v nvidia-smi),gpu,base)
 
-.PHONY: repro toy test verify-published ui web audit format lock clean
+.PHONY: repro toy test verify-published ui sync web audit format lock clean
 
 repro: $(BIN)/.$(RUN) .git ## the whole DAG: only what is out of date runs
 	python -m flows.pipeline $(ARGS)
@@ -28,6 +28,9 @@ verify-published: $(BIN)/.$(RUN) ## the authors' own nets against their publishe
 
 ui: $(BIN)/.$(RUN) ## the pages of Prefect and MLflow on the runs of this folder, until Ctrl-C
 	python -m flows.ui $(ARGS)
+
+sync: $(BIN)/.$(RUN) ## tell MLflow what it could not be told while it was down
+	python -m flows.sync $(ARGS)
 
 web: $(BIN)/.web ## a page to drop pictures on, on this machine alone, until Ctrl-C
 	python -m flows.web $(ARGS)
@@ -59,4 +62,4 @@ lock: ## pin the newest versions that pyproject.toml allows; needs uv
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/dev.txt --extra web pyproject.toml -o requirements/web.txt
 
 clean: ## remove everything that `make repro` can make again, except downloads and the environment
-	rm -rf models plots reports report data/records .cache
+	rm -rf models plots reports report data/records .cache/checkpoints .cache/seeds .cache/runs .cache/audit
