@@ -38,7 +38,7 @@ def test_every_deployment_loads_waits_its_turn_and_checks_its_parameters(prefect
         assert getattr(module, name) is DEPLOYMENTS[deployment.name]
         assert deployment.enforce_parameter_schema is True
         limit = deployment.concurrency_limit
-        assert (limit.limit, limit.collision_strategy.value) == (1, "ENQUEUE")
+        assert (limit.limit, limit.collision_strategy) == (1, "ENQUEUE")
         assert deployment.work_pool.name == "fcn"
         assert validate(deployment.parameters, DEPLOYMENTS[deployment.name].parameters.model_dump(), ignore_required=True) == []
     assert deployed.run_pipeline.name == runs.PIPELINE
