@@ -152,7 +152,8 @@ def _run_mlflow(port: int) -> int:
     places = ("--backend-store-uri", _database(), "--default-artifact-root", "mlartifacts")
     # Its queue of jobs, which nothing here uses, would start more processes.
     extra = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return children.follow(["mlflow", "server", *options, *places], extra, lambda line: None)
+    stop = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))  # after SIGINT it would print a traceback
+    return children.follow(["mlflow", "server", *options, *places], extra, lambda line: None, stop)
 
 
 if __name__ == "__main__":
