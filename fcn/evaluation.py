@@ -14,6 +14,9 @@ from fcn import metrics
 
 Labeler = Callable[[Any], np.ndarray]
 """RGB images (N, H, W, 3), uint8 or float 0..255 -> labels uint8 (N, H, W)."""
+COMPILED = keras.backend.backend() == "jax"
+"""Whether XLA compiles nets. It does so for every size of image, which costs TensorFlow more than it gains; JAX knows no other
+way to run a whole net at once."""
 T = TypeVar("T")
 
 _THREADS = min(8, os.cpu_count() or 1)
@@ -29,8 +32,7 @@ def labeler(model: keras.Model) -> Labeler:
         A function; where two classes score the same, the lower index wins.
     """
     net = keras.Model(model.input, ops.cast(ops.argmax(model.output, axis=-1), "uint8"))
-    # Sizes vary from image to image, and XLA compiles for every one. JAX knows no other way to compute a whole net at once.
-    net.compile(jit_compile=keras.backend.backend() == "jax")
+    net.compile(jit_compile=COMPILED)
     return lambda images: net.predict_on_batch(np.asarray(images))  # JAX takes no tensors of TensorFlow's
 
 
@@ -97,7 +99,7 @@ def averaged(model: keras.Model, scales: Iterable[float], mirror: bool) -> Label
         A function; where two classes have the same probability, the lower index wins.
     """
     net, scales = keras.Model(model.input, ops.softmax(model.output)), tuple(scales)
-    net.compile(jit_compile=False)
+    net.compile(jit_compile=COMPILED)
 
     def label(images: Any) -> np.ndarray:
         images = ops.convert_to_tensor(images, "float32")

@@ -71,7 +71,7 @@ class Predictor:
         self._labels = evaluation.labeler(model)
         both = [ops.cast(ops.argmax(model.output, axis=-1), "uint8"), ops.softmax(model.output, axis=-1)]
         self._both = keras.Model(model.input, both)
-        self._both.compile(jit_compile=False)  # as in `evaluation.labeler`
+        self._both.compile(jit_compile=evaluation.COMPILED)
 
     def __call__(
         self,

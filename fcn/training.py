@@ -73,9 +73,8 @@ def train(
         net = masked(model) if spec.batch > 1 else model  # with the same weights
         optimizer.build(net.trainable_variables)
         not_finite = watches.NotFinite(spec.log_every)
-        # TensorFlow without XLA: sizes vary from image to image, and on a CPU it is slower even for one.
-        on_jax = keras.backend.backend() == "jax"
-        net.compile(optimizer=optimizer, loss=PixelLoss(spec.loss, share.total), metrics=[not_finite], jit_compile=on_jax)
+        loss = PixelLoss(spec.loss, share.total)
+        net.compile(optimizer=optimizer, loss=loss, metrics=[not_finite], jit_compile=evaluation.COMPILED)
     loop = _Loop(net, label, spec, validation, checkpoint, report, seconds, share)
     loop.watch(not_finite, health.once(note), images, classes)
     if share.from_first(checkpoint.is_file):
