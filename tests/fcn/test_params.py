@@ -32,7 +32,7 @@ profiles:
       fcn32s:
         {optimizer: sgd, learning_rate: 1.0e-10, momentum: 0.99, weight_decay: 0, bias_rate: 2, loss: sum,
          iterations: 100, log_every: 10, validate_every: 50, seed: 3, schedule: poly, batch: 4, accumulate: 2,
-         precision: bfloat16, augment: {scale: [0.5, 2], mirror: true, jitter: 32, crop: 0}, deterministic: false}}
+         precision: bfloat16, augment: {scale: [0.5, 2], mirror: true, jitter: 32, crop: 0}, deterministic: false}
     evaluate: {overlays: 6, protocols: [resize520], precision: float32}
   voc2012: {}
 """
