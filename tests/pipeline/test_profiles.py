@@ -70,7 +70,7 @@ def test_a_folder_with_coloured_masks_from_the_doctor_to_overlays(a_checkout):
     assert {path.stem for path in predicted} == set(index["splits"]["val"]["ids"])
     for path in predicted:
         assert labels.read(path, 3, truths[path.stem].shape[::-1]).shape == truths[path.stem].shape
-    for picture in ("plots/fcn32s/overlays.png", "plots/data/contact.png", "report/overview.png"):
+    for picture in ("plots/fcn32s/overlays.png", "plots/data/contact.png", "report/overview.jpg"):
         with Image.open(project.folder / picture) as image:
             assert image.size[0] > 100
 
