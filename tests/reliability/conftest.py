@@ -45,11 +45,11 @@ class Server:
             start_response("500 Internal Server Error", [("Content-Type", "text/html")])
             return [b"<html>the disk of the server is full</html>"]
         if self.mood == "slow":
-            time.sleep(0.15)
+            time.sleep(2.5)
         return self.app(environ, start_response)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # what it sets must not reach the servers of other tests
 def app(tmp_path_factory):
     """MLflow's web application with a database of its own."""
     folder = tmp_path_factory.mktemp("MLflow für alle")
@@ -69,7 +69,7 @@ def app(tmp_path_factory):
         yield app
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running(app):
     from mlflow import MlflowClient
 

@@ -163,7 +163,7 @@ def test_back_in_mid_run_the_run_itself_delivers_and_goes_on(server, client, exp
 
 
 def test_a_slow_server_is_asked_no_more_and_told_at_the_end(server, client, experiment, monkeypatch, caplog):
-    monkeypatch.setattr(mlflow_run, "_SLOW", 0.1)
+    monkeypatch.setattr(mlflow_run, "_SLOW", 2.0)
     asked = []
 
     def slow(step):
