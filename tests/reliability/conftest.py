@@ -65,7 +65,14 @@ def app(tmp_path_factory):
             warnings.simplefilter("ignore")
             importlib.import_module("starlette.middleware.wsgi")  # which the first search for runs imports
             from mlflow.server import app
+            from mlflow.tracking._model_registry import utils as registry
+            from mlflow.tracking._tracking_service import utils as tracking
 
+        # A server takes its own stores for those of the whole process; other tests want theirs again.
+        patch.setattr(tracking, "_tracking_uri", None)
+        patch.setattr(registry, "_registry_uri", None)
+        patch.setenv("MLFLOW_TRACKING_URI", "")
+        patch.delenv("MLFLOW_TRACKING_URI")
         yield app
 
 
