@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 # What to install for running: with CUDA where there is a GPU. `make test` installs dev instead.
 RUN := $(if $(shell command -v nvidia-smi),gpu,base)
 
-.PHONY: repro toy test verify-published prefect mlflow web format lock clean
+.PHONY: repro toy test verify-published ui sync web audit format lock clean
 
 repro: $(BIN)/.$(RUN) .git ## the whole DAG: only what is out of date runs
 	python -m flows.pipeline $(ARGS)
@@ -26,15 +26,18 @@ test: $(BIN)/.dev .git ## lint, types, tests
 verify-published: $(BIN)/.$(RUN) ## the authors' own nets against their published scores; needs the network
 	python -m flows.verify_published $(ARGS)
 
-prefect: $(BIN)/.$(RUN) ## Prefect's server and UI, until Ctrl-C
-	prefect server start
+ui: $(BIN)/.$(RUN) ## the pages of Prefect and MLflow on the runs of this folder, until Ctrl-C
+	python -m flows.ui $(ARGS)
 
-mlflow: $(BIN)/.$(RUN) ## MLflow's UI on the runs of this folder, until Ctrl-C
-	@echo "One row per model, with its scores: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
-	MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --port 5000 --backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts
+sync: $(BIN)/.$(RUN) ## tell MLflow what it could not be told while it was down
+	python -m flows.sync $(ARGS)
 
 web: $(BIN)/.web ## a page to drop pictures on, on this machine alone, until Ctrl-C
 	python -m flows.web $(ARGS)
+
+audit: $(BIN)/python ## known vulnerabilities of the pinned packages; needs the network, asks PyPI's database
+	$(PYTHON) -m venv .cache/audit && .cache/audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	for pins in dev gpu; do .cache/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/$$pins.txt || exit 1; done
 
 format: $(BIN)/.dev ## lint and format in place
 	ruff check --fix .
@@ -59,4 +62,4 @@ lock: ## pin the newest versions that pyproject.toml allows; needs uv
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/dev.txt --extra web pyproject.toml -o requirements/web.txt
 
 clean: ## remove everything that `make repro` can make again, except downloads and the environment
-	rm -rf models plots reports report data/records .cache
+	rm -rf models plots reports report data/records .cache/checkpoints .cache/seeds .cache/runs .cache/audit

@@ -18,6 +18,10 @@ BOMB = 1000
 """No data comes out of an archive at this many times the size of the archive; gzip's and zip's limit is 1032."""
 _SMALL = 2**30
 """Bytes that may come out of any archive."""
+_MOST = 2**21
+"""Members of an archive; ImageNet has 1.3 million. An empty file costs a few bytes of an archive, and an inode of the disk."""
+_DEEP, _LONG = 64, 255
+"""Folders above a file, and bytes of each part of its name: what can be unpacked here can be removed again anywhere."""
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"}
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, ValueError, EOFError, OSError)
 """What `containers.opened` and its members raise for what cannot be read."""
@@ -56,9 +60,10 @@ def extract(
     Returns the number of files.
 
     Raises UserError, naming the archive, if it is none, is truncated, damaged or encrypted, holds no wanted file, has a
-    member with an absolute name or one that leads outside, if something wanted is a link or a device, or if it would
-    unpack to more than the disk has room for or a true archive can hold. Where sizes are known beforehand (all but
-    compressed tars) nothing has been written then.
+    member with an absolute name or one that leads outside, if something wanted is a link or a device, has an endless name,
+    or one that this file system does not tell from another (`A.jpg`, `a.jpg`), or if it would unpack to more than the disk
+    has room for or a true archive can hold. Where sizes are known beforehand (all but compressed tars) nothing has been
+    written then.
     """
     archive, target = Path(archive), Path(target)
     if archive.resolve().is_relative_to(target.resolve()):
@@ -66,25 +71,33 @@ def extract(
     if not archive.exists():
         raise UserError(f"{archive}: wanted an archive or a folder, but there is no such file")
     size = 0 if archive.is_dir() else archive.stat().st_size
-    count = unpacked = 0
+    count = seen = unpacked = 0
+    written: set[PurePosixPath] = set()
     last = "nothing at all"
     try:
         with replacing(target) as temporary, containers.opened(archive) as members:
             temporary.mkdir()
             if isinstance(members, list) and size:
-                _refuse_bomb(archive, size, sum(member.size for member in members))
+                _refuse_bomb(archive, size, sum(member.size for member in members), len(members))
                 needed = sum(member.size for member in members if _is_wanted(member, wanted, archive))
                 check_space(temporary, needed, f"unpacking {archive}")
             total = size or sum(member.size for member in members)
             for member in members:
                 progress(member.position, total)
-                unpacked += member.size
-                _refuse_bomb(archive, size, unpacked)
+                unpacked, seen = unpacked + member.size, seen + 1
+                _refuse_bomb(archive, size, unpacked, seen)
                 last = repr(member.name)
                 if _is_wanted(member, wanted, archive):
                     check_space(temporary, member.size if size else 0, f"unpacking {last} of {archive}")
-                    to = temporary / PurePosixPath(member.name)
+                    name = PurePosixPath(member.name)
+                    to = temporary / name
                     to.parent.mkdir(parents=True, exist_ok=True)
+                    if name not in written and to.is_file():
+                        raise UserError(
+                            f"{archive}: {last}: this disk does not tell its name from that of another file (capitals, "
+                            "accents): unpack where it does, or rename one of them"
+                        )
+                    written.add(name)
                     member.save(to)
                     count += 1
             if not count:
@@ -111,13 +124,20 @@ def _is_wanted(member: Member, wanted: Callable[[str], bool], archive: Path) -> 
         raise UserError(f"{archive}: member {member.name!r} would lie outside the target folder; nothing was extracted")
     if member.kind == "folder" or not wanted(str(name)) or any(p in _JUNK or p.startswith("._") for p in name.parts):
         return False
+    if len(name.parts) > _DEEP or max(len(os.fsencode(part)) for part in name.parts) > _LONG:
+        raise UserError(
+            f"{archive}: {member.name[:60]!r}... is the name of a file below {len(name.parts) - 1} folders, {len(member.name)} "
+            f"characters long: wanted at most {_DEEP} parts of at most {_LONG} bytes"
+        )
     if member.kind == "other":  # since no link is ever made, none can be followed
         raise UserError(f"{archive}: {member.name!r} is a link or a device; only regular files are taken: put the file there")
     return True
 
 
-def _refuse_bomb(archive: Path, size: int, unpacked: int) -> None:
+def _refuse_bomb(archive: Path, size: int, unpacked: int, members: int = 0) -> None:
     if size and unpacked > max(_SMALL, BOMB * size):
         raise UserError(
             f"{archive}: {size} bytes that unpack to {unpacked} or more: no archive of images does that; nothing was extracted"
         )
+    if members > _MOST:
+        raise UserError(f"{archive}: more than {_MOST} members: no archive of images has so many; nothing was extracted")

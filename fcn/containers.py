@@ -118,9 +118,14 @@ class _StrictInfo(tarfile.TarInfo):
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> "_StrictInfo":
+        start = archive.offset
         try:
-            return super().fromtarfile(archive)
+            info = super().fromtarfile(archive)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"bad header at byte {archive.offset}: {error}") from error
+        # Attributes (pax) may overwrite the size with a negative one: tarfile would come by here for ever (CVE-2025-8194).
+        if info.size < 0 or archive.offset <= start:
+            raise tarfile.ReadError(f"a header says {info.size} bytes of {info.name!r}")
+        return info

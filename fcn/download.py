@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 import urllib3
 
+from fcn.addresses import public
 from fcn.disk import check_space
 from fcn.errors import UserError
 from fcn.files import digest
@@ -74,15 +75,15 @@ def pieces(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
         try:
             yield from _download(url, part)
         except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects) as error:
-            raise UserError(f"{url}: {error}") from error
+            raise UserError(public(f"{url}: {error}")) from None  # the error itself may name an address with a secret
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise Interrupted(f"{url}: {error}") from error
+            raise Interrupted(public(f"{url}: {error}")) from None
         except OSError as error:
             if error.errno == errno.ENOSPC:  # the server had not said how much would come
-                raise UserError(f"{url}: the disk of {part.parent} is full: make room") from error
+                raise UserError(f"{public(url)}: the disk of {part.parent} is full: make room") from error
             raise
     else:
-        raise UserError(f"{url!r}: wanted an http:, https: or file: URL")
+        raise UserError(f"{public(url)!r}: wanted an http:, https: or file: URL")
 
 
 def _copy(url: str, part: Path) -> Iterator[tuple[int, int]]:
@@ -110,16 +111,15 @@ def _download(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
             return
         if response.status_code == 416 or (response.status_code == 206 and not content_range.startswith(f"bytes {start}-")):
             part.unlink(missing_ok=True)
-            raise Interrupted(
-                f"{url}: cannot go on at byte {start} (status {response.status_code}, range {content_range!r}): starting over"
-            )
+            how = f"status {response.status_code}, range {content_range!r}"
+            raise Interrupted(f"{public(url)}: cannot go on at byte {start} ({how}): starting over")
         if response.status_code not in (200, 206):
             problem = Interrupted if response.status_code >= 500 or response.status_code in _LATER else UserError
-            raise problem(f"{url}: the server answered {response.status_code} {response.reason}")
+            raise problem(f"{public(url)}: the server answered {response.status_code} {response.reason}")
         done = start if response.status_code == 206 else 0  # 200: the whole file, from its beginning
         length = response.headers.get("Content-Length", "")
         total = done + int(length) if length.isdigit() else None
-        check_space(part.parent, (total or 0) - done, url)
+        check_space(part.parent, (total or 0) - done, public(url))
         yield done, total
         with open(part, "r+b" if done else "wb") as file:
             file.seek(done)
@@ -127,4 +127,4 @@ def _download(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
                 done += file.write(chunk)
                 yield done, total
     if total is not None and done != total:
-        raise Interrupted(f"{url}: broke off after {done} of {total} bytes")
+        raise Interrupted(f"{public(url)}: broke off after {done} of {total} bytes")

@@ -2,17 +2,23 @@
 
 import dataclasses
 import math
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from fcn.addresses import public, secret
 from fcn.architecture import BACKBONES, VARIANTS
 from fcn.datasets.contents import FOLDERS
 from fcn.errors import UserError
 from fcn.protocols import Evaluate
 from fcn.recipe import PRECISIONS, SCHEDULES, TrainSpec
+
+NAME = re.compile(r"\w[\w.-]*")
+"""Of a profile or variant: it stands in command lines, paths and MLflow's names."""
+NAME_WORDS = "a name of letters, digits, `_`, `.` and `-` that begins with a letter, a digit or `_`"
 
 
 @dataclass(frozen=True)
@@ -27,10 +33,25 @@ class Source:
     urls: tuple[str, ...]
     checksums: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        """Raises UserError for a URL with a password or a token: it would stand in git, dvc.lock and every log."""
+        for n, url in enumerate(self.urls):
+            if what := secret(url):
+                raise UserError(
+                    f"urls[{n}]: {public(url)} holds {what}, which would be written to git and dvc.lock. Put user and password "
+                    "into ~/.netrc (or the file that NETRC names), or fetch the file yourself and name it by --from-local"
+                )
+            if not url.startswith("file:") and self._name_of(url) in ("", ".", ".."):
+                raise UserError(f"urls[{n}]: expected a URL that ends in the name of a file, got {public(url)!r}")
+
+    @staticmethod
+    def _name_of(url: str) -> str:
+        return urlsplit(url).path.rsplit("/", 1)[-1]
+
     @property
     def name(self) -> str:
         """The file's name, which is that of its first URL."""
-        return urlsplit(self.urls[0]).path.rsplit("/", 1)[-1]
+        return self._name_of(self.urls[0])
 
 
 @dataclass(frozen=True)
@@ -162,6 +183,8 @@ def select(data: Any, where: str = "params.yaml") -> tuple[str, Profile, tuple[s
     name, profiles = data["profile"], data["profiles"]
     if not isinstance(name, str) or name not in profiles:
         raise UserError(f"{where}: profile: expected one of {', '.join(map(str, profiles))}; got {name!r}")
+    if not NAME.fullmatch(name):
+        raise UserError(f"{where}: profile: expected {NAME_WORDS}; got {name!r}")
     profile: Profile = parse(Profile, profiles[name], f"{where}: profiles.{name}")
     variants = parse(dict[str, str], data["variants"], f"{where}: variants")
     _check_variants(variants, name, profile, where)
@@ -203,7 +226,7 @@ def parse(kind: Any, value: Any, path: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise UserError(f"{path}: expected a list, got {value!r}")
+            raise UserError(f"{path}: expected a list, got {public(repr(value))}")
         return tuple(parse(arguments[0], item, f"{path}[{n}]") for n, item in enumerate(value))
     if origin is dict:
         if not isinstance(value, Mapping):
@@ -212,7 +235,7 @@ def parse(kind: Any, value: Any, path: str) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise UserError(f"{path}: expected {_WORDS[kind]}, got {value!r}{_hint(kind, value)}")
+        raise UserError(f"{path}: expected {_WORDS[kind]}, got {public(repr(value))}{_hint(kind, value)}")
     if kind is float and not math.isfinite(value):
         raise UserError(f"{path}: expected a finite number, got {value!r}")
     return value

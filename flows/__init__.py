@@ -5,3 +5,4 @@ import os
 # TensorFlow prints a dozen lines about the machine at every start; errors are still shown.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect sends an event else, from where the Makefile does not set it
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

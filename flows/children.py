@@ -17,13 +17,19 @@ from flows import processes, stage
 STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
 
 
-def follow(command: Sequence[str], extra: Mapping[str, str], say: Callable[[str], None]) -> int:
+def follow(
+    command: Sequence[str],
+    extra: Mapping[str, str],
+    say: Callable[[str], None],
+    stop: Sequence[tuple[signal.Signals, float]] = STOP,
+) -> int:
     """Run a Python module with its arguments, and print its output line by line as it comes.
 
     Args:
         command: the words after `python -m`.
         extra: variables for its environment.
         say: is called with each line, too, without its end.
+        stop: how to end it: signals, and seconds to wait after each.
 
     Returns:
         The exit code. On any exception, Ctrl-C above all, the child and all that it started are ended first.
@@ -57,19 +63,19 @@ def follow(command: Sequence[str], extra: Mapping[str, str], say: Callable[[str]
             say(line.rstrip())
         child.wait()
     except BaseException:
-        _stop(child)
+        _stop(child, stop)
         raise
     child.stdout.close()
     return child.returncode
 
 
-def _stop(child: subprocess.Popen[str]) -> None:
-    """End dvc and all that it started, gently at first; another Ctrl-C goes on to the next step."""
+def _stop(child: subprocess.Popen[str], stop: Sequence[tuple[signal.Signals, float]]) -> None:
+    """End a child and all that it started, gently at first; another Ctrl-C goes on to the next step."""
     assert child.stdout is not None
     rest: Iterable[str] = child.stdout
     reader = threading.Thread(target=lambda: [print(line, end="", flush=True) for line in rest], daemon=True)
     reader.start()  # else a full pipe could keep them from ending
-    for number, seconds in STOP:
+    for number, seconds in stop:
         with contextlib.suppress(KeyboardInterrupt):
             if _is_gone_after(child, number, seconds):
                 break

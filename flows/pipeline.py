@@ -19,12 +19,13 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
 from fcn.errors import UserError
-from flows import children, runs, stage
+from flows import children, overrides, remote, runs, stage, workspace
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
 SKIPPED = {
     re.compile(r"(?:Stage )?'(.+)' didn't change, skipping"): "Cached",
     re.compile(r"Stage '(.+)' is cached - skipping run, checking out outputs"): "Restored",
+    re.compile(r"Pulling data for stage: '(.+)'"): "Pulled",
 }
 
 
@@ -46,17 +47,35 @@ def main(argv: list[str] | None = None) -> int:
         help="WRITES a value into params.yaml, where it stays, and records the outcome as a DVC experiment "
         "(dvc exp run -S): --set profile=voc2012; repeatable. Needs a git commit to start from.",
     )
+    parser.add_argument(
+        "--pull",
+        action=argparse.BooleanOptionalAction,
+        help="take from the DVC remote what others have made (default: if there is a default remote and outputs are missing)",
+    )
     parameters = vars(parser.parse_args(argv))
-    command = ["repro", *parameters["targets"], *["--force"] * parameters["force"]]
-    if parameters["changes"]:
+    try:
+        for change in parameters["changes"]:
+            overrides.check_change(change)
+    except UserError as error:
+        parser.error(str(error))
+    command = words(**parameters)
+    return stage.execute(pipeline, {"command": command}, name=" ".join(["dvc", *command]))
+
+
+def words(targets: list[str], force: bool, changes: list[str], pull: bool | None = None) -> list[str]:
+    """The words after `dvc` for these arguments of the command line; says what will be written into params.yaml."""
+    command = ["repro", *targets, *["--force"] * force]
+    if not force:
+        command += ["--pull"] * pull if pull is not None else remote.options()
+    if changes:
         print(
-            f"params.yaml: setting {', '.join(parameters['changes'])} in the file itself, where it stays after the run "
+            f"params.yaml: setting {', '.join(changes)} in the file itself, where it stays after the run "
             "(`git diff params.yaml` shows it)",
             flush=True,
         )
         command[:1] = ["exp", "run"]
-        command += [word for change in parameters["changes"] for word in ("-S", change)]
-    return stage.execute(pipeline, {"command": command}, name=" ".join(["dvc", *command]))
+        command += [word for change in changes for word in ("-S", change)]
+    return command
 
 
 @flow(name=runs.PIPELINE)
@@ -67,12 +86,25 @@ def pipeline(command: list[str]) -> None:
         command: the words after `dvc`.
 
     Raises:
-        UserError: dvc did not end well. The message repeats its last error.
+        UserError: another command than `pipeline` is for, see `overrides`; or dvc did not end well: the message repeats its
+            last error, or says who else is at work here.
     """
+    with workspace.held(" ".join(["dvc", *command])):
+        reproduce(command)
+
+
+def reproduce(command: list[str]) -> None:
+    """Do the work of `pipeline` in a workspace that is held already."""
+    overrides.check_command(command)  # also of a deployment, whose parameters others give
+    overrides.check_file()
     with connected() as (extra, record):
         error = dvc(command, extra, record)
+        plain = [word for word in command if word not in remote.LENIENT]
+        if error is not None and plain != command and workspace.is_cut_off(error):
+            print(f"Not to be had from the remote ({error}); going on with `dvc {' '.join(plain)}`", flush=True)
+            error = dvc(plain, extra, record)
     if error is not None:
-        raise UserError(f"dvc {' '.join(command)}: {error}")
+        raise UserError(workspace.busy(error) or f"dvc {' '.join(command)}: {error}")
 
 
 @contextlib.contextmanager

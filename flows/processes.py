@@ -12,8 +12,14 @@ import psutil
 
 
 def identity(process: psutil.Process) -> str:
-    """The name of a process that no later process can inherit: "<pid>-<create time in hundredths of a second>"."""
-    return f"{process.pid}-{round(process.create_time() * 100)}"
+    """The name of a process that no later process can inherit: "<pid>-<when it began, in hundredths of a second>"."""
+    return f"{process.pid}-{_began(process)}"
+
+
+def _began(process: psutil.Process) -> int:
+    """Since the machine was started where that is known: Linux derives the time of day from the clock, which may be set."""
+    since = psutil.boot_time() if sys.platform == "linux" else 0.0
+    return round((process.create_time() - since) * 100)
 
 
 def is_alive(name: str) -> bool:
@@ -21,8 +27,8 @@ def is_alive(name: str) -> bool:
     pid, created = name.split("-")
     try:
         process = psutil.Process(int(pid))
-        # Linux derives the create time from the clock, which may be set; two seconds are no room for a reused pid.
-        return abs(process.create_time() * 100 - int(created)) < 200 and process.status() != psutil.STATUS_ZOMBIE
+        # Two seconds, for a clock that is being adjusted, are no room for a reused pid.
+        return abs(_began(process) - int(created)) < 200 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
@@ -37,10 +43,10 @@ def dvc_above() -> psutil.Process | None:
 
 
 def dvc_command(dvc: psutil.Process) -> str:
-    """The command line of a dvc process, without its Python: "dvc repro --force"."""
+    """The command line of a dvc process, without its Python: "dvc repro --force". Of any other process: as it is."""
     words = dvc.cmdline()
-    start = next(i for i, word in enumerate(words) if _is_dvc(word))
-    return " ".join(["dvc", *words[start + 1 :]])
+    start = next((i for i, word in enumerate(words) if _is_dvc(word)), None)
+    return " ".join(words if start is None else ["dvc", *words[start + 1 :]])
 
 
 def _is_dvc(word: str) -> bool:

@@ -23,9 +23,12 @@ import psutil
 from prefect.context import refresh_global_settings_context
 from prefect.settings import get_current_settings, temporary_settings
 
+from fcn.addresses import public
 from flows.processes import identity, is_alive
 
+FOUND = "FCN_PREFECT_FOUND"  # the API that a process above found or started: that of PREFECT_API_URL, but nobody configured it
 START_SECONDS = 180.0  # a first start creates the database and copies the UI: 5 s here, far more on a busy disk
+STOP_SECONDS = 15.0  # a service of the server that has not stopped by then is not waited for
 GRACE_SECONDS = 5.0  # long enough for an interrupted stage to record its end, and for the next command to join
 
 
@@ -51,8 +54,9 @@ def home() -> Path:
 def connected(*users: psutil.Process) -> Iterator[str]:
     """Let Prefect talk to an API inside this context, and yield the API's address.
 
-    In this order: `PREFECT_API_URL` (environment, profile or file), a healthy local server on the default port, our own
-    server, running or started now; our own stays while any of `users` lives.
+    In this order: `PREFECT_API_URL` (environment, profile or file), our own server where it runs, a healthy local server on
+    the default port, our own server, started now; our own stays while any of `users` lives. A process below one that has
+    found a server uses the same, and looks for another only if that one is gone: our own has the same runs in its database.
 
     Raises:
         Unavailable: there is none and none can be started.
@@ -63,16 +67,18 @@ def connected(*users: psutil.Process) -> Iterator[str]:
         # 14 s for each request, not 62, where a server went away in mid-run.
         "PREFECT_CLIENT_MAX_RETRIES": os.environ.get("PREFECT_CLIENT_MAX_RETRIES", "3"),
     }
-    url = settings.api.url
+    url, names = settings.api.url, [identity(user) for user in users]
+    if url is not None and url == os.environ.get(FOUND) and not _is_healthy(url):
+        url = None
     if url is not None:
         _check_reachable(url)
     else:
-        url = f"http://127.0.0.1:{settings.server.api.port}/api"
-        if not _is_healthy(url):
-            try:
-                url = _join(home(), [identity(user) for user in users])
-            except (OSError, subprocess.SubprocessError) as error:
-                raise Unavailable(f"no Prefect server can be started in {home()}: {error}") from error
+        default = f"http://127.0.0.1:{settings.server.api.port}/api"
+        try:
+            url = join(home(), names, None) or (default if _is_healthy(default) else join(home(), names))
+        except (OSError, subprocess.SubprocessError) as error:
+            raise Unavailable(f"no Prefect server can be started in {home()}: {error}") from error
+        own[FOUND] = url
         own["PREFECT_API_URL"] = url
         # A proxy that is configured for the world must not be asked for a server on this machine.
         direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
@@ -107,7 +113,8 @@ def _check_reachable(url: str) -> None:
     try:
         httpx.get(f"{url}/health", timeout=10)
     except httpx.TransportError as error:
-        raise Unavailable(f"the Prefect API {url} (PREFECT_API_URL or Prefect profile) is not there: {error}") from error
+        shown = public(f"the Prefect API {url} (PREFECT_API_URL or Prefect profile) is not there: {error}")
+        raise Unavailable(shown) from error
 
 
 def _is_healthy(url: str) -> bool:
@@ -142,22 +149,63 @@ def _write(file: Path, entry: dict[str, Any]) -> None:
     os.replace(partial, file)
 
 
-def _join(folder: Path, users: list[str]) -> str:
-    """Register `users` with our server, after starting it if there is none; returns its API's address."""
+def join(folder: Path, users: list[str], port: int | None = 0) -> str:
+    """Register `users` with our server in `folder`.
+
+    Args:
+        folder: of Prefect's database, see `home`.
+        users: `identity` of each process that needs the server.
+        port: where to start it if it does not run (0: any free port); None: do not start it.
+
+    Returns:
+        Its API's address; "" if there is none.
+
+    Raises:
+        OSError: it does not start, or (errno EADDRINUSE) the port is taken.
+    """
+    if port is None and not (folder / "server.json").exists():
+        return ""
     with _locked(folder) as file:
         entry = _read(file)
         if not (entry and is_alive(entry["server"]) and _is_healthy(entry["url"])):
-            entry = _start(folder)
+            if port is None:
+                return ""
+            entry = _start(folder, port)
         entry["users"] = sorted({*filter(is_alive, entry["users"]), *users})
         _write(file, entry)
         return str(entry["url"])
 
 
-def _start(folder: Path) -> dict[str, Any]:
-    """Start our server on a free port in a session of its own, and wait until it answers."""
+def serving(folder: Path) -> str:
+    """The `identity` of our server's process, as `join` entered it; "" if there is none."""
+    return str(_read(folder / "server.json").get("server", ""))
+
+
+def leave(folder: Path, user: str) -> bool:
+    """Take `user` from our server, and end the server if nobody else needs it.
+
+    Returns:
+        Whether others still need it; it ends by itself after them.
+    """
+    with _locked(folder) as file:
+        entry = _read(file)
+        name = entry.get("server", "")
+        entry["users"] = [each for each in entry.get("users", []) if each != user and is_alive(each)]
+        if entry["users"]:
+            _write(file, entry)
+            return True
+        file.unlink(missing_ok=True)  # which the server sees, and ends
+    deadline = time.monotonic() + STOP_SECONDS + 5
+    while name and is_alive(name) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return False
+
+
+def _start(folder: Path, port: int) -> dict[str, Any]:
+    """Start our server in a session of its own, and wait until it answers."""
     log = folder / "server.log"
     # The server inherits the bound socket, so that nobody else can take the port meanwhile.
-    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("w") as output:
+    with socket.create_server(("127.0.0.1", port)) as listener, log.open("w") as output:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         environment = os.environ | {
             "PREFECT_HOME": str(folder),
@@ -208,7 +256,7 @@ def _serve(listener: int, folder: Path) -> None:
     def watch() -> None:
         _wait_until_unused(folder, identity(psutil.Process()))
         server.should_exit = True
-        time.sleep(15)
+        time.sleep(STOP_SECONDS)
         os._exit(0)  # a service that does not stop must not leave a server behind
 
     threading.Thread(target=watch, daemon=True).start()

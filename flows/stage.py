@@ -18,15 +18,17 @@ from uuid import UUID, uuid4
 
 import httpx
 import psutil
-from prefect import Flow, State, Task
+from prefect import Flow, State, Task, runtime
 from prefect.artifacts import Artifact
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
-from prefect.exceptions import PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.flow_engine import run_flow
 from prefect.settings import temporary_settings
+from prefect.states import Completed, Failed
 
+from fcn.addresses import public
 from fcn.errors import UserError
 from flows import processes, runs, server
 
@@ -116,8 +118,11 @@ def _run_or_fall_back(flow: Flow, parameters: dict[str, Any], name: str | None, 
     """Run `flow` with Prefect if its API answers, and in any case exactly once to its end; returns what went wrong."""
     ends: list[BaseException | None] = []  # how the function ended, whatever Prefect was able to record of it
 
+    started: list[str] = []  # its id in Prefect
+
     @functools.wraps(flow.fn)
     def noted(*args: Any, **kwargs: Any) -> Any:
+        started.append(str(runtime.flow_run.id))
         try:
             result = flow.fn(*args, **kwargs)
         except BaseException as error:
@@ -140,9 +145,11 @@ def _run_or_fall_back(flow: Flow, parameters: dict[str, Any], name: str | None, 
             _say("warning", f"running without Prefect, which will know nothing of this run: {error}")
             errors = _run_bare(flow, parameters, name)
         elif ends[-1] is None:
-            _say("warning", f"the run is complete, but Prefect could not record that: {error}")
+            if not _recorded_late(started[-1], None, name, dvc):
+                _say("warning", f"the run is complete, but Prefect could not record that: {error}")
             errors = []
         elif isinstance(ends[-1], Exception):
+            _recorded_late(started[-1], ends[-1], name, dvc)
             errors = [ends[-1]]
         else:
             raise ends[-1] from error  # interrupted
@@ -154,7 +161,7 @@ def _run(flow: Flow, parameters: dict[str, Any], name: str | None, dvc: psutil.P
     with get_client(sync_client=True) as client:
         given = os.environ.get(PARENT_RUN)
         adopted = runs.adopt_dvc(client, dvc) if dvc and not given else None
-        parent = adopted.id if adopted else UUID(given) if given else None
+        parent = adopted.id if adopted else _known(client, given) if given else None
         errors: list[Exception] | None = None  # unknown, as long as it runs
         try:
             flow_run = runs.create(client, flow, parameters, name, parent)
@@ -164,6 +171,29 @@ def _run(flow: Flow, parameters: dict[str, Any], name: str | None, dvc: psutil.P
             if adopted:
                 runs.release_dvc(client, adopted, None if errors == [] else name, interrupted=errors is None)
     return errors
+
+
+def _recorded_late(run: str, error: Exception | None, name: str | None, dvc: psutil.Process | None) -> bool:
+    """Tell another server on the same database, which may have to be started, how a run ended whose server was lost."""
+    given = os.environ.get(PARENT_RUN)
+    try:
+        with server.connected(psutil.Process(), *([dvc] if dvc else [])), get_client(sync_client=True) as client:
+            state: State[Any] = Completed() if error is None else Failed(message=str(error))
+            client.set_flow_run_state(UUID(run), state, force=True)
+            if dvc and not given:
+                runs.release_dvc(client, runs.adopt_dvc(client, dvc), name if error else None)
+        return True
+    except (server.Unavailable, httpx.TransportError, PrefectHTTPStatusError, ObjectNotFound):
+        return False
+
+
+def _known(client: SyncPrefectClient, parent: str) -> UUID | None:
+    """The id of the pipeline's run, if this Prefect has it: the one that it began on may be gone, and this be another."""
+    try:
+        return client.read_flow_run(UUID(parent)).id
+    except ObjectNotFound:
+        _say("warning", f"Prefect at {client.api_url} does not know the pipeline's run: it shows this stage by itself")
+        return None
 
 
 def _errors(state: State) -> list[Exception]:
@@ -241,4 +271,4 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _say(kind: str, message: object) -> None:
-    print(f"{kind}: {message}", file=sys.stderr, flush=True)
+    print(public(f"{kind}: {message}"), file=sys.stderr, flush=True)

@@ -52,6 +52,23 @@ def curves(tables: Mapping[str, Path], column: str, title: str, log: bool = Fals
     return figures
 
 
+def learning(model: Path) -> Figure:
+    """The training loss and the scores on the validation images over the iterations, from the tables of a model's folder."""
+    losses, scores = read_table(model / "history.csv"), read_table(model / "validation.csv")
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9, 3.2), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        left.plot(*(thinned([float(row[column]) for row in losses]) for column in ("step", "loss")), linewidth=1.2)
+        left.set(xlabel="iteration", ylabel="training loss")
+        for column in ("pixel_accuracy", "mean_iu"):
+            right.plot(
+                *([float(row[name]) for row in scores] for name in ("step", column)), marker="o", markersize=3, label=column
+            )
+        right.set(xlabel="iteration", ylabel="on the validation images", ylim=(0, 1))
+        right.legend()
+    return figure
+
+
 def bands(plots: Path, names: Sequence[str]) -> dict[str, Path]:
     """The tables `boundary.csv` by variant, as far as they are there and have rows: without a boundary they have none."""
     return {name: path for name, path in present(plots, names, "boundary.csv").items() if read_table(path)}

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task
+from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from fcn import files
 from fcn.weights import account, convert, readers
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="convert weights")
 def convert_weights(sources: Sequence[Path], backbone: str, out: Path, report: Path) -> None:
     """Converts the first of `sources` into `out` (.npz) and writes an account of every weight to `report` (JSON).
 
@@ -36,6 +37,9 @@ def convert_weights(sources: Sequence[Path], backbone: str, out: Path, report: P
     content: dict[str, Any] = {"backbone": backbone, "sources": entries, "weights": rows}
     files.write_json(report, content | ({"differences": differences} if differences else {}))
     _print(content["sources"], rows, differences)
+    create_table_artifact([_shown(row) for row in rows], key="conversion", description=f"What became of {sources[0].name}")
+    if differences:
+        create_table_artifact(differences, key="cross-check", description=f"What differs from {sources[0].name}")
     total = sum(array.size for array in weights.values())
     get_run_logger().info("%s: %d layers, %s parameters", out, len(weights) // 2, f"{total:,}")
 
@@ -47,6 +51,13 @@ def _converted(source: Path, backbone: str) -> tuple[dict[str, Any], list[dict[s
     keys = ("input_order", "input_order_by", "published")
     entry = {"file": source.name, "container": found.container, "sha256": files.digest(source)}
     return weights, rows, entry | {key: rows[0][key] for key in keys}
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A weight's row of the report, as one reads it."""
+    shapes = {key: " x ".join(map(str, row[f"{key}_shape"] or ())) for key in ("source", "result")}
+    numbers = {key: f"{row[key]:.4f}" for key in ("mean", "std")}
+    return {"layer": row["layer"], "array": row["array"], "what": row["action"], **shapes, **numbers}
 
 
 def _print(entries: list[dict[str, Any]], rows: list[dict[str, Any]], differences: list[dict[str, Any]]) -> None:

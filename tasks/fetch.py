@@ -13,6 +13,7 @@ from prefect.exceptions import MissingContextError
 from prefect.tasks import exponential_backoff
 
 from fcn import archives, disk, download
+from fcn.addresses import public
 from fcn.errors import UserError
 from fcn.files import digest, sniff
 from fcn.params import Source
@@ -152,12 +153,13 @@ def _adopt(local: Path, target: Path, checksums: Checksums, log: Log) -> None:
 
 def _get(url: str, target: Path, checksums: Checksums, log: Log) -> None:
     """Fetches one URL to `<target>.part`, checks it and moves it to `target`."""
+    shown = public(url)
     part = _part(target)
     if not checksums:
         part.unlink(missing_ok=True)  # nothing could tell whether the pieces belong together
     steps = download.pieces(url, part)
     start, total = next(steps)
-    log.info("%s: %s from %s%s", target.name, _size(total), url, f", going on at {_size(start)}" if start else "")
+    log.info("%s: %s from %s%s", target.name, _size(total), shown, f", going on at {_size(start)}" if start else "")
     progress = Progress(log.info, target.name, "MB", start=start // MB)
     for done, total in steps:
         progress(done // MB, None if total is None else -(-total // MB))
@@ -165,11 +167,11 @@ def _get(url: str, target: Path, checksums: Checksums, log: Log) -> None:
         page = sniff(part).startswith(NO_DATA)
         part.unlink()
         if start:
-            raise download.Interrupted(f"{url}: the pieces do not make up the right file ({problem}): starting over")
+            raise download.Interrupted(f"{shown}: the pieces do not make up the right file ({problem}): starting over")
         if total is None and not page:
-            raise download.Interrupted(f"{url}: broke off, or gave another file; its length was not told ({problem})")
+            raise download.Interrupted(f"{shown}: broke off, or gave another file; its length was not told ({problem})")
         raise UserError(
-            f"{target}: {url} gave another file: {problem}, and is removed. Try again later, put the file there yourself, or "
+            f"{target}: {shown} gave another file: {problem}, and is removed. Try again later, put the file there yourself, or "
             "correct the checksum if the publisher changed the file."
         )
     if not checksums:

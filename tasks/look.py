@@ -20,7 +20,7 @@ TALL = 50
 TICKS = (0, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="look at the data")
 def look(data: Path, out: Path, images: int) -> None:
     """Writes the folder `out` about the records in `data`, and shows it in Prefect; `images` are on the contact sheet.
 
@@ -62,7 +62,7 @@ def classes_figure(table: Path) -> Figure:
             axes.barh(places, [shares[name, split] for name in column], height, label=split)
         axes.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
         axes.set_xticks(TICKS, [f"{100 * tick:g}%" for tick in TICKS])
-        axes.set_yticks(range(len(column)), column)
+        axes.set_yticks(range(len(column)), column, parse_math=False)  # a `$` is part of the name
         axes.set(xlim=(0, min(1, 1.1 * max(shares.values()))), ylim=(len(columns[0]) - 0.4, -0.6))
         axes.grid(alpha=0.3, axis="x")
     figure.supxlabel("share of the labelled pixels (root scale)", size="medium")

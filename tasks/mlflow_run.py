@@ -1,43 +1,68 @@
-"""One MLflow run while a stage is at work on it: what the stage says is sent there, and a store that fails stops nothing."""
+"""One MLflow run while a stage is at work on it: what the stage says is sent there, or kept until MLflow can take it."""
 
 import json
 import logging
 import operator
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks import store
+from fcn.addresses import public
+from fcn.errors import UserError
+from tasks import sending, spool, store
 
 log = logging.getLogger(__name__)
 
 _MODE = "workflowType=machine_learning"  # else the UI opens in its GenAI mode
 _FLUSH_POINTS, _FLUSH_SECONDS = 500, 5.0
-_BATCH = 100  # MLflow's limit for the parameters or tags of one request
+_SLOW = 3.0  # seconds for one request with points; an own database takes some hundredths
+_REST, _SHARE = 60.0, 20.0  # after a failure no try for a minute, nor for so many times as long as it took
+_DELIVERY = 30.0  # seconds that a stage spends at most on what others have left
 
 
 class Run:
-    """One MLflow run, opened by `training` or `scoring`. Without a working store every method checks its arguments and returns.
+    """One MLflow run, opened by `training` or `scoring`.
+
+    Where the store fails, or is so slow that the stage would wait for it, everything goes to the spool (`tasks.spool`), and
+    now and then, at the end, and by the next run it is tried again. No more than a twentieth of the time goes into trying.
 
     Names of metrics, parameters and tags may hold any character: what MLflow refuses becomes `_`.
 
     Attributes:
-        id: MLflow's id of the run; None when the store could not be reached.
-        url: the run's page; None when the store is a database, which has no address.
+        id: MLflow's id of the run; None as long as the store could not be reached.
+        url: the run's page, in `make ui` where the store is a file; None when the store is another database, which has no page.
         table_url: the page that shows the experiment's runs as rows and their four scores as columns; None like `url`.
     """
 
-    def __init__(self) -> None:
-        """Not connected yet; see `training` and `scoring`."""
+    def __init__(self, experiment: str, variant: str, tag: str, value: str, unfinished: bool) -> None:
+        """Finds the newest run with the tag, if it is `unfinished` where that is asked for, or makes one."""
         self.id: str | None = None
         self.url: str | None = None
         self.table_url: str | None = None
-        self._client: Any = None
-        self._params: set[str] = set()
-        self._tags: set[str] = set()
+        self._opening: dict[str, Any] = {"run": None, "experiment": experiment, "variant": variant, "tag": tag, "value": value}
+        self._opening |= {"unfinished": unfinished, "time": _now()}
+        self._target: sending.Target | None = None
+        self._spool: spool.Spool | None = None
+        self._slow, self._again = False, 0.0  # why the spool is used, and the time from which the store may be tried
         self._points: list[tuple[str, float, int, int]] = []
         self._flushed = time.monotonic()
+        begun = time.monotonic()
+        try:
+            with store.quiet():
+                outcome = spool.deliver(_DELIVERY)
+                if not outcome.behind:
+                    self._found(sending.find(self._opening))
+        except store.failures() as error:
+            self._rest(begun)
+            self._keep_from_now_on(f"failed: {store.reason(error)}")
+        else:
+            if outcome.delivered:
+                log.info("MLflow has now what %d runs could not tell it before.", outcome.delivered)
+            if outcome.behind:
+                self._keep_from_now_on(f"has to wait: {outcome.behind}")
+            if outcome.elsewhere:
+                log.warning("What runs could not tell MLflow at %s waits for it.", ", ".join(sorted(outcome.elsewhere)))
 
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Record numbers. They are sent in batches, the last ones when the run ends.
@@ -51,7 +76,7 @@ class Run:
         Raises:
             TypeError: a value that is no number, a step that is no integer.
         """
-        now, at = time.time_ns() // 1_000_000, 0 if step is None else operator.index(step)
+        now, at = _now(), 0 if step is None else operator.index(step)
         taken: dict[str, float] = {}
         for name, value in values.items():
             if isinstance(value, (str, bytes)):
@@ -60,38 +85,31 @@ class Run:
             while clean in taken:
                 clean += "_"
             taken[clean] = float(value)
-        if self._client is not None:
-            self._points.extend((name, value, now, at) for name, value in taken.items())
-            if len(self._points) >= _FLUSH_POINTS or time.monotonic() - self._flushed > _FLUSH_SECONDS:
-                self.flush()
+        self._points.extend((name, value, now, at) for name, value in taken.items())
+        waited = time.monotonic() - self._flushed > _FLUSH_SECONDS
+        if self._spool or len(self._points) >= _FLUSH_POINTS or waited:  # a line in the spool costs nothing
+            self.flush()
 
     def flush(self) -> None:
         """Send the numbers that still wait: when a checkpoint is saved, so that a killed training loses none before it."""
-        from mlflow.entities import Metric
-
         points, self._points, self._flushed = self._points, [], time.monotonic()
-        self._log("metrics", [Metric(name, value, now, step) for name, value, now, step in points])
+        if points:
+            self._send({"do": "metrics", "points": points})
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Record parameters: `{"train": {"lr": 1e-10}}` becomes `train.lr`. What the run already has stays as it is."""
-        from mlflow.entities import Param
+        self._send({"do": "params", "values": dict(_flatten(values))})
 
-        new = {name: text for name, text in _flatten(values) if name not in self._params}
-        self._params.update(new)
-        self._log("params", [Param(name, text) for name, text in new.items()])
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Set tags; a tag that the run already has is overwritten.
+    def tags(self, values: Mapping[str, str], missing: bool = False) -> None:
+        """Set tags; a tag that the run already has is overwritten, or, with `missing`, stays.
 
         Raises:
             TypeError: a value that is no string.
         """
-        from mlflow.entities import RunTag
-
         for name, value in values.items():
             if not isinstance(value, str):
                 raise TypeError(f"tag {name!r} must be a string, got {value!r}")
-        self._log("tags", [RunTag(store.plain(name), value) for name, value in values.items()])
+        self._send({"do": "tags", "values": {store.plain(name): value for name, value in values.items()}, "missing": missing})
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """Keep a copy of a file, or of all files of a directory, under `folder` of the run's artifacts.
@@ -101,7 +119,7 @@ class Run:
         """
         if not path.exists():
             raise FileNotFoundError(f"artifact {path} does not exist")
-        self._send("log_artifacts" if path.is_dir() else "log_artifact", str(path), folder)
+        self._send({"do": "artifact", "path": str(path), "folder": folder})
 
     def dataset(self, name: str, digest: str, context: str) -> None:
         """Record the data that a run used: in MLflow's column Dataset (36 characters of the digest) and whole in a tag.
@@ -111,68 +129,100 @@ class Run:
             digest: hexadecimal digest of the data.
             context: `training` or `validation`; the tag is `dataset.<context>`.
         """
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
         source = json.dumps({"name": name, "digest": digest})
-        used = DatasetInput(Dataset(name, digest[:36], "local", source), [InputTag("mlflow.data.context", context)])
-        self._send("log_inputs", [used])
+        self._send({"do": "dataset", "name": name, "digest": digest[:36], "source": source, "context": context})
         self.tags({f"dataset.{context}": digest})
 
-    def attempt(self, action: Callable[[Any, str], Any]) -> Any:
-        """Do something else with MLflow's client and this run's id, by the same rule: a store that fails stops nothing.
+    def register(self, model: str, variant: str, model_dir: Path, tags: Mapping[str, str]) -> str | None:
+        """See `tasks.registry.register`, which is for everybody to call. Returns None if MLflow will be told later."""
+        entry = {"do": "register", "path": str(model_dir), "model": model, "variant": variant, "tags": dict(tags)}
+        said: str | None = self._send(entry)
+        return said
 
-        Returns:
-            What `action` returns; None without a working store.
-        """
-        client, run_id = self._client, self.id
-        return None if client is None or run_id is None else self._attempt(lambda: action(client, run_id))
-
-    def _open(self, experiment: str, variant: str, tag: str, value: str, unfinished: bool) -> str | None:
-        """Find the newest run with the tag or make one. Returns the found run's status, None for a new run."""
-        client, artifacts = store.connect()
-        experiment_id = store.experiment(client, experiment, artifacts)
-        query = f"tags.`{tag}` = '{value}'" + " and attributes.status != 'FINISHED'" * unfinished
-        found = client.search_runs([experiment_id], query, max_results=1, order_by=["attributes.start_time DESC"])
-        run = found[0] if found else client.create_run(experiment_id, run_name=variant, tags={tag: value})
-        if found and unfinished:
-            client.update_run(run.info.run_id, status="RUNNING")
-        self._client, self.id = client, str(run.info.run_id)
-        self._params, self._tags = set(run.data.params), set(run.data.tags)
-        if client.tracking_uri.startswith(("http://", "https://")):
-            page = f"{store.public(client.tracking_uri).rstrip('/')}/#/experiments/{experiment_id}/runs"
-            self.url = f"{page}/{self.id}?{_MODE}"
-            self.table_url = f"{page}?{_MODE}&viewStateShareKey=scores&compareRunsMode=TABLE"
-        return str(run.info.status) if found else None
-
-    def _close(self, status: str | None) -> None:
-        """Send what waits and, unless `status` is None, end the run."""
+    def _close(self, status: str, of: str) -> None:
+        """Send what waits, and end the run if it is one `of` those that `sending` says."""
         self.flush()
-        if status is not None:
-            self._send("set_terminated", status)
-        self._client = None
+        self._send({"do": "end", "status": status, "of": of, "time": _now()})
+        if self._spool:
+            if self._slow:
+                self._again = 0.0  # nobody waits for it any more
+            self._catch_up()
+        if self._spool:
+            self._spool.close()
+        self._spool, self._target = None, None
 
-    def _log(self, kind: str, entities: list[Any]) -> None:
-        for at in range(0, len(entities), _BATCH):
-            self._send("log_batch", **{kind: entities[at : at + _BATCH]})
+    def _send(self, entry: dict[str, Any]) -> Any:
+        """Send an entry; if the store fails, keep it. Errors in the caller's own code pass through."""
+        if self._spool:
+            self._catch_up()
+        if self._target and not self._spool:
+            begun = time.monotonic()
+            try:
+                with store.quiet():
+                    said = sending.send(self._target, entry)
+            except store.failures() as error:
+                self._slow = False
+                self._rest(begun)
+                self._keep_from_now_on(f"failed: {store.reason(error)}")
+            else:
+                if entry["do"] == "metrics" and (took := time.monotonic() - begun) > _SLOW:
+                    self._slow = True
+                    self._rest(begun)
+                    self._keep_from_now_on(f"is slow: it took {took:.0f} s for some numbers")
+                return said
+        if self._spool:
+            try:
+                self._spool.add(entry)
+            except (OSError, UserError) as error:
+                log.warning("%s; nor can the spool keep this for MLflow, which is lost: %s", entry["do"], error)
+        return None
 
-    def _send(self, method: str, *args: Any, **kwargs: Any) -> None:
-        if self._client is not None:
-            self._attempt(lambda: getattr(self._client, method)(self.id, *args, **kwargs))
-
-    def _attempt(self, action: Callable[[], Any]) -> Any:
-        """Do it; if the store fails, warn and record nothing from now on. Errors in the caller's own code pass through."""
+    def _catch_up(self) -> None:
+        """Deliver the spool up to now, if it is time to try, and go on without it."""
+        if time.monotonic() < self._again or self._spool is None:
+            return
+        begun = time.monotonic()
         try:
             with store.quiet():
-                return action()
-        except store.failures() as error:
-            self._client, self._points = None, []
-            log.warning(
-                "MLflow at %s failed: %s. The stage goes on without it: nothing more of this run is recorded there, and its "
-                "numbers are in its own files and in the DVC metrics. Check MLFLOW_TRACKING_URI and that server.",
-                store.address(),
-                store.reason(error),
-            )
-            return None
+                target = spool.deliver(_DELIVERY, self._spool).target
+        except store.failures():
+            target, self._slow = None, False
+        if target is None:
+            self._rest(begun)
+            return
+        self._spool.close()
+        self._spool = None
+        self._found(target)
+        log.info("MLflow at %s has all of %s again.", store.address(), self._opening["variant"])
+
+    def _rest(self, begun: float) -> None:
+        now = time.monotonic()
+        self._again = now + max(_REST, _SHARE * (now - begun))
+
+    def _keep_from_now_on(self, why: str) -> None:
+        advice = "Check MLFLOW_TRACKING_URI and that server." if why.startswith("failed") else ""
+        try:
+            self._spool = spool.Spool(self._opening)
+        except (OSError, UserError) as error:
+            self._target = None
+            said = f"nothing more of this run is recorded there, because {spool.FOLDER} cannot keep it either ({error})"
+        else:
+            said = f"what it should know is kept in {spool.FOLDER} and delivered by the next run or `python -m flows.sync`"
+        log.warning("MLflow at %s %s. The stage goes on without it: %s. %s", store.address(), why, said, advice)
+
+    def _found(self, target: sending.Target) -> None:
+        self._target, self.id = target, target.id
+        self._opening |= {"run": target.id, "made": target.status is None}
+        uri = target.client.tracking_uri
+        server = store.UI if uri.startswith("sqlite:") else public(uri).rstrip("/")
+        if server.startswith(("http://", "https://")):
+            page = f"{server}/#/experiments/{target.experiment}/runs"
+            self.url = f"{page}/{self.id}?{_MODE}"
+            self.table_url = f"{page}?{_MODE}&viewStateShareKey=scores&compareRunsMode=TABLE"
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

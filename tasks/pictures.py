@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import io
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,13 @@ def data_url(path: Path) -> str:
     """A PNG or JPEG file as a `data:` URL."""
     kind = "jpeg" if path.suffix == ".jpg" else "png"
     return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def figure_url(figure: Figure) -> str:
+    """A figure as the `data:` URL of a PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

@@ -7,9 +7,18 @@ from collections.abc import Callable
 class Progress:
     """Says how far a piece of work is, at most every few seconds, and at the end."""
 
-    def __init__(self, say: Callable[[str], None], what: str, unit: str, every: float = 5.0, start: int = 0) -> None:
-        """`say` gets the lines; `what` is done in `unit`s; `every`: seconds between lines; `start`: done before."""
-        self.say, self.what, self.unit, self.every, self.start = say, what, unit, every, start
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        what: str,
+        unit: str,
+        every: float = 5.0,
+        start: int = 0,
+        show: Callable[[float, str], None] = lambda percent, text: None,
+    ) -> None:
+        """`say` gets the lines; `what` is done in `unit`s; `every`: seconds between lines; `start`: done before; `show` gets
+        the percentage and the line without `what`, where the whole is known."""
+        self.say, self.what, self.unit, self.every, self.start, self.show = say, what, unit, every, start, show
         self.begin = self.last = time.monotonic()
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
@@ -21,7 +30,10 @@ class Progress:
         rate = (done - self.start) / max(now - self.begin, 1e-9)
         left = f", {duration((total - done) / rate)} left" if total is not None and done < total and rate > 0 else ""
         amount = str(done) if total is None else f"{done}/{total}"
-        self.say(f"{self.what}: {amount} {self.unit}, {rate:.3g}/s{left}{', ' + note if note else ''}")
+        text = f"{amount} {self.unit}, {rate:.3g}/s{left}{', ' + note if note else ''}"
+        self.say(f"{self.what}: {text}")
+        if total:
+            self.show(100 * done / total, text)
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks import store
+from tasks import sending, store
 from tasks.mlflow_run import Run
 
 CHAMPION = "champion"
@@ -32,7 +32,7 @@ def register(
     is strictly higher than its own; scores on another split or other data are never compared, so a champion of those stays.
 
     Args:
-        run: the run of the model, still open. Without a working store nothing happens; if it fails, it warns once.
+        run: the run of the model, still open. Without a working store the model waits in the spool, as a hard link.
         profile_name: e.g. `sample`.
         variant: e.g. `fcn8s`.
         model_dir: the model folder.
@@ -42,35 +42,36 @@ def register(
         model_sha256: digest of the weights, hexadecimal.
 
     Returns:
-        What happened, in words; None if the store failed.
+        What happened, in words; None if that will happen later.
 
     Raises:
         UserError: `model_dir` is no model folder.
     """
     name = "fcn-" + store.plain(profile_name).replace("/", "_")
     tags = {"variant": variant, "mean_iu": f"{mean_iu:.6f}", "split": split, "dataset": dataset, SHA: model_sha256}
+    return run.register(name, variant, model_dir, tags)
 
-    def enter(client: Any, run_id: str) -> str:
-        _make(client, name)
-        versions = {int(version.version): dict(version.tags) for version in client.search_model_versions(f"name='{name}'")}
-        number = max((n for n, known in versions.items() if known.get(SHA) == model_sha256), default=None)
-        if number is None:
-            number = _new_version(client, run_id, name, model_dir, tags)
-            client.set_registered_model_alias(name, variant, str(number))
-        else:
-            for key, value in tags.items():
-                if versions[number].get(key) != value:
-                    client.set_model_version_tag(name, str(number), key, value)
-        versions[number] = tags
-        aliases = client.get_registered_model(name).aliases
-        before = int(aliases[CHAMPION]) if aliases.get(CHAMPION) else None
-        after = champion(versions, number, before)
-        if after != before:
-            client.set_registered_model_alias(name, CHAMPION, str(after))
-        return f"{name}, version {number}; {_words(versions, number, before, after)}"
 
-    said: str | None = run.attempt(enter)
-    return said
+def enter(target: sending.Target, entry: sending.Entry) -> str:
+    """What `register` does, with MLflow. `entry` has what `Run.register` puts there. Twice is once, but for broken-off ones."""
+    client, name, variant, tags = target.client, entry["model"], entry["variant"], entry["tags"]
+    _make(client, name)
+    versions = {int(version.version): dict(version.tags) for version in client.search_model_versions(f"name='{name}'")}
+    number = max((n for n, known in versions.items() if known.get(SHA) == tags[SHA]), default=None)
+    if number is None:
+        number = _new_version(client, target.id, name, Path(entry["path"]), tags)
+        client.set_registered_model_alias(name, variant, str(number))
+    else:
+        for key, value in tags.items():
+            if versions[number].get(key) != value:
+                client.set_model_version_tag(name, str(number), key, value)
+    versions[number] = tags
+    aliases = client.get_registered_model(name).aliases
+    before = int(aliases[CHAMPION]) if aliases.get(CHAMPION) else None
+    after = champion(versions, number, before)
+    if after != before:
+        client.set_registered_model_alias(name, CHAMPION, str(after))
+    return f"{name}, version {number}; {_words(versions, number, before, after)}"
 
 
 def champion(versions: Mapping[int, Mapping[str, str]], scored: int, before: int | None) -> int:

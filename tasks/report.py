@@ -25,7 +25,7 @@ PICTURES = {
 }
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="write report")
 def write_report(
     profile_name: str, profile: Profile, variants: Sequence[str],
     data: Path, models: Path, metrics: Path, plots: Path, out: Path,

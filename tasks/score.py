@@ -12,10 +12,11 @@ from fcn import records
 from fcn import score as scoring
 from fcn.params import Profile
 from tasks import durations, pictures, provenance, registry, tracking
+from tasks.bar import Bar
 from tasks.progress import Progress
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="score {variant}")
 def score(
     profile_name: str,
     profile: Profile,
@@ -34,7 +35,7 @@ def score(
         UserError: see `fcn.score.run`.
     """
     log = get_run_logger()
-    progress = Progress(log.info, f"evaluate {variant}", "images")
+    progress = Progress(log.info, f"evaluate {variant}", "images", show=Bar())
     recipe = asdict(profile.train[variant]) | ({} if seed is None else {"seed": seed})
     made = provenance.tags(finished=f"train@{variant}" if seed is None else None)  # the others are no outputs of DVC
     tags = {"pipeline": provenance.pipeline(), "seed": str(recipe["seed"]), **made}
@@ -65,9 +66,19 @@ def score(
 
     table = [{"score": name, "value": f"{value:.4f}"} for name, value in scores.items()]
     create_table_artifact(table, key="scores", description=f"{variant} on {measured['split']}")
+    classes = [{name: _short(text) for name, text in row.items()} for row in pictures.read_table(plots / "class_iu.csv")]
+    create_table_artifact(classes, key="class-iu", description=f"{variant} on {measured['split']}, by class")
     if (plots / "overlays.png").is_file():
         url = pictures.data_url(plots / "overlays.png")
         create_image_artifact(url, key="overlays", description=f"{variant}: image, truth, prediction")
+
+
+def _short(text: str) -> str:
+    """A number with four places; anything else as it is."""
+    try:
+        return f"{float(text):.4f}"
+    except ValueError:
+        return text
 
 
 def _more(result: dict[str, Any]) -> dict[str, float]:

@@ -11,8 +11,13 @@ from typing import Any
 
 from filelock import FileLock
 
+from fcn.addresses import public
+
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 """The metrics that the experiment's table shows as columns."""
+
+UI = "http://127.0.0.1:5000"
+"""Where `make ui` shows a store that is a file."""
 
 # MLflow's own answers to a silent server are 120 s, seven retries and whatever Retry-After says. What the user set stays.
 ENVIRONMENT = {
@@ -136,8 +141,3 @@ def plain(text: str) -> str:
     """A name that MLflow takes: letters, digits and `_.- /`, at most 250, and no other file when read as a path."""
     parts = re.sub(r"[^\w.\- /]", "_", text).split("/")
     return "/".join(part if part.strip(".") else "_" for part in parts)[:250]
-
-
-def public(text: str) -> str:
-    """Without the user and password of an address."""
-    return re.sub(r"//[^/@\s]+@", "//", text)

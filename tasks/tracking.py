@@ -4,8 +4,8 @@ One flat run per staged model: `training` opens it, and `scoring`, in the evalua
 by the digest of the weights (tag `model.sha256`). No run id lies in a DVC output: a model that DVC restores keeps its run.
 
 The store is `mlflow.db` with `mlartifacts/` beside it in the current directory, or what `MLFLOW_TRACKING_URI` names.
-Tracking is a record, never a condition: when the store fails, one warning is logged and the rest of the run is silently
-not recorded.
+Tracking is a record, never a condition: when the store fails, one warning is logged and what it should know is kept in the
+spool (`tasks.spool`) until it works again.
 """
 
 import contextlib
@@ -45,19 +45,18 @@ def training(experiment: str, variant: str, key: str, *, params: Mapping[str, An
     Raises:
         ValueError: another character in `key`.
     """
-    run = _begin(KEY, key)
-    run._attempt(lambda: run._open(experiment, variant, KEY, key, unfinished=True))
+    run = _begin(experiment, variant, KEY, key, unfinished=True)
     run.params(params)
     run.tags({"variant": variant, **tags})
     try:
         yield run
     except Exception:
-        run._close("FAILED")
+        run._close("FAILED", of="any")
         raise
     except BaseException:
-        run._close("KILLED")
+        run._close("KILLED", of="any")
         raise
-    run._close("FINISHED")
+    run._close("FINISHED", of="any")
 
 
 @contextlib.contextmanager
@@ -77,20 +76,19 @@ def scoring(
     Raises:
         ValueError: a digest with other characters than letters, digits, `.`, `_`, `-`.
     """
-    run = _begin(MODEL, model_sha256)
-    status = run._attempt(lambda: run._open(experiment, variant, MODEL, model_sha256, unfinished=False))
+    run = _begin(experiment, variant, MODEL, model_sha256, unfinished=False)
     run.params(params)
-    run.tags({name: value for name, value in {"variant": variant, **tags}.items() if store.plain(name) not in run._tags})
+    run.tags({"variant": variant, **tags}, missing=True)
     try:
         yield run
     except BaseException:
-        run._close("FAILED" if status is None else None)  # a model's training did not fail because its scoring did
+        run._close("FAILED", of="made")  # a model's training did not fail because its scoring did
         raise
-    run._close(None if status == "FINISHED" else "FINISHED")
+    run._close("FINISHED", of="not finished")
 
 
-def _begin(tag: str, value: str) -> Run:
+def _begin(experiment: str, variant: str, tag: str, value: str, unfinished: bool) -> Run:
     if not re.fullmatch(r"[\w.-]+", value):
         raise ValueError(f"{tag} must consist of letters, digits, '.', '_' and '-', got {value!r}")
     store.prepare()
-    return Run()
+    return Run(experiment, variant, tag, value, unfinished)

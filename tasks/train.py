@@ -10,15 +10,15 @@ from typing import Any
 import keras
 import numpy as np
 from prefect import get_run_logger, runtime, task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from fcn import distribution, files, fit, records, surgery
 from fcn.architecture import ModelSpec
 from fcn.errors import UserError
 from fcn.params import Profile
-from tasks import durations, provenance, tracking
-from tasks.look import charts
+from tasks import charts, durations, look, pictures, provenance, tracking
+from tasks.bar import Bar
 from tasks.progress import Progress, duration
 
 CHECKPOINTS = Path(".cache/checkpoints")
@@ -30,7 +30,7 @@ Trainings with a seed of their own (`flows.seeds`) have `-seed<n>` in the name a
 """
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="train {variant}")
 def train(
     profile_name: str,
     profile: Profile,
@@ -80,11 +80,11 @@ def train(
         for split, context in (("train", "training"), ("val", "validation")):
             info = records.split_info(data, split)
             run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
-        with charts(data_look) as paths:
+        with look.charts(data_look) as paths:
             for path in (data_look, *paths):
                 run.artifact(path, "data")
         if run.url:
-            create_link_artifact(run.url, key="mlflow", link_text=f"{variant} in MLflow")
+            create_link_artifact(run.url, key="mlflow", link_text=f"{variant} in MLflow", description=f"{variant} in MLflow")
             log.info("MLflow: %s", run.table_url)
         progress: list[Progress] = []
 
@@ -104,7 +104,7 @@ def train(
                 scores = ", ".join(f"{name.removeprefix('val_')} {value:.4f}" for name, value in values.items())
                 log.info("%s: validation at %d: %s", variant, step, scores)
             if not progress:  # The clock starts at the first report: what comes before builds and traces the graph.
-                progress.append(Progress(log.info, variant, "iterations", start=step))
+                progress.append(Progress(log.info, variant, "iterations", start=step, show=Bar()))
             if "loss" in values:
                 progress[0](step, recipe.iterations, f"loss {values['loss']:.6g}")
 
@@ -124,6 +124,8 @@ def train(
         fit.run(spec, recipe, data, parent, out, checkpoint, begins, report, watch, note)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
         entry.done(out / "weights.npz")
+    curves = pictures.figure_url(charts.learning(out))
+    create_image_artifact(curves, key="curves", description=f"{variant}: loss and scores as it was trained")
     _remove_checkpoints(name)
 
 

@@ -16,7 +16,7 @@ from fcn.params import Records
 from tasks.progress import Progress
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="write records")
 def write_records(images: Path, params: Records, out: Path) -> None:
     """Checks and writes the training and validation splits of the data set in `images` to the folder `out`.
 

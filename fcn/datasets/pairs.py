@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fcn.errors import UserError
 
@@ -56,7 +56,8 @@ def read_ids(path: Path, expected: int | None = None) -> list[str]:
         expected: how many ids the official list has, checked if given.
 
     Raises:
-        UserError: no such file, no text, no ids, an id twice, or another number than expected.
+        UserError: no such file, no text, no ids, an id that is no name of a file or leads elsewhere, an id twice, or
+            another number than expected.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -67,11 +68,19 @@ def read_ids(path: Path, expected: int | None = None) -> list[str]:
     ids = [line.strip() for line in lines if line.strip()]
     if not ids:
         raise UserError(f"{path}: the list is empty")
+    # Files are read and written under these names.
+    wrong = [name for name in ids if PurePosixPath(name).is_absolute() or ".." in name.split("/") or not _plain(name)]
+    if wrong:
+        raise UserError(f"{path}: expected names of images, but these are none: {enumeration([repr(name) for name in wrong])}")
     twice = sorted(name for name, times in Counter(ids).items() if times > 1)
     if twice:
         raise UserError(f"{path}: listed more than once: {enumeration(twice)}")
     check_count(str(path), len(ids), expected)
     return ids
+
+
+def _plain(name: str) -> bool:
+    return name.isprintable() and "\\" not in name
 
 
 def check_count(what: str, found: int, expected: int | None) -> None:

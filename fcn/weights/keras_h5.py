@@ -10,6 +10,8 @@ import numpy as np
 from fcn.errors import UserError
 
 _FULLY_CONNECTED = {"fc1": "fc6", "fc2": "fc7", "predictions": "fc8"}
+_MOST = 2**30
+"""Bytes of an array; the largest, fc6's kernel, has 411 MB. A file can claim any number for the few that it holds."""
 _CONVOLUTION = re.compile(r"block(\d)_conv(\d)")
 
 
@@ -21,7 +23,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, ...]]:
 
     Returns layer name -> (kernel, bias) as stored: kernels H x W x I x O, matrices I x O; conv1_1 takes BGR.
 
-    Raises UserError if it is no such file, or truncated.
+    Raises UserError if it is no such file, truncated, or refers to other files.
     """
     path = Path(path)
     found: dict[str, list[np.ndarray]] = {}
@@ -30,6 +32,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, ...]]:
         parts = name.split("/")
         layer = next(filter(None, map(_paper_name, parts)), None)
         if isinstance(node, h5py.Dataset) and layer and parts[0] != "optimizer_weights":
+            if node.external or node.is_virtual:  # HDF5 would open the other file, whichever it is
+                raise UserError(f"{path}: {name}: wanted the weights themselves, but they are said to lie in another file")
+            if node.nbytes > _MOST:
+                raise UserError(f"{path}: {name}: {node.nbytes} bytes, at most {_MOST} are expected of an array of VGG's")
             found.setdefault(layer, []).append(node[()])
 
     try:

@@ -4,7 +4,8 @@
 
 PYTHON is an interpreter that has PyTorch; without `--peer` its rows are left out. Every case runs in a process of its own,
 all cases take turns in every round, and what is told is the median of the rounds, since a machine is rarely quiet: what
-counts are the ratios. Static means that all images are resized to one size; varying, that every step has another one.
+counts are the ratios, by the clock and, on a CPU, by the processor's time, which other programs disturb less.
+Static means that all images are resized to one size; varying, that every step has another one.
 
 A step of ours is what `fcn.training` does: `fit`, with deterministic operations; an inference what `fcn.evaluation` does, up
 to the labels in the host's memory. The peer's are written in `speed_peer`.
@@ -75,13 +76,15 @@ def inputs(voc: Path | None, size: tuple[int, int], steps: int, folder: Path) ->
 
 
 def case(args: argparse.Namespace, folder: Path, side: str, **what: str) -> dict[str, Any]:
-    """Runs one case in its own process: seconds of every step by kind of sizes, the peak, the matrix product's speed."""
+    """Runs one case in its own process: seconds of all steps by kind of sizes, the peak, the matrix product's speed."""
     python = sys.executable if side == "ours" else args.peer_python
     task = {**what, "folder": str(folder), "device": args.device, "batch": args.batch, "peer": str(args.peer)}
+    # PyTorch's threads would else spin while they wait, at the cost of the others.
+    calm = {"OMP_WAIT_POLICY": "passive"} if side == "peer" else {}
     hidden = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"} if args.device == "cpu" else {}
     done = subprocess.run(
         [python, "-m", f"tests.benchmarks.speed_{side}", json.dumps(task)],
-        env={**os.environ, **hidden, "TF_CPP_MIN_LOG_LEVEL": "3"}, stdout=subprocess.PIPE, text=True, check=True,
+        env={**os.environ, **hidden, **calm, "TF_CPP_MIN_LOG_LEVEL": "3"}, stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -89,24 +92,29 @@ def case(args: argparse.Namespace, folder: Path, side: str, **what: str) -> dict
 
 def table(rounds: list[Round], sizes: dict[str, Sizes], batch: int) -> None:
     """Prints a row for every case and kind of sizes: medians over the rounds."""
-    heads = "task", "sizes", "precision", "net", "images/s", "x the peer", "x the peer in fp32", "peak memory", "of the product"
+    heads = (
+        "task", "sizes", "precision", "net", "images/s", "x the peer", "x the peer in fp32", "processor s/image", "x the peer",
+        "x the peer in fp32", "peak memory", "of the product",
+    )  # fmt: skip
     print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for (task, precision, side, padding), kind in sorted(product(rounds[0], sizes), key=lambda row: (row[0][0], row[1])):
         work = batch * (3 if task == "training" else 1) * sum(flops(padding, *size) for size in sizes[kind])
         mine = [results[task, precision, side, padding] for results in rounds]
-        seconds = [result["seconds"][kind] for result in mine]
+        seconds, processor = ([result["seconds"][kind][clock] for result in mine] for clock in (0, 1))
 
-        def times(other: str, task: str = task, kind: str = kind, seconds: list[float] = seconds) -> str:
+        def times(other: str, clock: int, own: list[float], task: str = task, kind: str = kind) -> str:
             peer = [results.get((task, other, "peer", "caffe")) for results in rounds]
-            found = [theirs["seconds"][kind] / own for theirs, own in zip(peer, seconds, strict=True) if theirs]
+            found = [theirs["seconds"][kind][clock] / ours for theirs, ours in zip(peer, own, strict=True) if theirs]
             return f"{statistics.median(found):.2f}" if found else "-"
 
-        speed = statistics.median(batch * len(sizes[kind]) / second for second in seconds)
+        images = batch * len(sizes[kind])
+        speed = statistics.median(images / second for second in seconds)
         share = statistics.median(work / second / result["product"] for second, result in zip(seconds, mine, strict=True))
         peak = max(result["peak"] for result in mine)
         print(
-            f"| {task} | {kind} | {precision} | {side}, {padding} | {speed:.3g} | {times(precision)} | {times('fp32')} "
-            f"| {peak / 1e6:.0f} MB | {share:.0%} |"
+            f"| {task} | {kind} | {precision} | {side}, {padding} | {speed:.3g} "
+            f"| {times(precision, 0, seconds)} | {times('fp32', 0, seconds)} | {statistics.median(processor) / images:.3g} "
+            f"| {times(precision, 1, processor)} | {times('fp32', 1, processor)} | {peak / 1e6:.0f} MB | {share:.0%} |"
         )
 
 

@@ -17,6 +17,9 @@ from fcn.architecture import MEAN_BGR, ModelSpec
 from fcn.losses import PixelLoss
 from tests.benchmarks.pairs import CLASSES
 
+Seconds = tuple[float, float]
+"""By the clock, and of the processor (of all threads of this process together)."""
+
 PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
 
 
@@ -26,22 +29,31 @@ def steps(path: Path, batch: int) -> list[tuple[np.ndarray, np.ndarray]]:
         return [tuple(np.stack([arrays[f"{kind}{n}"]] * batch) for kind in ("image", "label")) for n in range(count)]
 
 
+def clocks() -> Seconds:
+    return time.perf_counter(), time.process_time()
+
+
+def since(begin: Seconds) -> Seconds:
+    now = clocks()
+    return now[0] - begin[0], now[1] - begin[1]
+
+
 class Timer(keras.callbacks.Callback):
     """Seconds of every epoch. Keras fetches its mean loss at the end of each, so what is counted is done."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seconds: list[float] = []
+        self.seconds: list[Seconds] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.begin = time.perf_counter()
+        self.begin = clocks()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.seconds.append(time.perf_counter() - self.begin)
+        self.seconds.append(since(self.begin))
 
 
-def train(net: keras.Model, data: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Seconds of one round through the data, after one that does not count."""
+def train(net: keras.Model, data: list[tuple[np.ndarray, np.ndarray]]) -> Seconds:
+    """One round through the data, after one that does not count."""
 
     def endless() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         while True:
@@ -52,13 +64,13 @@ def train(net: keras.Model, data: list[tuple[np.ndarray, np.ndarray]]) -> float:
     return timer.seconds[-1]
 
 
-def predict(net: keras.Model, data: list[tuple[np.ndarray, np.ndarray]]) -> float:
+def predict(net: keras.Model, data: list[tuple[np.ndarray, np.ndarray]]) -> Seconds:
     label = evaluation.labeler(net)
     for _ in range(2):
-        begin = time.perf_counter()
+        begin = clocks()
         for image, _label in data:
             label(image)
-    return time.perf_counter() - begin
+    return since(begin)
 
 
 def product(dtype: str, sides: tuple[int, ...]) -> float:

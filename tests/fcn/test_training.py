@@ -315,8 +315,8 @@ def test_checkpoints_are_whole_and_take_no_more_than_a_twentieth_of_the_time(spe
     assert len(saved) == 2
     arrays = files.load_arrays(tmp_path / "c.npz")
     assert arrays["optimizer/0"] == json.loads(arrays["progress"].tobytes())["told"] == 21
-    # And a checkpoint holds all that the next step depends on: 13 convolutions, fc6, fc7 and score_fr with biases, and the
-    # upsampling; a velocity for each that is trained, the step and the rate; the two dropouts' seeds.
+    # And a checkpoint holds all that the next step depends on: 13 convolutions, fc6, fc7 and score_fr with biases;
+    # a velocity for each, the step and the rate; the two dropouts' seeds.
     kinds = [name.partition("/")[0] for name in arrays]
-    assert {kind: kinds.count(kind) for kind in kinds} == {"weights": 33, "optimizer": 34, "seeds": 2, "loss": 4, "progress": 1}
+    assert {kind: kinds.count(kind) for kind in kinds} == {"weights": 32, "optimizer": 34, "seeds": 2, "loss": 4, "progress": 1}
     assert np.any(arrays["optimizer/2"] != 0), "the velocity of conv1_1"

@@ -37,6 +37,13 @@ def test_python_objects_in_yaml_are_refused(tmp_path):
         config.read(path)
 
 
+@pytest.mark.parametrize("text", ["1e-10", "1.e-10", "+1E-10", "1.0e-10"])
+def test_a_number_with_an_exponent_is_one_as_for_dvc(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(f"rate: {text}\nname: '1e-10'\nother: 1e\n")
+    assert config.plain(path) == {"rate": 1e-10, "name": "1e-10", "other": "1e"}
+
+
 def test_errors_name_this_file(tmp_path):
     path = tmp_path / "other.yaml"
     path.write_text("profile: voc\nvariants: {}\nprofiles: {sample: {}, full: {}}\n")

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows import pipeline, runs
+from flows import pipeline, runs, workspace
 
 STAGES = ["first", "second@a", "second@b"]
 
@@ -84,14 +84,22 @@ def test_a_failed_stage_fails_the_pipeline_with_dvcs_words(project, done):
     assert project.below(run) == {"first": "Failed"}
 
 
-def test_two_at_once_and_ctrl_c(project, done):
+def test_two_at_once_and_ctrl_c(project, done, monkeypatch):
     project.params(first="wait", second="world")
     one, below = started(project, "flows.pipeline")
     first = project.top()
     code, output = project.run("flows.pipeline")
     assert code == 1
-    assert re.search(r"error: dvc repro: failed to reproduce 'first': '.*first.txt' is busy, it is being blocked by", output)
+    assert "error: this workspace is busy, nothing was done. At work in it:\n" in output
+    assert f"\n  `dvc repro`, process {one.pid} of " in output
+    assert f", in {project.folder}\n" in output
+
+    code, output = project.run("dvc", "repro")  # knows nothing of pipelines, but has locks of its own
+    assert code == 255
+    assert re.search(r"failed to reproduce 'first': '.*first.txt' is busy, it is being blocked by", output)
     assert f"(PID {below[0].pid}): " in output
+    monkeypatch.chdir(project.folder)
+    assert f"\n  `dvc repro`, process {below[0].pid} of " in workspace.busy(output)
     assert project.client.read_flow_run(first.id).state.name == "Running"  # the second did not take the first for dead
 
     os.killpg(one.pid, signal.SIGINT)  # what Ctrl-C does
@@ -141,6 +149,7 @@ def test_what_a_killed_pipeline_leaves_behind(project, done):
 def test_command_line(words, command, said, monkeypatch, capsys):
     called = []
     monkeypatch.setattr(pipeline.stage, "execute", lambda *args, **kwargs: called.append((args, kwargs)) or 7)
+    monkeypatch.setattr(pipeline.remote, "options", list)
     assert pipeline.main(words) == 7
     assert called == [((pipeline.pipeline, {"command": command}), {"name": " ".join(["dvc", *command])})]
     assert capsys.readouterr().out == said

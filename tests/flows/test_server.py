@@ -23,6 +23,8 @@ def test_two_processes_share_one_server_which_ends_after_them(tmp_path, keeper):
         entry = json.loads((home / "server.json").read_text())
         assert sorted(int(user.split("-")[0]) for user in entry["users"]) == sorted([one.pid, two.pid])
         serving = psutil.Process(int(entry["server"].split("-")[0]))
+        listening = {c.laddr.ip for c in serving.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        assert listening == {"127.0.0.1"}
         assert os.getsid(serving.pid) == serving.pid  # Ctrl-C in the terminal of its users does not reach it
         two.end()
         # The UI of a server on another port than the default must ask that port.

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import numpy as np
 import psutil
 import pytest
@@ -137,6 +138,21 @@ def test_gradios_client_gets_the_same(site, photo):
 def test_it_listens_on_this_machine_alone(site):
     listening = [c.laddr.ip for c in psutil.Process(site.process.pid).net_connections("tcp") if c.status == "LISTEN"]
     assert listening == ["127.0.0.1"]
+
+
+def test_it_gives_no_file_of_this_machine(site, tmp_path):
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    for path in (tmp_path / "secret.png", ROOT / "params.yaml", "params.yaml", "../params.yaml", "/etc/passwd"):
+        for route in ("gradio_api/file=", "file=", "gradio_api/file/"):
+            answer = httpx.get(f"{site.address.rstrip('/')}/{route}{path}", trust_env=False)
+            assert answer.status_code in (403, 404, 405), (route, path)
+    # As a picture to look at: what was not uploaded is not opened, though it lies on this machine.
+    data = [{"path": str(tmp_path / "secret.png"), "meta": {"_type": "gradio.FileData"}}, "fcn8s"]
+    called = f"{site.address.rstrip('/')}/gradio_api/call/segment"
+    event = httpx.post(called, json={"data": data}, trust_env=False)
+    told = event.text if event.is_error else httpx.get(f"{called}/{event.json()['event_id']}", trust_env=False).text
+    assert "error" in told.lower()
+    assert "seen" not in told
 
 
 def test_misuse_is_said(tmp_path, monkeypatch, capsys):

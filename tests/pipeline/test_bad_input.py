@@ -122,8 +122,8 @@ def test_an_html_page_is_no_weight_file(project, params):
         (["profiles", "sample", "train", "fcn32s", "rate"], 1, "profiles.sample.train.fcn32s: unknown key 'rate'"),
         (
             ["profiles", "sample", "train", "fcn32s", "learning_rate"],
-            "1e-10",
-            "profiles.sample.train.fcn32s.learning_rate: expected a number, got '1e-10'",
+            "fast",
+            "profiles.sample.train.fcn32s.learning_rate: expected a number, got 'fast'",
         ),
     ],
 )

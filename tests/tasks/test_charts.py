@@ -60,3 +60,15 @@ def test_an_svg_takes_the_page_s_colour_and_says_what_it_shows(tables):
     assert "#010203" not in drawn[0]
     assert "<g id" not in drawn[0]
     assert ">iteration</text>" in drawn[0]
+
+
+def test_a_training_is_its_loss_and_its_scores(tmp_path):
+    (tmp_path / "history.csv").write_text("step,loss\n50,4.5\n100,2.25\n")
+    (tmp_path / "validation.csv").write_text(
+        "step,pixel_accuracy,mean_accuracy,mean_iu,frequency_weighted_iu\n0,0.75,0.5,0.25,0.6\n100,0.875,0.6,0.5,0.7\n"
+    )
+    left, right = charts.learning(tmp_path).axes
+    assert [line.get_xydata().tolist() for line in left.lines] == [[[50, 4.5], [100, 2.25]]]
+    assert {line.get_label(): line.get_xydata().tolist() for line in right.lines} == {
+        "pixel_accuracy": [[0, 0.75], [100, 0.875]], "mean_iu": [[0, 0.25], [100, 0.5]],
+    }  # fmt: skip

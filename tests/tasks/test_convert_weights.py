@@ -17,6 +17,8 @@ from tasks.convert import convert_weights
 def log(monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(task_module, "get_run_logger", lambda: logging.getLogger("convert"))
+    caplog.tables = {}
+    monkeypatch.setattr(task_module, "create_table_artifact", lambda rows, key, description: caplog.tables.update({key: rows}))
     return caplog
 
 
@@ -36,6 +38,14 @@ def test_one_source(tmp_path, log):
     }]  # fmt: skip
     assert len(report["weights"]) == 2 * 16
     assert files.load_arrays(tmp_path / "out" / "vgg.npz")["conv5_3/bias"].shape == (16,)
+    assert list(log.tables) == ["conversion"]
+    table = {(row["layer"], row["array"]): row for row in log.tables["conversion"]}
+    assert len(table) == 32
+    row = next(row for row in report["weights"] if (row["layer"], row["array"]) == ("conv5_3", "bias"))
+    assert table["conv5_3", "bias"] == {
+        "layer": "conv5_3", "array": "bias", "what": "copied", "source": "16", "result": "16",
+        "mean": f"{row['mean']:.4f}", "std": f"{row['std']:.4f}",
+    }  # fmt: skip
     text = log.text
     assert "vgg.caffemodel: Caffe .caffemodel, made for BGR images (going by its container)" in text
     assert "convolutionalised [5, 784] -> [7, 7, 16, 5], mean " in text

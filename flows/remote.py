@@ -1,0 +1,61 @@
+"""A clone with a DVC remote takes from there what others have made, in place of making it again."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LENIENT = ("--pull", "--allow-missing")
+_VALUE = re.compile(r"\\\$\\\{[^}]*\\\}")  # what `re.escape` makes of DVC's ${profile}
+
+
+def options() -> list[str]:
+    """What to tell `dvc repro` besides.
+
+    Returns:
+        `--pull` where an output that dvc.lock knows is not there; `--allow-missing` where only such are not there that no
+        remote holds (`cache: false`: downloads), so that nobody downloads for stages that have nothing to do; nothing
+        where all is there, so that nothing waits for a network, or where there is no default remote.
+    """
+    missing = [path for path in _outputs() if not Path(path).exists()]
+    if not missing or not _has_default():
+        return []
+    elsewhere = re.compile("|".join(_uncached()) or r"(?!)")
+    return ["--allow-missing" if all(elsewhere.fullmatch(path) for path in missing) else "--pull"]
+
+
+def _outputs() -> Iterator[str]:
+    """The paths of all outputs in dvc.lock."""
+    for stage in _read(Path("dvc.lock")).values():
+        for out in stage.get("outs", []):
+            yield str(out["path"])
+
+
+def _uncached() -> Iterator[str]:
+    """Patterns of the outputs that dvc.yaml keeps out of DVC's cache, and so out of any remote."""
+    for stage in _read(Path("dvc.yaml")).values():
+        stage = stage.get("do", stage)
+        for out in (*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])):
+            if isinstance(out, dict):
+                for path, flags in out.items():
+                    if (flags or {}).get("cache") is False:
+                        yield _VALUE.sub("[^/]+", re.escape(path))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The stages of one of DVC's files; none if there is no file. That it is broken says dvc."""
+    try:
+        return (yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}).get("stages") or {}
+    except (OSError, yaml.YAMLError):
+        return {}
+
+
+def _has_default() -> bool:
+    """Tell whether DVC has a default remote, by any of its configuration files."""
+    command = [sys.executable, "-m", "dvc", "config", "core.remote"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return done.returncode == 0 and bool(done.stdout.strip())

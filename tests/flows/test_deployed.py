@@ -1,0 +1,208 @@
+"""prefect.yaml and what it deploys, without a server; and that the files for Docker and Kubernetes fit together."""
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect.cli.deploy._models import PrefectYamlModel
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.server.schemas.core import WorkPool
+from prefect.utilities.schema_tools.validation import validate
+
+from fcn.errors import UserError
+from flows import config, deployed, runs, workspace
+
+ROOT = Path(__file__).parents[2]
+DEPLOYMENTS = {
+    "by-hand": deployed.run_pipeline,
+    "nightly": deployed.run_pipeline,
+    "one": deployed.run_stage,
+    "given": deployed.evaluate_model,
+}
+
+
+@pytest.fixture(scope="module")
+def prefect_yaml():
+    return PrefectYamlModel.model_validate(yaml.safe_load((ROOT / "prefect.yaml").read_text()))
+
+
+def test_every_deployment_loads_waits_its_turn_and_checks_its_parameters(prefect_yaml):
+    assert [deployment.name for deployment in prefect_yaml.deployments] == list(DEPLOYMENTS)
+    for deployment in prefect_yaml.deployments:
+        path, name = deployment.entrypoint.split(":")
+        assert (ROOT / path).is_file()
+        module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
+        assert getattr(module, name) is DEPLOYMENTS[deployment.name]
+        assert deployment.enforce_parameter_schema is True
+        limit = deployment.concurrency_limit
+        assert (limit.limit, limit.collision_strategy) == (1, "ENQUEUE")
+        assert deployment.work_pool.name == "fcn"
+        assert validate(deployment.parameters, DEPLOYMENTS[deployment.name].parameters.model_dump(), ignore_required=True) == []
+    assert deployed.run_pipeline.name == runs.PIPELINE
+
+
+def test_the_schedule(prefect_yaml):
+    (schedule,) = prefect_yaml.deployments[1].schedules
+    assert schedule.active is True
+    assert CronSchedule(cron=schedule.cron, timezone=schedule.timezone).cron == "0 2 * * *"
+    assert [deployment.name for deployment in prefect_yaml.deployments if deployment.schedules] == ["nightly"]
+
+
+GOOD = [
+    ("by-hand", {}),
+    ("by-hand", {"profile": "voc2012", "targets": ["train@fcn16s", "report"], "force": True, "push": True}),
+    ("by-hand", {"overrides": {"profiles.sample.train.fcn32s.learning_rate": 1e-9, "a.b": "x y", "c.d": [1, "z", False]}}),
+    ("one", {"stage": "records"}),
+    ("given", {"model": "/srv/models/my fcn8s", "variant": "fcn8s", "out": "theirs"}),
+]
+BAD = [
+    ("by-hand", {"profile": "sample; rm -rf /"}, "'sample; rm -rf /' does not match"),
+    ("by-hand", {"targets": ["--help"]}, "'--help' does not match"),
+    ("by-hand", {"targets": ["records $(id)"]}, "'records $(id)' does not match"),
+    ("by-hand", {"overrides": {"a b": 1}}, "'a b' does not match"),
+    ("by-hand", {"overrides": {"+a.b": 1}}, "'+a.b' does not match"),
+    ("by-hand", {"overrides": {"a.b": {"c": 1}}}, "{'c': 1} is not of type 'boolean', 'number', 'string', 'array'"),
+    ("by-hand", {"force": "maybe"}, "'maybe' is not of type 'boolean'"),
+    ("one", {}, "'stage' is a required property"),
+    ("given", {"model": "--plots=/", "variant": "fcn8s", "out": "x"}, "'--plots=/' does not match"),
+    ("given", {"model": "models/fcn8s", "variant": "fcn8s", "out": "../../x"}, "'../../x' does not match"),
+]
+
+
+@pytest.mark.parametrize(("name", "parameters"), GOOD)
+def test_good_parameters_pass_the_server_and_the_flow(name, parameters):
+    flow = DEPLOYMENTS[name]
+    assert validate(parameters, flow.parameters.model_dump()) == []
+    taken = flow.validate_parameters(parameters)
+    assert {
+        key: list(value) if isinstance(value, tuple) else value for key, value in taken.items() if key in parameters
+    } == parameters
+
+
+@pytest.mark.parametrize(("name", "parameters", "words"), BAD)
+def test_bad_parameters_are_refused_by_the_server_in_words(name, parameters, words):
+    (error,) = validate(parameters, DEPLOYMENTS[name].parameters.model_dump())
+    assert error.message.startswith(words)
+
+
+@pytest.mark.parametrize("value", ["${oc.env:HOME}", "a\nb", ["ok", "`id`\x00"]])
+def test_the_flow_itself_refuses_texts_with_a_meaning(value):
+    with pytest.raises(Exception, match=r"overrides\.a\.b"):
+        deployed.run_pipeline.validate_parameters({"overrides": {"a.b": value}})
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_changes_reach_their_keys_and_no_other(project):
+    before = config.plain()
+    rate = "profiles.voc2011.train.fcn32s.learning_rate"  # of a block that YAML's aliases share
+    data = deployed.changed({"profile": "voc2011", rate: 3e-10, "profiles.voc2011.model.padding": "same"})
+    assert (data["profile"], data["profiles"]["voc2011"]["train"]["fcn32s"]["learning_rate"]) == ("voc2011", 3e-10)
+    assert data["profiles"]["voc2011"]["model"]["padding"] == "same"
+    for name in set(before["profiles"]) - {"voc2011"}:
+        assert data["profiles"][name] == before["profiles"][name]
+    deployed._write(data)
+    assert config.plain() == data
+    assert config.read()[1].train["fcn32s"].learning_rate == 3e-10
+
+
+TRAIN = "profiles.sample.train.fcn32s"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"profile": "smaple"}, "params.yaml: profile: expected one of sample, "),
+        ({f"{TRAIN}.rate": 1}, f"params.yaml: {TRAIN}.rate: no such key; the keys there are "),
+        ({"profile.sample.train": 1}, "params.yaml: profile: no such block; "),
+        ({f"{TRAIN}.learning_rate": "fast"}, f"params.yaml: {TRAIN}.learning_rate: expected a number, got 'fast'"),
+        ({f"{TRAIN}.learning_rate": float("nan")}, f"params.yaml: {TRAIN}.learning_rate: expected a finite number, got nan"),
+        ({"variants.fcn32s": "vgg.npz; id"}, "params.yaml: variants: "),
+    ],
+)
+def test_wrong_changes_are_refused_before_anything_is_written(project, monkeypatch, changes, words):
+    monkeypatch.setattr(deployed.pipeline, "reproduce", lambda command: pytest.fail("it ran"))
+    before = (project / "params.yaml").read_bytes()
+    with pytest.raises(UserError) as error:
+        deployed._reproduce([], False, changes)
+    assert str(error.value).startswith(words)
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_nothing_is_written_while_another_pipeline_is_at_work(project, monkeypatch):
+    (project / ".dvc").mkdir()
+    (project / ".dvc/config").touch()
+    commands = []
+    monkeypatch.setattr(deployed.pipeline, "reproduce", commands.append)
+    before = (project / "params.yaml").read_bytes()
+    with workspace.held("dvc repro"), pytest.raises(UserError, match="this workspace is busy"):
+        deployed._reproduce(["report"], True, {"profile": "voc2012"})
+    assert (project / "params.yaml").read_bytes() == before
+    deployed._reproduce(["report"], True, {"profile": "sample"})  # as it stands there: the comments stay
+    assert (project / "params.yaml").read_bytes() == before
+    deployed._reproduce(["report"], True, {"profile": "voc2012"})
+    assert config.read()[0] == "voc2012"
+    assert commands == [["repro", "report", "--force"]] * 2
+
+
+def documents():
+    return [document for document in yaml.safe_load_all((ROOT / "deploy/kubernetes.yaml").read_text()) if document]
+
+
+@pytest.mark.parametrize("kind", ["docker", "kubernetes"])
+def test_the_pools_are_templates_that_prefect_takes(kind):
+    template = json.loads((ROOT / f"deploy/{kind}-pool.json").read_text())
+    WorkPool(name="fcn", type=kind, base_job_template=template)
+    known = set(template["variables"]["properties"])
+    assert set(re.findall(r"\{\{ (\w+) \}\}", json.dumps(template["job_configuration"]))) == known
+
+
+def test_the_manifests_fit_together_and_to_the_pool():
+    found = {(document["kind"], document["metadata"]["name"]): document for document in documents()}
+    assert len(found) == len(documents()) == 11
+    assert {d["metadata"].get("namespace", "fcn") for d in documents()} == {"fcn"}
+    pool = json.loads((ROOT / "deploy/kubernetes-pool.json").read_text())
+    pods = [pool["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]]
+    for document in documents():
+        if document["kind"] in ("Deployment", "Job"):
+            pods.append(document["spec"]["template"]["spec"])
+        if document["kind"] == "Deployment":
+            labels = document["spec"]["template"]["metadata"]["labels"]
+            assert document["spec"]["selector"]["matchLabels"] == labels
+            if document["metadata"]["name"] == "prefect-server":
+                assert found["Service", "prefect-server"]["spec"]["selector"] == labels
+    for pod in pods:
+        volumes = {volume["name"]: volume["persistentVolumeClaim"]["claimName"] for volume in pod.get("volumes", [])}
+        assert all(("PersistentVolumeClaim", claim) in found for claim in volumes.values())
+        assert {mount["name"] for each in pod["containers"] for mount in each.get("volumeMounts", [])} == set(volumes)
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        if name := pod.get("serviceAccountName"):
+            assert ("ServiceAccount", name) in found
+    assert pool["variables"]["properties"]["namespace"]["default"] == "fcn"
+    image = next(pod["containers"][0]["image"] for pod in pods[1:] if pod["containers"][0]["name"] == "deploy")
+    assert pool["variables"]["properties"]["image"]["default"] == image
+
+
+def test_images_have_the_prefect_and_the_python_of_the_lock():
+    version = re.search(r"^prefect==(\S+)", (ROOT / "requirements/base.txt").read_text(), re.MULTILINE)[1]
+    images = re.findall(r"image: prefecthq/prefect:(\S+)", (ROOT / "deploy/kubernetes.yaml").read_text())
+    assert images == [f"{version}-python3.11", f"{version}-python3.11-kubernetes"]
+    assert "FROM python:3.11-" in (ROOT / "deploy/Dockerfile").read_text()
+
+
+def test_the_recipe_copies_files_that_are_there():
+    recipe = (ROOT / "deploy/Dockerfile").read_text().replace("\\\n", " ")
+    steps = [line for line in recipe.splitlines() if line and not line.startswith("#")]
+    assert {step.split()[0] for step in steps} <= {"FROM", "RUN", "ARG", "COPY", "USER", "ENV", "WORKDIR", "ENTRYPOINT", "CMD"}
+    for kind in ("base", "gpu"):
+        assert (ROOT / f"requirements/{kind}.txt").is_file()
+    assert re.findall(r"^COPY (\S+)", recipe, re.MULTILINE) == ["requirements/${REQUIREMENTS}.txt"]
+    assert (ROOT / "deploy/Dockerfile.dockerignore").read_text().split() == ["*", "!requirements/*.txt"]

@@ -1,0 +1,49 @@
+"""Prefect's server is killed in the middle of a stage: the run ends as it should, and the next server shows all of it."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import psutil
+import pytest
+from conftest import DVC, REPO, STAGE, Keeper, Project, _isolated
+from prefect.client.orchestration import SyncPrefectClient
+
+
+@pytest.fixture
+def lonely(tmp_path):
+    """A project without a server, whose first stage waits for the file `go`."""
+    environment = _isolated(tmp_path) | {"PREFECT_CLIENT_MAX_RETRIES": "0"}
+    shutil.copy(REPO / "pyproject.toml", tmp_path)
+    (tmp_path / "tiny.py").write_text(STAGE.replace('text == "wait"', 'text == "wait" and not Path("go").exists()'))
+    (tmp_path / "dvc.yaml").write_text(DVC)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"], cwd=tmp_path, env=environment, check=True)
+    project = Project(tmp_path, None, None, environment)
+    project.params(first="wait", second="world")
+    return project
+
+
+def test_all_stages_stay_below_their_pipeline(lonely):
+    process = lonely.start("flows.pipeline")
+    line = ""
+    while line != "waiting\n":
+        line = process.stdout.readline()
+        assert line, "it ended early"
+    entry = json.loads((lonely.folder / ".prefect" / "server.json").read_text())
+    psutil.Process(int(entry["server"].partition("-")[0])).kill()
+    (lonely.folder / "go").touch()
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert "running without Prefect" not in output
+    assert "could not record" not in output
+
+    with Keeper(lonely.folder, lonely.environment) as keeper:
+        url, _ = keeper.says()
+        assert url != entry["url"]
+        with SyncPrefectClient(url) as lonely.client:
+            run = lonely.top()
+            assert (run.name, run.state.name) == ("dvc repro", "Completed")
+            assert lonely.below(run) == dict.fromkeys(("first", "second@a", "second@b"), "Completed")
+            assert lonely.child(run, "first").state.name == "Completed"
+        keeper.end()

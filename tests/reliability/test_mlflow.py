@@ -1,0 +1,347 @@
+"""MLflow down, killed, failing, slow: what a stage has to say is there when MLflow is, once and in order."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import tasks
+from flows import sync
+from tasks import mlflow_run, registry, sending, spool, tracking
+
+# SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+
+ROOT = Path(__file__).parents[2]
+SHA = hashlib.sha256(b"weights").hexdigest()
+NOTHING = {"params": {}, "tags": {}}
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """A stand-in for `tasks.pyfunc`, whose own tests are elsewhere."""
+
+    def save(model_dir, out):
+        out.mkdir()
+        (out / "MLmodel").write_text("flavors: {python_function: {loader_module: none}}\n")
+        shutil.copy(model_dir / "weights.npz", out)
+
+    stand_in = types.ModuleType("tasks.pyfunc")
+    stand_in.save = save
+    monkeypatch.setitem(sys.modules, "tasks.pyfunc", stand_in)
+    monkeypatch.setattr(tasks, "pyfunc", stand_in, raising=False)
+
+
+def runs_of(client, experiment):
+    found = client.get_experiment_by_name(experiment)
+    return client.search_runs([found.experiment_id], order_by=["attributes.start_time"]) if found else []
+
+
+def points(client, run, name="loss"):
+    return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
+
+
+def train(experiment, steps=range(3), key="k1", between=lambda step: None, **given):
+    """A training that says all that a training can say."""
+    Path("plots").mkdir(exist_ok=True)
+    Path("plots/iu.csv").write_text("class,iu\ncat,0.5\n")
+    Path("metrics.json").write_text('{"mean_iu": 0.5}')
+    given = {"params": {"lr": 1e-10, "train": {"steps": 3}}, "tags": {"pipeline": "p1"}, **given}
+    with tracking.training(experiment, "fcn8s", key, **given) as run:
+        for step in steps:
+            run.metrics({"loss": 8 / 2**step, "val/mean_iu": 0.25}, step)
+            run.flush()
+            between(step)
+        run.artifact(Path("metrics.json"))
+        run.artifact(Path("plots"), "pictures")
+        run.dataset("sample/train", SHA, "training")
+        run.tags({tracking.MODEL: SHA})
+    Path("metrics.json").unlink()  # as charts, which are there for as long as they are needed
+    shutil.rmtree("plots")
+    return run
+
+
+def score(experiment, value=0.5, profile="sample"):
+    Path("model").mkdir(exist_ok=True)
+    Path("model/weights.npz").write_text("weights")
+    with tracking.scoring(experiment, "fcn8s", SHA, params={"lr": 2}, tags={"pipeline": "p2"}) as run:
+        run.metrics({"mean_iu": value})
+        said = registry.register(run, profile, "fcn8s", Path("model"), value, "val", "d1", SHA)
+    shutil.rmtree("model")
+    return said
+
+
+def told(client, run):
+    """All that MLflow knows of a run, but for ids and times."""
+    return {
+        "name": run.info.run_name, "status": run.info.status, "params": run.data.params, "metrics": run.data.metrics,
+        "curves": {name: points(client, run, name) for name in sorted(run.data.metrics)},
+        "tags": {name: text for name, text in run.data.tags.items() if name not in ("spool", "mlflow.user")},
+        "data": [(used.dataset.name, used.dataset.digest, used.tags[0].value) for used in run.inputs.dataset_inputs],
+        "files": sorted(file.path for folder in (None, "pictures") for file in client.list_artifacts(run.info.run_id, folder)),
+    }  # fmt: skip
+
+
+def left():
+    return sorted(path.name for path in spool.FOLDER.glob("*") if path.name != "lock") if spool.FOLDER.exists() else []
+
+
+def test_down_from_the_start_everything_comes_later_as_if_it_had_been_up(server, client, experiment, caplog, capsys):
+    train(f"{experiment}-up")
+    assert score(f"{experiment}-up", profile="up").startswith("fcn-up, version 1; champion is now")
+    server.stop()
+    run = train(experiment)
+    assert run.id is None
+    assert score(experiment, profile="down") is None
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 2, "one each"
+    assert "is kept in .cache/mlflow-spool and delivered by the next run or `python -m flows.sync`" in warnings[0]
+    assert sync.main([]) == 1
+    assert "Of 2 files 2 still wait." in capsys.readouterr().err
+
+    server.start()
+    assert runs_of(client, experiment) == []
+    assert sync.main([]) == 0
+    assert "has now what 2 runs could not tell it before" in capsys.readouterr().out
+    assert left() == []
+    (up,), (down,) = runs_of(client, f"{experiment}-up"), runs_of(client, experiment)
+    assert told(client, down) == told(client, up)
+    assert points(client, down) == [(0, 8.0), (1, 4.0), (2, 2.0)]
+    assert down.data.params["lr"] == "1e-10", "the training's, not the scoring's"
+    assert down.info.end_time - down.info.start_time < 60_000, "when it was, not when it was told"
+    assert dict(client.get_registered_model("fcn-down").aliases) == {"champion": "1", "fcn8s": "1"}
+    assert (sync.main([]), capsys.readouterr().out) == (0, "Nothing waits in .cache/mlflow-spool.\n")
+
+
+@pytest.mark.parametrize("how", ["killed", "fails"])
+def test_lost_in_mid_run_the_next_run_delivers_what_is_missing(server, client, experiment, how, caplog):
+    def lose(step):
+        if step == 1:
+            server.stop() if how == "killed" else setattr(server, "mood", "fails")
+        del server.asked[:]
+
+    run = train(experiment, range(4), between=lose)
+    assert len(server.asked) <= (how == "fails"), "no second try for a while"
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
+    server.start() if how == "killed" else setattr(server, "mood", "well")
+    (stored,) = runs_of(client, experiment)
+    assert stored.info.status == "RUNNING"
+    assert points(client, stored) == [(0, 8.0), (1, 4.0)]
+
+    score(experiment)
+    (stored,) = runs_of(client, experiment)
+    assert (stored.info.run_id, stored.info.status) == (run.id, "FINISHED")
+    assert points(client, stored) == [(0, 8.0), (1, 4.0), (2, 2.0), (3, 1.0)]
+    assert told(client, stored)["files"] == ["metrics.json", "pictures", "pictures/iu.csv"]
+    assert stored.data.metrics["mean_iu"] == 0.5
+    assert left() == []
+
+
+def test_back_in_mid_run_the_run_itself_delivers_and_goes_on(server, client, experiment, monkeypatch, caplog):
+    monkeypatch.setattr(mlflow_run, "_REST", 0.0)
+    monkeypatch.setattr(mlflow_run, "_SHARE", 0.0)
+    seen = []
+
+    def lose(step):
+        {0: server.stop, 2: server.start}.get(step, lambda: None)()
+        if step == 3:
+            seen.append(points(client, runs_of(client, experiment)[0]))
+            assert left() == []
+
+    run = train(experiment, range(4), between=lose)
+    assert seen == [[(0, 8.0), (1, 4.0), (2, 2.0), (3, 1.0)]]
+    assert [told(client, each)["status"] for each in runs_of(client, experiment)] == ["FINISHED"]
+    assert run.url.startswith(f"{server.url}/#/experiments/")
+
+
+def test_a_slow_server_is_asked_no_more_and_told_at_the_end(server, client, experiment, monkeypatch, caplog):
+    monkeypatch.setattr(mlflow_run, "_SLOW", 0.1)
+    asked = []
+
+    def slow(step):
+        server.mood = "slow" if step < 9 else "well"
+        asked.append(server.asked.count("/api/2.0/mlflow/runs/log-batch"))
+
+    train(experiment, range(10), between=slow)
+    assert asked[1:] == [asked[0] + 1] * 9, "after one slow answer none, for 20 times as long as it took"
+    (stored,) = runs_of(client, experiment)
+    assert len(points(client, stored)) == 10
+    assert stored.info.status == "FINISHED"
+    assert left() == []
+
+
+def test_kill_9_with_mlflow_down_loses_nothing_of_what_was_said(server, client, experiment):
+    code = """
+import os, signal, sys
+from tasks.tracking import training
+with training(sys.argv[1], "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
+    for step in range(3):
+        run.metrics({"loss": 8 / 2**step}, step)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    server.stop()
+    command = [sys.executable, "-W", "ignore", "-c", code, experiment]
+    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode == -signal.SIGKILL
+    server.start()
+    train(experiment, range(3, 5))  # resumed
+    (stored,) = runs_of(client, experiment)
+    assert points(client, stored) == [(0, 8.0), (1, 4.0), (2, 2.0), (3, 1.0), (4, 0.5)]
+    assert (stored.info.status, stored.data.params["lr"]) == ("FINISHED", "1")
+
+
+def test_a_forced_repetition_is_a_run_of_its_own_and_each_has_its_scores(server, client, experiment):
+    server.stop()
+    for value in (0.25, 0.75):
+        train(experiment)
+        score(experiment, value)
+    server.start()
+    assert sync.main([]) == 0
+    assert [run.data.metrics["mean_iu"] for run in runs_of(client, experiment)] == [0.25, 0.75]
+
+
+@pytest.mark.parametrize("after", range(1, 8))
+def test_a_delivery_that_breaks_off_anywhere_is_repeated_without_a_trace(server, client, experiment, monkeypatch, after):
+    server.stop()
+    train(experiment)
+    score(experiment, profile=experiment)
+    server.start()
+    whole, count = sending.send, []
+
+    def break_off(target, entry):
+        whole(target, entry)
+        count.append(1)
+        if len(count) == after:
+            raise OSError("the connection is gone after the server did its work, and before it could say so")
+
+    monkeypatch.setattr(sending, "send", break_off)
+    assert sync.main([]) == 1
+    monkeypatch.setattr(sending, "send", whole)
+    assert sync.main([]) == 0
+    (stored,) = runs_of(client, experiment)
+    assert points(client, stored) == [(0, 8.0), (1, 4.0), (2, 2.0)]
+    assert len(stored.inputs.dataset_inputs) == 1
+    assert len(client.search_model_versions(f"name='fcn-{experiment}'")) == 1
+
+
+def test_a_run_that_was_deleted_is_kept_apart_until_it_is_restored(server, client, experiment, capsys, caplog):
+    run = train(experiment, range(4), between=lambda step: server.stop() if step == 1 else None)
+    server.start()
+    client.delete_run(run.id)
+    with tracking.training(f"{experiment}-next", "fcn8s", "k2", **NOTHING):
+        assert f"the run {run.id} is deleted in MLflow. It is kept in .cache/mlflow-spool/refused/000001.jsonl" in caplog.text
+    assert left() == ["refused"]
+    assert sync.main(["--refused"]) == 1
+    client.restore_run(run.id)
+    assert sync.main(["--refused"]) == 0
+    assert points(client, client.get_run(run.id)) == [(0, 8.0), (1, 4.0), (2, 2.0), (3, 1.0)]
+    assert "metrics.json" in told(client, client.get_run(run.id))["files"]
+
+
+def test_what_was_meant_for_another_store_waits_for_it(server, client, experiment, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    train(experiment)
+    assert "secret" not in "".join(path.read_text() for path in spool.waiting())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+    assert sync.main([]) == 1
+    assert "Some is meant for http://127.0.0.1:9" in capsys.readouterr().err
+    assert runs_of(client, experiment) == []
+    assert sync.main(["--from", "http://127.0.0.1:9"]) == 0
+    assert len(runs_of(client, experiment)) == 1
+
+
+# ------------------------------------------------------------------------------------------- the spool itself
+
+
+OPENING = {
+    "run": None,
+    "experiment": "e",
+    "variant": "fcn8s",
+    "tag": "training.key",
+    "value": "k",
+    "unfinished": True,
+    "time": 1,
+}
+
+
+def test_numbers_follow_each_other_when_the_clock_is_set_back(here, monkeypatch):
+    first = spool.Spool(OPENING)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    second = spool.Spool(OPENING)
+    assert [path.name for path in spool.waiting()] == ["000001.jsonl", "000002.jsonl"]
+    first.close()
+    second.close()
+
+
+def test_a_damaged_line_is_left_out_and_said(here, caplog):
+    file = spool.Spool(OPENING)
+    file.add({"do": "metrics", "points": [["loss", float("nan"), 1, 2]]})
+    file.close()
+    with file.path.open("a") as lines:
+        lines.write('{"do": "tags", "val')
+    opening, entry = spool.read(file.path)
+    assert {name: opening[name] for name in OPENING} == OPENING
+    assert str(entry["points"]) == "[['loss', nan, 1, 2]]"
+    assert "line 3 is damaged and is left out" in caplog.text
+
+
+def test_a_full_disk_leaves_whole_lines_and_stops_no_training(here, monkeypatch, caplog):
+    file = spool.Spool(OPENING)
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, line: write(descriptor, line[:5]))
+        with pytest.raises(OSError, match="only 5 of"):
+            file.add({"do": "tags", "values": {}, "missing": False})
+    file.add({"do": "end"})
+    file.close()
+    assert [entry.get("do") for entry in spool.read(file.path)] == [None, "end"]
+
+    (here / "elsewhere").touch()
+    monkeypatch.setattr(spool.Spool.__init__, "__defaults__", (here / "elsewhere",))  # no folder can be made there
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
+    with tracking.training("e", "fcn8s", "k1", **NOTHING) as run:
+        run.metrics({"loss": 1.0}, 1)
+        run.tags({"a": "b"})
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "nothing more of this run is recorded there, because .cache/mlflow-spool cannot keep it either" in warning
+
+
+def test_a_model_is_kept_by_a_link_that_costs_no_room(here):
+    (here / "model").mkdir()
+    (here / "model" / "weights.npz").write_text("weights")
+    file = spool.Spool(OPENING)
+    file.add({"do": "register", "path": "model"})
+    kept = file.path.with_suffix("") / json.loads(file.path.read_text().splitlines()[1])["path"] / "weights.npz"
+    assert kept.samefile(here / "model" / "weights.npz")
+    (here / "new").write_text("other weights")
+    os.replace(here / "new", here / "model" / "weights.npz")  # as every output is replaced
+    assert kept.read_text() == "weights"
+    file.close()
+
+
+def test_nothing_overtakes_what_another_process_delivers_or_writes(server, client, experiment, caplog):
+    server.stop()
+    train(experiment)
+    server.start()
+    import fcntl
+
+    with (spool.FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        score(experiment)
+    assert runs_of(client, experiment) == []
+    assert "has to wait: another process is delivering what waits" in caplog.text
+    assert len(spool.waiting()) == 2
+    at_work = spool.Spool(OPENING | {"experiment": experiment, "value": "k2"})
+    assert sync.main([]) == 1
+    assert spool.waiting() == [at_work.path]
+    at_work.close()
+    (stored,) = runs_of(client, experiment)
+    assert stored.data.metrics["mean_iu"] == 0.5
