@@ -20,7 +20,6 @@ from PIL import Image
 from tiny_voc import truth, write_images, write_records
 
 from fcn import files, labels
-from fcn.architecture import BACKBONES
 
 # Minutes of compiling, and not yet seen to pass in one piece with all the rest: on purpose only, FCN_BACKENDS=1.
 pytestmark = pytest.mark.skipif(not os.environ.get("FCN_BACKENDS"), reason="takes minutes: set FCN_BACKENDS=1")
@@ -61,13 +60,10 @@ def world(tmp_path_factory):
         Image.fromarray(noise).save(root / f"JPEGImages/{name}.jpg", quality=90)
         labels.to_image(label).save(root / f"SegmentationClass/{name}.png")
     write_records(root, folder / "records")
-    arrays, channels = {}, 3
-    layers = [(name, filters // 32, 3) for block in BACKBONES["vgg16"].blocks for name, filters in block]
-    for name, filters, size in (*layers, ("fc6", 8, 7), ("fc7", 8, 1)):
-        kernel = random.normal(0, np.sqrt(2 / (size * size * channels)), (size, size, channels, filters))
-        arrays[f"{name}/kernel"], channels = kernel.astype(np.float32), filters
-        arrays[f"{name}/bias"] = random.normal(0, 0.1, filters).astype(np.float32)
-    files.save_arrays(folder / "vgg.npz", arrays)
+    kernels = {"conv1": (5, 5, 1, 4), "conv2": (5, 5, 4, 10), "ip1": (4, 4, 10, 8)}
+    arrays = {f"{name}/kernel": random.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape) for name, shape in kernels.items()}
+    arrays |= {f"{name}/bias": random.normal(0, 0.1, shape[3]) for name, shape in kernels.items()}
+    files.save_arrays(folder / "classifier.npz", {name: array.astype(np.float32) for name, array in arrays.items()})
     return folder
 
 
@@ -109,9 +105,9 @@ def assert_same(found, wanted, tolerance=1e-5):
 
 
 def test_the_trainings_differ_and_learn(world, alone):
-    start = files.load_arrays(world / "vgg.npz")
+    start = files.load_arrays(world / "classifier.npz")
     for name in ("one", "two", "summed"):
-        assert np.abs(alone[name]["weights/fc7/kernel"] - start["fc7/kernel"]).max() > 1e-3, name
+        assert np.abs(alone[name]["weights/ip1/kernel"] - start["ip1/kernel"]).max() > 1e-3, name
     assert abs(alone["one"]["loss/8"] / alone["two"]["loss/8"] - 1) > 1e-4
     assert abs(alone["accumulated"]["loss/8"] / alone["summed"]["loss/8"] - 1) > 1e-4
 
@@ -180,7 +176,7 @@ def processes(world, jax):
         for n in (0, 1):
             folder = world / f"machine {n}"
             folder.mkdir(exist_ok=True)
-            for name in ("records", "vgg.npz"):
+            for name in ("records", "classifier.npz"):
                 if not (folder / name).exists():
                     (folder / name).symlink_to(world / name)
             rank = {"KERAS_DISTRIBUTION_PROCESS_ID": str(n), "KERAS_BACKEND": "jax"}
@@ -197,7 +193,7 @@ def test_a_worker_that_dies_leaves_a_state_to_go_on_from(processes):
     assert killed == -signal.SIGKILL
     assert code != 0
     assert "process 0 of 2 could not go on with the others: " in output
-    assert written == ["records", "vgg.npz"]
+    assert written == ["classifier.npz", "records"]
 
 
 def test_two_processes_train_as_one_and_the_first_alone_writes(world, processes, alone):
@@ -208,4 +204,4 @@ def test_two_processes_train_as_one_and_the_first_alone_writes(world, processes,
     assert int(first["began"][""]) == 6
     assert_same(first["two"], alone["two"])
     assert "two" not in second
-    assert written == ["records", "results.npz", "vgg.npz"]
+    assert written == ["classifier.npz", "records", "results.npz"]
