@@ -16,6 +16,7 @@ CALLS = {
     "subprocess.getstatusoutput", "asyncio.create_subprocess_shell", "yaml.load", "yaml.full_load", "yaml.unsafe_load",
     "pd.read_pickle", "torch.load", "tf.saved_model.load", "logging.config.listen",
 }  # fmt: skip
+SAFE_LOADERS = {"yaml.SafeLoader", "yaml.CSafeLoader"}
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib", "torch", "imp", "xmlrpc"}
 UNPICKLER = "fcn/weights/npy.py"
 """Has an unpickler of its own that calls nothing: tests/fcn/test_weights_npy.py."""
@@ -31,8 +32,12 @@ def names(tree):
 def forbidden(source):
     """What of a source could execute what it reads."""
     tree = ast.parse(source)
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    safe = SAFE_LOADERS | {node.name for node in classes if {ast.unparse(base) for base in node.bases} & SAFE_LOADERS}
     found = set()
     for name, words in names(tree):
+        if name == "yaml.load" and words.get("Loader") in safe:
+            continue
         if name in CALLS or name.endswith((".extractall", ".load_model")):
             found.add(name)
         if words.get("shell", "False") != "False":
@@ -55,6 +60,8 @@ def forbidden(source):
         ("import subprocess\nsubprocess.run(x, shell=True)", {"subprocess.run(shell)"}),
         ("np.load(x, allow_pickle=True)", {"np.load(allow_pickle)"}),
         ("yaml.load(x, Loader=L)", {"yaml.load"}),
+        ("class L(yaml.Loader): ...\nyaml.load(x, Loader=L)", {"yaml.load"}),
+        ("class L(yaml.SafeLoader): ...\nyaml.load(x, Loader=L); yaml.load(x, Loader=yaml.CSafeLoader)", set()),
         ("from pickle import loads", {"pickle"}),
         ("keras.models.load_model(x, safe_mode=False)", {"keras.models.load_model"}),
         ("t.extractall(x)", {"t.extractall"}),

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from flows import pipeline, runs, workspace
+from tests.living import living
 
 STAGES = ["first", "second@a", "second@b"]
 
@@ -106,7 +107,7 @@ def test_two_at_once_and_ctrl_c(project, done, monkeypatch):
     output, _ = one.communicate()
     assert one.returncode == 130
     assert output.endswith("error: interrupted\n")
-    assert [child for child in below if child.is_running()] == []
+    assert living(below) == []
     assert project.below(first) == {"first": "Crashed"}
     assert project.client.read_flow_run(first.id).state.name == "Crashed"
 
@@ -117,8 +118,7 @@ def test_what_a_killed_pipeline_leaves_behind(project, done):
     run = project.top()
     process.kill()
     process.communicate()
-    psutil.wait_procs(below, timeout=60)
-    assert [child for child in below if child.is_running()] == []
+    assert living(below, 60) == []
     assert project.client.read_flow_run(run.id).state.name == "Running"
 
     assert runs.reconcile(project.client) >= 1

@@ -118,7 +118,7 @@ def test_an_html_page_is_no_weight_file(project, params):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (["profile"], "smaple", "profile: expected one of sample, toy, voc2011, "),
+        (["profile"], "smaple", "profile: expected one of sample, sample_modern, toy, voc2011, "),
         (["profiles", "sample", "train", "fcn32s", "rate"], 1, "profiles.sample.train.fcn32s: unknown key 'rate'"),
         (
             ["profiles", "sample", "train", "fcn32s", "learning_rate"],

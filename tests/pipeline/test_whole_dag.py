@@ -11,6 +11,8 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.living import living
+
 VARIANTS = ("fcn32s", "fcn16s", "fcn8s")
 STAGES = (
     "download", "convert_vgg", "records", *(f"train@{v}" for v in VARIANTS), *(f"evaluate@{v}" for v in VARIANTS), "report",
@@ -143,7 +145,7 @@ def interrupted(project, *command):
         below = [child for child in below if "flows.server" not in child.cmdline()]
         os.killpg(process.pid, signal.SIGINT)
         output += process.stdout.read()
-    return process.returncode, output, [child for child in below if child.is_running()]
+    return process.returncode, output, living(below)
 
 
 def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, first):

@@ -9,7 +9,7 @@ import pytest
 
 from tasks import store
 
-SETTINGS = ("MLFLOW_TRACKING_URI", *store.ENVIRONMENT)
+SETTINGS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *store.ENVIRONMENT)
 
 
 class Server:
@@ -71,8 +71,9 @@ def app(tmp_path_factory):
         # A server takes its own stores for those of the whole process; other tests want theirs again.
         patch.setattr(tracking, "_tracking_uri", None)
         patch.setattr(registry, "_registry_uri", None)
-        patch.setenv("MLFLOW_TRACKING_URI", "")
-        patch.delenv("MLFLOW_TRACKING_URI")
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+            patch.setenv(name, "")  # now pytest knows the name and removes what MLflow sets
+            patch.delenv(name)
         yield app
 
 

@@ -16,6 +16,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
 from flows import processes, stage
+from tests.living import living
 from tests.reliability import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -149,8 +150,7 @@ def test_kill_9_of_dvc_or_of_a_stage_leaves_nothing_behind(project, made, victim
     (process if victim == "dvc" else stage_).kill()
     output, _ = process.communicate()
     assert process.returncode == (-signal.SIGKILL if victim == "dvc" else 255)
-    psutil.wait_procs(below, timeout=60)
-    assert [child for child in below if child.is_running()] == []
+    assert living(below, 60) == []
     assert not (project.folder / "second.txt").exists()
 
     project.params()
@@ -171,7 +171,7 @@ def test_ctrl_c_twice_ends_what_does_not_want_to_end(project, made):
     said += process.communicate()[0]
     assert process.returncode == 130, said
     assert "got SIGTERM" in said
-    assert [child for child in below if child.is_running()] == []
+    assert living(below) == []
     project.params()
     assert project.repro()[1] == 0
 

@@ -9,7 +9,7 @@ import pytest
 from tasks import store
 from tasks.tracking import training
 
-SETTINGS = ("MLFLOW_TRACKING_URI", *store.ENVIRONMENT)
+SETTINGS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *store.ENVIRONMENT)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
