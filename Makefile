@@ -60,6 +60,7 @@ lock: ## pin the newest versions that pyproject.toml allows; needs uv
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/dev.txt pyproject.toml -o requirements/base.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/dev.txt --extra gpu pyproject.toml -o requirements/gpu.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/dev.txt --extra web pyproject.toml -o requirements/web.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/dev.txt --extra s3 pyproject.toml -o requirements/s3.txt
 
 clean: ## remove everything that `make repro` can make again, except downloads and the environment
 	rm -rf models plots reports report data/records .cache/checkpoints .cache/seeds .cache/runs .cache/audit

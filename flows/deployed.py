@@ -90,7 +90,8 @@ def run_stage(stage: Stage, force: bool = False) -> None:
 
 @flow(name="evaluate-model", flow_run_name="evaluate {model}")
 def evaluate_model(model: Folder, variant: Name, out: Name) -> None:
-    """Score a given model folder on the workspace's validation records.
+    """Score a given model folder on the workspace's validation records. It is no result of this workspace: no version is
+    registered, no alias moves.
 
     Args:
         model: a folder with model.json and weights.npz, on the worker's machine; from the workspace, or absolute.
@@ -107,7 +108,7 @@ def evaluate_model(model: Folder, variant: Name, out: Name) -> None:
         raise UserError(f"{model}: expected a model folder, with model.json and weights.npz")
     folder = Path("reports/evaluations")
     command = ["flows.evaluate", "--variant", variant, "--records", "data/records", "--model", model]
-    command += ["--metrics", f"{folder / out}.json", "--plots", str(folder / out)]
+    command += ["--metrics", f"{folder / out}.json", "--plots", str(folder / out), "--no-register"]
     _tag()
     with workspace.held(f"evaluate {model}"), pipeline.connected() as (extra, record):
         folder.mkdir(parents=True, exist_ok=True)

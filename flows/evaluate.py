@@ -10,7 +10,9 @@ from tasks.score import score
 
 
 @flow
-def evaluate(variant: str, records: Path, model: Path, metrics: Path, plots: Path, seed: int | None = None) -> None:
+def evaluate(
+    variant: str, records: Path, model: Path, metrics: Path, plots: Path, seed: int | None = None, register: bool = True
+) -> None:
     """Score one model on the validation records.
 
     Args:
@@ -20,9 +22,10 @@ def evaluate(variant: str, records: Path, model: Path, metrics: Path, plots: Pat
         metrics: JSON file to write.
         plots: folder to write.
         seed: that the model was trained with instead of the recipe's; see `flows.seeds`.
+        register: as a version in MLflow's registry, where it may become champion; its scores go to MLflow in any case.
     """
     name, profile, _ = config.read()
-    score(name, profile, variant, records, model, metrics, plots, seed)
+    score(name, profile, variant, records, model, metrics, plots, seed, register)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,12 @@ def score(
     metrics: Path,
     plots: Path,
     seed: int | None = None,
+    register: bool = True,
 ) -> None:
     """Evaluates the model folder `model` on the validation records in `data`; writes `metrics` (JSON) and `plots`.
 
     A model that was trained with a `seed` in place of the recipe's has its run in another experiment; see `tasks.train`.
+    Without `register` it becomes no version in MLflow's registry, and moves no alias there.
 
     Raises:
         UserError: see `fcn.score.run`.
@@ -59,10 +61,11 @@ def score(
             run.artifact(path)
         with pictures.confusion_picture(plots / "confusion.csv") as picture:
             run.artifact(picture)
-        on = {"split": measured["split"], "dataset": measured["dataset"], "model_sha256": result["model_sha256"]}
         # With a seed of its own it is a measurement, no model to use: the best of many seeds would owe that to luck.
-        if seed is None and (said := registry.register(run, profile_name, variant, model, scores["mean_iu"], **on)):
-            log.info("MLflow: %s", said)
+        if register and seed is None:
+            on = {"split": measured["split"], "dataset": measured["dataset"], "model_sha256": result["model_sha256"]}
+            if said := registry.register(run, profile_name, variant, model, scores["mean_iu"], **on):
+                log.info("MLflow: %s", said)
 
     table = [{"score": name, "value": f"{value:.4f}"} for name, value in scores.items()]
     create_table_artifact(table, key="scores", description=f"{variant} on {measured['split']}")

@@ -314,6 +314,43 @@ def test_a_full_disk_leaves_whole_lines_and_stops_no_training(here, monkeypatch,
     assert "nothing more of this run is recorded there, because .cache/mlflow-spool cannot keep it either" in warning
 
 
+def test_a_full_disk_under_mlflow_s_artifacts_costs_no_file(here):
+    """A file system of 64 kB in the place of mlartifacts/, which then gets more room, and the delivery."""
+    code = """
+import logging
+from pathlib import Path
+from tasks.tracking import training
+logging.basicConfig()
+with training("e", "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
+    run.artifact(Path("small.txt"))
+    run.artifact(Path("big.bin"))
+    run.metrics({"loss": 1.0}, 1)
+"""
+    sizes = {"small.txt": 10, "big.bin": 200_000}
+    for name, size in sizes.items():
+        (here / name).write_bytes(os.urandom(size))
+    (here / "mlartifacts").mkdir()
+    mount = "mount -t tmpfs -o size=64k fcn mlartifacts"
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    room = 'mount -o remount,size=1m mlartifacts && "$0" -W ignore -m flows.sync && cp -r mlartifacts kept'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", f'{mount} && "$0" -W ignore -c "$1" && {room}', sys.executable, code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "No space left on device. The stage goes on without it: what it should know is kept in" in done.stderr
+    for name in sizes:
+        (kept,) = (here / "kept").rglob(name)
+        assert kept.read_bytes() == (here / name).read_bytes()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri="sqlite:///mlflow.db")
+    (stored,) = runs_of(client, "e")
+    assert points(client, stored) == [(1, 1.0)]
+    assert stored.info.status == "FINISHED"
+
+
 def test_a_model_is_kept_by_a_link_that_costs_no_room(here):
     (here / "model").mkdir()
     (here / "model" / "weights.npz").write_text("weights")
