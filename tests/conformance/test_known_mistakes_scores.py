@@ -1,10 +1,10 @@
 """Mistakes of other implementations in scoring, put in on purpose: an assertion catches each one."""
 
-import keras
 import numpy as np
 import pytest
 import tiny_voc
 from PIL import Image
+from tiny import echo
 
 from fcn import evaluation, inputs, metrics, records
 from fcn.metrics import confusion
@@ -116,15 +116,6 @@ def test_labels_resized_bilinearly_hold_classes_that_are_not_there():
     """Why it matters: between background and void lies every class."""
     label = tiny_voc.truth(40, 56)
     assert set(np.unique(bilinearly_there_and_back(label))) - set(np.unique(label))
-
-
-def echo():
-    """A net whose scores are its image's channels."""
-    image = keras.Input((None, None, 3))
-    conv = keras.layers.Conv2D(3, 1, use_bias=False)
-    net = keras.Model(image, conv(image))
-    conv.set_weights([np.eye(3)[None, None]])
-    return net
 
 
 def check_evaluation(evaluate, images):

@@ -126,6 +126,42 @@ def test_bare_dvc_repro_by_force_ends_in_the_same_bytes(project, first):
     assert (project.folder / "dvc.lock").read_bytes() == first[1]
 
 
+# A network whose only way out leads to nobody, as does every name: whoever asked there would wait. The last word is how many
+# packets left, before and after one that shows that they are counted.
+NOWHERE = """
+set -e
+echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6
+ip link set lo up
+ip link add out type veth peer name nobody
+ip addr add 10.9.9.1/24 dev out
+ip link set out up
+ip link set nobody up
+ip neigh add 10.9.9.2 lladdr 02:00:00:00:00:01 dev out
+ip route add default via 10.9.9.2
+echo nameserver 10.9.9.2 > resolv.conf
+mount --bind resolv.conf /etc/resolv.conf
+left() { awk '/out:/ { print $11 }' /proc/net/dev; }
+"$@"
+sleep 3 # for what goes on behind
+before=$(left)
+python -c "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('10.8.8.8', 9))"
+echo "packets: $before $(left)"
+"""
+
+
+def test_nothing_goes_to_the_internet_nor_waits_for_it(project, first):
+    """Not even where nobody said so: neither of the Makefile's variables is set."""
+    nowhere = ["unshare", "-n", "-m", "sh", "-c", NOWHERE, "sh"]
+    if os.geteuid() != 0 or project.run(*nowhere, "true").returncode:
+        pytest.skip("no network can be made here")
+    unsaid = {name: value for name, value in project.environment.items() if name not in ("DVC_NO_ANALYTICS", "DO_NOT_TRACK")}
+    for command in (["dvc", "repro", "-f", "-s", "evaluate@fcn8s", "report"], ["python", "-m", "flows.pipeline"]):
+        done = subprocess.run([*nowhere, *command], cwd=project.folder, env=unsaid, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines()[-1] == "packets: 0 1"
+    assert (project.folder / "dvc.lock").read_bytes() == first[1]
+
+
 def interrupted(project, *command):
     """Starts a command, and sends SIGINT to its process group, as a terminal does, once the training is under way.
 
