@@ -75,6 +75,7 @@ def train(
         not_finite = watches.NotFinite(spec.log_every)
         loss = PixelLoss(spec.loss, share.total)
         net.compile(optimizer=optimizer, loss=loss, metrics=[not_finite], jit_compile=evaluation.COMPILED)
+    seed_dropout(net, spec.seed)
     loop = _Loop(net, label, spec, validation, checkpoint, report, seconds, share)
     loop.watch(not_finite, health.once(note), images, classes)
     if share.from_first(checkpoint.is_file):
@@ -94,6 +95,20 @@ def train(
             "Likely one of them has died: see its last messages. Start all of them again; they go on from the last checkpoint."
         ) from error
     return loop.history
+
+
+def seed_dropout(net: keras.Model, seed: int) -> None:
+    """Gives every dropout layer random numbers of its own, which follow from `seed` alone.
+
+    Keras draws their seeds from the random numbers of the process when a layer is made. So do Prefect's and MLflow's threads, at
+    times of their own, and a training would not repeat.
+    """
+    for number, state in enumerate(_seeds(net)):
+        state.assign([np.random.SeedSequence([seed, number]).generate_state(1)[0], 0])  # Keras: the seed, and a counter
+
+
+def _seeds(net: keras.Model) -> list[Any]:
+    return [variable for variable in net.non_trainable_variables if "seed" in variable.path]
 
 
 class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
@@ -217,11 +232,10 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     def state(self) -> dict[str, Any]:
         """Every variable that the next step or report depends on, by a stable name."""
-        seeds = [v for v in self.net.non_trainable_variables if "seed" in v.path]  # of the dropout
         return {
             **{f"weights/{name}": variable for name, variable in named_weights(self.net).items()},
             **{f"optimizer/{n}": variable for n, variable in enumerate(self.net.optimizer.variables)},  # slots, step counter
-            **{f"seeds/{n}": variable for n, variable in enumerate(seeds)},
+            **{f"seeds/{n}": variable for n, variable in enumerate(_seeds(self.net))},
             **{f"loss/{n}": variable for n, variable in enumerate(self.since_report())},
         }
 

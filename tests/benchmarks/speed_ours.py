@@ -103,7 +103,7 @@ def peak(device: str) -> int:
 def main() -> None:
     task = json.loads(sys.argv[1])
     dtype = PRECISIONS[task["precision"]]
-    device = devices.prepare(1, dtype)
+    device = devices.prepare(1, dtype, training=task["task"] == "training")
     spec = ModelSpec("fcn8s", "vgg16", CLASSES, 1.0, 4096, task["padding"], "fixed", 0.5, MEAN_BGR)
     net = model.build(spec)
     for layer in net.layers:

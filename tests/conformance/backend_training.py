@@ -121,6 +121,7 @@ def load(path):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else a shell's background has it ignored
     what, folder, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     if what == "jax":  # sees two devices, of which one image takes one
         results = {name: train(folder, recipe, name) for name, recipe in RECIPES.items() if name != "summed"}

@@ -93,6 +93,22 @@ def test_the_curve_and_the_weights_are_those_of_a_loop_written_by_hand(spec, dat
     assert np.abs(weights["fc7/kernel"] - start["fc7/kernel"]).max() > 1e-3
 
 
+def test_the_random_numbers_of_the_process_have_no_say(whole, spec, data, vgg, tmp_path):
+    """Threads of Prefect and MLflow draw from these too, between any two lines; dropout has the recipe's seed alone."""
+    assert_same(train(spec, SGD, data, vgg, tmp_path / "checkpoint.npz", seed=99), whole)
+    other = train(spec, dataclasses.replace(SGD, seed=4), data, vgg, tmp_path / "checkpoint.npz", seed=SGD.seed)
+    assert other[1] != whole[1]
+
+
+def test_the_dropouts_of_a_net_differ(spec, vgg):
+    devices.prepare(SGD.seed)
+    model, _ = surgery.start(spec, vgg)
+    training.seed_dropout(model, 3)
+    states = [layer.seed_generator.state.numpy().tolist() for layer in model.layers if "drop" in layer.name]
+    assert len(states) == 2
+    assert states[0] != states[1]
+
+
 def test_reports_come_at_their_steps(whole, spec, data, vgg, tmp_path):
     _, history = whole
     reports = []
