@@ -100,8 +100,8 @@ def train(
 def seed_dropout(net: keras.Model, seed: int) -> None:
     """Gives every dropout layer random numbers of its own, which follow from `seed` alone.
 
-    Keras draws their seeds from the random numbers of the process when a layer is made. So do Prefect's and MLflow's threads, at
-    times of their own, and a training would not repeat.
+    Keras draws their seeds from the random numbers of the process when a layer is made. Prefect's and MLflow's threads draw
+    from these too, at times of their own, and a training would not repeat.
     """
     for number, state in enumerate(_seeds(net)):
         state.assign([np.random.SeedSequence([seed, number]).generate_state(1)[0], 0])  # Keras: the seed, and a counter
