@@ -3,15 +3,17 @@
     python -m tests.benchmarks.evaluation --images 20 --width 1.0 --precision bfloat16
 
 On N and on 4N images of VOC's size, with a net of random weights: the bare passes (read, predict, throw away), and
-`fcn.score.run` as the stage calls it, without other protocols. What an image costs is the difference over 3N images, so that
-loading the net, which is done once, does not count; it is printed by itself. One round after another, both ways in each.
+`fcn.score.run` as the stage calls it, without other protocols; each in a process of its own. What an image costs is the
+difference over 3N images, so that what is done once does not count. One round after another, both ways in each.
 """
 
 import argparse
+import json
 import resource
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -46,16 +48,20 @@ def save_net(folder: Path, width: float, padding: str) -> Path:
     return folder / "net"
 
 
-def peak() -> float:
-    """MiB that the process has held at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
-
-
-def timed(task: Callable[[Path], None], data: Path) -> tuple[float, float]:
-    """Seconds by the clock, and of all processor cores."""
+def one(way: str, data: Path, net: Path, precision: str) -> None:
+    """Goes through all images in one way; prints seconds by the clock, seconds of all cores, and the peak of memory in MiB."""
+    folder = data.parent
+    devices.prepare(0, precision, training=False)
     begin, cpu = time.perf_counter(), time.process_time()
-    task(data)
-    return time.perf_counter() - begin, time.process_time() - cpu
+    if way == "bare":
+        label = evaluation.labeler(surgery.load(net)[0])
+        for batch in inputs.validation(data, "val"):
+            label(batch["image"])
+    else:
+        how = Evaluate(6, (), precision)
+        score.run(net, data, folder / "metrics.json", folder / "plots", how, lambda *_: None)
+    seconds = time.perf_counter() - begin, time.process_time() - cpu
+    print(json.dumps([*seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))  # Linux counts in KiB
 
 
 def main() -> None:
@@ -65,39 +71,31 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--padding", default="same")
     parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--one", nargs=3, metavar=("WAY", "RECORDS", "NET"), help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.one:
+        return one(args.one[0], *map(Path, args.one[1:]), args.precision)
     with tempfile.TemporaryDirectory() as name:
         folder, count = Path(name), args.images
-        few, many = write(folder, count), write(folder, 4 * count)
+        sets = write(folder, count), write(folder, 4 * count)
         net = save_net(folder, args.width, args.padding)
-        device = devices.prepare(0, args.precision, training=False)
-        label = evaluation.labeler(surgery.load(net)[0])
 
-        def bare(data: Path) -> None:
-            for batch in inputs.validation(data, "val"):
-                label(batch["image"])
+        def measured(way: str, data: Path) -> tuple[float, float, float]:
+            command = [sys.executable, "-m", "tests.benchmarks.evaluation", "--precision", args.precision, "--one", way]
+            done = subprocess.run([*command, data, net], stdout=subprocess.PIPE, check=True)
+            return tuple(json.loads(done.stdout.splitlines()[-1]))
 
-        def whole(data: Path) -> None:
-            how = Evaluate(6, (), args.precision)
-            score.run(net, data, folder / "metrics.json", folder / "plots", how, lambda *_: None)
-
-        print(f"{device}, width {args.width}, {args.precision}, {count} and {4 * count} images")
-        bare(few)  # compiles
-        whole(few)
+        print(f"width {args.width}, {args.padding}, {args.precision}, {count} and {4 * count} images")
         for number in range(1, args.rounds + 1):
-            sums = {}
-            for way in (bare, whole):
-                short = timed(way, few)
-                held = peak()
-                long = timed(way, many)
-                sums[way] = [(b - a) / (3 * count) * 1000 for a, b in zip(short, long, strict=True)]
-                if way is whole:
-                    once = short[0] - sums[way][0] * count / 1000
-            clock, cores = ([sums[way][n] for way in (bare, whole)] for n in (0, 1))
+            found = {way: [measured(way, data) for data in sets] for way in ("bare", "whole")}
+            (clock, cores), (whole_clock, whole_cores) = (
+                [(many[n] - few[n]) / (3 * count) * 1000 for n in (0, 1)] for few, many in found.values()
+            )
+            few, many = found["whole"]
             print(
-                f"round {number}: bare {clock[0]:.1f} ms an image, whole {clock[1]:.1f}, ratio {clock[1] / clock[0]:.3f}; "
-                f"of all cores {cores[0]:.1f} and {cores[1]:.1f}, ratio {cores[1] / cores[0]:.3f}; once {once:.1f} s; "
-                f"peak {held:.0f} MiB after {count} images, {peak():.0f} after {4 * count}",
+                f"round {number}: bare {clock:.0f} ms an image, whole {whole_clock:.0f}, ratio {whole_clock / clock:.3f}; "
+                f"of all cores {cores:.0f} and {whole_cores:.0f}, ratio {whole_cores / cores:.3f}; "
+                f"peak {few[2]:.0f} MiB with {count} images, {many[2]:.0f} with {4 * count}",
                 flush=True,
             )
 
