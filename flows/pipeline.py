@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import logging
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from uuid import UUID
@@ -19,7 +20,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
 from fcn.errors import UserError
-from flows import children, overrides, remote, runs, stage, workspace
+from flows import children, overrides, remote, runs, server, stage, workspace
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
 SKIPPED = {
@@ -59,6 +60,12 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         parser.error(str(error))
     command = words(**parameters)
+    try:
+        # Without a server to record it, a pipeline with nothing to do starts none: that would take longer than all the rest.
+        if command == ["repro", *parameters["targets"]] and not server.is_there() and is_done(command):
+            return 0
+    except KeyboardInterrupt:
+        return stage.INTERRUPTED
     return stage.execute(pipeline, {"command": command}, name=" ".join(["dvc", *command]))
 
 
@@ -76,6 +83,15 @@ def words(targets: list[str], force: bool, changes: list[str], pull: bool | None
         command[:1] = ["exp", "run"]
         command += [word for change in changes for word in ("-S", change)]
     return command
+
+
+def is_done(command: list[str]) -> bool:
+    """Whether `dvc repro` has nothing to do; then its own words, which say so, are printed."""
+    asked = subprocess.run([sys.executable, "-m", "dvc", *command, "--dry"], capture_output=True, text=True)
+    if asked.returncode or not asked.stdout.endswith("Data and pipelines are up to date.\n"):
+        return False
+    print(asked.stdout, end="", flush=True)
+    return True
 
 
 @flow(name=runs.PIPELINE)

@@ -92,6 +92,13 @@ def connected(*users: psutil.Process) -> Iterator[str]:
         yield url
 
 
+def is_there() -> bool:
+    """Whether `connected` would start no server: an API is configured, or a server of this machine runs."""
+    settings = get_current_settings()
+    own = settings.api.url or join(home(), [], None)
+    return bool(own) or _is_healthy(f"http://127.0.0.1:{settings.server.api.port}/api")
+
+
 @contextlib.contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
     """Set environment variables and let Prefect's settings follow, in here and back again after it."""

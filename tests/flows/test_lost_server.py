@@ -7,8 +7,9 @@ import sys
 
 import psutil
 import pytest
-from conftest import DVC, REPO, STAGE, Keeper, Project, _isolated
 from prefect.client.orchestration import SyncPrefectClient
+
+from tests.flows.conftest import DVC, REPO, STAGE, Keeper, Project, _isolated
 
 
 @pytest.fixture

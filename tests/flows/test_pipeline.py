@@ -56,6 +56,23 @@ def test_stages_that_dvc_skips_are_shown_as_cached_and_restored(project, done):
     assert lock.read_text() == whole
 
 
+def test_without_a_server_nothing_to_do_starts_none(project, done, monkeypatch, capfd):
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setattr(pipeline.server, "is_there", lambda: False)
+    monkeypatch.setattr(pipeline.stage, "execute", lambda *_, **__: "with Prefect")
+    assert pipeline.main([]) == 0
+    assert capfd.readouterr().out.splitlines() == [
+        *(f"Stage '{name}' didn't change, skipping" for name in STAGES), "Data and pipelines are up to date.",
+    ]  # fmt: skip
+    assert pipeline.main(["first"]) == 0
+    assert pipeline.main(["--force"]) == "with Prefect"
+    (project.folder / "second-b.txt").rename(project.folder / "moved")
+    assert pipeline.main([]) == "with Prefect"
+    (project.folder / "moved").rename(project.folder / "second-b.txt")
+    monkeypatch.setattr(pipeline.server, "is_there", lambda: True)
+    assert pipeline.main([]) == "with Prefect", "who watches it sees all stages as Cached"
+
+
 def test_bare_dvc_looks_the_same_and_a_user_error_is_one_line(project, done, monkeypatch):
     # As in an activated environment; the pipeline finds its Python without.
     monkeypatch.setitem(project.environment, "PATH", f"{Path(sys.executable).parent}:{project.environment['PATH']}")

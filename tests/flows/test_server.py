@@ -67,6 +67,7 @@ def test_a_server_on_the_default_port_is_used(web, tmp_path):
     before = get_current_settings().api.url
     settings = {"api.url": None, "server.api.port": web.server_port, "home": tmp_path / "home"}
     with temporary_settings(settings), server.connected(psutil.Process()) as url:
+        assert server.is_there()
         assert url == f"http://127.0.0.1:{web.server_port}/api" == get_current_settings().api.url
         assert os.environ["PREFECT_API_URL"] == url
         assert os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] == "false"
@@ -94,6 +95,8 @@ def test_a_configured_api_that_is_not_there(closed_port):
 def test_another_server_on_the_default_port_and_a_home_that_cannot_be(web, tmp_path):
     web.body = b"<html>hello</html>"
     (tmp_path / "file").touch()
+    with temporary_settings({"api.url": None, "server.api.port": web.server_port, "home": tmp_path}):
+        assert not server.is_there()
     with (
         temporary_settings({"api.url": None, "server.api.port": web.server_port, "home": tmp_path / "file"}),
         pytest.raises(server.Unavailable, match=f"no Prefect server can be started in {tmp_path / 'file'}: .*File exists"),
