@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from fcn import files, spread
 from fcn.errors import UserError
-from flows import children, config, pipeline, repeats, stage
+from flows import children, config, pipeline, repeats, stage, workspace
 
 FOLDER = Path(".cache/seeds")
 PREPARED = ("convert_vgg", "records")
@@ -33,21 +32,17 @@ def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
         out: JSON file to write.
 
     Raises:
-        UserError: a stage did not end well, what it was made from changed meanwhile, or another process is at it.
+        UserError: a stage did not end well, what it was made from changed meanwhile, or somebody else is at work here.
     """
     if n < 1:
         raise UserError(f"--n: expected at least 1 seed, got {n}")
     name, _, variants = config.read()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(FOLDER / f"{name}.lock", timeout=0), pipeline.connected() as (extra, record):
-            if error := pipeline.dvc(["repro", *PREPARED], extra, record):
-                raise UserError(f"dvc repro {' '.join(PREPARED)}: {error}")
-            for seed in range(1, n + 1):
-                _repeat(name, seed, extra, record)
-            measured = _measured(name, variants, n)
-    except Timeout as error:
-        raise UserError(f"{error.lock_file}: another process is repeating the chain of {name}; let it end first") from error
+    with workspace.held(f"flows.seeds --n {n}"), pipeline.connected() as (extra, record):
+        if error := pipeline.dvc(["repro", *PREPARED], extra, record):
+            raise UserError(f"dvc repro {' '.join(PREPARED)}: {error}")
+        for seed in range(1, n + 1):
+            _repeat(name, seed, extra, record)
+        measured = _measured(name, variants, n)
     summed = spread.summary(measured)
     words, table = spread.words(summed), spread.table(summed)
     files.write_json(out, {"profile": name, "seeds": [*range(1, n + 1)], "variants": summed, "words": words})

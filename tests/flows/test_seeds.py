@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fcn.errors import UserError
-from flows import children, pipeline, repeats, seeds
+from flows import children, pipeline, repeats, seeds, workspace
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,6 +109,23 @@ def test_mean_and_deviation_and_what_is_done_stays_done(stages, capsys):
     seeds.seeds.fn(3)
     assert stages.ran == []
     assert capsys.readouterr().out.count("didn't change, skipping") == 12
+
+
+def test_two_at_once_are_refused_and_so_is_a_pipeline_beside_them(stages, monkeypatch):
+    Path(".dvc").mkdir()
+    Path(".dvc/config").touch()
+    with workspace.held("dvc repro"), pytest.raises(UserError, match=r"busy, nothing was done\. At work in it:\n  `dvc repro`"):
+        seeds.seeds.fn(1)
+    assert stages.ran == []
+
+    def ask(*_):
+        with pytest.raises(UserError, match=r"`flows\.seeds --n 1`"), workspace.held("dvc repro"):
+            pass
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(children, "follow", ask)
+    with pytest.raises(KeyboardInterrupt):
+        seeds.seeds.fn(1)
 
 
 def change_rate():
