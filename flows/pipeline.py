@@ -87,6 +87,11 @@ def words(targets: list[str], force: bool, changes: list[str], pull: bool | None
 
 def is_done(command: list[str]) -> bool:
     """Whether `dvc repro` has nothing to do; then its own words, which say so, are printed."""
+    try:
+        overrides.check_command(command)
+        overrides.check_file()
+    except UserError:
+        return False  # `reproduce` will say so
     asked = subprocess.run([sys.executable, "-m", "dvc", *command, "--dry"], capture_output=True, text=True)
     if asked.returncode or not asked.stdout.endswith("Data and pipelines are up to date.\n"):
         return False

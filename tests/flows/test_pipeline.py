@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fcn.errors import UserError
 from flows import pipeline, runs, workspace
 from tests.living import living
 
@@ -60,6 +61,10 @@ def test_without_a_server_nothing_to_do_starts_none(project, done, monkeypatch, 
     monkeypatch.chdir(project.folder)
     monkeypatch.setattr(pipeline.server, "is_there", lambda: False)
     monkeypatch.setattr(pipeline.stage, "execute", lambda *_, **__: "with Prefect")
+
+    def refuse():
+        raise UserError("no name")
+
     assert pipeline.main([]) == 0
     assert capfd.readouterr().out.splitlines() == [
         *(f"Stage '{name}' didn't change, skipping" for name in STAGES), "Data and pipelines are up to date.",
@@ -69,6 +74,9 @@ def test_without_a_server_nothing_to_do_starts_none(project, done, monkeypatch, 
     (project.folder / "second-b.txt").rename(project.folder / "moved")
     assert pipeline.main([]) == "with Prefect"
     (project.folder / "moved").rename(project.folder / "second-b.txt")
+    monkeypatch.setattr(pipeline.overrides, "check_file", refuse)
+    monkeypatch.setattr(pipeline.subprocess, "run", None)
+    assert pipeline.main([]) == "with Prefect", "no dvc before names are known to be names"
     monkeypatch.setattr(pipeline.server, "is_there", lambda: True)
     assert pipeline.main([]) == "with Prefect", "who watches it sees all stages as Cached"
 
