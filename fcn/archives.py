@@ -5,7 +5,7 @@ import os
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path, PurePosixPath
 
 from fcn import containers
@@ -71,40 +71,10 @@ def extract(
     if not archive.exists():
         raise UserError(f"{archive}: wanted an archive or a folder, but there is no such file")
     size = 0 if archive.is_dir() else archive.stat().st_size
-    count = seen = unpacked = 0
-    written: set[PurePosixPath] = set()
-    last = "nothing at all"
     try:
         with replacing(target) as temporary, containers.opened(archive) as members:
             temporary.mkdir()
-            if isinstance(members, list) and size:
-                _refuse_bomb(archive, size, sum(member.size for member in members), len(members))
-                needed = sum(member.size for member in members if _is_wanted(member, wanted, archive))
-                check_space(temporary, needed, f"unpacking {archive}")
-            total = size or sum(member.size for member in members)
-            for member in members:
-                progress(member.position, total)
-                unpacked, seen = unpacked + member.size, seen + 1
-                _refuse_bomb(archive, size, unpacked, seen)
-                last = repr(member.name)
-                if _is_wanted(member, wanted, archive):
-                    check_space(temporary, member.size if size else 0, f"unpacking {last} of {archive}")
-                    name = PurePosixPath(member.name)
-                    to = temporary / name
-                    to.parent.mkdir(parents=True, exist_ok=True)
-                    if name not in written and to.is_file():
-                        raise UserError(
-                            f"{archive}: {last}: this disk does not tell its name from that of another file (capitals, "
-                            "accents): unpack where it does, or rename one of them"
-                        )
-                    written.add(name)
-                    member.save(to)
-                    count += 1
-            if not count:
-                raise UserError(
-                    f"{archive}: holds none of the files that were wanted, but e.g. {last}: is it the right archive, and the "
-                    "right folder in it?"
-                )
+            return _take(archive, size, members, temporary, wanted, progress)
     except UserError:
         raise
     except DAMAGE as error:
@@ -114,6 +84,49 @@ def extract(
             f"{archive} ({kind}): wanted a complete tar archive, a zip or a folder to unpack into {target}, but: {reason}. "
             "Remove it, if it is a damaged download, so that it is fetched again."
         ) from error
+
+
+def _take(
+    archive: Path,
+    size: int,
+    members: Iterable[Member],
+    folder: Path,
+    wanted: Callable[[str], bool],
+    progress: Callable[[int, int], None],
+) -> int:
+    """Puts what is wanted of an archive of `size` bytes (0: of a folder) into `folder`; see `extract`."""
+    count = seen = unpacked = total = 0
+    written: set[PurePosixPath] = set()
+    last = "nothing at all"
+    if isinstance(members, list):
+        total = sum(member.size for member in members)
+        if size:
+            _refuse_bomb(archive, size, total, len(members))
+            needed = sum(member.size for member in members if _is_wanted(member, wanted, archive))
+            check_space(folder, needed, f"unpacking {archive}")
+    for member in members:
+        progress(member.position, size or total)
+        unpacked, seen = unpacked + member.size, seen + 1
+        _refuse_bomb(archive, size, unpacked, seen)
+        last = repr(member.name)
+        if _is_wanted(member, wanted, archive):
+            check_space(folder, member.size if size else 0, f"unpacking {last} of {archive}")
+            name = PurePosixPath(member.name)
+            to = folder / name
+            to.parent.mkdir(parents=True, exist_ok=True)
+            if name not in written and to.is_file():
+                raise UserError(
+                    f"{archive}: {last}: this disk does not tell its name from that of another file (capitals, "
+                    "accents): unpack where it does, or rename one of them"
+                )
+            written.add(name)
+            member.save(to)
+            count += 1
+    if not count:
+        raise UserError(
+            f"{archive}: holds none of the files that were wanted, but e.g. {last}: is it the right archive, and the "
+            "right folder in it?"
+        )
     return count
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fcn import files
+from fcn import cpu, files
 from fcn.architecture import ModelSpec
 from fcn.errors import UserError
 
@@ -56,7 +56,8 @@ def write(model: keras.Model, spec: ModelSpec, out: Path, form: str, sizes: Sequ
     if keras.backend.backend() != "tensorflow":
         raise UserError(f"export needs Keras on TensorFlow; this is {keras.backend.backend()}: unset KERAS_BACKEND")
     with files.replacing(out) as folder:
-        FORMATS[form].save(model, spec, folder)
+        with cpu.portable():
+            FORMATS[form].save(model, spec, folder)
         files.write_json(folder / "model.json", asdict(spec))
         # Called, not `predict`ed, which would trace it anew for every size.
         found = difference(lambda image: model(image, training=False), FORMATS[form].load(folder), sizes)

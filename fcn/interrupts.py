@@ -41,3 +41,35 @@ class Held:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.came = number
+
+
+def between_steps(net: Any, held: Held) -> None:
+    """Makes a trainer on Keras' JAX backend one that can be interrupted between any two steps and keeps what was computed.
+
+    While an epoch of that trainer runs, the model's variables are empty: their arrays go from step to step, and each step
+    consumes those that it gets. So signals wait until these are at hand, and the variables get them back.
+
+    Args:
+        net: a compiled `keras.Model`.
+        held: what its `fit` is called in.
+    """
+    make = net.make_train_function
+
+    def make_train_function(force: bool = False) -> None:
+        if net.train_function is not None and not force:
+            return
+        make(force)
+        step = net.train_function
+
+        def interruptible(state: Any, batches: Any) -> Any:
+            if held.came:
+                kinds = (net.trainable_variables, net.non_trainable_variables, net.optimizer.variables, net.metrics_variables)
+                for variables, arrays in zip(kinds, state, strict=True):
+                    for variable, array in zip(variables, arrays, strict=True):
+                        variable.assign(array)
+                held.let()
+            return step(state, batches)
+
+        net.train_function = interruptible
+
+    net.make_train_function = make_train_function

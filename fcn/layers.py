@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from fcn import cpu
+
 
 @keras.saving.register_keras_serializable("fcn")
 class MeanBGR(keras.layers.Layer):  # type: ignore[misc]
@@ -65,6 +67,19 @@ class Crop(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """What `__init__` takes."""
         return {**super().get_config(), "offset": self.offset}
+
+
+@keras.saving.register_keras_serializable("fcn")
+class BlockedConv2D(keras.layers.Conv2D):  # type: ignore[misc]
+    """A convolution computed in blocks of its filters where that is faster (`cpu.filters_at_once`), with the same sums."""
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """inputs (N, h, w, in), kernel (side, side, in, out) -> (N, h', w', out), as of Conv2D."""
+        convolve, at_once = super().convolution_op, cpu.filters_at_once(inputs, kernel)
+        if at_once >= self.filters:
+            return convolve(inputs, kernel)
+        blocks = ops.split(kernel, range(at_once, self.filters, at_once), axis=-1)
+        return ops.concatenate([convolve(inputs, block) for block in blocks], axis=-1)
 
 
 @keras.saving.register_keras_serializable("fcn")

@@ -13,10 +13,10 @@ from keras import layers
 from fcn.architecture import BACKBONES, VARIANTS, ModelSpec
 from fcn.bilinear import Bilinear, Upsample
 from fcn.errors import UserError
-from fcn.layers import Crop, DenseConv2D, Grey, MeanBGR
+from fcn.layers import BlockedConv2D, Crop, DenseConv2D, Grey, MeanBGR
 
 
-def _conv(name: str, filters: int, size: int, padding: str, activation: str | None, kind: Any = layers.Conv2D) -> layers.Layer:
+def _conv(name: str, filters: int, size: int, padding: str, activation: str | None, kind: Any = BlockedConv2D) -> layers.Layer:
     return kind(filters, size, padding=padding, activation=activation, name=name, kernel_initializer="he_normal")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from fcn import fused
+from fcn import cpu
 from fcn.errors import UserError
 
 LARGE = 2**20
@@ -35,7 +35,7 @@ class _CaffeRule:
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         large = math.prod(variable.shape) >= LARGE
-        update = fused.compiled(self._update, variable) if large else self._update
+        update = cpu.compiled(self._update, variable) if large else self._update
         update(gradient, variable, learning_rate)
 
     def _update(self, gradient: Any, variable: Any, learning_rate: Any) -> None:

@@ -5,8 +5,6 @@ goes on from its last checkpoint and ends with the same bytes.
 """
 
 import contextlib
-import functools
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,14 +14,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from fcn import evaluation, files, health, metrics, optimizers, watches
+from fcn import evaluation, health, interrupts, metrics, optimizers, resume, watches
 from fcn.distribution import ONE, Share
 from fcn.errors import UserError
-from fcn.interrupts import Held
 from fcn.losses import PixelLoss
 from fcn.masked import masked
 from fcn.recipe import TrainSpec
-from fcn.surgery import named_weights
 
 Report = Callable[[int, dict[str, float]], None]
 """Called with (step, values): `{"loss": ...}` every `log_every` steps, `{"val_mean_iu": ..., ...}` at each validation."""
@@ -103,12 +99,8 @@ def seed_dropout(net: keras.Model, seed: int) -> None:
     Keras draws their seeds from the random numbers of the process when a layer is made. Prefect's and MLflow's threads draw
     from these too, at times of their own, and a training would not repeat.
     """
-    for number, state in enumerate(_seeds(net)):
+    for number, state in enumerate(resume.seeds(net)):
         state.assign([np.random.SeedSequence([seed, number]).generate_state(1)[0], 0])  # Keras: the seed, and a counter
-
-
-def _seeds(net: keras.Model) -> list[Any]:
-    return [variable for variable in net.non_trainable_variables if "seed" in variable.path]
 
 
 class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
@@ -135,9 +127,9 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.mean_so_far: list[np.ndarray] | None = None
         self.kept: int | None = None  # the step of the last checkpoint
         self.looked: watches.Sample | None = None
-        self.held = Held() if keras.backend.backend() == "jax" else None
+        self.held = interrupts.Held() if keras.backend.backend() == "jax" else None
         if self.held:
-            _keep_state(net, self.held)
+            interrupts.between_steps(net, self.held)
 
     def watch(
         self,
@@ -231,13 +223,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         return labels
 
     def state(self) -> dict[str, Any]:
-        """Every variable that the next step or report depends on, by a stable name."""
-        return {
-            **{f"weights/{name}": variable for name, variable in named_weights(self.net).items()},
-            **{f"optimizer/{n}": variable for n, variable in enumerate(self.net.optimizer.variables)},  # slots, step counter
-            **{f"seeds/{n}": variable for n, variable in enumerate(_seeds(self.net))},
-            **{f"loss/{n}": variable for n, variable in enumerate(self.since_report())},
-        }
+        return resume.variables(self.net, self.since_report())
 
     def save(self, interrupted: bool = False) -> None:
         if not self.share.first:
@@ -246,10 +232,8 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         arrays = {name: np.asarray(variable) for name, variable in self.state().items()}
         if health.broken(arrays):  # the last update spoilt the weights, as the next report will say: the one before is kept
             return
-        history = [row for row in self.history if row["step"] <= self.told]  # a report that was cut short is made again
-        text = json.dumps({"told": self.told, "history": history}).encode()
         try:
-            files.save_arrays(self.checkpoint, {**arrays, "progress": np.frombuffer(text, np.uint8)})
+            resume.save(self.checkpoint, arrays, self.told, self.history)
             self.kept = self.step
         except OSError as error:  # a full disk costs this checkpoint, neither the one before nor the training
             self.say([health.not_saved(error, self.checkpoint, self.step, self.kept, interrupted)])
@@ -262,46 +246,11 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
             self.save(interrupted=True)
 
     def restore(self) -> None:
-        variables = self.state()
-        arrays = files.load_arrays(self.checkpoint) if self.share.first else {}
-        if self.share.first and {*variables, "progress"} != {*arrays}:
-            raise UserError(f"{self.checkpoint}: a checkpoint of another net or version. Remove it to start this stage anew.")
-        arrays = {name: self.share.from_first(functools.partial(arrays.__getitem__, name)) for name in (*variables, "progress")}
-        progress = json.loads(arrays["progress"].tobytes())
-        for name, variable in variables.items():
-            variable.assign(arrays[name])
-        self.told, self.history, self.kept = progress["told"], progress["history"], self.step
-        self.mean_so_far = [arrays[f"loss/{n}"] for n, _ in enumerate(self.since_report())]
+        self.told, self.history = resume.load(self.checkpoint, self.state(), self.share)
+        self.kept = self.step
+        self.mean_so_far = [np.asarray(variable).copy() for variable in self.since_report()]
 
     def set_mean(self) -> None:
         for variable, value in zip(self.since_report(), self.mean_so_far or (), strict=True):
             variable.assign(value)
         self.mean_so_far = None
-
-
-def _keep_state(net: keras.Model, held: Held) -> None:
-    """Makes `net` a trainer that can be interrupted between any two steps and keeps what was computed.
-
-    While an epoch of Keras' JAX trainer runs, the model's variables are empty: their arrays go from step to step, and each
-    step consumes those that it gets. So signals wait until these are at hand, and the variables get them back.
-    """
-    make = net.make_train_function
-
-    def make_train_function(force: bool = False) -> None:
-        if net.train_function is not None and not force:
-            return
-        make(force)
-        step = net.train_function
-
-        def interruptible(state: Any, batches: Any) -> Any:
-            if held.came:
-                kinds = (net.trainable_variables, net.non_trainable_variables, net.optimizer.variables, net.metrics_variables)
-                for variables, arrays in zip(kinds, state, strict=True):
-                    for variable, array in zip(variables, arrays, strict=True):
-                        variable.assign(array)
-                held.let()
-            return step(state, batches)
-
-        net.train_function = interruptible
-
-    net.make_train_function = make_train_function

@@ -73,9 +73,8 @@ def connected(*users: psutil.Process) -> Iterator[str]:
     if url is not None:
         _check_reachable(url)
     else:
-        default = f"http://127.0.0.1:{settings.server.api.port}/api"
         try:
-            url = join(home(), names, None) or (default if _is_healthy(default) else join(home(), names))
+            url = join(home(), names, None) or _default() or join(home(), names)
         except (OSError, subprocess.SubprocessError) as error:
             raise Unavailable(f"no Prefect server can be started in {home()}: {error}") from error
         own[FOUND] = url
@@ -94,9 +93,13 @@ def connected(*users: psutil.Process) -> Iterator[str]:
 
 def is_there() -> bool:
     """Whether `connected` would start no server: an API is configured, or a server of this machine runs."""
-    settings = get_current_settings()
-    own = settings.api.url or join(home(), [], None)
-    return bool(own) or _is_healthy(f"http://127.0.0.1:{settings.server.api.port}/api")
+    return bool(get_current_settings().api.url or join(home(), [], None) or _default())
+
+
+def _default() -> str | None:
+    """The address of a healthy server on this machine's default port."""
+    url = f"http://127.0.0.1:{get_current_settings().server.api.port}/api"
+    return url if _is_healthy(url) else None
 
 
 @contextlib.contextmanager

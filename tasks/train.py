@@ -3,7 +3,7 @@
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from fcn import distribution, files, fit, records, surgery
 from fcn.architecture import ModelSpec
 from fcn.errors import UserError
 from fcn.params import Profile
+from fcn.recipe import TrainSpec
 from tasks import charts, durations, look, pictures, provenance, tracking
 from tasks.bar import Bar
 from tasks.progress import Progress, duration
@@ -86,47 +87,64 @@ def train(
         if run.url:
             create_link_artifact(run.url, key="mlflow", link_text=f"{variant} in MLflow", description=f"{variant} in MLflow")
             log.info("MLflow: %s", run.table_url)
-        progress: list[Progress] = []
-
-        def begins(device: str, transfers: list[surgery.Transfer]) -> None:
-            log.info("training %s for %d iterations on %s", variant, recipe.iterations, device)
-            entry.facts["device"] = device
-            _warn_if_slow(device, spec, recipe.iterations, data)
-            for action in ("copied", "new", "dropped"):
-                names = dict.fromkeys(t.name.rsplit("/", 1)[0] for t in transfers if t.action == action)
-                log.info("weights %s: %s", action, ", ".join(names) or "none")
-            create_markdown_artifact(_table(transfers), key="weights", description=f"Weights of {variant} from {parent}")
-
-        def report(step: int, values: dict[str, float]) -> None:
-            run.metrics(values, step)
-            entry.beat()
-            if "loss" not in values:
-                scores = ", ".join(f"{name.removeprefix('val_')} {value:.4f}" for name, value in values.items())
-                log.info("%s: validation at %d: %s", variant, step, scores)
-            if not progress:  # The clock starts at the first report: what comes before builds and traces the graph.
-                progress.append(Progress(log.info, variant, "iterations", start=step, show=Bar()))
-            if "loss" in values:
-                progress[0](step, recipe.iterations, f"loss {values['loss']:.6g}")
-
-        def watch(examples: Iterable[Any]) -> Iterator[Any]:
-            say, total = Progress(log.info, f"{variant}: validating", "images"), records.split_info(data, "val")["images"]
-            for number, example in enumerate(examples, 1):
-                yield example
-                if number < total:
-                    say(number, total)
-
-        def note(kind: str, text: str) -> None:
-            (log.info if kind == "resolution" else log.warning)("%s: %s", variant, text)
-            create_markdown_artifact(text, key=f"health-{kind.replace('_', '-')}", description=f"Health of {variant}")
-            run.tags({f"health.{kind}": text})
-            entry.note(kind, text)
-
-        fit.run(spec, recipe, data, parent, out, checkpoint, begins, report, watch, note)
+        told = _Told(variant, spec, recipe, data, parent, run, entry)
+        fit.run(spec, recipe, data, parent, out, checkpoint, told.begins, told.report, told.watch, told.note)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
         entry.done(out / "weights.npz")
     curves = pictures.figure_url(charts.learning(out))
     create_image_artifact(curves, key="curves", description=f"{variant}: loss and scores as it was trained")
     _remove_checkpoints(name)
+
+
+@dataclass
+class _Told:
+    """What is told of a training while it runs: to the log, to Prefect, to MLflow, and to the entry of its duration."""
+
+    variant: str
+    spec: ModelSpec
+    recipe: TrainSpec
+    data: Path
+    parent: Path
+    run: tracking.Run
+    entry: durations.Entry
+    progress: Progress | None = None
+    log: Any = field(default_factory=get_run_logger)
+
+    def begins(self, device: str, transfers: list[surgery.Transfer]) -> None:
+        self.log.info("training %s for %d iterations on %s", self.variant, self.recipe.iterations, device)
+        self.entry.facts["device"] = device
+        _warn_if_slow(device, self.spec, self.recipe.iterations, self.data)
+        for action in ("copied", "new", "dropped"):
+            names = dict.fromkeys(t.name.rsplit("/", 1)[0] for t in transfers if t.action == action)
+            self.log.info("weights %s: %s", action, ", ".join(names) or "none")
+        text = f"Weights of {self.variant} from {self.parent}"
+        create_markdown_artifact(_table(transfers), key="weights", description=text)
+
+    def report(self, step: int, values: dict[str, float]) -> None:
+        self.run.metrics(values, step)
+        self.entry.beat()
+        if "loss" not in values:
+            scores = ", ".join(f"{name.removeprefix('val_')} {value:.4f}" for name, value in values.items())
+            self.log.info("%s: validation at %d: %s", self.variant, step, scores)
+        if not self.progress:  # The clock starts at the first report: what comes before builds and traces the graph.
+            self.progress = Progress(self.log.info, self.variant, "iterations", start=step, show=Bar())
+        if "loss" in values:
+            self.progress(step, self.recipe.iterations, f"loss {values['loss']:.6g}")
+
+    def watch(self, examples: Iterable[Any]) -> Iterator[Any]:
+        say = Progress(self.log.info, f"{self.variant}: validating", "images")
+        total = records.split_info(self.data, "val")["images"]
+        for number, example in enumerate(examples, 1):
+            yield example
+            if number < total:
+                say(number, total)
+
+    def note(self, kind: str, text: str) -> None:
+        (self.log.info if kind == "resolution" else self.log.warning)("%s: %s", self.variant, text)
+        description = f"Health of {self.variant}"
+        create_markdown_artifact(text, key=f"health-{kind.replace('_', '-')}", description=description)
+        self.run.tags({f"health.{kind}": text})
+        self.entry.note(kind, text)
 
 
 def _agree(share: distribution.Share, key: str) -> None:

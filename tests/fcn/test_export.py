@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from fcn import cpu
 from fcn.errors import UserError
 from fcn.export import FORMATS, Format, difference, write
 from fcn.model import build
@@ -79,6 +80,18 @@ def test_a_saved_model_stores_every_weight_once(small, exported):
     model, out = exported(small("fcn8s", padding="caffe"), "savedmodel")
     stored = sum(path.stat().st_size for path in (out / "variables").glob("variables.data*"))
     assert 4 * model.count_params() <= stored < 4 * model.count_params() * 1.5
+
+
+@pytest.mark.parametrize(("form", "name"), [("savedmodel", b"Conv2D"), ("onnx", b"Conv")])
+def test_no_convolution_is_in_blocks_in_what_may_run_elsewhere(small, tmp_path, monkeypatch, form, name):
+    spec, found = small("fcn8s", padding="same"), []
+    for size in (cpu.BLOCK_BYTES, 1):
+        monkeypatch.setattr(cpu, "BLOCK_BYTES", size)
+        out = tmp_path / str(size)
+        write(build(spec), spec, out, form, SIZES[:1])
+        (graph,) = (path for path in out.iterdir() if path.suffix in (".pb", ".onnx") and path.stem != "fingerprint")
+        found.append(graph.read_bytes().count(name))
+    assert found[0] == found[1] >= 13
 
 
 def test_difference_by_hand():

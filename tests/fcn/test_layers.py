@@ -4,8 +4,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from fcn import cpu
 from fcn.architecture import MEAN_BGR
-from fcn.layers import Crop, DenseConv2D, Grey, MeanBGR
+from fcn.layers import BlockedConv2D, Crop, DenseConv2D, Grey, MeanBGR
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -59,21 +60,21 @@ def test_crop_says_its_shape_before_it_is_run():
     assert Crop(2)(source, like).shape == (None, 3, 4, 5)
 
 
-@pytest.mark.parametrize("layer", [MeanBGR((1.5, 2, 3)), Grey(), Crop(19), DenseConv2D(5, 7)])
+@pytest.mark.parametrize("layer", [MeanBGR((1.5, 2, 3)), Grey(), Crop(19), DenseConv2D(5, 7), BlockedConv2D(5, 3)])
 def test_layers_are_restored_from_their_configuration(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is type(layer)
     assert again.get_config() == layer.get_config()
 
 
-@pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("side", [1, 4, 7])
-def test_the_dense_convolution_is_a_convolution_gradients_included(padding, side):
+def compared(kind, padding, side):
+    """Scores and gradients of a layer and of Keras' Conv2D with the same weights: 3 channels, 5 filters."""
     random = np.random.default_rng(side)
     image = random.normal(size=(2, 9, 8, 3)).astype(np.float32)
     weights, found = [random.normal(size=(side, side, 3, 5)), random.normal(size=5)], []
-    for kind in (DenseConv2D, keras.layers.Conv2D):
-        layer, x = kind(5, side, padding=padding, activation="relu"), keras.Input((None, None, 3))
+    convolutions = []
+    for each in (kind, keras.layers.Conv2D):
+        layer, x = each(5, side, padding=padding, activation="relu"), keras.Input((None, None, 3))
         net = keras.Model(x, layer(x))
         layer.set_weights(weights)
 
@@ -86,9 +87,53 @@ def test_the_dense_convolution_is_a_convolution_gradients_included(padding, side
             return y, *tape.gradient(loss, [x, *(v.value for v in net.trainable_variables)])
 
         found.append([value.numpy() for value in run(tf.constant(image))])
+        kinds = [node.op for node in run.get_concrete_function(tf.constant(image)).graph.as_graph_def().node]
+        convolutions.append(kinds.count("Conv2D"))
     assert found[0][0].shape == ((2, 9, 8, 5) if padding == "same" else (2, 10 - side, 9 - side, 5))
+    return found, convolutions
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("side", [1, 4, 7])
+def test_the_dense_convolution_is_a_convolution_gradients_included(padding, side):
+    found, convolutions = compared(DenseConv2D, padding, side)
+    assert convolutions == [0, 1]
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("side", [1, 3])
+def test_a_convolution_in_blocks_is_a_convolution_gradients_included(padding, side, monkeypatch):
+    monkeypatch.setattr(cpu.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(cpu, "BLOCK_BYTES", 2 * side * side * 3 * 4)
+    found, convolutions = compared(BlockedConv2D, padding, side)
+    assert convolutions == [3, 1], "2, 2 and 1 of 5 filters"
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=0, atol=1e-6 * np.abs(found[1][0]).max())
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(
+    ("machine", "dtype", "channels", "filters", "at_once"),
+    [
+        ("x86_64", "float32", 64, 128, 128),
+        ("x86_64", "float32", 128, 128, 128),
+        ("x86_64", "float32", 256, 512, 64),
+        ("x86_64", "float32", 512, 512, 32),
+        ("x86_64", "mixed_bfloat16", 512, 512, 512),
+        ("x86_64", "bfloat16", 512, 512, 512),
+        ("arm64", "float32", 512, 512, 512),
+    ],
+)
+def test_blocks_are_for_float32_on_x86(machine, dtype, channels, filters, at_once, monkeypatch):
+    monkeypatch.setattr(cpu.platform, "machine", lambda: machine)
+    layer, image = BlockedConv2D(filters, 3, dtype=dtype), keras.Input((None, None, channels))
+    net = keras.Model(image, layer(image))
+    graph = tf.function(net).get_concrete_function(tf.zeros((1, 5, 5, channels))).graph.as_graph_def()
+    assert [node.op for node in graph.node].count("Conv2D") == filters / at_once
+    with cpu.portable():
+        assert cpu.filters_at_once(layer.kernel.value, layer.kernel) == filters
 
 
 def test_the_dense_convolution_has_the_names_and_shapes_of_the_plain_one():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fcn import fused, optimizers
+from fcn import cpu, optimizers
 from fcn.errors import UserError
 from fcn.optimizers import CaffeSGD
 
@@ -201,7 +201,7 @@ def test_a_compiled_update_is_the_update(name, accumulate, monkeypatch):
     """Kernels and biases alike, in the graph of Keras' own training step."""
     compiled, results = [], []
     monkeypatch.setattr(
-        fused, "compiled", lambda update, variable, real=fused.compiled: compiled.append(variable) or real(update, variable)
+        cpu, "compiled", lambda update, variable, real=cpu.compiled: compiled.append(variable) or real(update, variable)
     )
     for large in (1, 10**9):
         monkeypatch.setattr(optimizers, "LARGE", large)
@@ -222,7 +222,7 @@ def test_a_compiled_update_is_the_update(name, accumulate, monkeypatch):
 
 def test_only_what_a_graph_updates_is_compiled():
     variable = tf.Variable([1.0])
-    assert fused.compiled(print, variable) is print  # eagerly it would be compiled anew every time
+    assert cpu.compiled(print, variable) is print  # eagerly it would be compiled anew every time
     found = []
-    tf.function(lambda: found.append(fused.compiled(print, variable)) or 0)()
+    tf.function(lambda: found.append(cpu.compiled(print, variable)) or 0)()
     assert found[0] is not print

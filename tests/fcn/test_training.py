@@ -325,7 +325,7 @@ def test_checkpoints_are_whole_and_take_no_more_than_a_twentieth_of_the_time(spe
     monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: float(next(clock))))
     saved = []
     write = files.save_arrays
-    monkeypatch.setattr(training.files, "save_arrays", lambda path, arrays: (saved.append(1), write(path, arrays)))
+    monkeypatch.setattr(files, "save_arrays", lambda path, arrays: (saved.append(1), write(path, arrays)))
     train(spec, dataclasses.replace(SGD, iterations=24, log_every=1, validate_every=24), data, vgg, tmp_path / "c.npz")
     # Looks: 0 at the start, 1 at step 1 (saved: looks 2 and 3, so the next at 23), then one a step: 4 at step 2, 23 at step 21.
     assert len(saved) == 2

@@ -165,11 +165,13 @@ def test_nothing_goes_to_the_internet_nor_waits_for_it(project, first):
 def interrupted(project, *command):
     """Starts a command, and sends SIGINT to its process group, as a terminal does, once the training is under way.
 
+    Under a shell that stays above the command that it runs, and dies of the signal at once: DVC takes $SHELL, else /bin/sh.
+
     Returns its exit code and output, and the processes below it that live on, which may be Prefect's server only.
     """
     with subprocess.Popen(
-        command, cwd=project.folder, env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
+        command, cwd=project.folder, env=project.environment | {"SHELL": "/bin/sh"}, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
     ) as process:  # fmt: skip
         output = ""
         while " iterations, " not in output.rpartition("fcn32s: ")[2]:

@@ -1,0 +1,65 @@
+"""What TensorFlow does slowly on a CPU, done otherwise with the same results: its own matter, so `tf.` stands here."""
+
+import contextlib
+import platform
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import keras
+
+BLOCK_BYTES = 9 * 128 * 128 * 4
+"""Of a convolution's kernel, at a time: what a core's own cache (L2) holds beside parts of the maps."""
+_PORTABLE = ContextVar("portable", default=False)
+
+
+def compiled(update: Callable[..., None], variable: Any) -> Callable[..., None]:
+    """The update of a large variable, compiled by XLA in TensorFlow's graphs on a CPU; anywhere else as it is.
+
+    An update does next to nothing but read and write: for fc6's 103 million weights TensorFlow's seven operations go over
+    memory 16 times, XLA's two loops 7 times, in 40 % of the time. JAX compiles the whole step anyway; a GPU was not tried.
+
+    Args:
+        update: what takes a gradient, `variable` and a rate, and assigns to the variable and its slots.
+        variable: as Keras hands it to `Optimizer.update_step`.
+
+    Returns:
+        A function that does the same.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return update
+    import tensorflow as tf  # here, so that JAX's users never wait for it
+
+    if tf.executing_eagerly() or "CPU" not in variable.device:
+        return update
+    return lambda *args: tf.function(lambda: update(*args), jit_compile=True, autograph=False)()  # type: ignore[no-any-return]
+
+
+def filters_at_once(inputs: Any, kernel: keras.Variable) -> int:
+    """How many filters of a convolution to compute at a time.
+
+    On x86 TensorFlow convolves with oneDNN. In float32 that is up to half as fast where the kernel is larger than the cache, as
+    with 512 channels, than where it is not; in bfloat16 it is not, and with another library, as on ARM, blocks would cost.
+
+    Args:
+        inputs: what is convolved, (N, h, w, in).
+        kernel: (side, side, in, out).
+
+    Returns:
+        All of them, `out`; in float32 on such a CPU as many as have a kernel of `BLOCK_BYTES` together, at least 1.
+    """
+    side, _, depth, filters = map(int, kernel.shape)
+    on_x86 = keras.backend.backend() == "tensorflow" and platform.machine() in ("x86_64", "AMD64")
+    if _PORTABLE.get() or not on_x86 or inputs.dtype != "float32" or "CPU" not in kernel.value.device:
+        return filters
+    return max(1, BLOCK_BYTES // (4 * side * side * depth))
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """Within it, convolutions are left whole: for graphs that are kept, and may run on a GPU."""
+    token = _PORTABLE.set(True)
+    try:
+        yield
+    finally:
+        _PORTABLE.reset(token)
