@@ -3,7 +3,7 @@
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def train(
         if run.url:
             create_link_artifact(run.url, key="mlflow", link_text=f"{variant} in MLflow", description=f"{variant} in MLflow")
             log.info("MLflow: %s", run.table_url)
-        told = _Told(variant, spec, recipe, data, parent, run, entry)
+        told = _Told(variant, spec, recipe, data, parent, run, entry, log)
         fit.run(spec, recipe, data, parent, out, checkpoint, told.begins, told.report, told.watch, told.note)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
         entry.done(out / "weights.npz")
@@ -107,8 +107,8 @@ class _Told:
     parent: Path
     run: tracking.Run
     entry: durations.Entry
+    log: Any
     progress: Progress | None = None
-    log: Any = field(default_factory=get_run_logger)
 
     def begins(self, device: str, transfers: list[surgery.Transfer]) -> None:
         self.log.info("training %s for %d iterations on %s", self.variant, self.recipe.iterations, device)

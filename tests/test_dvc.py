@@ -161,6 +161,11 @@ def lock():
     return YAML(typ="safe").load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
 
 
+def test_no_shell_stays_above_a_stage():
+    """It would die of Ctrl-C at once, and DVC end before the stage has written its checkpoint."""
+    assert {name for name, stage, _ in expanded() if not stage["cmd"].startswith("exec python -m flows.")} == set()
+
+
 def test_the_lock_has_every_stage_with_its_command():
     assert {name: entry["cmd"] for name, entry in lock().items()} == {
         name: resolved(stage["cmd"], **values) for name, stage, values in expanded()

@@ -7,8 +7,9 @@ all cases take turns in every round, and what is told is the median of the round
 counts are the ratios, by the clock and, on a CPU, by the processor's time, which other programs disturb less.
 Static means that all images are resized to one size; varying, that every step has another one.
 
-A step of ours is what `fcn.training` does: `fit`, with deterministic operations; an inference what `fcn.evaluation` does, up
-to the labels in the host's memory. The peer's are written in `speed_peer`.
+A step of ours is what `fcn.training` does: `fit`, with deterministic operations and the watch for numbers that are not finite
+(but a `--batch` is of one size, without the mask of a padded one); an inference what `fcn.evaluation` does, up to the labels in
+the host's memory. The peer's are written in `speed_peer`.
 """
 
 import argparse
@@ -96,6 +97,12 @@ def table(rounds: list[Round], sizes: dict[str, Sizes], batch: int) -> None:
         "task", "sizes", "precision", "net", "images/s", "x the peer", "x the peer in fp32", "processor s/image", "x the peer",
         "x the peer in fp32", "peak memory", "of the product",
     )  # fmt: skip
+    products = {
+        precision: max(result["product"] for results in rounds for case, result in results.items() if case[1] == precision)
+        for precision in ("fp32", "bf16")
+    }
+    for precision, found in products.items():
+        print(f"fastest product in {precision}: {found / 1e12:.3g} TFLOP/s")
     print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for (task, precision, side, padding), kind in sorted(product(rounds[0], sizes), key=lambda row: (row[0][0], row[1])):
         work = batch * (3 if task == "training" else 1) * sum(flops(padding, *size) for size in sizes[kind])
@@ -109,7 +116,7 @@ def table(rounds: list[Round], sizes: dict[str, Sizes], batch: int) -> None:
 
         images = batch * len(sizes[kind])
         speed = statistics.median(images / second for second in seconds)
-        share = statistics.median(work / second / result["product"] for second, result in zip(seconds, mine, strict=True))
+        share = statistics.median(work / second / products[precision] for second in seconds)
         peak = max(result["peak"] for result in mine)
         print(
             f"| {task} | {kind} | {precision} | {side}, {padding} | {speed:.3g} "

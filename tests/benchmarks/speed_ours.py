@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from fcn import devices, evaluation, model, optimizers
+from fcn import devices, evaluation, model, optimizers, watches
 from fcn.architecture import MEAN_BGR, ModelSpec
 from fcn.losses import PixelLoss
 from tests.benchmarks.pairs import CLASSES
@@ -111,7 +111,8 @@ def main() -> None:
             layer.kernel.assign(keras.random.normal(layer.kernel.shape, stddev=0.01))
     optimizer = optimizers.make("sgd", 1e-10, 0.99, 5e-4, 2.0)
     optimizer.build(net.trainable_variables)
-    net.compile(optimizer=optimizer, loss=PixelLoss("sum"), jit_compile=keras.backend.backend() == "jax")
+    watch = watches.NotFinite(100)
+    net.compile(optimizer=optimizer, loss=PixelLoss("sum"), metrics=[watch], jit_compile=evaluation.COMPILED)
     run = {"training": train, "inference": predict}[task["task"]]
     kinds = ("static", "varying")
     seconds = {kind: run(net, steps(Path(task["folder"]) / f"{kind}.npz", task["batch"])) for kind in kinds}

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn import files, fit, training
+from fcn import files, fit, predict, score, training
 from fcn.architecture import ModelSpec
 from fcn.errors import UserError
+from fcn.protocols import Evaluate
 from fcn.recipe import TrainSpec
 
 # A LeNet, since JAX compiles for a minute what is deeper.
 SPEC = ModelSpec("fcn4s", "lenet", ("background", "cat", "dog"), 1 / 5, 8, "caffe", "fixed", 0.0, (0.0, 0.0, 0.0))
 ONE = TrainSpec("sgd", 5e-2, 0.9, 5e-4, 2.0, "mean", 8, 2, 4, 3)
+LONG = dataclasses.replace(ONE, iterations=80, validate_every=80)  # so that it predicts more than background
 TWO = dataclasses.replace(ONE, batch=2)
 SUMMED = dataclasses.replace(TWO, loss="sum", learning_rate=3e-5, schedule="poly")
 RECIPES = {
@@ -102,6 +104,20 @@ def notes(folder, recipe):
     return found
 
 
+def scored(folder, recipe):
+    """The scores of a trained net by two protocols, and its labels and probabilities of an image in tiles."""
+    train(folder, recipe, "scored")
+    out, metrics = folder / f"model {os.getpid()}", folder / f"metrics {os.getpid()}.json"
+    how = Evaluate(1, ("multiscale",))
+    found = score.run(out, folder / "records", metrics, folder / f"plots {os.getpid()}", how, lambda *_: None)
+    image = np.random.default_rng(5).integers(90, 130, (36, 100, 3)).astype(np.uint8)
+    image[:, 20:60, 0] = image[:, 50:, 1] = 220
+    tiled = predict.load(out, tile=60)(image, probabilities=True)
+    numbers = {name: value for name, value in found.items() if isinstance(value, float)}
+    numbers |= {f"multiscale {name}": value for name, value in found["protocols"]["multiscale"].items()}
+    return numbers | {"labels": tiled.labels, "probabilities": tiled.probabilities}
+
+
 def save(path, results):
     """Results by name, each a dictionary of numbers and arrays, a text, or None."""
     flat = {}
@@ -127,6 +143,7 @@ if __name__ == "__main__":
         results = {name: train(folder, recipe, name) for name, recipe in RECIPES.items() if name != "summed"}
         results["interrupted"] = interrupted(folder, TWO, "interrupted", 2, 3, 7)
         results["handed over"] = train(folder, ONE, "tensorflow's")
+        results["scored"] = scored(folder, LONG)
         stopped(folder, ONE, "jax's", 4)
         results["wild"] = error(folder, dataclasses.replace(ONE, learning_rate=1e30))
         results["odd"] = error(folder, dataclasses.replace(ONE, batch=3))

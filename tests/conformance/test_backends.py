@@ -15,7 +15,7 @@ from pathlib import Path
 import backend_training
 import numpy as np
 import pytest
-from backend_training import ONE, RECIPES, TWO
+from backend_training import LONG, ONE, RECIPES, TWO
 from PIL import Image
 from tiny_voc import truth, write_images, write_records
 
@@ -72,6 +72,7 @@ def alone(world):
     backend_training.stopped(world, TWO, "one's", 4)
     results["wild"] = backend_training.error(world, dataclasses.replace(ONE, learning_rate=1e30))
     results["still"] = backend_training.notes(world, dataclasses.replace(ONE, learning_rate=1e-13, momentum=0.2))
+    results["scored"] = backend_training.scored(world, LONG)
     return results
 
 
@@ -141,6 +142,17 @@ def test_a_checkpoint_goes_on_under_the_other_backend(world, jax, two_devices, a
     assert_same(two_devices["handed over"], alone["two"])
     assert int(files.load_arrays(world / "jax's.npz")["optimizer/0"]) == 4
     assert_same(backend_training.train(world, ONE, "jax's"), alone["one"])
+
+
+def test_jax_scores_and_predicts_as_tensorflow_does(jax, alone):
+    found, wanted = jax["scored"], alone["scored"]
+    assert set(found) == set(wanted)
+    assert len(np.unique(wanted["labels"])) > 1
+    np.testing.assert_allclose(found.pop("probabilities"), wanted.pop("probabilities"), rtol=0, atol=1e-4)
+    assert (found.pop("labels") != wanted.pop("labels")).mean() < 1e-3  # where two classes score the same to 5 digits
+    assert {"mean_iu", "upper_bound", "multiscale mean_iu"} < set(wanted)
+    for name, value in wanted.items():
+        assert found[name] == pytest.approx(value, abs=5e-3), name
 
 
 def test_a_loss_that_is_not_finite_and_weights_that_stand_still_are_told_alike(jax, alone):

@@ -29,3 +29,12 @@ def test_without_one_the_cpu_computes_and_random_numbers_repeat(monkeypatch):
         draws.append((float(np.random.random()), float(tf.random.uniform([]))))
     assert draws[0] == draws[1]
     assert draws[0] != draws[2]
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_operations_are_deterministic_unless_given_up(deterministic, monkeypatch):
+    told = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: told.append(True))
+    devices.prepare(1, deterministic=deterministic)
+    assert told == [True] * deterministic

@@ -85,6 +85,7 @@ def test_a_saved_model_stores_every_weight_once(small, exported):
 @pytest.mark.parametrize(("form", "name"), [("savedmodel", b"Conv2D"), ("onnx", b"Conv")])
 def test_no_convolution_is_in_blocks_in_what_may_run_elsewhere(small, tmp_path, monkeypatch, form, name):
     spec, found = small("fcn8s", padding="same"), []
+    monkeypatch.setattr(cpu, "_has_onednn", lambda: True)
     for size in (cpu.BLOCK_BYTES, 1):
         monkeypatch.setattr(cpu, "BLOCK_BYTES", size)
         out = tmp_path / str(size)

@@ -1,8 +1,11 @@
+import types
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.python.util import _pywrap_util_port
 
 from fcn import cpu
 from fcn.architecture import MEAN_BGR
@@ -105,7 +108,7 @@ def test_the_dense_convolution_is_a_convolution_gradients_included(padding, side
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("side", [1, 3])
 def test_a_convolution_in_blocks_is_a_convolution_gradients_included(padding, side, monkeypatch):
-    monkeypatch.setattr(cpu.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(cpu, "_has_onednn", lambda: True)
     monkeypatch.setattr(cpu, "BLOCK_BYTES", 2 * side * side * 3 * 4)
     found, convolutions = compared(BlockedConv2D, padding, side)
     assert convolutions == [3, 1], "2, 2 and 1 of 5 filters"
@@ -115,25 +118,56 @@ def test_a_convolution_in_blocks_is_a_convolution_gradients_included(padding, si
 
 
 @pytest.mark.parametrize(
-    ("machine", "dtype", "channels", "filters", "at_once"),
+    ("dtype", "channels", "filters", "at_once"),
     [
-        ("x86_64", "float32", 64, 128, 128),
-        ("x86_64", "float32", 128, 128, 128),
-        ("x86_64", "float32", 256, 512, 64),
-        ("x86_64", "float32", 512, 512, 32),
-        ("x86_64", "mixed_bfloat16", 512, 512, 512),
-        ("x86_64", "bfloat16", 512, 512, 512),
-        ("arm64", "float32", 512, 512, 512),
+        ("float32", 3, 64, 64),
+        ("float32", 64, 128, 128),
+        ("float32", 128, 128, 128),
+        ("float32", 256, 512, 64),
+        ("float32", 512, 512, 32),
+        ("mixed_bfloat16", 512, 512, 512),
+        ("bfloat16", 512, 512, 512),
     ],
 )
-def test_blocks_are_for_float32_on_x86(machine, dtype, channels, filters, at_once, monkeypatch):
-    monkeypatch.setattr(cpu.platform, "machine", lambda: machine)
+def test_blocks_are_for_large_kernels_in_float32(dtype, channels, filters, at_once, monkeypatch):
+    monkeypatch.setattr(cpu, "_has_onednn", lambda: True)
     layer, image = BlockedConv2D(filters, 3, dtype=dtype), keras.Input((None, None, channels))
     net = keras.Model(image, layer(image))
     graph = tf.function(net).get_concrete_function(tf.zeros((1, 5, 5, channels))).graph.as_graph_def()
     assert [node.op for node in graph.node].count("Conv2D") == filters / at_once
+
+
+def kernel(device):
+    """One of 512 to 512 channels that lies somewhere."""
+    return types.SimpleNamespace(shape=(3, 3, 512, 512), value=types.SimpleNamespace(device=device))
+
+
+def test_blocks_are_for_a_cpu_with_onednn(monkeypatch):
+    def at_once(device):
+        return cpu.filters_at_once(tf.zeros((1, 5, 5, 512)), kernel(f"/job:localhost/replica:0/task:0/device:{device}"))
+
+    monkeypatch.setattr(cpu, "_has_onednn", lambda: True)
+    assert (at_once("CPU:0"), at_once("CPU:1"), at_once("GPU:0")) == (32, 32, 512)
     with cpu.portable():
-        assert cpu.filters_at_once(layer.kernel.value, layer.kernel) == filters
+        assert at_once("CPU:0") == 512
+    monkeypatch.setattr(cpu, "_has_onednn", lambda: False)
+    assert at_once("CPU:0") == 512
+
+
+@pytest.mark.parametrize(
+    ("machine", "backend", "mkl", "has"),
+    [
+        ("x86_64", "tensorflow", True, True),
+        ("x86_64", "tensorflow", False, False),
+        ("x86_64", "jax", True, False),
+        ("aarch64", "tensorflow", True, False),
+    ],
+)
+def test_onednn_is_what_tensorflow_says_and_on_x86(machine, backend, mkl, has, monkeypatch):
+    monkeypatch.setattr(cpu.platform, "machine", lambda: machine)
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    monkeypatch.setattr(_pywrap_util_port, "IsMklEnabled", lambda: mkl)
+    assert cpu._has_onednn() is has
 
 
 def test_the_dense_convolution_has_the_names_and_shapes_of_the_plain_one():

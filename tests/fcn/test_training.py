@@ -336,3 +336,8 @@ def test_checkpoints_are_whole_and_take_no_more_than_a_twentieth_of_the_time(spe
     kinds = [name.partition("/")[0] for name in arrays]
     assert {kind: kinds.count(kind) for kind in kinds} == {"weights": 32, "optimizer": 34, "seeds": 2, "loss": 4, "progress": 1}
     assert np.any(arrays["optimizer/2"] != 0), "the velocity of conv1_1"
+
+
+def test_between_two_reports_nothing_is_asked_of_the_device():
+    """A hook after every step would be Python between two steps, and whatever it read would have to be waited for."""
+    assert [name for name in dir(training._Loop) if "batch" in name and name in vars(training._Loop)] == []

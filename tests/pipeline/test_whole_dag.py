@@ -10,6 +10,7 @@ import subprocess
 import numpy as np
 import psutil
 import pytest
+import yaml
 
 from tests.living import living
 
@@ -162,8 +163,8 @@ def test_nothing_goes_to_the_internet_nor_waits_for_it(project, first):
     assert (project.folder / "dvc.lock").read_bytes() == first[1]
 
 
-def interrupted(project, *command):
-    """Starts a command, and sends SIGINT to its process group, as a terminal does, once the training is under way.
+def interrupted(project, *command, by=signal.SIGINT):
+    """Starts a command, and sends a signal to its process group, as a terminal does, once the training is under way.
 
     Under a shell that stays above the command that it runs, and dies of the signal at once: DVC takes $SHELL, else /bin/sh.
 
@@ -181,7 +182,7 @@ def interrupted(project, *command):
         below = psutil.Process(process.pid).children(recursive=True)
         assert any("flows.train" in child.cmdline() for child in below)
         below = [child for child in below if "flows.server" not in child.cmdline()]
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, by)
         output += process.stdout.read()
     return process.returncode, output, living(below)
 
@@ -220,3 +221,26 @@ def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, firs
     assert status.returncode == 0, status.stdout
     assert "profiles.sample.train.fcn32s" in status.stdout
     assert 0 < steps[0] < steps[1] < 100_000
+
+
+def test_interrupted_and_killed_below_dvc_a_training_ends_in_the_bytes_of_one_that_was_let_be(project, first):
+    params = project.params()
+    params["profiles"]["sample"]["train"]["fcn32s"].update(iterations=400, log_every=1, validate_every=400)
+    project.write_params(params)
+
+    def weights():
+        return yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]["train@fcn32s"]["outs"]
+
+    done = project.run("dvc", "repro", "train@fcn32s")
+    assert done.returncode == 0, done.stdout
+    let_be, again = weights(), ("dvc", "repro", "-f", "-s", "train@fcn32s")
+    (project.folder / "dvc.lock").write_bytes(first[1])
+    for by, wanted in ((signal.SIGINT, 255), (signal.SIGKILL, -signal.SIGKILL)):
+        code, output, _ = interrupted(project, *again, by=by)
+        assert code == wanted, output
+        assert ("going on from .cache/checkpoints/sample-fcn32s-" in output) == (by == signal.SIGKILL)
+    done = project.run(*again)
+    assert done.returncode == 0, done.stdout
+    assert "going on from .cache/checkpoints/sample-fcn32s-" in done.stdout
+    assert weights() == let_be
+    assert not list((project.folder / ".cache/checkpoints").glob("*"))
