@@ -108,7 +108,7 @@ def evaluate_model(model: Folder, variant: Name, out: Name) -> None:
         raise UserError(f"{model}: expected a model folder, with model.json and weights.npz")
     folder = Path("reports/evaluations")
     command = ["flows.evaluate", "--variant", variant, "--records", "data/records", "--model", model]
-    command += ["--metrics", f"{folder / out}.json", "--plots", str(folder / out), "--no-register"]
+    command += ["--metrics", f"{folder / out}.json", "--plots", str(folder / out), "--no-registry"]
     _tag()
     with workspace.held(f"evaluate {model}"), pipeline.connected() as (extra, record):
         folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from tasks.score import score
 
 @flow
 def evaluate(
-    variant: str, records: Path, model: Path, metrics: Path, plots: Path, seed: int | None = None, register: bool = True
+    variant: str, records: Path, model: Path, metrics: Path, plots: Path, seed: int | None = None, registry: bool = True
 ) -> None:
     """Score one model on the validation records.
 
@@ -22,10 +22,10 @@ def evaluate(
         metrics: JSON file to write.
         plots: folder to write.
         seed: that the model was trained with instead of the recipe's; see `flows.seeds`.
-        register: as a version in MLflow's registry, where it may become champion; its scores go to MLflow in any case.
+        registry: whether MLflow's registry gets it as a version, which may become champion; scores go to MLflow anyway.
     """
     name, profile, _ = config.read()
-    score(name, profile, variant, records, model, metrics, plots, seed, register)
+    score(name, profile, variant, records, model, metrics, plots, seed, registry)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,10 @@ def test_training_says_its_device_and_its_progress(first):
     assert "fcn8s: 4/4 iterations" in output
 
 
+def test_no_library_warns(first):
+    assert re.findall(r".*[a-z]Warning: .*", first[0]) == []
+
+
 def test_the_models_are_rows_of_one_plain_table(project, first):
     with sqlite3.connect(project.folder / "mlflow.db") as database:
         runs = dict(database.execute("select name, run_uuid from runs where status = 'FINISHED'"))
@@ -163,6 +167,27 @@ def test_nothing_goes_to_the_internet_nor_waits_for_it(project, first):
     assert (project.folder / "dvc.lock").read_bytes() == first[1]
 
 
+def test_seeds_train_nets_of_their_own_and_leave_the_results_alone(project, first):
+    params = project.params()
+    project.write_params({**params, "variants": {"fcn32s": "vgg.npz"}})
+    try:
+        done, again = (project.run("python", "-m", "flows.seeds", "--n", "2") for _ in range(2))
+    finally:
+        project.write_params(params)
+    assert (done.returncode, again.returncode) == (0, 0), done.stdout + again.stdout
+    assert len(re.findall("Running stage '.*@fcn32s seed [12]'", done.stdout)) == 4
+    assert "Running stage" not in again.stdout
+    folders = [project.folder / f".cache/seeds/sample/{seed}" for seed in (1, 2)]
+    nets = [folder / "models/fcn32s/weights.npz" for folder in (*folders, project.folder)]
+    assert len({net.read_bytes() for net in nets}) == 3
+    scores = [json.loads((folder / "metrics/fcn32s.json").read_text())["mean_iu"] for folder in folders]
+    summed = json.loads((project.folder / "reports/seeds.json").read_text())["variants"]["fcn32s"]["mean_iu"]
+    assert summed["values"] == scores
+    assert summed["mean"] == pytest.approx(sum(scores) / 2)
+    assert summed["sd"] == pytest.approx(abs(scores[0] - scores[1]) / 2**0.5)
+    assert (project.folder / "dvc.lock").read_bytes() == first[1]
+
+
 def interrupted(project, *command, by=signal.SIGINT):
     """Starts a command, and sends a signal to its process group, as a terminal does, once the training is under way.
 
@@ -225,7 +250,7 @@ def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, firs
 
 def test_interrupted_and_killed_below_dvc_a_training_ends_in_the_bytes_of_one_that_was_let_be(project, first):
     params = project.params()
-    params["profiles"]["sample"]["train"]["fcn32s"].update(iterations=400, log_every=1, validate_every=400)
+    params["profiles"]["sample"]["train"]["fcn32s"].update(iterations=200, log_every=1, validate_every=200)
     project.write_params(params)
 
     def weights():
