@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("fcn", "tasks", "flows")
-TENSORFLOW = {f"fcn/{name}.py" for name in ("devices", "distribution", "encoding", "cpu", "inputs", "records", "writing")}
+TENSORFLOW = {f"fcn/{name}.py" for name in ("cpu", "devices", "distribution", "encoding", "inputs", "records", "writing")}
 MLFLOW = {f"tasks/{name}.py" for name in ("pyfunc", "registry", "sending", "served_model", "spool", "store")}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
