@@ -85,10 +85,17 @@ class Backbone:
         """Of its input."""
         return {"bgr": 3, "grey": 1}[self.input]
 
+    def convolutions(self) -> list[str]:
+        """Names of the convolutions, first to last."""
+        return [name for block in self.blocks for name, _ in block]
+
+    def dense_names(self) -> list[str]:
+        """Names of the fully connected layers that are kept, first to last."""
+        return [dense.name for dense in self.dense]
+
     def layers(self) -> dict[str, int]:
         """The layers with weights that an FCN keeps, by name, first to last: their kernels' sides."""
-        convolutions = {name: self.side for block in self.blocks for name, _ in block}
-        return convolutions | {dense.name: dense.side for dense in self.dense}
+        return dict.fromkeys(self.convolutions(), self.side) | {dense.name: dense.side for dense in self.dense}
 
 
 def _vgg(*depths: int) -> Backbone:

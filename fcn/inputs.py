@@ -168,8 +168,13 @@ def _surrounded(image: tf.Tensor, label: tf.Tensor, borders: list, colour: np.nd
     return image, tf.pad(label, borders, constant_values=VOID)
 
 
-def validation(folder: Path, split: str) -> tf.data.Dataset:
+def validation(folder: Path, split: str, most: int = 0) -> tf.data.Dataset:
     """Every image of a split once, in stored order, never resized.
+
+    Args:
+        folder: of the records.
+        split: name of the split.
+        most: if the split has more images, every n-th of them, the smallest n that leaves no more than this; 0: all.
 
     Returns:
         Dictionaries of `image` uint8 (1, H, W, 3) RGB, `label` uint8 (1, H, W), `id` string (1,).
@@ -178,4 +183,5 @@ def validation(folder: Path, split: str) -> tf.data.Dataset:
         UserError: records that are not there.
     """
     dataset = tf.data.TFRecordDataset(records.shard_paths(folder, split))
-    return _read(dataset, records.parse).batch(1)
+    every = -(-records.split_info(folder, split)["images"] // most) if most else 1
+    return _read(dataset.shard(every, 0), records.parse).batch(1)

@@ -1,7 +1,7 @@
 """Net surgery: weights of one net into another, with an account of every single one."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from fcn import files
-from fcn.architecture import VARIANTS, ModelSpec
+from fcn.architecture import BACKBONES, VARIANTS, ModelSpec
 from fcn.errors import UserError
 from fcn.model import build
 
@@ -71,7 +71,9 @@ def transplant(
     return report + [Transfer(n, a.shape, "dropped") for n, a in source.items() if n not in offered]
 
 
-def start(spec: ModelSpec, parent: str | Path) -> tuple[keras.Model, list[Transfer]]:
+def start(
+    spec: ModelSpec, parent: str | Path, new_layers: Sequence[str] = (), seed: int = 0
+) -> tuple[keras.Model, list[Transfer]]:
     """The net of `spec` as its training begins.
 
     The backbone and the score layers come from the parent; score layers that the parent lacks are zero. Fixed
@@ -81,6 +83,8 @@ def start(spec: ModelSpec, parent: str | Path) -> tuple[keras.Model, list[Transf
     Args:
         spec: which net.
         parent: a model folder (of the parent variant), or a weight file of the classifier for variants without parent.
+        new_layers: fully connected layers of the classifier that begin at random, see `TrainSpec`.
+        seed: of their random numbers.
 
     Returns:
         The model and the account of its weights.
@@ -92,7 +96,12 @@ def start(spec: ModelSpec, parent: str | Path) -> tuple[keras.Model, list[Transf
     if variant.parent is None:
         if folder.is_dir():
             raise UserError(f"{folder}: {spec.variant} starts from a classifier's weights (.npz), not from a model folder")
-        return model, transplant(model, files.load_arrays(folder), new=variant.head(spec.upsampling))
+        source = files.load_arrays(folder)
+        check_dense(source, BACKBONES[spec.backbone].dense_names(), new_layers, str(folder))
+        for name in new_layers:
+            begin(model.get_layer(name), seed)
+        replaced = {_layer(name) for name in source} & {*new_layers}
+        return model, transplant(model, source, [*variant.head(spec.upsampling), *new_layers], replaced)
     found = read_spec(folder)
     if found.variant != variant.parent:
         raise UserError(f"{folder}: {spec.variant} starts from {variant.parent}, but this folder holds {found.variant}")
@@ -103,6 +112,41 @@ def start(spec: ModelSpec, parent: str | Path) -> tuple[keras.Model, list[Transf
     old, fresh = VARIANTS[found.variant].head(found.upsampling), variant.head(spec.upsampling)
     new, dropped = [name for name in fresh if name not in old], [name for name in old if name not in fresh]
     return model, transplant(model, _stored(folder, found), new, dropped)
+
+
+def check_dense(found: Iterable[str], dense: Sequence[str], new_layers: Sequence[str], where: str) -> None:
+    """Raises UserError unless each fully connected layer is in a file of weights or begins anew.
+
+    Args:
+        found: names of the file's arrays, "layer/kernel" and "layer/bias".
+        dense: names of the backbone's fully connected layers.
+        new_layers: those that begin anew.
+        where: the file, for messages.
+    """
+    others = [name for name in new_layers if name not in dense]
+    if others:
+        raise UserError(f"new_layers: expected some of {', '.join(dense)}; got {', '.join(others)}")
+    missing = [name for name in dense if name not in {*map(_layer, found), *new_layers}]
+    if missing:
+        raise UserError(
+            f"{where}: it holds the convolutions alone, and the recipe needs {' and '.join(missing)} from the file. "
+            "Take a file with the fully connected layers, or let them begin anew: "
+            f"`new_layers: [{', '.join(dense)}]` in the recipe, as the recipe `transfer` has it"
+        )
+
+
+def begin(layer: keras.layers.Layer, seed: int) -> None:
+    """Gives a layer new weights: He's normal distribution (arXiv:1502.01852), biases 0.
+
+    They follow from `seed` and the layer's name alone. Keras' own initializers draw from the random numbers of the process,
+    from which Prefect's and MLflow's threads draw, too.
+    """
+    shape = tuple(layer.kernel.shape)
+    random = np.random.default_rng([seed, *layer.name.encode()])
+    kernel = random.standard_normal(shape, np.float32)
+    kernel *= np.float32(np.sqrt(2 / np.prod(shape[:-1])))
+    layer.kernel.assign(kernel)
+    layer.bias.assign(np.zeros(layer.bias.shape, np.float32))
 
 
 def save(model: keras.Model, spec: ModelSpec, folder: Path) -> None:

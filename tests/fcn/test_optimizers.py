@@ -135,7 +135,7 @@ def test_upsampling_kernels_count_as_kernels(small):
 
 
 def test_an_unknown_optimizer_is_refused():
-    with pytest.raises(UserError, match="expected sgd or adam, got 'sdg'"):
+    with pytest.raises(UserError, match="expected sgd, adam or adamw, got 'sdg'"):
         optimizers.make("sdg", 0.1, 0.9, 0.0, 1.0)
 
 
