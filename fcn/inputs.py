@@ -183,5 +183,14 @@ def validation(folder: Path, split: str, most: int = 0) -> tf.data.Dataset:
         UserError: records that are not there.
     """
     dataset = tf.data.TFRecordDataset(records.shard_paths(folder, split))
-    every = -(-records.split_info(folder, split)["images"] // most) if most else 1
-    return _read(dataset.shard(every, 0), records.parse).batch(1)
+    return _read(dataset.shard(_every(folder, split, most), 0), records.parse).batch(1)
+
+
+def count(folder: Path, split: str, most: int = 0) -> int:
+    """How many images `validation`, called with the same arguments, gives."""
+    return -(-int(records.split_info(folder, split)["images"]) // _every(folder, split, most))
+
+
+def _every(folder: Path, split: str, most: int) -> int:
+    images = int(records.split_info(folder, split)["images"])
+    return -(-images // most) if most else 1

@@ -97,7 +97,7 @@ def start(
         if folder.is_dir():
             raise UserError(f"{folder}: {spec.variant} starts from a classifier's weights (.npz), not from a model folder")
         source = files.load_arrays(folder)
-        check_dense(source, BACKBONES[spec.backbone].dense_names(), new_layers, str(folder))
+        check_dense(source, spec.backbone, new_layers, str(folder))
         for name in new_layers:
             begin(model.get_layer(name), seed)
         replaced = {_layer(name) for name in source} & {*new_layers}
@@ -114,20 +114,22 @@ def start(
     return model, transplant(model, _stored(folder, found), new, dropped)
 
 
-def check_dense(found: Iterable[str], dense: Sequence[str], new_layers: Sequence[str], where: str) -> None:
-    """Raises UserError unless each fully connected layer is in a file of weights or begins anew.
+def check_dense(found: Iterable[str], backbone: str, new_layers: Sequence[str], where: str) -> None:
+    """Raises UserError if a file is the convolutions alone and its fully connected layers do not begin anew.
 
     Args:
         found: names of the file's arrays, "layer/kernel" and "layer/bias".
-        dense: names of the backbone's fully connected layers.
+        backbone: key of `BACKBONES`.
         new_layers: those that begin anew.
         where: the file, for messages.
     """
+    net = BACKBONES[backbone]
+    dense, layers = net.dense_names(), {*map(_layer, found)}
     others = [name for name in new_layers if name not in dense]
     if others:
         raise UserError(f"new_layers: expected some of {', '.join(dense)}; got {', '.join(others)}")
-    missing = [name for name in dense if name not in {*map(_layer, found), *new_layers}]
-    if missing:
+    missing = [name for name in dense if name not in {*layers, *new_layers}]
+    if missing and layers == set(net.convolutions()):
         raise UserError(
             f"{where}: it holds the convolutions alone, and the recipe needs {' and '.join(missing)} from the file. "
             "Take a file with the fully connected layers, or let them begin anew: "

@@ -48,7 +48,7 @@ def _converted(source: Path, backbone: str) -> tuple[dict[str, Any], list[dict[s
     """One file's weights, their rows, and its own entry in the report."""
     found = readers.read(source)
     weights, rows = convert.convert(found.layers, backbone, str(source), found.axes, found.channels)
-    keys = ("input_order", "input_order_by", "published")
+    keys = ("input_order", "input_order_by", "published", "differing")
     entry = {"file": source.name, "container": found.container, "sha256": files.digest(source)}
     return weights, rows, entry | {key: rows[0][key] for key in keys}
 
@@ -63,10 +63,12 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 def _print(entries: list[dict[str, Any]], rows: list[dict[str, Any]], differences: list[dict[str, Any]]) -> None:
     log = get_run_logger()
     for entry in entries:
-        known = f"that of the published {entry['published']}" if entry["published"] else "of no known network"
+        known = f"these are the published weights of {entry['published']}" if entry["published"] else "of no known network"
         order, by = entry["input_order"].upper(), entry["input_order_by"]
-        words = "%s: %s, made for %s images (going by its %s); its first layer is %s"
-        log.info(words, entry["file"], entry["container"], order, by, known)
+        log.info("%s: %s, made for %s images (going by its %s); %s", entry["file"], entry["container"], order, by, known)
+        if entry["differing"]:
+            words = "%s: conv1_1 is that of the published vgg16, but these layers are not: %s"
+            log.warning(words, entry["file"], ", ".join(entry["differing"]))
     for row in rows:
         if row["array"] == "kernel":
             shapes = f"{row['source_shape']} -> {row['result_shape']}"

@@ -39,7 +39,9 @@ def convert(
         (or grey ones); and the report: for each array what `account.row` says, its `action` being copied, transposed or
         convolutionalised ("with channels flipped", "with rows and columns swapped" where that was needed) or dropped. The row
         of the first kernel has `input_order`, which the file expects ("bgr", "rgb" or "grey"), how that is known
-        (`input_order_by`: values, container or network) and `published`, the network whose published values these are, or None.
+        (`input_order_by`: values, container or network), `published`, the network whose published values these are, or None,
+        and `differing`: if the first layer is that of the published VGG-16, the other convolutions that are not; `published`
+        is None then.
 
     Raises UserError for a layer that is missing, unknown, of the wrong shape or not finite.
     """
@@ -64,7 +66,16 @@ def convert(
             result = np.ascontiguousarray(blob, dtype=np.float32)
             weights[f"{name}/{array}"] = result
             report.append(account.row(name, array, layers[name][array == "bias"], result, what, source))
-    report[0] |= {"input_order": order, "input_order_by": by, "published": published.network if published else None}
+    network = published.network if published else None
+    differing = []
+    if network == "vgg16":
+        differing = known.differing({(row["layer"], row["array"]): row["sha256"] for row in report})
+    report[0] |= {
+        "input_order": order,
+        "input_order_by": by,
+        "published": None if differing else network,
+        "differing": differing,
+    }
     for array, blob in zip(("kernel", "bias"), layers.get(net.dropped, ()), strict=False):
         report.append(account.row(net.dropped, array, blob, None, "dropped", source))
     return weights, report
@@ -83,7 +94,9 @@ def _check_names(found: set[str], backbone: str, source: str) -> None:
     problems = [f"lacks {', '.join(missing)}"] if missing else []
     problems += [f"has {', '.join(extra)}, unknown to {backbone}"] if extra else []
     others = [
-        key for key, other in BACKBONES.items() if found - {other.dropped, *other.dense_names()} == set(other.convolutions())
+        key
+        for key, other in BACKBONES.items()
+        if key != backbone and found - {other.dropped, *other.dense_names()} == set(other.convolutions())
     ]
     if others:
         advice = f"its layers are those of {others[0]}: set the backbone to {others[0]}"

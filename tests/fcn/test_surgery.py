@@ -103,6 +103,49 @@ def test_start_from_a_classifier(small, tmp_path, variant):
     assert not np.asarray(net(IMAGE)).any()
 
 
+def without_top(small, tmp_path):
+    source = {name: array for name, array in classifier(small).items() if not name.startswith("fc")}
+    files.save_arrays(tmp_path / "vgg.npz", source)
+    return source
+
+
+def test_new_layers_follow_from_the_seed_alone_and_are_hes(small, tmp_path):
+    source = without_top(small, tmp_path)
+    nets = []
+    for seed, others in ((5, 1), (5, 2), (6, 1)):
+        keras.utils.set_random_seed(others)  # Prefect's and MLflow's threads draw from these numbers
+        net, report = surgery.start(small(fc_units=200), tmp_path / "vgg.npz", ("fc6", "fc7"), seed)
+        nets.append(values(net))
+    assert {row.name for row in report if row.action == "copied"} == set(source)
+    assert {row.name.split("/")[0] for row in report if row.action == "new"} == {"fc6", "fc7", "score_fr"}
+    for name in ("fc6/kernel", "fc7/kernel"):
+        one, same, other = (net[name] for net in nets)
+        assert one.tobytes() == same.tobytes() != other.tobytes()
+        assert one.std() == pytest.approx(np.sqrt(2 / np.prod(one.shape[:-1])), rel=0.02)
+        assert abs(one.mean()) < 0.02 * one.std()
+    assert not nets[0]["fc6/bias"].any()
+    assert nets[0]["fc6/kernel"].ravel()[:4].tobytes() != nets[0]["fc7/kernel"].ravel()[:4].tobytes()
+
+
+def test_new_layers_take_the_place_of_those_in_the_file(small, tmp_path):
+    source = classifier(small)
+    files.save_arrays(tmp_path / "vgg.npz", source)
+    net, report = surgery.start(small(), tmp_path / "vgg.npz", ("fc7",))
+    assert [row.name for row in report if row.action == "dropped"] == ["fc7/kernel", "fc7/bias"]
+    found = values(net)
+    np.testing.assert_array_equal(found["fc6/kernel"], source["fc6/kernel"])
+    assert np.abs(found["fc7/kernel"] - source["fc7/kernel"]).max() > 0.1
+
+
+def test_the_convolutions_alone_are_refused_where_the_recipe_wants_more(small, tmp_path):
+    without_top(small, tmp_path)
+    for new, missing in (((), "fc6 and fc7"), (("fc7",), "fc6")):
+        with pytest.raises(UserError, match=rf"vgg\.npz: .*alone, .* needs {missing} .*`new_layers: \[fc6, fc7\]`"):
+            surgery.start(small(), tmp_path / "vgg.npz", new)
+    with pytest.raises(UserError, match="new_layers: expected some of fc6, fc7; got conv5_3"):
+        surgery.start(small(), tmp_path / "vgg.npz", ("fc6", "fc7", "conv5_3"))
+
+
 def test_start_of_4s_from_lenet(small, lenet, tmp_path):
     source = classifier(lenet)
     assert list(source) == [f"{layer}/{array}" for layer in ("conv1", "conv2", "ip1") for array in ("kernel", "bias")]

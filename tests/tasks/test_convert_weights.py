@@ -35,6 +35,7 @@ def test_one_source(tmp_path, log):
     assert report["sources"] == [{
         "file": "vgg.caffemodel", "container": "Caffe .caffemodel", "sha256": files.digest(tmp_path / "vgg.caffemodel"),
         "input_order": "bgr", "input_order_by": "container", "published": None,
+        "differing": [],
     }]  # fmt: skip
     assert len(report["weights"]) == 2 * 16
     assert files.load_arrays(tmp_path / "out" / "vgg.npz")["conv5_3/bias"].shape == (16,)
