@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fcn import files
+from fcn import files, quantize
 from fcn.architecture import BACKBONES, VARIANTS, ModelSpec
 from fcn.errors import UserError
 from fcn.model import build
@@ -18,7 +18,8 @@ from fcn.model import build
 @dataclass(frozen=True)
 class Transfer:
     """What became of one weight: `name` is "layer/kernel" or "layer/bias", `shape` its shape in the new net (or, if it
-    was dropped, in the source), `action` one of copied, new, dropped."""
+    was dropped, in the source), `action` one of copied, new, dropped, or "by class": the outputs of classes that both nets
+    have are copied, the others are zero."""
 
     name: str
     shape: tuple[int, ...]
@@ -80,9 +81,13 @@ def start(
     upsampling is bilinear, whatever the parent has learned; learned inner upsampling is kept.
     So a new stage scores like its parent, but for the finer upsampling of the same scores.
 
+    Instead of the parent, a model of the same variant can be gone on from, be its classes the same or others: score layers
+    take over the outputs of the classes that have the same name in both.
+
     Args:
         spec: which net.
-        parent: a model folder (of the parent variant), or a weight file of the classifier for variants without parent.
+        parent: a model folder (of the parent variant, or of this one), or a weight file of the classifier for variants without
+            parent.
         new_layers: fully connected layers of the classifier that begin at random, see `TrainSpec`.
         seed: of their random numbers.
 
@@ -93,25 +98,44 @@ def start(
         UserError: `parent` is another kind of model than this variant starts from, or does not fit.
     """
     model, folder, variant = build(spec), Path(parent), VARIANTS[spec.variant]
-    if variant.parent is None:
-        if folder.is_dir():
-            raise UserError(f"{folder}: {spec.variant} starts from a classifier's weights (.npz), not from a model folder")
+    if variant.parent is None and not folder.is_dir():
         source = files.load_arrays(folder)
         check_dense(source, spec.backbone, new_layers, str(folder))
         for name in new_layers:
             begin(model.get_layer(name), seed)
         replaced = {_layer(name) for name in source} & {*new_layers}
         return model, transplant(model, source, [*variant.head(spec.upsampling), *new_layers], replaced)
+    if new_layers:
+        raise UserError(f"new_layers: {spec.variant} starts from a model here ({folder}), whose layers it has: expected []")
     found = read_spec(folder)
-    if found.variant != variant.parent:
-        raise UserError(f"{folder}: {spec.variant} starts from {variant.parent}, but this folder holds {found.variant}")
-    for key in ("backbone", "classes", "fc_units", "mean_bgr", "padding", "width"):
+    if found.variant not in (variant.parent, spec.variant):
+        wanted = f"{variant.parent} or from {spec.variant}" if variant.parent else f"a classifier or from {spec.variant}"
+        raise UserError(f"{folder}: {spec.variant} starts from {wanted}, but this folder holds {found.variant}")
+    for key in ("backbone", "fc_units", "mean_bgr", "padding", "width"):
         was, wanted = getattr(found, key), getattr(spec, key)
         if was != wanted:
             raise UserError(f"{folder}: {spec.variant} wants {key} {wanted!r}, its parent has {was!r}: train the parent again")
     old, fresh = VARIANTS[found.variant].head(found.upsampling), variant.head(spec.upsampling)
     new, dropped = [name for name in fresh if name not in old], [name for name in old if name not in fresh]
-    return model, transplant(model, _stored(folder, found), new, dropped)
+    source = _stored(folder, found)
+    if found.classes == spec.classes:
+        return model, transplant(model, source, new, dropped)
+    both = [name for name in fresh if name in old]
+    report = transplant(model, source, [*new, *both], [*dropped, *both])
+    taken = {f"{name}/{array}" for name in both if name.startswith("score") for array in ("kernel", "bias")}
+    for name in taken:
+        _by_class(named_weights(model)[name], source[name], spec.classes, found.classes)
+    kept = [row for row in report if row.action != "dropped" or row.name not in taken]
+    return model, [Transfer(row.name, row.shape, "by class") if row.name in taken else row for row in kept]
+
+
+def _by_class(weight: Any, source: np.ndarray, classes: Sequence[str], others: Sequence[str]) -> None:
+    """Gives the outputs of classes that have the same name their numbers, and the others 0; classes are the last axis."""
+    values = np.zeros(weight.shape, np.float32)
+    for value, name in enumerate(classes):
+        if name in others:
+            values[..., value] = source[..., others.index(name)]
+    weight.assign(values)
 
 
 def check_dense(found: Iterable[str], backbone: str, new_layers: Sequence[str], where: str) -> None:
@@ -190,7 +214,8 @@ def _stored(folder: Path, spec: ModelSpec) -> dict[str, np.ndarray]:
     """The weights of a model folder, less the kernels of fixed upsampling, which an earlier version kept there."""
     variant = VARIANTS[spec.variant]
     fixed = {name for name, _ in variant.upsamplings()} - set(variant.head(spec.upsampling))
-    arrays = files.load_arrays(folder / "weights.npz")
+    path = folder / "weights.npz"
+    arrays = quantize.unpack(files.load_arrays(path), str(path))
     return {name: array for name, array in arrays.items() if _layer(name) not in fixed}
 
 

@@ -221,6 +221,42 @@ def test_start_of_8s_keeps_all_that_16s_knows(small, parent, upsampling):
         assert not np.allclose(found["upscore2/kernel"][:, :, 0, 0], bilinear_kernel(2))
 
 
+def test_a_trained_net_goes_on_with_other_classes(small, parent):
+    """Scores of the classes that have the same name in both nets are taken over, wherever they stand; all else is copied."""
+    folder = parent("fcn8s")
+    stored, old = files.load_arrays(folder / "weights.npz"), surgery.read_spec(folder).classes
+    classes = (old[0], "lamp", old[2], "chair", "desk")
+    net, report = surgery.start(small("fcn8s", classes=classes), folder)
+    found = values(net)
+    for layer in ("score_fr", "score_pool4", "score_pool3"):
+        for array in ("kernel", "bias"):
+            got, was = found[f"{layer}/{array}"], stored[f"{layer}/{array}"]
+            np.testing.assert_array_equal(got[..., [0, 2]], was[..., [0, 2]])
+            assert not got[..., [1, 3, 4]].any()
+    for name, array in stored.items():
+        if not name.startswith("score"):
+            np.testing.assert_array_equal(found[name], array)
+    assert {row.name.split("/")[0] for row in report if row.action == "by class"} == {"score_fr", "score_pool4", "score_pool3"}
+    assert sum(row.action == "copied" for row in report) == 30
+    assert len(report) == 36
+
+
+def test_a_trained_net_goes_on_with_its_own_classes_and_scores_the_same(small, parent):
+    folder = parent("fcn16s")
+    net, report = surgery.start(small("fcn16s"), folder)
+    assert {row.action for row in report} == {"copied"}
+    np.testing.assert_array_equal(net(IMAGE), surgery.load(folder)[0](IMAGE))
+    with pytest.raises(UserError, match=r"new_layers: fcn16s starts from a model here .*fcn16s\), whose layers it has"):
+        surgery.start(small("fcn16s"), folder, ("fc6",))
+
+
+def test_learned_upsampling_begins_anew_with_other_classes(small, parent):
+    folder = parent("fcn8s", upsampling="learned")
+    net, report = surgery.start(small("fcn8s", upsampling="learned", classes=("background", "lamp")), folder)
+    assert {row.name for row in report if row.action == "new"} == {"upscore2/kernel", "upscore_pool4/kernel"}
+    np.testing.assert_array_equal(net.get_layer("upscore2").kernel, bilinear_kernel(2)[:, :, None, None] * np.eye(2))
+
+
 def test_fixed_upsampling_is_bilinear_even_if_the_parent_has_learned_its_own(small, parent):
     folder = parent("fcn16s", upsampling="learned")
     assert not np.allclose(files.load_arrays(folder / "weights.npz")["upscore2/kernel"][:, :, 0, 0], bilinear_kernel(2))
@@ -253,10 +289,10 @@ def test_a_folder_of_an_earlier_version_with_the_kernels_of_fixed_upsampling_is_
 
 def test_start_refuses_what_it_cannot_start_from(small, parent, tmp_path):
     folder = parent("fcn32s")
-    with pytest.raises(UserError, match=r"fcn8s starts from fcn16s, but this folder holds fcn32s"):
+    with pytest.raises(UserError, match=r"fcn8s starts from fcn16s or from fcn8s, but this folder holds fcn32s"):
         surgery.start(small("fcn8s"), folder)
-    with pytest.raises(UserError, match=r"fcn32s starts from a classifier's weights \(\.npz\), not from a model folder"):
-        surgery.start(small("fcn32s"), folder)
+    with pytest.raises(UserError, match=r"starts from a classifier or from fcn8s_atonce, but this .* holds fcn32s"):
+        surgery.start(small("fcn8s_atonce"), folder)
     with pytest.raises(UserError, match=r"expected a model folder .* found no .*model\.json"):
         surgery.start(small("fcn16s"), tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"nowhere\.npz"):
