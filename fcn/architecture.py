@@ -1,6 +1,9 @@
 """What the networks are made of, as data: the classifiers, their geometry and the FCN variants. Imports no framework."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+from fcn.errors import UserError
 
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
 """The mean that the authors subtract from a BGR image of range 0..255."""
@@ -116,6 +119,29 @@ BACKBONES: dict[str, Backbone] = {
     ),
 }  # fmt: skip
 """VGG: Simonyan and Zisserman, arXiv:1409.1556, table 1, columns D and E. LeNet: BVLC/caffe, examples/mnist/lenet.prototxt."""
+
+
+def check_dense(found: Iterable[str], backbone: str, new_layers: Sequence[str], where: str) -> None:
+    """Raises UserError if a file is the convolutions alone and its fully connected layers do not begin anew.
+
+    Args:
+        found: names of the layers that the file holds.
+        backbone: key of `BACKBONES`.
+        new_layers: those that begin anew.
+        where: the file, for messages.
+    """
+    net = BACKBONES[backbone]
+    dense, layers = net.dense_names(), {*found}
+    others = [name for name in new_layers if name not in dense]
+    if others:
+        raise UserError(f"new_layers: expected some of {', '.join(dense)}; got {', '.join(others)}")
+    missing = [name for name in dense if name not in {*layers, *new_layers}]
+    if missing and layers == set(net.convolutions()):
+        raise UserError(
+            f"{where}: it holds the convolutions alone, and the recipe needs {' and '.join(missing)} from the file. "
+            "Take a file with the fully connected layers, or let them begin anew: "
+            f"`new_layers: [{', '.join(dense)}]` in the recipe, as the recipe `transfer` has it"
+        )
 
 
 @dataclass(frozen=True)

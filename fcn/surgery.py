@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from fcn import files, quantize
-from fcn.architecture import BACKBONES, VARIANTS, ModelSpec
+from fcn.architecture import VARIANTS, ModelSpec, check_dense
 from fcn.errors import UserError
 from fcn.model import build
 
@@ -100,7 +100,7 @@ def start(
     model, folder, variant = build(spec), Path(parent), VARIANTS[spec.variant]
     if variant.parent is None and not folder.is_dir():
         source = files.load_arrays(folder)
-        check_dense(source, spec.backbone, new_layers, str(folder))
+        check_dense(map(_layer, source), spec.backbone, new_layers, str(folder))
         for name in new_layers:
             begin(model.get_layer(name), seed)
         replaced = {_layer(name) for name in source} & {*new_layers}
@@ -136,29 +136,6 @@ def _by_class(weight: Any, source: np.ndarray, classes: Sequence[str], others: S
         if name in others:
             values[..., value] = source[..., others.index(name)]
     weight.assign(values)
-
-
-def check_dense(found: Iterable[str], backbone: str, new_layers: Sequence[str], where: str) -> None:
-    """Raises UserError if a file is the convolutions alone and its fully connected layers do not begin anew.
-
-    Args:
-        found: names of the file's arrays, "layer/kernel" and "layer/bias".
-        backbone: key of `BACKBONES`.
-        new_layers: those that begin anew.
-        where: the file, for messages.
-    """
-    net = BACKBONES[backbone]
-    dense, layers = net.dense_names(), {*map(_layer, found)}
-    others = [name for name in new_layers if name not in dense]
-    if others:
-        raise UserError(f"new_layers: expected some of {', '.join(dense)}; got {', '.join(others)}")
-    missing = [name for name in dense if name not in {*layers, *new_layers}]
-    if missing and layers == set(net.convolutions()):
-        raise UserError(
-            f"{where}: it holds the convolutions alone, and the recipe needs {' and '.join(missing)} from the file. "
-            "Take a file with the fully connected layers, or let them begin anew: "
-            f"`new_layers: [{', '.join(dense)}]` in the recipe, as the recipe `transfer` has it"
-        )
 
 
 def begin(layer: keras.layers.Layer, seed: int) -> None:

@@ -9,11 +9,14 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from fcn import files
+from fcn.architecture import check_dense
 from fcn.weights import account, convert, readers
 
 
 @task(cache_policy=NO_CACHE, task_run_name="convert weights")
-def convert_weights(sources: Sequence[Path], backbone: str, out: Path, report: Path) -> None:
+def convert_weights(
+    sources: Sequence[Path], backbone: str, out: Path, report: Path, new_layers: Sequence[Sequence[str]] = ()
+) -> None:
     """Converts the first of `sources` into `out` (.npz) and writes an account of every weight to `report` (JSON).
 
     Args:
@@ -21,13 +24,17 @@ def convert_weights(sources: Sequence[Path], backbone: str, out: Path, report: P
             compared with it, and nothing else.
         backbone: key of `architecture.BACKBONES`.
         out: the project's own weight file.
+        new_layers: of each training that starts from these weights, the fully connected layers that begin anew.
         report: `backbone`; `sources`, one entry per file; `weights`, see `convert.convert`, of the first; and, if there are
             several files, `differences`, see `account.differences`, each with the name of its `source`.
 
     Raises:
-        UserError: a file is no weight file, or not of the `backbone`; nothing is written then.
+        UserError: a file is no weight file, not of the `backbone`, or lacks what a training takes from it; nothing is written
+            then.
     """
     weights, rows, entry = _converted(sources[0], backbone)
+    for names in new_layers:
+        check_dense((row["layer"] for row in rows), backbone, names, str(sources[0]))
     entries, differences = [entry], []
     for source in sources[1:]:
         others, _, entry = _converted(source, backbone)
