@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from fcn.errors import UserError
+from fcn.errors import UserError, words
 from flows.predict import model_folder
 
 
@@ -25,8 +25,8 @@ def main(argv: list[str] | None = None) -> int:
         chosen = model_folder(arguments.model)
         known = {path.parent.name: path.parent for path in Path("models").glob("*/model.json")} | {chosen.name: chosen}
         web_page.serve(web_page.build(dict(sorted(known.items())), chosen.name), arguments.port)
-    except UserError as error:
-        print(error, file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(words(error), file=sys.stderr)
         return 2
     return 0
 

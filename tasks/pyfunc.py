@@ -27,7 +27,7 @@ def save(model_dir: Path, out: Path) -> None:
     """
     surgery.read_spec(model_dir)  # before anything is copied
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    with files.replacing(out) as folder, warnings.catch_warnings():
+    with files.replacing_folder(out, ("MLmodel", "python_function")) as folder, warnings.catch_warnings():
         # Of MLflow's own annotations, when it is imported; and of a signature without an example, which is written out below.
         warnings.filterwarnings("ignore", ".*(Any type hint|input example was not provided)", UserWarning)
         import mlflow.pyfunc  # seconds
