@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from fcn.errors import LINE, shown
 from flows import processes, stage
 
 STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
@@ -59,7 +60,7 @@ def follow(
     assert child.stdout is not None
     try:
         for line in child.stdout:
-            print(line, end="", flush=True)
+            _print(line)
             say(line.rstrip())
         child.wait()
     except BaseException:
@@ -69,11 +70,16 @@ def follow(
     return child.returncode
 
 
+def _print(line: str) -> None:
+    """A line of a child's output, which repeats names of files and more from outside."""
+    print(shown(line.rstrip("\n"), LINE), flush=True)
+
+
 def _stop(child: subprocess.Popen[str], stop: Sequence[tuple[signal.Signals, float]]) -> None:
     """End a child and all that it started, gently at first; another Ctrl-C goes on to the next step."""
     assert child.stdout is not None
     rest: Iterable[str] = child.stdout
-    reader = threading.Thread(target=lambda: [print(line, end="", flush=True) for line in rest], daemon=True)
+    reader = threading.Thread(target=lambda: [_print(line) for line in rest], daemon=True)
     reader.start()  # else a full pipe could keep them from ending
     for number, seconds in stop:
         with contextlib.suppress(KeyboardInterrupt):

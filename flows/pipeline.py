@@ -125,7 +125,7 @@ def reproduce(command: list[str]) -> None:
             print(f"Not to be had from the remote ({error}); going on with `dvc {' '.join(plain)}`", flush=True)
             error = dvc(plain, extra, record)
     if error is not None:
-        raise UserError(workspace.busy(error) or f"dvc {' '.join(command)}: {error}")
+        raise UserError(*(workspace.busy(error) or f"dvc {' '.join(command)}: {error}").splitlines())
 
 
 @contextlib.contextmanager

@@ -28,9 +28,10 @@ from prefect.flow_engine import run_flow
 from prefect.settings import temporary_settings
 from prefect.states import Completed, Failed
 
-from fcn.addresses import public
-from fcn.errors import UserError
-from flows import processes, runs, server
+from fcn.addresses import without
+from fcn.errors import LINE, UserError, shown
+from flows import arguments, processes, runs, server
+from tasks.redaction import hidden, known
 
 INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
@@ -77,7 +78,10 @@ def command_line(flow: Flow) -> argparse.ArgumentParser:
         kind = _plain(hints.get(name, str))
         if kind not in (str, Path, int, float, bool):
             raise TypeError(f"{flow.name}: parameter {name!r} has type {kind}; a command line has str, Path, int, float, bool")
-        options |= {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}
+        if kind is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["type"] = arguments.to_path if kind is Path else kind
         parser.add_argument(f"--{name.replace('_', '-')}", **options)
     return parser
 
@@ -101,6 +105,7 @@ def execute(flow: Flow, parameters: dict[str, Any], name: str | None, dvc: psuti
         The exit code of `main`.
     """
     processes.interrupt_on_signals()
+    logging.setLogRecordFactory(_record)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_news)
     try:
@@ -271,4 +276,19 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _say(kind: str, message: object) -> None:
-    print(public(f"{kind}: {message}"), file=sys.stderr, flush=True)
+    text = str(message) if isinstance(message, UserError) else shown(message, LINE)
+    print(hidden(f"{kind}: {text}"), file=sys.stderr, flush=True)
+
+
+def _record(*args: Any, **kwargs: Any) -> logging.LogRecord:
+    """A record of any logger: what goes into its message comes from outside as a rule, and is `shown` without secrets."""
+    record = logging.LogRecord(*args, **kwargs)
+    if isinstance(record.args, tuple):
+        secrets = known()
+        record.args = tuple(
+            without(str(arg) if isinstance(arg, UserError) else shown(arg, LINE), secrets)
+            if isinstance(arg, str | Path | Exception)
+            else arg
+            for arg in record.args
+        )
+    return record

@@ -160,7 +160,7 @@ def _agree(share: distribution.Share, key: str) -> None:
 def _remove_checkpoints(name: str) -> None:
     """Removes what trainings of this name left that nobody will go on with; see `CHECKPOINTS`."""
     file = f"{glob.escape(name)}-{'[0-9a-f]' * 16}.npz"
-    for path in (*CHECKPOINTS.glob(file), *CHECKPOINTS.glob(f".part-{file}")):
+    for path in (*CHECKPOINTS.glob(file), *CHECKPOINTS.glob(f"{files.PART}{file}")):
         get_run_logger().info("removing the checkpoint of an abandoned training: %s", path)
         path.unlink(missing_ok=True)
 
