@@ -21,6 +21,7 @@ from prefect.settings import get_current_settings
 
 from fcn.errors import UserError
 from flows import children, overrides, remote, runs, server, stage, workspace
+from tasks import kept
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
 SKIPPED = {
@@ -126,6 +127,7 @@ def reproduce(command: list[str]) -> None:
             error = dvc(plain, extra, record)
     if error is not None:
         raise UserError(workspace.busy(error) or f"dvc {' '.join(command)}: {error}")
+    kept.forget()
 
 
 @contextlib.contextmanager
@@ -166,16 +168,27 @@ def _recorder(client: SyncPrefectClient) -> Callable[[str], None]:
 
 
 def dvc(command: list[str], extra: dict[str, str], record: Callable[[str], None]) -> str | None:
-    """Run dvc with the words `command`; its last error if it failed, else None. See `children.follow`."""
-    last_error = "it failed without saying why"
+    """Run dvc with the words `command`; its last error, None if there was none. See `children.follow`.
+
+    DVC ends with 0 although its cache could not take what a stage has made: that is an error, too.
+    """
+    last_error, lost, running = "it failed without saying why", "", ""
 
     def say(line: str) -> None:
-        nonlocal last_error
+        nonlocal last_error, lost, running
         record(line)
-        if line.startswith("ERROR: "):
+        if found := re.fullmatch(r"Running stage '(.+)':", line):
+            running = found[1]
+        elif any(pattern.fullmatch(line) for pattern in SKIPPED):
+            running = ""
+        elif line.startswith("ERROR: "):
             last_error = line.removeprefix("ERROR: ").strip()
+            if running and last_error.startswith("failed to transfer"):  # else it is a pull
+                reason = last_error.partition(" - ")[2] or last_error
+                lost = f"{workspace.NOT_STORED} what the stage {running} made: {reason}. Make room for it, and run this again"
 
-    return last_error if children.follow(["dvc", *command], extra, say) else None
+    failed = children.follow(["dvc", *command], extra, say)
+    return lost or (last_error if failed else None)
 
 
 if __name__ == "__main__":

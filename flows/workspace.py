@@ -18,6 +18,7 @@ from fcn.errors import UserError
 from flows import processes
 
 LOCKS = Path(".dvc/tmp")  # DVC's own place for locks, ignored by git; seen from the workspace, the current folder
+NOT_STORED = "DVC's cache could not take"
 _BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
 
 
@@ -84,5 +85,5 @@ def _described(process: psutil.Process, command: str | None = None) -> str:
 
 
 def is_cut_off(error: str) -> bool:
-    """Tell whether dvc gave up for a reason of its own, neither a lock nor a stage's command that failed."""
-    return not busy(error) and "failed to run: " not in error
+    """Tell whether dvc gave up for a reason of its own: no lock, no stage that failed, no full cache."""
+    return not busy(error) and "failed to run: " not in error and NOT_STORED not in error
