@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from flows import processes, stage
+from flows import processes
 
 STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
 
@@ -38,7 +38,7 @@ def follow(
         os.environ
         | extra
         | {
-            stage.PARENT_PROCESS: processes.identity(psutil.Process()),
+            processes.PARENT_PROCESS: processes.identity(psutil.Process()),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
             "PYTHONUNBUFFERED": "1",
             "DVC_NO_ANALYTICS": "1",

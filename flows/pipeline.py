@@ -20,7 +20,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
 from fcn.errors import UserError
-from flows import children, overrides, remote, runs, server, stage, workspace
+from flows import children, overrides, processes, remote, runs, server, stage, workspace
 from tasks import kept
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         if command == ["repro", *parameters["targets"]] and not server.is_there() and is_done(command):
             return 0
     except KeyboardInterrupt:
-        return stage.INTERRUPTED
+        return processes.INTERRUPTED
     return stage.execute(pipeline, {"command": command}, name=" ".join(["dvc", *command]))
 
 

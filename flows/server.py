@@ -217,7 +217,8 @@ def _start(folder: Path, port: int) -> dict[str, Any]:
     # The server inherits the bound socket, so that nobody else can take the port meanwhile.
     with socket.create_server(("127.0.0.1", port)) as listener, log.open("w") as output:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        environment = os.environ | {
+        # Of a stage that starts it, it is no part.
+        environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"} | {
             "PREFECT_HOME": str(folder),
             "PREFECT_SERVER_UI_API_URL": f"{url}/api",  # else the UI asks the default port
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

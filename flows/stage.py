@@ -32,11 +32,8 @@ from fcn.addresses import public
 from fcn.errors import UserError
 from flows import processes, runs, server
 
-INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
-
 # Set by flows.pipeline for its children.
 PARENT_RUN = "FCN_PARENT_RUN"  # id of the flow run above; empty: Prefect's API is known not to be there
-PARENT_PROCESS = "FCN_PARENT_PROCESS"  # identity of the process to end with
 
 
 def main(flow: Flow, argv: list[str] | None = None) -> int:
@@ -51,9 +48,11 @@ def main(flow: Flow, argv: list[str] | None = None) -> int:
     parameters = vars(command_line(flow).parse_args(argv))
     stage = os.environ.get("DVC_STAGE")
     dvc = processes.dvc_above() if stage else None
-    owner = os.environ.get(PARENT_PROCESS) or (processes.identity(dvc) if dvc else None)
-    if owner:
-        processes.end_with(owner)
+    owners = [name for name in (os.environ.get(processes.PARENT_PROCESS), dvc and processes.identity(dvc)) if name]
+    if owners:
+        processes.end_with(*owners)
+    if stage:
+        processes.refuse_alone()
     return execute(flow, parameters, name=stage, dvc=dvc)
 
 
@@ -108,7 +107,7 @@ def execute(flow: Flow, parameters: dict[str, Any], name: str | None, dvc: psuti
             errors = _run_or_fall_back(flow, parameters, name, dvc)
     except KeyboardInterrupt:
         _say("error", "interrupted")
-        return INTERRUPTED
+        return processes.INTERRUPTED
     for error in errors:
         _say("error", error if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
     return 1 if errors else 0
