@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import logging
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -172,7 +173,7 @@ def dvc(command: list[str], extra: dict[str, str], record: Callable[[str], None]
 
     DVC ends with 0 although its cache could not take what a stage has made: that is an error, too.
     """
-    last_error, lost, running = "it failed without saying why", "", ""
+    last_error, lost, running = "", "", ""
 
     def say(line: str) -> None:
         nonlocal last_error, lost, running
@@ -187,8 +188,10 @@ def dvc(command: list[str], extra: dict[str, str], record: Callable[[str], None]
                 reason = last_error.partition(" - ")[2] or last_error
                 lost = f"{workspace.NOT_STORED} what the stage {running} made: {reason}. Make room for it, and run this again"
 
-    failed = children.follow(["dvc", *command], extra, say)
-    return lost or (last_error if failed else None)
+    code = children.follow(["dvc", *command], extra, say)
+    if code < 0 and not last_error:
+        last_error = f"it was ended by {signal.Signals(-code).name}, by somebody or for want of memory"
+    return lost or (code and (last_error or "it failed without saying why")) or None
 
 
 if __name__ == "__main__":

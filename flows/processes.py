@@ -40,9 +40,14 @@ def dvc_above() -> psutil.Process | None:
     """The nearest dvc process above this one."""
     with contextlib.suppress(psutil.Error):
         for process in psutil.Process().parents():
-            if any(map(_is_dvc, process.cmdline())):
+            if is_dvc(process):
                 return process
     return None
+
+
+def is_dvc(process: psutil.Process) -> bool:
+    """Tell by its command line whether a process is dvc."""
+    return any(map(_is_dvc, process.cmdline()))
 
 
 def dvc_command(dvc: psutil.Process) -> str:
@@ -54,7 +59,7 @@ def dvc_command(dvc: psutil.Process) -> str:
 
 def _is_dvc(word: str) -> bool:
     # `dvc`, `/usr/bin/dvc`, or what follows `python -m`; not a shell's `-c "python -m flows.train --out models/dvc"`.
-    return " " not in word and word.rpartition("/")[2] == "dvc"
+    return word.rpartition("/")[2] == "dvc" and (" " not in word or os.path.isfile(word))
 
 
 def end_with_parent(number: signal.Signals) -> None:

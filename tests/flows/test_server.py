@@ -140,13 +140,14 @@ def test_a_process_is_known_by_pid_and_create_time():
 
 
 def test_dvc_is_found_above_a_shell_and_named_by_its_command(tmp_path):
-    (tmp_path / "dvc").write_text(
+    (tmp_path / "my tools").mkdir()
+    (tmp_path / "my tools" / "dvc").write_text(
         "import subprocess, sys\n"
         "code = 'from flows import processes; print(processes.dvc_command(processes.dvc_above()))'\n"
         "subprocess.run(['sh', '-c', f'{sys.executable} -c \"{code}\" --out models/dvc; true'], check=True)\n"
     )
     environment = os.environ | {"PYTHONPATH": os.getcwd()}
-    command = [sys.executable, str(tmp_path / "dvc"), "repro", "--force", "train@fcn8s"]
+    command = [sys.executable, str(tmp_path / "my tools" / "dvc"), "repro", "--force", "train@fcn8s"]
     assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == (
         "dvc repro --force train@fcn8s\n"
     )
