@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
-import httpx
 from prefect import flow, runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.logging.handlers import APILogHandler
@@ -142,10 +141,10 @@ def connected() -> Iterator[tuple[dict[str, str], Callable[[str], None]]]:
         yield {stage.PARENT_RUN: ""}, lambda line: None
         return
     with get_client(sync_client=True) as client:
-        with contextlib.suppress(httpx.HTTPError):  # a record is worth no run
+        with contextlib.suppress(*server.NO_PREFECT):  # a record is worth no run
             runs.reconcile(client)
         yield {stage.PARENT_RUN: runtime.flow_run.id, "PREFECT_API_URL": str(url)}, _recorder(client)
-        with contextlib.suppress(httpx.HTTPError):
+        with contextlib.suppress(*server.NO_PREFECT):
             runs.reconcile(client)  # of a stage that ran out of memory
 
 
@@ -162,7 +161,7 @@ def _recorder(client: SyncPrefectClient) -> Callable[[str], None]:
             if not lost and (found := pattern.fullmatch(line)):
                 try:
                     runs.record_skipped(client, UUID(run_id), found[1], how)
-                except httpx.HTTPError:
+                except server.NO_PREFECT:
                     lost = True  # asking again costs seconds a line; `stage.execute` will say so at the end
 
     return record

@@ -23,7 +23,7 @@ from prefect.artifacts import Artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound, PrefectException, PrefectHTTPStatusError
 from prefect.flow_engine import run_flow
 from prefect.settings import temporary_settings
 from prefect.states import Completed, Failed
@@ -139,9 +139,9 @@ def _run_or_fall_back(flow: Flow, parameters: dict[str, Any], name: str | None, 
                 errors = _run(orchestrated, parameters, name, dvc)
         else:
             errors = _run_bare(flow, parameters, name)
-    except (server.Unavailable, httpx.TransportError, PrefectHTTPStatusError) as error:
+    except server.NO_PREFECT as error:
         if not ends:
-            _say("warning", f"running without Prefect, which will know nothing of this run: {error}")
+            _say("warning", f"running without Prefect, which will know nothing of this run: {_first_line(error)}")
             errors = _run_bare(flow, parameters, name)
         elif ends[-1] is None:
             if not _recorded_late(started[-1], None, name, dvc):
@@ -182,7 +182,7 @@ def _recorded_late(run: str, error: Exception | None, name: str | None, dvc: psu
             if dvc and not given:
                 runs.release_dvc(client, runs.adopt_dvc(client, dvc), name if error else None)
         return True
-    except (server.Unavailable, httpx.TransportError, PrefectHTTPStatusError, ObjectNotFound):
+    except server.NO_PREFECT:
         return False
 
 
@@ -267,6 +267,13 @@ def _is_news(record: logging.LogRecord) -> bool:
         return False
     message = record.getMessage()
     return not (message.startswith("Finished in state Failed(") and f" {UserError.__name__}: " in message)
+
+
+def _first_line(error: BaseException) -> str:
+    """What an error says, in a line; of those that mean nothing by themselves the kind, too."""
+    text = (str(error).splitlines() or [""])[0]
+    known = isinstance(error, server.Unavailable | httpx.HTTPError | PrefectException)
+    return text if known else f"what answers is no Prefect API ({type(error).__name__}: {text})"
 
 
 def _say(kind: str, message: object) -> None:
