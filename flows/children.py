@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from fcn.errors import LINE, shown
-from flows import processes, stage
+from flows import processes
 
 STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
 
@@ -39,7 +39,7 @@ def follow(
         os.environ
         | extra
         | {
-            stage.PARENT_PROCESS: processes.identity(psutil.Process()),
+            processes.PARENT_PROCESS: processes.identity(psutil.Process()),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
             "PYTHONUNBUFFERED": "1",
             "DVC_NO_ANALYTICS": "1",
@@ -75,11 +75,16 @@ def _print(line: str) -> None:
     print(shown(line.rstrip("\n"), LINE), flush=True)
 
 
+def _print_all(lines: Iterable[str]) -> None:
+    for line in lines:
+        _print(line)
+
+
 def _stop(child: subprocess.Popen[str], stop: Sequence[tuple[signal.Signals, float]]) -> None:
     """End a child and all that it started, gently at first; another Ctrl-C goes on to the next step."""
     assert child.stdout is not None
     rest: Iterable[str] = child.stdout
-    reader = threading.Thread(target=lambda: [_print(line) for line in rest], daemon=True)
+    reader = threading.Thread(target=_print_all, args=[rest], daemon=True)
     reader.start()  # else a full pipe could keep them from ending
     for number, seconds in stop:
         with contextlib.suppress(KeyboardInterrupt):

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from fcn import images, predictions, pretrained
 from fcn.architecture import VARIANTS
@@ -97,8 +98,10 @@ def model_folder(given: str = pretrained.DEFAULT) -> Path:
     )
 
 
-MODEL = {"default": pretrained.DEFAULT, "help": "a net in the box (default: %(default)s); a variant, fcn8s, which stands for "
-         "models/fcn8s; or a model's folder"}  # fmt: skip
+MODEL: dict[str, Any] = {
+    "default": pretrained.DEFAULT,
+    "help": "a net in the box (default: %(default)s); a variant, fcn8s, which stands for models/fcn8s; or a model's folder",
+}
 """Of the option `--model`, the same for every command."""
 
 
