@@ -31,13 +31,14 @@ def find(given: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:
     found: dict[Path, Path] = {}
     complaints = []
     for name in given:
-        matches = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
-        images = [image for match in matches for image in _images(Path(match), out.resolve())]
+        matches = [name] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))
+        images = [image for match in matches for image in _images(Path(match), _real(out))]
         if not matches:
             complaints.append(f"{name}: no such file or folder, and a pattern of none")
         elif not images:
             complaints.append(f"{name}: no image in it; the files taken are {', '.join(IMAGES)}")
-        found |= {image.resolve(): image for image in images if image.resolve() not in found}
+        for image in images:
+            found.setdefault(_real(image), image)
     return list(found.values()), complaints
 
 
@@ -46,9 +47,14 @@ def _images(path: Path, out: Path) -> list[Path]:
         return [path]
     found = []
     for parent, below, names in os.walk(path):
-        below[:] = [name for name in below if not name.startswith(".") and Path(parent, name).resolve() != out]
+        below[:] = [name for name in below if not name.startswith(".") and _real(Path(parent, name)) != out]
         found += [Path(parent, name) for name in names if not name.startswith(".")]
     return sorted(image for image in found if image.suffix.lower() in IMAGES)
+
+
+def _real(path: Path) -> Path:
+    """Where links lead; a loop of links, which `Path.resolve` raises for, stays what it is."""
+    return Path(os.path.realpath(path))
 
 
 def names(images: Sequence[Path]) -> list[str]:
@@ -93,14 +99,14 @@ def refuse(out: Path, given: Sequence[str], images: Sequence[Path], names: Seque
     Raises:
         UserError: `out` is a file, or one of the folders given, or an image would be overwritten.
     """
-    where = out.resolve()
+    where = _real(out)
     if out.exists() and not out.is_dir():
         raise UserError(f"--out: expected a folder, but {out} is a file")
-    if any(Path(name).is_dir() and Path(name).resolve() == where for name in given):
+    if any(Path(name).is_dir() and _real(Path(name)) == where for name in given):
         raise UserError(f"--out: {out} is the folder of the images: choose another one for what is predicted")
-    written = {path.resolve() for name in names for path in _places(out, name).values()} | {(out / "legend.png").resolve()}
+    written = {_real(path) for name in names for path in _places(out, name).values()} | {_real(out / "legend.png")}
     for image in images:
-        if image.resolve() in written:
+        if _real(image) in written:
             raise UserError(f"--out: {image} would be overwritten by a prediction: choose another folder")
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from fcn import devices, evaluation, files, labels, metrics, surgery
+from fcn import devices, evaluation, files, images, labels, metrics, surgery
 from fcn.datasets.voc import Pair
 from fcn.errors import UserError
 from fcn.weights import authors, caffe
@@ -79,11 +78,8 @@ def score(folder: Path, pairs: Sequence[Pair], done: Callable[[int, int], None])
 
 def _examples(pairs: Sequence[Pair], classes: int) -> Iterator[dict[str, np.ndarray]]:
     for pair in pairs:
-        try:
-            with Image.open(pair.image) as opened:
-                image = np.asarray(opened.convert("RGB"))
-        except OSError as error:
-            raise UserError(f"{pair.image}: the image cannot be read: {error}. Is the archive complete?") from error
+        with images.opened(pair.image) as opened:
+            image = np.asarray(opened.convert("RGB"))
         label = labels.read(pair.label, classes, (image.shape[1], image.shape[0]))
         yield {"image": image[None], "label": label[None]}
 

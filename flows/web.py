@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         chosen = model_folder(arguments.model)
         known = {path.parent.name: path.parent for path in Path("models").glob("*/model.json")} | {chosen.name: chosen}
-        web_page.serve(web_page.build(dict(sorted(known.items())), chosen.name), arguments.port)
+        web_page.serve(web_page.build(dict(sorted(known.items())), chosen.name), arguments.port, allowed=arguments.allow)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -37,6 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", default="fcn8s", help="a folder, or its name in models/ (default: fcn8s)")
     parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="HOST", help="answer as this host, too: that of a proxy in front"
+    )
     return parser
 
 
