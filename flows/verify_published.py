@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 from prefect import flow, get_run_logger
 
-from fcn import archives, files, published, surgery
+from fcn import archives, files, published
+from fcn.architecture import MARK
 from fcn.errors import UserError
 from fcn.params import Source, parse
 from flows import stage
@@ -61,7 +62,7 @@ def verify_published(
     files.check_file(report)
     files.check_folder(raw / "images", archives.MARK)
     for name in nets:
-        files.check_folder(models / name, surgery.MARK)
+        files.check_folder(models / name, MARK)
     pairs = unpack_listed(fetch(wanted.images, raw / "archives"), wanted.root, Path(wanted.ids), raw / "images")
     verdicts = []
     for name, net in nets.items():
