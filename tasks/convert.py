@@ -27,8 +27,8 @@ def convert_weights(sources: Sequence[Path], backbone: str, out: Path, report: P
     Raises:
         UserError: a file is no weight file, or not of the `backbone`; nothing is written then.
     """
-    files.check_file(out)
-    files.check_file(report)
+    files.check_file(out, "--out")
+    files.check_file(report, "--report")
     weights, rows, entry = _converted(sources[0], backbone)
     entries, differences = [entry], []
     for source in sources[1:]:
