@@ -19,7 +19,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
-from fcn.errors import UserError
+from fcn.errors import LINE, UserError, shown
 from flows import children, overrides, processes, remote, runs, server, stage, workspace
 from tasks import kept
 
@@ -123,7 +123,7 @@ def reproduce(command: list[str]) -> None:
         error = dvc(command, extra, record)
         plain = [word for word in command if word not in remote.LENIENT]
         if error is not None and plain != command and workspace.is_cut_off(error):
-            print(f"Not to be had from the remote ({error}); going on with `dvc {' '.join(plain)}`", flush=True)
+            print(f"Not to be had from the remote ({shown(error)}); going on with `dvc {' '.join(plain)}`", flush=True)
             error = dvc(plain, extra, record)
     if error is not None:
         raise UserError(*(workspace.busy(error) or f"dvc {' '.join(command)}: {error}").splitlines())
@@ -156,7 +156,8 @@ def _recorder(client: SyncPrefectClient) -> Callable[[str], None]:
 
     def record(line: str) -> None:
         nonlocal lost
-        handler.handle(logging.makeLogRecord({"name": "dvc", "levelno": logging.INFO, "msg": line, "flow_run_id": run_id}))
+        known = {"name": "dvc", "levelno": logging.INFO, "msg": shown(line, LINE)}
+        handler.handle(logging.makeLogRecord({**known, "flow_run_id": run_id}))
         for pattern, how in SKIPPED.items():
             if not lost and (found := pattern.fullmatch(line)):
                 try:

@@ -36,7 +36,7 @@ def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
     """
     if n < 1:
         raise UserError(f"--n: expected at least 1 seed, got {n}")
-    files.check_file(out)
+    files.check_file(out, "--out")
     name, _, variants = config.read()
     with workspace.held(f"flows.seeds --n {n}"), pipeline.connected() as (extra, record):
         if error := pipeline.dvc(["repro", *PREPARED], extra, record):
