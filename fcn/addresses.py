@@ -30,3 +30,11 @@ def secret(url: str) -> str | None:
         return None
     found = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if _SECRETS.fullmatch(name)]
     return f"a secret, `{found[0]}`" if found else None
+
+
+def path_of(url: str) -> str:
+    """The path in a URL, quoted as it is there. In a `file:` address it is all that follows: a name may hold ? and #."""
+    rest = url.removeprefix("file:")
+    if rest == url:
+        return urlsplit(url).path
+    return f"/{rest[2:].partition('/')[2]}" if rest.startswith("//") else rest
