@@ -7,12 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
-from flows import processes
+from flows import output, processes
 
 STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
 
@@ -32,7 +32,8 @@ def follow(
         stop: how to end it: signals, and seconds to wait after each.
 
     Returns:
-        The exit code. On any exception, Ctrl-C above all, the child and all that it started are ended first.
+        The exit code. On any exception, Ctrl-C above all, the child and all that it started are ended first. Ctrl-Z
+        stops them all, and what continues this process continues them.
     """
     environment = (
         os.environ
@@ -58,10 +59,11 @@ def follow(
     )
     assert child.stdout is not None
     try:
-        for line in child.stdout:
-            print(line, end="", flush=True)
-            say(line.rstrip())
-        child.wait()
+        with _stopped_with_us(child.pid):
+            for line in child.stdout:
+                output.say(line, end="")
+                say(line.rstrip())
+            child.wait()
     except BaseException:
         _stop(child, stop)
         raise
@@ -69,11 +71,33 @@ def follow(
     return child.returncode
 
 
+@contextlib.contextmanager
+def _stopped_with_us(group: int) -> Iterator[None]:
+    """Let Ctrl-Z, which reaches us alone, stop the process group, too."""
+    before = signal.getsignal(signal.SIGTSTP)
+    if before == signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGSTOP)  # SIGTSTP does nothing to a group without a terminal
+        os.kill(os.getpid(), signal.SIGSTOP)
+        with contextlib.suppress(ProcessLookupError):  # somebody has sent SIGCONT
+            os.killpg(group, signal.SIGCONT)
+
+    signal.signal(signal.SIGTSTP, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)
+
+
 def _stop(child: subprocess.Popen[str], stop: Sequence[tuple[signal.Signals, float]]) -> None:
     """End a child and all that it started, gently at first; another Ctrl-C goes on to the next step."""
     assert child.stdout is not None
     rest: Iterable[str] = child.stdout
-    reader = threading.Thread(target=lambda: [print(line, end="", flush=True) for line in rest], daemon=True)
+    reader = threading.Thread(target=lambda: [output.say(line, end="") for line in rest], daemon=True)
     reader.start()  # else a full pipe could keep them from ending
     for number, seconds in stop:
         with contextlib.suppress(KeyboardInterrupt):

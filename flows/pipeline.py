@@ -20,7 +20,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
 from fcn.errors import UserError
-from flows import children, overrides, processes, remote, runs, server, stage, workspace
+from flows import children, output, overrides, processes, remote, runs, server, stage, workspace
 from tasks import kept
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
@@ -76,10 +76,9 @@ def words(targets: list[str], force: bool, changes: list[str], pull: bool | None
     if not force:
         command += ["--pull"] * pull if pull is not None else remote.options()
     if changes:
-        print(
+        output.say(
             f"params.yaml: setting {', '.join(changes)} in the file itself, where it stays after the run "
-            "(`git diff params.yaml` shows it)",
-            flush=True,
+            "(`git diff params.yaml` shows it)"
         )
         command[:1] = ["exp", "run"]
         command += [word for change in changes for word in ("-S", change)]
@@ -96,7 +95,7 @@ def is_done(command: list[str]) -> bool:
     asked = subprocess.run([sys.executable, "-m", "dvc", *command, "--dry"], capture_output=True, text=True)
     if asked.returncode or not asked.stdout.endswith("Data and pipelines are up to date.\n"):
         return False
-    print(asked.stdout, end="", flush=True)
+    output.say(asked.stdout, end="")
     return True
 
 
@@ -123,7 +122,7 @@ def reproduce(command: list[str]) -> None:
         error = dvc(command, extra, record)
         plain = [word for word in command if word not in remote.LENIENT]
         if error is not None and plain != command and workspace.is_cut_off(error):
-            print(f"Not to be had from the remote ({error}); going on with `dvc {' '.join(plain)}`", flush=True)
+            output.say(f"Not to be had from the remote ({error}); going on with `dvc {' '.join(plain)}`")
             error = dvc(plain, extra, record)
     if error is not None:
         raise UserError(workspace.busy(error) or f"dvc {' '.join(command)}: {error}")

@@ -30,7 +30,7 @@ from prefect.states import Completed, Failed
 
 from fcn.addresses import public
 from fcn.errors import UserError
-from flows import processes, runs, server
+from flows import output, processes, runs, server
 
 # Set by flows.pipeline for its children.
 PARENT_RUN = "FCN_PARENT_RUN"  # id of the flow run above; empty: Prefect's API is known not to be there
@@ -277,4 +277,4 @@ def _first_line(error: BaseException) -> str:
 
 
 def _say(kind: str, message: object) -> None:
-    print(public(f"{kind}: {message}"), file=sys.stderr, flush=True)
+    output.complain(public(f"{kind}: {message}"))
