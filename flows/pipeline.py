@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
 from prefect import flow, runtime
@@ -171,25 +172,50 @@ def dvc(command: list[str], extra: dict[str, str], record: Callable[[str], None]
 
     DVC ends with 0 although its cache could not take what a stage has made: that is an error, too.
     """
-    last_error, lost, running = "", "", ""
+    errors = _Errors()
 
     def say(line: str) -> None:
-        nonlocal last_error, lost, running
         record(line)
-        if found := re.fullmatch(r"Running stage '(.+)':", line):
-            running = found[1]
-        elif any(pattern.fullmatch(line) for pattern in SKIPPED):
-            running = ""
-        elif line.startswith("ERROR: "):
-            last_error = line.removeprefix("ERROR: ").strip()
-            if running and last_error.startswith("failed to transfer"):  # else it is a pull
-                reason = last_error.partition(" - ")[2] or last_error
-                lost = f"{workspace.NOT_STORED} what the stage {running} made: {reason}. Make room for it, and run this again"
+        errors.hear(line)
 
     code = children.follow(["dvc", *command], extra, say)
-    if code < 0 and not last_error:
-        last_error = f"it was ended by {signal.Signals(-code).name}, by somebody or for want of memory"
-    return lost or (code and (last_error or "it failed without saying why")) or None
+    if code < 0 and not errors.last:
+        errors.last = f"it was ended by {signal.Signals(-code).name}, by somebody or for want of memory"
+    if errors.lost or not code:
+        return errors.lost or None
+    return errors.last or "it failed without saying why"
+
+
+@dataclass
+class _Errors:
+    """What dvc's lines say to be wrong.
+
+    Attributes:
+        last: its last error.
+        lost: what its cache could not take.
+    """
+
+    last: str = ""
+    lost: str = ""
+    _running: str = ""
+    _incomplete: bool = False
+
+    def hear(self, line: str) -> None:
+        """Take in the next line."""
+        if found := re.fullmatch(r"Running stage '(.+)':", line):
+            self._running = found[1]
+        elif any(pattern.fullmatch(line) for pattern in SKIPPED):
+            self._running = ""
+        elif line.endswith((" validation failed.", " is invalid.")):  # so it says it of its own files
+            self.last, self._incomplete = line, True
+        elif self._incomplete and line.strip():
+            self.last, self._incomplete = f"{self.last} {line.strip()}", False
+        elif line.startswith("ERROR: "):
+            self.last = line.removeprefix("ERROR: ").strip()
+            if self._running and self.last.startswith("failed to transfer"):  # else it is a pull
+                what = f"{workspace.NOT_STORED} what the stage {self._running} made"
+                reason = self.last.partition(" - ")[2] or self.last
+                self.lost = f"{what}: {reason}. Make room for it, and run this again"
 
 
 if __name__ == "__main__":
