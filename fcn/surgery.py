@@ -1,6 +1,5 @@
 """Net surgery: weights of one net into another, with an account of every single one."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from fcn import files
-from fcn.architecture import VARIANTS, ModelSpec
+from fcn import files, reading
+from fcn.architecture import VARIANTS, ModelSpec, check, parameters
 from fcn.errors import UserError
 from fcn.model import build
 
@@ -92,7 +91,7 @@ def start(spec: ModelSpec, parent: str | Path) -> tuple[keras.Model, list[Transf
     if variant.parent is None:
         if folder.is_dir():
             raise UserError(f"{folder}: {spec.variant} starts from a classifier's weights (.npz), not from a model folder")
-        return model, transplant(model, files.load_arrays(folder), new=variant.head(spec.upsampling))
+        return model, transplant(model, read_weights(folder), new=variant.head(spec.upsampling))
     found = read_spec(folder)
     if found.variant != variant.parent:
         raise UserError(f"{folder}: {spec.variant} starts from {variant.parent}, but this folder holds {found.variant}")
@@ -115,17 +114,18 @@ def read_spec(folder: Path) -> ModelSpec:
     """The `ModelSpec` of a model folder.
 
     Raises:
-        UserError: no model folder, or `model.json` is not of this version.
+        UserError: no model folder, or `model.json` does not describe a net of this version.
     """
     path = folder / "model.json"
+    if not path.exists():
+        raise UserError(f"{folder}: expected a model folder with model.json and weights.npz, found no {path}")
+    remedy = "it describes no model of this version: train the model again"
+    spec = reading.read_json(path, ModelSpec, remedy)
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        lists_as_tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return ModelSpec(**lists_as_tuples)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{folder}: expected a model folder with model.json and weights.npz, found no {path}") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: does not describe a model of this version: {error}. Train it again.") from error
+        check(spec)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; {remedy}") from None
+    return spec
 
 
 def load(folder: Path) -> tuple[keras.Model, ModelSpec]:
@@ -135,17 +135,43 @@ def load(folder: Path) -> tuple[keras.Model, ModelSpec]:
         UserError: no model folder, or weights and description do not belong together.
     """
     spec = read_spec(folder)
+    stored = _stored(folder, spec)
     model = build(spec)
-    transplant(model, _stored(folder, spec))
+    try:
+        transplant(model, stored)
+    except UserError as error:
+        raise UserError(f"{folder / 'weights.npz'}: {error}") from None
     return model, spec
 
 
 def _stored(folder: Path, spec: ModelSpec) -> dict[str, np.ndarray]:
     """The weights of a model folder, less the kernels of fixed upsampling, which an earlier version kept there."""
-    variant = VARIANTS[spec.variant]
+    variant, path = VARIANTS[spec.variant], folder / "weights.npz"
     fixed = {name for name, _ in variant.upsamplings()} - set(variant.head(spec.upsampling))
-    arrays = files.load_arrays(folder / "weights.npz")
+    arrays = read_weights(path)
+    # Before a net is built that the file cannot fill: its size is what `model.json` says.
+    if (held := sum(array.size for array in arrays.values())) < (wanted := parameters(spec)):
+        raise UserError(
+            f"{path}: holds {held} weights, but a net of the width {spec.width} and the fc_units {spec.fc_units}, "
+            f"as model.json says, has at least {wanted}: train the model again"
+        )
     return {name: array for name, array in arrays.items() if _layer(name) not in fixed}
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """The weights of a file by "layer/kernel" and "layer/bias".
+
+    Raises:
+        UserError: see `files.load_arrays`; or they are whole numbers.
+    """
+    arrays = files.load_arrays(path)
+    wrong = next((name for name, array in arrays.items() if array.dtype.kind != "f"), None)
+    if wrong is not None:
+        raise UserError(
+            f"{path}: {wrong}: expected weights, numbers with a point, got {arrays[wrong].dtype}. "
+            "Remove the file and let the stage that makes it run again."
+        )
+    return arrays
 
 
 def _layer(name: str) -> str:
