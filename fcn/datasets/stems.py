@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from fcn import reading
 from fcn.datasets.pairs import Pair, enumeration, read_ids
 from fcn.errors import UserError
 
@@ -60,8 +61,11 @@ def pairs(
         where: what lists the names, for messages.
 
     Raises:
-        UserError: names without an image or without a label; ten are named.
+        UserError: names without an image or without a label, or with control characters; ten are named.
     """
+    odd = [repr(name) for name in names if reading.CONTROL.search(name)]
+    if odd:
+        raise UserError(f"{where}: expected names without control characters, got {enumeration(odd)}: rename these files")
     for files, kind in ((images, "image"), (labels, "label")):
         lacking = [name for name in names if name not in files]
         if lacking:
