@@ -1,6 +1,6 @@
 """What the networks are made of, as data: the classifiers, their geometry and the FCN variants. Imports no framework."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
@@ -92,10 +92,17 @@ class Backbone:
         """Of its input."""
         return {"bgr": 3, "grey": 1}[self.input]
 
+    def convolutions(self) -> list[str]:
+        """Names of the convolutions, first to last."""
+        return [name for block in self.blocks for name, _ in block]
+
+    def dense_names(self) -> list[str]:
+        """Names of the fully connected layers that are kept, first to last."""
+        return [dense.name for dense in self.dense]
+
     def layers(self) -> dict[str, int]:
         """The layers with weights that an FCN keeps, by name, first to last: their kernels' sides."""
-        convolutions = {name: self.side for block in self.blocks for name, _ in block}
-        return convolutions | {dense.name: dense.side for dense in self.dense}
+        return dict.fromkeys(self.convolutions(), self.side) | {dense.name: dense.side for dense in self.dense}
 
 
 def _vgg(*depths: int) -> Backbone:
@@ -116,6 +123,29 @@ BACKBONES: dict[str, Backbone] = {
     ),
 }  # fmt: skip
 """VGG: Simonyan and Zisserman, arXiv:1409.1556, table 1, columns D and E. LeNet: BVLC/caffe, examples/mnist/lenet.prototxt."""
+
+
+def check_dense(found: Iterable[str], backbone: str, new_layers: Sequence[str], where: str) -> None:
+    """Raises UserError if a file is the convolutions alone and its fully connected layers do not begin anew.
+
+    Args:
+        found: names of the layers that the file holds.
+        backbone: key of `BACKBONES`.
+        new_layers: those that begin anew.
+        where: the file, for messages.
+    """
+    net = BACKBONES[backbone]
+    dense, layers = net.dense_names(), {*found}
+    others = [name for name in new_layers if name not in dense]
+    if others:
+        raise UserError(f"new_layers: expected some of {', '.join(dense)}; got {', '.join(others)}")
+    missing = [name for name in dense if name not in {*layers, *new_layers}]
+    if missing and layers == set(net.convolutions()):
+        raise UserError(
+            f"{where}: it holds the convolutions alone, and the recipe needs {' and '.join(missing)} from the file. "
+            "Take a file with the fully connected layers, or let them begin anew: "
+            f"`new_layers: [{', '.join(dense)}]` in the recipe, as the recipe `transfer` has it"
+        )
 
 
 @dataclass(frozen=True)

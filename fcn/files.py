@@ -135,8 +135,10 @@ def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterabl
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
-def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write `arrays` as an uncompressed `.npz` in the mapping's order; the same arrays give the same bytes every time.
+def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], compressed: bool = False) -> None:
+    """Write `arrays` as an `.npz` in the mapping's order; the same arrays give the same bytes every time.
+
+    `compressed`: whether to deflate them, which takes time and gains nothing of float32 weights.
 
     Raises TypeError for arrays of Python objects, which could only be pickled.
     """
@@ -146,7 +148,7 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) 
         if array.dtype.hasobject:
             raise TypeError(f"array {name!r} holds Python objects ({array.dtype}): only numbers can be saved")
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **plain)  # type: ignore[arg-type]
+        (np.savez_compressed if compressed else np.savez)(file, **plain)  # type: ignore[arg-type]
 
 
 def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

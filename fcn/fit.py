@@ -71,7 +71,7 @@ def run(
     device = devices.prepare(recipe.seed, recipe.precision, deterministic=recipe.deterministic)
     share = distribution.share(recipe.batch, recipe.accumulate)
     with share.scope():
-        model, transfers = surgery.start(spec, parent)
+        model, transfers = surgery.start(spec, parent, recipe.new_layers, recipe.seed)
     begins(device if share.devices == 1 else f"{device} ({share.devices} devices share each batch)", transfers)
     health.once(note)(health.from_labels({split: records.split_info(data, split) for split in ("train", "val")}))
     with records.explained(data):
@@ -81,7 +81,7 @@ def run(
             lambda step: inputs.training(
                 data, "train", recipe.seed, step, recipe.batch, recipe.augment, spec.mean_bgr, share=share
             ),
-            lambda: watch(inputs.validation(data, "val")),
+            lambda: watch(inputs.validation(data, "val", recipe.validate_images)),
             checkpoint,
             report,
             note=note,

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from fcn import images, predictions
+from fcn import images, predictions, pretrained
 from fcn.architecture import VARIANTS
 from fcn.errors import UserError
 
@@ -74,20 +74,27 @@ def run(arguments: argparse.Namespace) -> list[str]:
     return failed
 
 
-def model_folder(given: str) -> Path:
-    """The folder of a model: `models/<variant>` for a variant's name; or the one given; or what a model of MLflow's holds.
+def model_folder(given: str = pretrained.DEFAULT) -> Path:
+    """The folder of a model: `models/<variant>` for a variant's name; a net in the box; or the one given; or what a model of
+    MLflow's holds.
 
     Raises:
         UserError: neither.
     """
-    for folder in (Path("models", given), Path(given), *sorted(Path(given, "artifacts").glob("*"))):
+    boxed = pretrained.folders()
+    for folder in (Path("models", given), boxed.get(given, Path(given)), *sorted(Path(given, "artifacts").glob("*"))):
         if (folder / "model.json").is_file():
             return folder
-    there = sorted(path.parent.name for path in Path("models").glob("*/model.json"))
+    there = [*boxed, *sorted(path.parent.name for path in Path("models").glob("*/model.json"))]
     raise UserError(
-        f"--model: expected {', '.join(there) or 'a variant (' + ', '.join(VARIANTS) + ') that has been trained'}, or a folder "
-        f"with model.json and weights.npz; got {given}"
+        f"--model: expected {', '.join(there)}, a variant ({', '.join(VARIANTS)}) once it has been trained, or a folder with "
+        f"model.json and weights.npz; got {given}"
     )
+
+
+MODEL = {"default": pretrained.DEFAULT, "help": "a net in the box (default: %(default)s); a variant, fcn8s, which stands for "
+         "models/fcn8s; or a model's folder"}  # fmt: skip
+"""Of the option `--model`, the same for every command."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder of images, or a pattern in quotes")
-    parser.add_argument("--model", required=True, help="a variant, fcn8s, which stands for models/fcn8s; or a model's folder")
+    parser.add_argument("--model", **MODEL)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the predictions")
     parser.add_argument("--probabilities", action="store_true", help="write OUT/probabilities, float16 .npz, as well")
     parser.add_argument(

@@ -5,8 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+from fcn import pretrained
 from fcn.errors import UserError
-from flows.predict import model_folder
+from flows.predict import MODEL, model_folder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,7 +24,8 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         chosen = model_folder(arguments.model)
-        known = {path.parent.name: path.parent for path in Path("models").glob("*/model.json")} | {chosen.name: chosen}
+        trained = {path.parent.name: path.parent for path in Path("models").glob("*/model.json")}
+        known = pretrained.folders() | trained | {chosen.name: chosen}
         web_page.serve(web_page.build(dict(sorted(known.items())), chosen.name), arguments.port)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -35,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m flows.web", description="Serves a page to drop pictures on, on 127.0.0.1.", allow_abbrev=False
     )
-    parser.add_argument("--model", default="fcn8s", help="a folder, or its name in models/ (default: fcn8s)")
+    parser.add_argument("--model", **MODEL)
     parser.add_argument("--port", type=int, default=7860)
     return parser
 

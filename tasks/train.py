@@ -13,7 +13,7 @@ from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import distribution, files, fit, records, surgery
+from fcn import distribution, files, fit, inputs, records, surgery
 from fcn.architecture import ModelSpec
 from fcn.errors import UserError
 from fcn.params import Profile
@@ -133,7 +133,7 @@ class _Told:
 
     def watch(self, examples: Iterable[Any]) -> Iterator[Any]:
         say = Progress(self.log.info, f"{self.variant}: validating", "images")
-        total = records.split_info(self.data, "val")["images"]
+        total = inputs.count(self.data, "val", self.recipe.validate_images)
         for number, example in enumerate(examples, 1):
             yield example
             if number < total:

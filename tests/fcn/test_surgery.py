@@ -104,6 +104,49 @@ def test_start_from_a_classifier(small, tmp_path, variant):
     assert not np.asarray(net(IMAGE)).any()
 
 
+def without_top(small, tmp_path):
+    source = {name: array for name, array in classifier(small).items() if not name.startswith("fc")}
+    files.save_arrays(tmp_path / "vgg.npz", source)
+    return source
+
+
+def test_new_layers_follow_from_the_seed_alone_and_are_hes(small, tmp_path):
+    source = without_top(small, tmp_path)
+    nets = []
+    for seed, others in ((5, 1), (5, 2), (6, 1)):
+        keras.utils.set_random_seed(others)  # Prefect's and MLflow's threads draw from these numbers
+        net, report = surgery.start(small(fc_units=200), tmp_path / "vgg.npz", ("fc6", "fc7"), seed)
+        nets.append(values(net))
+    assert {row.name for row in report if row.action == "copied"} == set(source)
+    assert {row.name.split("/")[0] for row in report if row.action == "new"} == {"fc6", "fc7", "score_fr"}
+    for name in ("fc6/kernel", "fc7/kernel"):
+        one, same, other = (net[name] for net in nets)
+        assert one.tobytes() == same.tobytes() != other.tobytes()
+        assert one.std() == pytest.approx(np.sqrt(2 / np.prod(one.shape[:-1])), rel=0.02)
+        assert abs(one.mean()) < 0.02 * one.std()
+    assert not nets[0]["fc6/bias"].any()
+    assert nets[0]["fc6/kernel"].ravel()[:4].tobytes() != nets[0]["fc7/kernel"].ravel()[:4].tobytes()
+
+
+def test_new_layers_take_the_place_of_those_in_the_file(small, tmp_path):
+    source = classifier(small)
+    files.save_arrays(tmp_path / "vgg.npz", source)
+    net, report = surgery.start(small(), tmp_path / "vgg.npz", ("fc7",))
+    assert [row.name for row in report if row.action == "dropped"] == ["fc7/kernel", "fc7/bias"]
+    found = values(net)
+    np.testing.assert_array_equal(found["fc6/kernel"], source["fc6/kernel"])
+    assert np.abs(found["fc7/kernel"] - source["fc7/kernel"]).max() > 0.1
+
+
+def test_the_convolutions_alone_are_refused_where_the_recipe_wants_more(small, tmp_path):
+    without_top(small, tmp_path)
+    for new, missing in (((), "fc6 and fc7"), (("fc7",), "fc6")):
+        with pytest.raises(UserError, match=rf"vgg\.npz: .*alone, .* needs {missing} .*`new_layers: \[fc6, fc7\]`"):
+            surgery.start(small(), tmp_path / "vgg.npz", new)
+    with pytest.raises(UserError, match="new_layers: expected some of fc6, fc7; got conv5_3"):
+        surgery.start(small(), tmp_path / "vgg.npz", ("fc6", "fc7", "conv5_3"))
+
+
 def test_start_of_4s_from_lenet(small, lenet, tmp_path):
     source = classifier(lenet)
     assert list(source) == [f"{layer}/{array}" for layer in ("conv1", "conv2", "ip1") for array in ("kernel", "bias")]
@@ -179,6 +222,42 @@ def test_start_of_8s_keeps_all_that_16s_knows(small, parent, upsampling):
         assert not np.allclose(found["upscore2/kernel"][:, :, 0, 0], bilinear_kernel(2))
 
 
+def test_a_trained_net_goes_on_with_other_classes(small, parent):
+    """Scores of the classes that have the same name in both nets are taken over, wherever they stand; all else is copied."""
+    folder = parent("fcn8s")
+    stored, old = files.load_arrays(folder / "weights.npz"), surgery.read_spec(folder).classes
+    classes = (old[0], "lamp", old[2], "chair", "desk")
+    net, report = surgery.start(small("fcn8s", classes=classes), folder)
+    found = values(net)
+    for layer in ("score_fr", "score_pool4", "score_pool3"):
+        for array in ("kernel", "bias"):
+            got, was = found[f"{layer}/{array}"], stored[f"{layer}/{array}"]
+            np.testing.assert_array_equal(got[..., [0, 2]], was[..., [0, 2]])
+            assert not got[..., [1, 3, 4]].any()
+    for name, array in stored.items():
+        if not name.startswith("score"):
+            np.testing.assert_array_equal(found[name], array)
+    assert {row.name.split("/")[0] for row in report if row.action == "by class"} == {"score_fr", "score_pool4", "score_pool3"}
+    assert sum(row.action == "copied" for row in report) == 30
+    assert len(report) == 36
+
+
+def test_a_trained_net_goes_on_with_its_own_classes_and_scores_the_same(small, parent):
+    folder = parent("fcn16s")
+    net, report = surgery.start(small("fcn16s"), folder)
+    assert {row.action for row in report} == {"copied"}
+    np.testing.assert_array_equal(net(IMAGE), surgery.load(folder)[0](IMAGE))
+    with pytest.raises(UserError, match=r"new_layers: fcn16s starts from a model here .*fcn16s\), whose layers it has"):
+        surgery.start(small("fcn16s"), folder, ("fc6",))
+
+
+def test_learned_upsampling_begins_anew_with_other_classes(small, parent):
+    folder = parent("fcn8s", upsampling="learned")
+    net, report = surgery.start(small("fcn8s", upsampling="learned", classes=("background", "lamp")), folder)
+    assert {row.name for row in report if row.action == "new"} == {"upscore2/kernel", "upscore_pool4/kernel"}
+    np.testing.assert_array_equal(net.get_layer("upscore2").kernel, bilinear_kernel(2)[:, :, None, None] * np.eye(2))
+
+
 def test_fixed_upsampling_is_bilinear_even_if_the_parent_has_learned_its_own(small, parent):
     folder = parent("fcn16s", upsampling="learned")
     assert not np.allclose(files.load_arrays(folder / "weights.npz")["upscore2/kernel"][:, :, 0, 0], bilinear_kernel(2))
@@ -211,10 +290,10 @@ def test_a_folder_of_an_earlier_version_with_the_kernels_of_fixed_upsampling_is_
 
 def test_start_refuses_what_it_cannot_start_from(small, parent, tmp_path):
     folder = parent("fcn32s")
-    with pytest.raises(UserError, match=r"fcn8s starts from fcn16s, but this folder holds fcn32s"):
+    with pytest.raises(UserError, match=r"fcn8s starts from fcn16s or from fcn8s, but this folder holds fcn32s"):
         surgery.start(small("fcn8s"), folder)
-    with pytest.raises(UserError, match=r"fcn32s starts from a classifier's weights \(\.npz\), not from a model folder"):
-        surgery.start(small("fcn32s"), folder)
+    with pytest.raises(UserError, match=r"starts from a classifier or from fcn8s_atonce, but this .* holds fcn32s"):
+        surgery.start(small("fcn8s_atonce"), folder)
     with pytest.raises(UserError, match=r"expected a model folder .* found no .*model\.json"):
         surgery.start(small("fcn16s"), tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"nowhere\.npz"):

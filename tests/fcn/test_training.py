@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fcn import devices, distribution, files, inputs, metrics, resume, surgery, training
+from fcn import devices, distribution, files, inputs, metrics, optimizers, resume, surgery, training
 from fcn.augment import Augment
 from fcn.errors import UserError
 from fcn.recipe import TrainSpec
@@ -92,6 +92,67 @@ def test_the_curve_and_the_weights_are_those_of_a_loop_written_by_hand(spec, dat
     for name in wanted:
         np.testing.assert_allclose(weights[name], wanted[name], rtol=1e-3, atol=1e-5, err_msg=name)
     assert np.abs(weights["fc7/kernel"] - start["fc7/kernel"]).max() > 1e-3
+
+
+TRANSFER = dataclasses.replace(
+    SGD, optimizer="adamw", learning_rate=1e-2, weight_decay=0.1, batch=2, schedule="poly", warmup=4, clip_norm=1.0,
+    rates={"conv1": 0.0, "conv2": 0.0, "conv3": 0.0, "conv4": 0.0, "conv5": 0.1, "fc6": 0.5}, validate_images=2,
+)  # fmt: skip
+
+
+def test_held_layers_stay_and_cost_no_backward_pass_and_no_slots(spec, data, vgg, tmp_path):
+    start = files.load_arrays(vgg)
+    weights, _ = train(spec, TRANSFER, data, vgg, tmp_path / "checkpoint.npz")
+    moved = {name.split("/")[0] for name in start if weights[name].tobytes() != start[name].tobytes()}
+    assert moved == {"conv5_1", "conv5_2", "conv5_3", "fc6", "fc7"}
+    net, _ = surgery.start(spec, vgg)
+    optimizers.hold(net, TRANSFER.rates)
+    optimizer = optimizers.make("adam", 1.0, 0.9, 0.0, 1.0, rates=TRANSFER.rates)
+    optimizer.build(net.trainable_variables)
+    assert {variable.path.split("/")[0] for variable in net.trainable_variables} == {*moved, "score_fr"}
+    assert len(optimizer.variables) == 2 + 2 * len(net.trainable_variables)  # the counter, the rate, two moments
+
+    @tf.function
+    def gradients(image):
+        with tf.GradientTape() as tape:
+            score = tf.reduce_sum(net(image))
+        return tape.gradient(score, [variable.value for variable in net.trainable_variables])
+
+    graph = gradients.get_concrete_function(tf.TensorSpec((1, 32, 32, 3))).graph
+    needed = tf.compat.v1.graph_util.extract_sub_graph(graph.as_graph_def(), [output.op.name for output in graph.outputs])
+    back = [node.name for node in needed.node if node.op in ("Conv2DBackpropInput", "Conv2DBackpropFilter")]
+    # Kernels of conv5_1 to conv5_3 and of the scores; maps below conv5_2, conv5_3 and the scores.
+    assert len(back) == 4 + 3, back
+
+
+def test_a_transfer_that_was_interrupted_goes_on_with_the_same_bytes(spec, data, vgg, tmp_path, always):
+    def stop(step, values):
+        if step == 6 and "loss" in values:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(spec, TRANSFER, data, vgg, tmp_path / "stopped.npz", stop)
+    whole = train(spec, TRANSFER, data, vgg, tmp_path / "whole.npz")
+    assert_same(train(spec, TRANSFER, data, vgg, tmp_path / "stopped.npz", seed=8), whole)
+
+
+def test_a_rate_for_no_layer_and_nothing_to_train_are_refused(spec, data, vgg, tmp_path):
+    for rates, words in (
+        ({"fc8": 0.1}, r"rates: fc8: no layer's name begins with it; the layers are conv1_1, .*score_fr"),
+        ({"conv": 0.0, "fc": 0.0, "score": 0.0}, "rates: every layer has the rate 0"),
+    ):
+        with pytest.raises(UserError, match=words):
+            train(spec, dataclasses.replace(SGD, rates=rates), data, vgg, tmp_path / "checkpoint.npz")
+
+
+def test_validation_while_training_can_look_at_fewer_images(data):
+    whole = [example["id"][0] for example in inputs.validation(data, "val").as_numpy_iterator()]
+    assert len(whole) == inputs.count(data, "val") > 2
+    for most in (1, 2, len(whole), 99):
+        every = -(-len(whole) // most)
+        fewer = [example["id"][0] for example in inputs.validation(data, "val", most).as_numpy_iterator()]
+        assert fewer == whole[::every]
+        assert len(fewer) == inputs.count(data, "val", most) <= most
 
 
 def test_the_random_numbers_of_the_process_have_no_say(whole, spec, data, vgg, tmp_path):

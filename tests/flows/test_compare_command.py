@@ -57,6 +57,23 @@ def test_the_numbers_of_two_variants(write, capsys, tmp_path):
     assert written["classes"]["sky"]["excludes_0"] is True
 
 
+def test_a_list_of_images_compares_on_these_alone(write, capsys, tmp_path):
+    write("fcn16s", A, round(MEAN["a"], 6))
+    write("fcn8s", B, round(MEAN["b"], 6))
+    (tmp_path / "part.txt").write_text("a\nnot_evaluated\n")
+    assert compare.main(["fcn16s", "fcn8s", "--images", "part.txt", "--json", "c.json"]) == 0
+    assert "\n1 images of val" in capsys.readouterr().out
+    found = json.loads((tmp_path / "c.json").read_text())
+    # Image a alone: sky 4/10 and 6/8; tree 0/6 and 2/4.
+    assert found["images"] == 1
+    assert (found["mean_iu"]["a"], found["mean_iu"]["b"]) == (0.2, 0.625)
+    (tmp_path / "none.txt").write_text("c\n")
+    for name, words in (("none.txt", "none of these images is in it"), ("missing.txt", "No such file")):
+        assert compare.main(["fcn16s", "fcn8s", "--images", name]) == 2
+        assert f"--images {name}: expected a list of images that were evaluated" in (said := capsys.readouterr().err)
+        assert words in said
+
+
 def test_a_class_that_one_model_never_says_has_a_dash(write, capsys):
     write("a", "image,class,both,truth,prediction\nx,sky,4,4,4\n")
     write("b", "image,class,both,truth,prediction\nx,sky,3,4,3\nx,tree,0,0,1\n")

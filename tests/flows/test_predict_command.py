@@ -123,7 +123,7 @@ def test_the_same_name_twice_and_the_same_bytes_again(known, tmp_path, capsys):
     [
         (
             ["photos", "--model", "fcn16s", "--out", "out"],
-            "--model: expected fcn8s, or a folder with model.json and",
+            "--model: expected voc20, fcn8s, a variant (fcn32s, ",
         ),
         (["photos", "--model", "fcn8s", "--out", "photos"], "--out: photos is the folder of the images"),
         (["nowhere", "--model", "fcn8s", "--out", "out"], "nowhere: no such file or folder, and a pattern of none"),
