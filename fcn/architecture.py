@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from fcn.errors import UserError
-from fcn.reading import Classes, shown
+from fcn.reading import Classes, quoted
 
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
 """The mean that the authors subtract from a BGR image of range 0..255."""
@@ -247,13 +247,13 @@ def check(spec: ModelSpec) -> None:
     }  # fmt: skip
     for key, allowed in choices.items():
         if getattr(spec, key) not in allowed:
-            raise UserError(f"{key}: expected one of {', '.join(allowed)}; got {shown(getattr(spec, key))}")
+            raise UserError(f"{key}: expected one of {', '.join(allowed)}; got {quoted(getattr(spec, key))}")
     net, fitting = BACKBONES[spec.backbone], VARIANTS[spec.variant].backbones
     if spec.backbone not in fitting:
         raise UserError(f"backbone: expected {' or '.join(fitting)} for {spec.variant}; got {spec.backbone!r}")
     if spec.padding not in net.paddings:
         raise UserError(
-            f"padding: expected one of {', '.join(net.paddings)} with the backbone {spec.backbone}; got {shown(spec.padding)}"
+            f"padding: expected one of {', '.join(net.paddings)} with the backbone {spec.backbone}; got {quoted(spec.padding)}"
         )
     if spec.dropout and not any(dense.dropout for dense in net.dense):
         raise UserError(f"dropout: {spec.backbone} has none: expected 0; got {spec.dropout}")

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,7 +42,7 @@ _MOST_ARRAYS, _DEFLATED = 2**35, 1032
 """Bytes that the arrays of a file may have together; how many times its size a packed one becomes."""
 _BROKEN = (
     EOFError, LookupError, MemoryError, NotImplementedError, OSError, OverflowError, RecursionError, RuntimeError,
-    SyntaxError, TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
+    SyntaxError, TypeError, ValueError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What zipfile and numpy raise on a damaged file, depending on where they stumble."""
 

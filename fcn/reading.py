@@ -17,15 +17,13 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from fcn.errors import UserError
+from fcn.errors import CONTROL, UserError
 
 T = TypeVar("T")
 Row = TypeVar("Row", bound=BaseModel)
 
 SMALL, LARGE = 2**20, 2**25
 """Bytes that a file may have: one for people to read, and one with a line for each of 800 000 images."""
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Characters that no name has: they end a line, colour a terminal, or turn the direction of writing."""
 _LONGEST = 200  # characters of a value that a message shows
 # What is left of pydantic's words: "Input should be a valid number, unable to parse ..." -> "a valid number".
 _SHOULD = re.compile(
@@ -63,8 +61,8 @@ Classes = Annotated[tuple[Name, ...], Field(min_length=2, max_length=255), After
 """Names of classes by label value; 255 is void."""
 
 
-def shown(value: object) -> str:
-    """A value that somebody else wrote, for a message: short, and without control characters."""
+def quoted(value: object) -> str:
+    """A value that somebody else wrote, as Python would write it: short, and without control characters."""
     text = _BRIEF.repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
@@ -171,12 +169,12 @@ def read_csv(path: Path, kind: type[Row], remedy: str, most: int = LARGE, where:
         table = csv.reader(io.StringIO(data.decode(), newline=""))
         header = next(table, [])
         if header != columns:
-            came = shown(", ".join(header)) if header else "an empty file"
+            came = quoted(", ".join(header)) if header else "an empty file"
             raise UserError(f"{where}: expected the columns {', '.join(columns)}; got {came}; {remedy}")
         for cells in table:
             line = f"{where}, line {table.line_num}"
             if len(cells) != len(columns):
-                raise UserError(f"{line}: expected {', '.join(columns)}; got {shown(','.join(cells))}; {remedy}")
+                raise UserError(f"{line}: expected {', '.join(columns)}; got {quoted(','.join(cells))}; {remedy}")
             try:
                 found = {name: cell for name, cell in zip(columns, cells, strict=True) if cell}
                 rows.append(kind.model_validate_strings(found))
@@ -198,7 +196,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {shown(next(n for n in found if names.count(n) > 1))} stands there twice")
+        raise ValueError(f"the key {quoted(next(n for n in found if names.count(n) > 1))} stands there twice")
     return found
 
 
@@ -213,9 +211,9 @@ def _refusal(where: str, error: ValidationError, remedy: str) -> UserError:
         words = "unknown key"
     else:
         message = _OBJECT.sub("keys with values", _SHOULD.sub("", first["msg"]))
-        words = f"expected {message[:_LONGEST]}, got {shown(first['input'])}"
+        words = f"expected {message[:_LONGEST]}, got {quoted(first['input'])}"
     return UserError(f"{where}: {place}{': ' * bool(place)}{words}; {remedy}")
 
 
 def _plain(part: object) -> str:
-    return str(part) if _PLAIN.fullmatch(str(part)) else shown(part)
+    return str(part) if _PLAIN.fullmatch(str(part)) else quoted(part)

@@ -186,9 +186,11 @@ def _misread(path: str, expected: Iterator[tuple[str, list[int]]]) -> str:
             found = example["id"].numpy().decode(errors="backslashreplace")
             shapes = [list(example[key].shape[:2]) for key in ("image", "label")]
             if found != name or shapes != [size, size]:
-                return f"record {number}: expected {reading.shown(name)} of {size}, got {reading.shown(found)} of {shapes}"
+                return f"record {number}: expected {reading.quoted(name)} of {size}, got {reading.quoted(found)} of {shapes}"
     except tf.errors.DataLossError as error:
         return f"record {number + 1} is damaged or cut off ({error.message})"
+    except UnicodeDecodeError:  # of TensorFlow's own message
+        return f"record {number} is none of this version"
     except tf.errors.InvalidArgumentError as error:
         said = re.sub(r"\{\{.*?\}\} ?", "", error.message).splitlines()[0]
         return f"record {number} is none of this version ({said[:200]})"

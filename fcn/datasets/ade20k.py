@@ -32,7 +32,7 @@ def names(root: Path) -> tuple[str, ...]:
         or any(len(line) <= head.index("Name") for line in lines)
     ):
         raise UserError(
-            f"{path}: expected a table with a column Name and the lines 1 to {CLASSES}, got the columns {reading.shown(head)}"
+            f"{path}: expected a table with a column Name and the lines 1 to {CLASSES}, got the columns {reading.quoted(head)}"
         )
     found: dict[str, None] = {}
     for number, line in enumerate(lines, 1):

@@ -8,7 +8,7 @@ from pathlib import Path
 from fcn import reading
 from fcn.datasets import stems
 from fcn.datasets.pairs import Listing, choose_classes, enumeration
-from fcn.errors import UserError
+from fcn.errors import CONTROL, UserError
 from fcn.labels import VOID_COLOUR, Colour
 
 _COLOURED = re.compile(r"(.*\S)\s*#([0-9a-fA-F]{6})")
@@ -30,6 +30,9 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
             2 to 255 classes.
     """
     lines = reading.lines(path, "the name of a class per line", "write it again", reading.SMALL)
+    odd = [line for line in lines if CONTROL.search(line)]
+    if odd:
+        raise UserError(f"{path}: expected names without control characters, got {reading.quoted(odd[0])}: write it again")
     found = [_COLOURED.fullmatch(line) for line in lines]
     names = [match[1] if match else line for match, line in zip(found, lines, strict=True)]
     codes = [match[2].lower() for match in found if match]

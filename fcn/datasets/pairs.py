@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fcn import reading
-from fcn.errors import UserError
+from fcn.errors import CONTROL, UserError
 
 LONGEST = 200
 """Characters of the name of a class or an image: files are called like these."""
@@ -72,7 +72,9 @@ def read_ids(path: Path, expected: int | None = None) -> list[str]:
     # Files are read and written under these names.
     wrong = [name for name in ids if PurePosixPath(name).is_absolute() or ".." in name.split("/") or not _plain(name)]
     if wrong:
-        raise UserError(f"{path}: expected names of images, but these are none: {enumeration([repr(name) for name in wrong])}")
+        raise UserError(
+            f"{path}: expected names of images, but these are none: {enumeration([reading.quoted(name) for name in wrong])}"
+        )
     twice = sorted(name for name, times in Counter(ids).items() if times > 1)
     if twice:
         raise UserError(f"{path}: listed more than once: {enumeration(twice)}")
@@ -125,11 +127,11 @@ def choose_classes(given: Sequence[str], own: Sequence[str], where: str) -> tupl
             f"records.classes: {len(given)} names, but {where} has {len(own)} classes: give as many, or [] to take its own"
         )
     chosen = tuple(given or own)
-    wrong = [name for name in chosen if reading.CONTROL.search(name) or not 0 < len(name) <= LONGEST]
+    wrong = [name for name in chosen if CONTROL.search(name) or not 0 < len(name) <= LONGEST]
     if wrong:
         raise UserError(
             f"{'records.classes' if given else where}: expected names of 1 to {LONGEST} characters without control characters, "
-            f"got {enumeration([reading.shown(name) for name in wrong])}"
+            f"got {enumeration([reading.quoted(name) for name in wrong])}"
         )
     return chosen
 

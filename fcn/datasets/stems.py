@@ -7,9 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from fcn import reading
 from fcn.datasets.pairs import Pair, enumeration, read_ids
-from fcn.errors import UserError
+from fcn.errors import CONTROL, UserError
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
@@ -63,7 +62,7 @@ def pairs(
     Raises:
         UserError: names without an image or without a label, or with control characters; ten are named.
     """
-    odd = [repr(name) for name in names if reading.CONTROL.search(name)]
+    odd = [repr(name) for name in names if CONTROL.search(name)]
     if odd:
         raise UserError(f"{where}: expected names without control characters, got {enumeration(odd)}: rename these files")
     for files, kind in ((images, "image"), (labels, "label")):

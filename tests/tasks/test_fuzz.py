@@ -62,7 +62,8 @@ def read_shard(path):
     """A shard whose digest is in the index: it was damaged before, or somebody has changed both."""
     index = path.parent / "index.json"
     content = json.loads(index.read_text())
-    content["splits"]["val"]["files"][SHARD]["sha256"] = files.digest(path)
+    if path.is_file():
+        content["splits"]["val"]["files"][SHARD]["sha256"] = files.digest(path)
     index.write_text(json.dumps(content))
     return list(records.read(path.parent, "val"))
 
@@ -173,7 +174,7 @@ def refuses(read, path, project, case):
     assert time.monotonic() - begin < SLOW, case
     if said:
         assert path.name in said or str(path.parent) in said or "weights.npz" in said, f"{case} names no file: {said}"
-        assert len(said) < 1500, f"{case} says too much: {said[:300]}"
+        assert len(said) < 3000, f"{case} says too much: {said[:300]}"
         assert not mutations.CONTROL.search(said), f"{case} is no one sentence: {said!r}"
         assert before is None or before == mutations.tree(project / "runs"), case
     return bool(said)
@@ -219,22 +220,26 @@ COMMANDS = {
 """What is called, with which arguments, ? being any of the words, and how often."""
 
 
+@pytest.fixture(scope="module")
+def odd(project):
+    """The project, with a link to itself and a file that nothing comes out of."""
+    (project / "loop").symlink_to("loop")
+    os.mkfifo(project / "fifo")
+    return project
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_with_any_arguments_does_its_work_or_says_one_sentence(project, name, monkeypatch, capfd):
+def test_a_command_with_any_arguments_does_its_work_or_says_one_sentence(odd, name, monkeypatch, capfd):
     command, form, cases = COMMANDS[name]
-    monkeypatch.chdir(project)
-    Path("loop").symlink_to("loop")
-    os.mkfifo("fifo")
-    whole = mutations.tree(project)
+    monkeypatch.chdir(odd)
+    whole = mutations.tree(odd)
     codes = set()
     for number in range(cases):
         rng = random.Random(f"{name} {number}")
         codes.add(called(command, [rng.choice(WORDS) if word == "?" else word for word in form.split()], capfd))
         shutil.rmtree("out", ignore_errors=True)
-        assert mutations.tree(project) == whole
+        assert mutations.tree(odd) == whole
     assert codes - {0}
-    Path("loop").unlink()
-    Path("fifo").unlink()
 
 
 def called(command, arguments, capfd):
