@@ -52,11 +52,10 @@ def write(model: keras.Model, spec: ModelSpec, out: Path, form: str, sizes: Sequ
     """
     if form not in FORMATS:
         raise UserError(f"format: expected one of {', '.join(FORMATS)}; got {form!r}")
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise UserError(f"{out}: export writes to a new folder, and this is a file, or a folder with files in it")
+    files.check_folder(out)
     if keras.backend.backend() != "tensorflow":
         raise UserError(f"export needs Keras on TensorFlow; this is {keras.backend.backend()}: unset KERAS_BACKEND")
-    with files.replacing(out) as folder:
+    with files.replacing_folder(out) as folder:
         with cpu.portable():
             FORMATS[form].save(model, spec, folder)
         files.write_json(folder / "model.json", asdict(spec))

@@ -68,6 +68,7 @@ def run(
         UserError: the model cannot be written, for want of room above all; the checkpoint is kept. And see `surgery.start`,
             `training.train` and `records.split_info`.
     """
+    files.check_folder(out, surgery.MARK)
     device = devices.prepare(recipe.seed, recipe.precision, deterministic=recipe.deterministic)
     share = distribution.share(recipe.batch, recipe.accumulate)
     with share.scope():
@@ -92,7 +93,7 @@ def run(
     if not share.first:
         return
     try:
-        with files.replacing(out) as folder:
+        with files.replacing_folder(out, surgery.MARK) as folder:
             folder.mkdir()
             surgery.save(model, spec, folder)
             _write_rows(folder / "history.csv", [row for row in history if "loss" in row])

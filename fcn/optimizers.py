@@ -212,12 +212,12 @@ def rate(schedule: str, start: float, steps: int, warmup: int = 0) -> Any:
     Raises:
         UserError: another schedule.
     """
-    schedules = {
-        "fixed": lambda: start,
-        "poly": lambda: keras.optimizers.schedules.PolynomialDecay(start, steps, end_learning_rate=0.0, power=0.9),
-        "cosine": lambda: keras.optimizers.schedules.CosineDecay(start, steps),
-    }
-    if schedule not in schedules:
+    if schedule == "fixed":
+        base: Any = start
+    elif schedule == "poly":
+        base = keras.optimizers.schedules.PolynomialDecay(start, steps, end_learning_rate=0.0, power=0.9)
+    elif schedule == "cosine":
+        base = keras.optimizers.schedules.CosineDecay(start, steps)
+    else:
         raise UserError(f"schedule: expected fixed, poly or cosine, got {schedule!r}")
-    base = schedules[schedule]()
     return WarmUp(base, warmup) if warmup else base

@@ -204,10 +204,10 @@ def _check_variants(variants: Mapping[str, str], name: str, profile: Profile, wh
     ready = {"vgg.npz"}
     for variant, parent in variants.items():
         if lines.get(variant) != parent or parent not in ready:
-            possible = "\n".join(f"  {key}: {value}" for key, value in lines.items())
             raise UserError(
-                f"{where}: variants: `{variant}: {parent}` does not fit the profile {name}, which can train, in this order:\n"
-                f"{possible}\nA variant needs the one that it starts from. Write the lines that you want below `variants:`."
+                f"{where}: variants: `{variant}: {parent}` does not fit the profile {name}, which can train, in this order:",
+                *(f"  {key}: {value}" for key, value in lines.items()),
+                "A variant needs the one that it starts from. Write the lines that you want below `variants:`.",
             )
         ready.add(variant)
     if not variants:

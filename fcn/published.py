@@ -42,7 +42,7 @@ def to_model_folder(caffemodel: Path, variant: str, classes: Sequence[str], fold
     weights, spec = authors.convert_net(caffe.read(caffemodel), classes, str(caffemodel))
     if spec.variant != variant:
         raise UserError(f"{caffemodel}: wanted {variant}, but its layers are those of {spec.variant}")
-    with files.replacing(folder) as temporary:
+    with files.replacing_folder(folder, surgery.MARK) as temporary:
         temporary.mkdir()
         # What `surgery.save` writes, without building the net for it, which takes a minute and 3 GB at full width.
         files.save_arrays(temporary / "weights.npz", weights)

@@ -20,6 +20,9 @@ from fcn.errors import UserError
 SCHEMA = 2
 """Raise it when an example's content or the index changes: readers refuse other versions."""
 
+MARK = ("index.json", '"schema"')
+"""By which a folder is known as one of records; see `files.replacing_folder`."""
+
 _FEATURES = {
     "schema": tf.io.FixedLenFeature([], tf.int64),
     "id": tf.io.FixedLenFeature([], tf.string),

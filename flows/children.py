@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from flows import processes, stage
+from fcn.errors import LINE, shown
+from flows import processes
 
 STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
 
@@ -38,7 +39,7 @@ def follow(
         os.environ
         | extra
         | {
-            stage.PARENT_PROCESS: processes.identity(psutil.Process()),
+            processes.PARENT_PROCESS: processes.identity(psutil.Process()),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
             "PYTHONUNBUFFERED": "1",
             "DVC_NO_ANALYTICS": "1",
@@ -59,7 +60,7 @@ def follow(
     assert child.stdout is not None
     try:
         for line in child.stdout:
-            print(line, end="", flush=True)
+            _print(line)
             say(line.rstrip())
         child.wait()
     except BaseException:
@@ -69,11 +70,21 @@ def follow(
     return child.returncode
 
 
+def _print(line: str) -> None:
+    """A line of a child's output, which repeats names of files and more from outside."""
+    print(shown(line.rstrip("\n"), LINE), flush=True)
+
+
+def _print_all(lines: Iterable[str]) -> None:
+    for line in lines:
+        _print(line)
+
+
 def _stop(child: subprocess.Popen[str], stop: Sequence[tuple[signal.Signals, float]]) -> None:
     """End a child and all that it started, gently at first; another Ctrl-C goes on to the next step."""
     assert child.stdout is not None
     rest: Iterable[str] = child.stdout
-    reader = threading.Thread(target=lambda: [print(line, end="", flush=True) for line in rest], daemon=True)
+    reader = threading.Thread(target=_print_all, args=[rest], daemon=True)
     reader.start()  # else a full pipe could keep them from ending
     for number, seconds in stop:
         with contextlib.suppress(KeyboardInterrupt):

@@ -9,7 +9,8 @@ from typing import Any
 
 from fcn import bootstrap, files
 from fcn.bootstrap import Comparison, Difference
-from fcn.errors import UserError
+from fcn.errors import LINE, UserError, shown, words
+from flows.arguments import to_path
 from tasks import evaluated
 from tasks.evaluated import Evaluation
 
@@ -26,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
+        if arguments.json:
+            files.check_file(arguments.json, "--json")
         first, second = (evaluated.find(run) for run in arguments.runs)
         counts = _paired(first, second)
         if arguments.images:
@@ -34,8 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         print(table(first, second, counts[0], found))
         if arguments.json:
             files.write_json(arguments.json, to_json(first, second, counts[0], found))
-    except UserError as error:
-        print(error, file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(words(error), file=sys.stderr)
         return MISUSE
     return 0
 
@@ -48,9 +51,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("runs", nargs=2, metavar="RUN", help="the two models; differences are the second minus the first")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE, too")
+    parser.add_argument("--json", type=to_path, metavar="FILE", help="write the numbers to FILE, too")
     parser.add_argument(
-        "--images", type=Path, metavar="LIST", help="compare on the images of this list alone, one id a line: seg11valid.txt"
+        "--images", type=to_path, metavar="LIST", help="compare on the images of this list alone, one id a line: seg11valid.txt"
     )
     return parser
 
@@ -97,7 +100,7 @@ def table(first: Evaluation, second: Evaluation, counts: bootstrap.Counts, found
     split, dataset, protocol = (str(first.provenance.get(key) or second.provenance.get(key) or "unknown") for key in SAME)
     shares = (counts.truth > 0).sum(0)
     images = dict(zip(counts.classes, shares.tolist(), strict=True))
-    width = max(14, *(len(name) for name in found.classes))
+    width = max(14, *(len(shown(name)) for name in found.classes))
     lines = [*_sources(first, second), ""]
     lines += [
         f"{len(counts.images)} images of {split}, data set {dataset}, protocol {protocol}. B - A with its "
@@ -107,12 +110,12 @@ def table(first: Evaluation, second: Evaluation, counts: bootstrap.Counts, found
         _line("mean IU", len(counts.images), found.mean_iu, width),
         _line("pixel accuracy", len(counts.images), found.pixel_accuracy, width),
         "",
-        *(_line(name, images[name], difference, width) for name, difference in _ranked(found)),
+        *(_line(shown(name), images[name], difference, width) for name, difference in _ranked(found)),
         "",
         "* The interval excludes 0: other images of the same kind would hardly turn the difference round. Of twenty classes",
         "  without any difference about one is marked by chance. How much another training would change is not in it.",
     ]
-    return "\n".join(lines)
+    return "\n".join(shown(line, LINE) for line in lines)
 
 
 def _sources(first: Evaluation, second: Evaluation) -> Iterator[str]:

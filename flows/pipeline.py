@@ -8,19 +8,20 @@ import argparse
 import contextlib
 import logging
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
-import httpx
 from prefect import flow, runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
 from fcn.errors import UserError
-from flows import children, overrides, remote, runs, server, stage, workspace
+from flows import children, overrides, processes, remote, runs, server, stage, workspace
+from tasks import kept
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
 SKIPPED = {
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return stage.INTERRUPTED
+        return processes.INTERRUPTED
     return stage.execute(pipeline, {"command": command}, name=" ".join(["dvc", *command]))
 
 
@@ -128,7 +129,8 @@ def reproduce(command: list[str]) -> None:
             print(f"Not to be had from the remote ({error}); going on with `dvc {' '.join(plain)}`", flush=True)
             error = dvc(plain, extra, record)
     if error is not None:
-        raise UserError(workspace.busy(error) or f"dvc {' '.join(command)}: {error}")
+        raise UserError(*(workspace.busy(error) or f"dvc {' '.join(command)}: {error}").splitlines())
+    kept.forget()
 
 
 @contextlib.contextmanager
@@ -142,10 +144,10 @@ def connected() -> Iterator[tuple[dict[str, str], Callable[[str], None]]]:
         yield {stage.PARENT_RUN: ""}, lambda line: None
         return
     with get_client(sync_client=True) as client:
-        with contextlib.suppress(httpx.HTTPError):  # a record is worth no run
+        with contextlib.suppress(*server.NO_PREFECT):  # a record is worth no run
             runs.reconcile(client)
         yield {stage.PARENT_RUN: runtime.flow_run.id, "PREFECT_API_URL": str(url)}, _recorder(client)
-        with contextlib.suppress(httpx.HTTPError):
+        with contextlib.suppress(*server.NO_PREFECT):
             runs.reconcile(client)  # of a stage that ran out of memory
 
 
@@ -162,23 +164,36 @@ def _recorder(client: SyncPrefectClient) -> Callable[[str], None]:
             if not lost and (found := pattern.fullmatch(line)):
                 try:
                     runs.record_skipped(client, UUID(run_id), found[1], how)
-                except httpx.HTTPError:
+                except server.NO_PREFECT:
                     lost = True  # asking again costs seconds a line; `stage.execute` will say so at the end
 
     return record
 
 
 def dvc(command: list[str], extra: dict[str, str], record: Callable[[str], None]) -> str | None:
-    """Run dvc with the words `command`; its last error if it failed, else None. See `children.follow`."""
-    last_error = "it failed without saying why"
+    """Run dvc with the words `command`; its last error, None if there was none. See `children.follow`.
+
+    DVC ends with 0 although its cache could not take what a stage has made: that is an error, too.
+    """
+    last_error, lost, running = "", "", ""
 
     def say(line: str) -> None:
-        nonlocal last_error
+        nonlocal last_error, lost, running
         record(line)
-        if line.startswith("ERROR: "):
+        if found := re.fullmatch(r"Running stage '(.+)':", line):
+            running = found[1]
+        elif any(pattern.fullmatch(line) for pattern in SKIPPED):
+            running = ""
+        elif line.startswith("ERROR: "):
             last_error = line.removeprefix("ERROR: ").strip()
+            if running and last_error.startswith("failed to transfer"):  # else it is a pull
+                reason = last_error.partition(" - ")[2] or last_error
+                lost = f"{workspace.NOT_STORED} what the stage {running} made: {reason}. Make room for it, and run this again"
 
-    return last_error if children.follow(["dvc", *command], extra, say) else None
+    code = children.follow(["dvc", *command], extra, say)
+    if code < 0 and not last_error:
+        last_error = f"it was ended by {signal.Signals(-code).name}, by somebody or for want of memory"
+    return lost or (code and (last_error or "it failed without saying why")) or None
 
 
 if __name__ == "__main__":

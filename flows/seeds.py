@@ -34,6 +34,7 @@ def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
     """
     if n < 1:
         raise UserError(f"--n: expected at least 1 seed, got {n}")
+    files.check_file(out)
     name, _, variants = config.read()
     with workspace.held(f"flows.seeds --n {n}"), pipeline.connected() as (extra, record):
         if error := pipeline.dvc(["repro", *PREPARED], extra, record):
@@ -71,7 +72,7 @@ def _repeat(name: str, seed: int, extra: dict[str, str], record: Callable[[str],
         code = children.follow(job.command, {**extra, "DVC_STAGE": called}, lambda line: None)
         if code:
             raise UserError(f"{called} ended with {code}, for the reason above. The same command again goes on from there.")
-        with files.replacing(job.done) as temporary:
+        with files.replacing_file(job.done) as temporary:
             temporary.write_text(key)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger
 
-from fcn import files, published
+from fcn import archives, files, published, surgery
 from fcn.errors import UserError
 from fcn.params import Source, parse
 from flows import config, stage
@@ -57,17 +57,23 @@ def verify_published(
     if only is not None and only not in wanted.nets:
         raise UserError(f"--only: expected one of {', '.join(wanted.nets)}; got {only!r}")
     nets = {name: net for name, net in wanted.nets.items() if only in (None, name)}
+    files.check_file(report)
+    files.check_folder(raw / "images", archives.MARK)
+    for name in nets:
+        files.check_folder(models / name, surgery.MARK)
     pairs = unpack_listed(fetch(wanted.images, raw / "archives"), wanted.root, Path(wanted.ids), raw / "images")
     verdicts = []
     for name, net in nets.items():
         convert_net(fetch(net.weights, raw / "weights"), name, wanted.class_names, models / name)
         verdicts.append(score_net(models / name, name, pairs, net.scores, wanted.tolerance))
     files.write_json(report, published.report(verdicts, len(pairs), wanted.tolerance))
-    text = f"measured (published) on {len(pairs)} images, in percent:\n{published.table(verdicts)}"
+    text = [f"measured (published) on {len(pairs)} images, in percent:", *published.table(verdicts).splitlines()]
     failed = [verdict.net for verdict in verdicts if not verdict.passed]
     if failed:
-        raise UserError(f"{', '.join(failed)}: more than {wanted.tolerance} points off the published scores; {text}")
-    get_run_logger().info("%s", text)
+        raise UserError(
+            f"{', '.join(failed)}: more than {wanted.tolerance} points off the published scores; {text[0]}", *text[1:]
+        )
+    get_run_logger().info("\n".join(text))
 
 
 def _read(path: Path) -> Published:

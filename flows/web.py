@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from fcn import pretrained
-from fcn.errors import UserError
+from fcn.errors import UserError, words
 from flows.predict import MODEL, model_folder
 
 
@@ -27,8 +27,8 @@ def main(argv: list[str] | None = None) -> int:
         trained = {path.parent.name: path.parent for path in Path("models").glob("*/model.json")}
         known = pretrained.folders() | trained | {chosen.name: chosen}
         web_page.serve(web_page.build(dict(sorted(known.items())), chosen.name), arguments.port)
-    except UserError as error:
-        print(error, file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(words(error), file=sys.stderr)
         return 2
     return 0
 

@@ -29,7 +29,8 @@ def save(model_dir: Path, out: Path) -> None:
     """
     surgery.read_spec(model_dir)  # before anything is copied
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    with files.replacing(out) as folder, warnings.catch_warnings(), tempfile.TemporaryDirectory() as temporary:
+    marks = ("MLmodel", "python_function")
+    with files.replacing_folder(out, marks) as folder, warnings.catch_warnings(), tempfile.TemporaryDirectory() as temporary:
         code = Path(temporary, "fcn")
         shutil.copytree(ROOT / "fcn", code, ignore=shutil.ignore_patterns("pretrained", "__pycache__"))
         # Of MLflow's own annotations, when it is imported; and of a signature without an example, which is written out below.

@@ -14,6 +14,8 @@ from fcn.errors import UserError
 from fcn.params import Profile
 from tasks import charts, durations, examples, page, pictures, provenance, tracking
 
+MARK = ("index.html", "<title>FCN, profile ")
+"""By which a folder is known as a report; see `files.replacing_folder`."""
 EXTREMES = 5
 """How many of the best and of the worst images are shown."""
 PICTURES = {
@@ -66,13 +68,14 @@ def build(
     Raises:
         UserError: there is not a single metrics file.
     """
+    files.check_folder(out, MARK)
     measured = {name: results.metrics(path) for name in variants if (path := metrics / f"{name}.json").exists()}
     if not measured:
         raise UserError(f"{metrics}: expected a metrics file such as fcn32s.json; run the stages `evaluate` first")
     names, classes = list(measured), records.read_index(data)["classes"]
     chosen = _chosen(data, plots, names, profile.evaluate.overlays)
     html = page.render(profile_name, profile, measured, data, models, metrics, plots, chosen, lock, runs)
-    with files.replacing(out) as folder:
+    with files.replacing_folder(out, MARK) as folder:
         folder.mkdir()
         (folder / "index.html").write_text(html, encoding="utf-8")
         for section, found in chosen.items():

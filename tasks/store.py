@@ -11,7 +11,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from fcn.addresses import public
+from fcn.errors import shown
+from tasks.redaction import hidden
 
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 """The metrics that the experiment's table shows as columns."""
@@ -129,12 +130,12 @@ def failures() -> tuple[type[Exception], ...]:
 
 def address() -> str:
     """Where the store is, for messages."""
-    return public(os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db")
+    return hidden(os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db")
 
 
 def reason(error: Exception) -> str:
     """The first line of what went wrong, for messages."""
-    return public(f"{type(error).__name__}: {error}".splitlines()[0])[:300]
+    return shown(hidden(f"{type(error).__name__}: {error}".splitlines()[0]), 300)
 
 
 def plain(text: str) -> str:

@@ -28,10 +28,7 @@ def convert(diagnosis: Diagnosis, out: Path) -> int:
     Raises:
         UserError: `out` has files in it; or it is not clear what the labels mean, or a label cannot be read.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(
-            f"{out}: --convert writes to a new folder, and this is one with files in it, or a file; name another one"
-        )
+    files.check_folder(out)
     meaning = diagnosis.meaning
     mixed = meaning.kind in ("indices", "ade20k") and any(finding.kind == "smeared" for finding in diagnosis.findings)
     if meaning.kind in _UNCLEAR or not meaning.classes or mixed:
@@ -39,7 +36,7 @@ def convert(diagnosis: Diagnosis, out: Path) -> int:
         title = KINDS["smeared"].title if mixed else KINDS[meaning.kind].title if meaning.kind in KINDS else meaning.kind
         raise UserError(f"{diagnosis.path}: cannot be converted: {title} ({reason})")
     written = 0
-    with files.replacing(out) as folder:
+    with files.replacing_folder(out) as folder:
         for item in diagnosis.items:
             if item.label is not None:
                 target = folder / f"{item.id}.png"

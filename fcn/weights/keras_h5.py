@@ -102,8 +102,10 @@ def _read(source: str | os.PathLike[str] | IO[bytes], path: Path) -> Layers:
                 raise UserError(f"{path}: {name}: wanted the weights themselves, but they are said to lie in another file")
             if node.nbytes > _MOST:
                 raise UserError(f"{path}: {name}: {node.nbytes} bytes, at most {_MOST} are expected of an array of VGG's")
-            place = found.setdefault(layer, []) if layer else numbered.setdefault((number[1], int(number[2] or 0)), [])
-            place.append(node[()])
+            if layer:
+                found.setdefault(layer, []).append(node[()])
+            elif number:
+                numbered.setdefault((number[1], int(number[2] or 0)), []).append(node[()])
 
     try:
         with h5py.File(source, "r") as file:
