@@ -1,6 +1,5 @@
 """Net surgery: weights of one net into another, with an account of every single one."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from fcn import files, quantize
-from fcn.architecture import VARIANTS, ModelSpec, check_dense
+from fcn import files, quantize, reading
+from fcn.architecture import VARIANTS, ModelSpec, check, check_dense, parameters
 from fcn.errors import UserError
 from fcn.model import build
 
@@ -99,7 +98,7 @@ def start(
     """
     model, folder, variant = build(spec), Path(parent), VARIANTS[spec.variant]
     if variant.parent is None and not folder.is_dir():
-        source = files.load_arrays(folder)
+        source = read_weights(folder)
         check_dense(map(_layer, source), spec.backbone, new_layers, str(folder))
         for name in new_layers:
             begin(model.get_layer(name), seed)
@@ -162,17 +161,18 @@ def read_spec(folder: Path) -> ModelSpec:
     """The `ModelSpec` of a model folder.
 
     Raises:
-        UserError: no model folder, or `model.json` is not of this version.
+        UserError: no model folder, or `model.json` does not describe a net of this version.
     """
     path = folder / "model.json"
+    if not path.exists():
+        raise UserError(f"{folder}: expected a model folder with model.json and weights.npz, found no {path}")
+    remedy = "it describes no model of this version: train the model again"
+    spec = reading.read_json(path, ModelSpec, remedy)
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        lists_as_tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return ModelSpec(**lists_as_tuples)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{folder}: expected a model folder with model.json and weights.npz, found no {path}") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: does not describe a model of this version: {error}. Train it again.") from error
+        check(spec)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; {remedy}") from None
+    return spec
 
 
 def load(folder: Path) -> tuple[keras.Model, ModelSpec]:
@@ -182,18 +182,43 @@ def load(folder: Path) -> tuple[keras.Model, ModelSpec]:
         UserError: no model folder, or weights and description do not belong together.
     """
     spec = read_spec(folder)
+    stored = _stored(folder, spec)
     model = build(spec)
-    transplant(model, _stored(folder, spec))
+    try:
+        transplant(model, stored)
+    except UserError as error:
+        raise UserError(f"{folder / 'weights.npz'}: {error}") from None
     return model, spec
 
 
 def _stored(folder: Path, spec: ModelSpec) -> dict[str, np.ndarray]:
     """The weights of a model folder, less the kernels of fixed upsampling, which an earlier version kept there."""
-    variant = VARIANTS[spec.variant]
+    variant, path = VARIANTS[spec.variant], folder / "weights.npz"
     fixed = {name for name, _ in variant.upsamplings()} - set(variant.head(spec.upsampling))
-    path = folder / "weights.npz"
-    arrays = quantize.unpack(files.load_arrays(path), str(path))
+    arrays = read_weights(path)
+    # Before a net is built that the file cannot fill: its size is what `model.json` says.
+    if (held := sum(array.size for array in arrays.values())) < (wanted := parameters(spec)):
+        raise UserError(
+            f"{path}: holds {held} weights, but a net of the width {spec.width} and the fc_units {spec.fc_units}, "
+            f"as model.json says, has at least {wanted}: train the model again"
+        )
     return {name: array for name, array in arrays.items() if _layer(name) not in fixed}
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """The weights of a file by "layer/kernel" and "layer/bias".
+
+    Raises:
+        UserError: see `files.load_arrays`; or they are whole numbers.
+    """
+    arrays = quantize.unpack(files.load_arrays(path), str(path))
+    wrong = next((name for name, array in arrays.items() if array.dtype.kind != "f"), None)
+    if wrong is not None:
+        raise UserError(
+            f"{path}: {wrong}: expected weights, numbers with a point, got {arrays[wrong].dtype}. "
+            "Remove the file and let the stage that makes it run again."
+        )
+    return arrays
 
 
 def _layer(name: str) -> str:

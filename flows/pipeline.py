@@ -61,11 +61,14 @@ def main(argv: list[str] | None = None) -> int:
             overrides.check_change(change)
     except UserError as error:
         parser.error(str(error))
-    command = words(**parameters)
     try:
+        command = words(**parameters)
         # Without a server to record it, a pipeline with nothing to do starts none: that would take longer than all the rest.
         if command == ["repro", *parameters["targets"]] and not server.is_there() and is_done(command):
             return 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return processes.INTERRUPTED
     return stage.execute(pipeline, {"command": command}, name=" ".join(["dvc", *command]))

@@ -15,7 +15,7 @@ PLAIN = [  # data, files and numbers: usable, and fast to import, without any fr
     *(f"fcn/{name}.py" for name in (
         "addresses", "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "containers", "disk",
         "download", "errors", "files", "health", "images", "interrupts", "labels", "metrics", "params", "predictions",
-        "protocols", "recipe", "serving", "spread", "submission", "tally", "upper_bound", "visualize",
+        "protocols", "reading", "recipe", "results", "serving", "spread", "submission", "tally", "upper_bound", "visualize",
     )),
     *sorted(
         path.relative_to(ROOT).as_posix()

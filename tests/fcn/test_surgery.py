@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import keras
@@ -321,31 +322,94 @@ def test_what_is_saved_and_loaded_is_the_same_net_and_the_same_bytes(small, tmp_
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["model.json", "weights.npz"]
 
 
+WRONG = [
+    ({"colour": "blue"}, "colour: unknown key"),
+    ({"padding": None}, "padding: expected a valid string, got None"),
+    ({"padding": "valid"}, "padding: expected one of caffe, same with the backbone vgg16; got 'valid'"),
+    ({"variant": "fcn9s"}, "variant: expected one of fcn32s, fcn16s, "),
+    ({"classes": ["sky"]}, r"classes: expected .* at least 2 items"),
+    ({"classes": ["sky", "sky"]}, "classes: expected names that are all different, got "),
+    ({"classes": ["sky", "\x1b[31mred"]}, r"classes\[1\]: expected a name without control characters, got '\\x1b\[31mred'"),
+    ({"classes": ["sky", "a" * 100_000]}, r"classes\[1\]: expected .* at most 200 characters, got 'a{30,100}\.\.\.a*'"),
+    ({"width": 1e9}, r"width, fc_units: expected a net of at most 2147483648 weights; with width 1000000000\.0 "),
+    ({"width": "x"}, "width: expected a valid number, got 'x'"),
+    ({"fc_units": 0}, "fc_units: expected greater than or equal to 1, got 0"),
+    ({"fc_units": 10**12}, "width, fc_units: expected a net of at most"),
+    ({"fc_units": True}, "fc_units: expected a valid integer, got True"),
+    ({"dropout": 1}, "dropout: expected less than 1, got 1"),
+    ({"mean_bgr": [1, float("nan"), 3]}, r"mean_bgr\[1\]: expected a finite number, got nan"),
+    ({"mean_bgr": [1, 2]}, r"mean_bgr\[2\]: missing"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), WRONG, ids=[str(change)[:40] for change, _ in WRONG])
+def test_a_description_with_a_wrong_field_is_refused_by_file_and_field(parent, change, words):
+    path = parent("fcn32s") / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(UserError, match=rf"^{path}: {words}") as error:
+        surgery.read_spec(path.parent)
+    said = str(error.value)
+    assert said.endswith("; it describes no model of this version: train the model again")
+    assert len(said) < 600
+    assert said.isprintable()
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("text", "words"),
     [
-        lambda facts: {**facts, "colour": "blue"},
-        lambda facts: {k: v for k, v in facts.items() if k != "padding"},
-        lambda facts: [facts],
-        lambda facts: None,
+        ('{"variant": ', "expected JSON, but: Expecting value: line 1 column 13"),
+        ("[1]", "expected keys with values, got "),
+        ("null", "expected keys with values, got None"),
+        ('{"variant": "fcn32s", "variant": "fcn8s"}', "expected JSON, but: the key 'variant' stands there twice"),
+        ("[" * 100_000, "expected JSON, but: maximum recursion depth exceeded"),
+        ("9" * 5000, "expected JSON, but: Exceeds the limit"),
+        (" " * 2**20 + "{}", "more than 1048576 bytes"),
+        ('{"variant": "fcn32s"}', "backbone: missing"),
     ],
 )
-def test_a_description_of_another_version_is_refused(small, parent, change):
+def test_a_description_that_is_none_is_refused(tmp_path, text, words):
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(UserError, match=rf"^{tmp_path}/model\.json: {words}.*; it describes no model"):
+        surgery.read_spec(tmp_path)
+
+
+def test_what_is_no_regular_file_is_no_description(tmp_path):
+    os.mkfifo(tmp_path / "model.json")
+    with pytest.raises(UserError, match=r"model\.json: expected a file, it is a folder or a device"):
+        surgery.read_spec(tmp_path)
+
+
+def test_weights_are_refused_before_a_net_is_built_that_they_cannot_fill(parent, monkeypatch):
     path = parent("fcn32s") / "model.json"
-    path.write_text(json.dumps(change(json.loads(path.read_text()))))
-    with pytest.raises(UserError, match=r"model\.json: does not describe a model of this version: .*Train it again"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "width": 1.0}))
+    monkeypatch.setattr(surgery, "build", None)
+    with pytest.raises(UserError, match=r"weights\.npz: holds \d+ weights, but a net of the width 1\.0 .* at least 149"):
         surgery.load(path.parent)
 
 
-def test_a_description_that_is_no_json_is_refused(parent):
-    path = parent("fcn32s") / "model.json"
-    path.write_text('{"variant": ')
-    with pytest.raises(UserError, match=r"model\.json: does not describe"):
-        surgery.read_spec(path.parent)
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (np.int32, "score_fr/bias: expected weights, numbers with a point, got int32"),
+        (bool, "score_fr/bias.npy holds bool, and no real numbers"),
+        (np.complex64, "score_fr/bias.npy holds complex64, and no real numbers"),
+        ("U3", "score_fr/bias.npy holds <U3, and no real numbers"),
+        ("M8[s]", r"score_fr/bias.npy holds datetime64\[s\], and no real numbers"),
+        ([("x", "f4")], "and no real numbers"),
+        (None, "score_fr/bias holds NaN or infinity"),
+    ],
+)
+def test_weights_that_are_no_finite_numbers_are_refused(parent, kind, words):
+    path = parent("fcn32s") / "weights.npz"
+    arrays = dict(np.load(path))
+    wrong = np.full(3, np.nan, np.float32) if kind is None else np.zeros(3, kind)
+    np.savez(path, **{**arrays, "score_fr/bias": wrong})
+    with pytest.raises(UserError, match=rf"^{path}: .*{words}"):
+        surgery.load(path.parent)
 
 
 def test_weights_of_another_net_are_refused(small, parent):
     path = parent("fcn32s") / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "variant": "fcn16s"}))
-    with pytest.raises(UserError, match=r"fcn16s: score_pool4/kernel is missing"):
+    with pytest.raises(UserError, match=r"weights\.npz: these weights do not fit fcn16s: score_pool4/kernel is missing"):
         surgery.load(path.parent)

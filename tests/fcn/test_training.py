@@ -3,11 +3,12 @@ import itertools
 import json
 import types
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from fcn import devices, files, inputs, metrics, optimizers, surgery, training
+from fcn import devices, distribution, files, inputs, metrics, optimizers, resume, surgery, training
 from fcn.augment import Augment
 from fcn.errors import UserError
 from fcn.recipe import TrainSpec
@@ -328,7 +329,7 @@ def test_a_checkpoint_of_another_net_is_refused(spec, data, vgg, tmp_path):
     files.save_arrays(checkpoint, {"weights/conv1_1/kernel": np.zeros(3)})
     with pytest.raises(UserError) as error:
         train(spec, SGD, data, vgg, checkpoint)
-    assert str(error.value).startswith(f"{checkpoint}: a checkpoint of another net or version. Remove it")
+    assert str(error.value).startswith(f"{checkpoint}: a checkpoint of another net or version; remove it")
 
 
 def test_a_damaged_checkpoint_is_named(spec, data, vgg, tmp_path):
@@ -338,6 +339,43 @@ def test_a_damaged_checkpoint_is_named(spec, data, vgg, tmp_path):
     with pytest.raises(UserError, match="truncated") as error:
         train(spec, SGD, data, vgg, checkpoint)
     assert str(error.value).startswith(f"{checkpoint}: ")
+
+
+PROGRESS = {"told": 10, "history": [{"step": 10, "loss": 0.5}]}
+VALIDATED = {f"val_{name}": 0.5 for name in ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, None),
+        ({"progress": {"told": 10, "history": [{"step": 10, **VALIDATED, "val_mean_iu": float("nan")}]}}, None),
+        ({"progress": b"junk"}, "progress: expected JSON, but: Expecting value"),
+        ({"progress": b"\xe9"}, "progress: expected JSON, but: 'utf-8' codec can't decode"),
+        ({"progress": []}, "progress: expected keys with values, got []"),
+        ({"progress": {"history": []}}, "progress: told: missing"),
+        ({"progress": PROGRESS | {"told": -1}}, "progress: told: expected greater than or equal to 0, got -1"),
+        ({"progress": {"told": 1, "history": [{"loss": 1}]}}, "progress: history[0]._Loss.step: missing"),
+        ({"weights/x": np.zeros(3, np.float32)}, "weights/x: expected (2,) of float32, got (3,) of float32"),
+        ({"weights/x": np.zeros(2, np.int64)}, "weights/x: expected (2,) of float32, got (2,) of int64"),
+    ],
+)
+def test_what_a_checkpoint_holds_is_checked_before_anything_is_assigned(tmp_path, change, words):
+    kept = {"weights/x": np.ones(2, np.float32), "progress": PROGRESS} | change
+    if not isinstance(kept["progress"], bytes):
+        kept["progress"] = json.dumps(kept["progress"]).encode()
+    files.save_arrays(tmp_path / "c.npz", kept | {"progress": np.frombuffer(kept["progress"], np.uint8)})
+    variable = keras.Variable(np.zeros(2, np.float32))
+    if words is None:
+        told, history = resume.load(tmp_path / "c.npz", {"weights/x": variable}, distribution.ONE)
+        again = json.dumps({"told": told, "history": history}).encode()
+        assert again == kept["progress"]  # whole numbers stay whole, and names in their order
+        return
+    with pytest.raises(UserError) as error:
+        resume.load(tmp_path / "c.npz", {"weights/x": variable}, distribution.ONE)
+    assert str(error.value).startswith(f"{tmp_path / 'c.npz'}: {words}")
+    assert str(error.value).endswith("; remove it to start this stage anew")
+    assert not np.asarray(variable).any()
 
 
 @pytest.mark.usefixtures("always")

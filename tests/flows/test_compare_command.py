@@ -23,7 +23,8 @@ def write(tmp_path, monkeypatch):
         if mean_iu is not None:
             known = {"split": "val", "dataset": "d1", "protocol": "fcn", "padding": "same", **provenance}
             (tmp_path / "metrics").mkdir(exist_ok=True)
-            (tmp_path / "metrics" / f"{variant}.json").write_text(json.dumps({"mean_iu": mean_iu, "provenance": known}))
+            scores = {"pixel_accuracy": 0.9, "mean_accuracy": 0.5, "mean_iu": mean_iu, "frequency_weighted_iu": 0.8}
+            (tmp_path / "metrics" / f"{variant}.json").write_text(json.dumps({**scores, "provenance": known}))
 
     return write
 
