@@ -125,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder of images, or a pattern in quotes")
     parser.add_argument("--model", **MODEL)
-    parser.add_argument("--out", required=True, type=to_path, metavar="DIR", help="folder for the predictions")
+    parser.add_argument(
+        "--out", default="predicted", type=to_path, metavar="DIR", help="folder for the predictions (default: %(default)s)"
+    )
     parser.add_argument("--probabilities", action="store_true", help="write OUT/probabilities, float16 .npz, as well")
     parser.add_argument(
         "--tile",
