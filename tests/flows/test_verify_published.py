@@ -18,6 +18,7 @@ import yaml
 from PIL import Image
 
 from fcn.datasets import voc
+from flows import config
 
 ROOT = Path(__file__).parents[2]
 from published_nets import FILES, net, write  # noqa: E402
@@ -133,7 +134,8 @@ def test_the_shipped_facts_are_those_of_the_reference(tmp_path):
     assert hashlib.sha256(ids).hexdigest().startswith("4ca991bd")
     assert len(set(ids.split())) == 736
     assert shipped["tolerance"] == 0.1
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())["profiles"]["voc2012"]
+    own, shared = (config.plain(ROOT / name) for name in ("params.yaml", "profiles.yaml"))
+    params = config.resolve({**own, "profile": "voc2012"}, shared)[0].data
     assert shipped["images"] == params["download"]["archives"]["voc"]
     assert tuple(shipped["class_names"]) == voc.CLASSES
     assert shipped["root"] == params["records"]["roots"]["voc"]
