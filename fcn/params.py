@@ -8,6 +8,7 @@ where memory or time would end otherwise.
 import dataclasses
 import difflib
 import functools
+import inspect
 import json
 import re
 import typing
@@ -41,26 +42,26 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean `{found[0]}`?" if found else ""
 
 
-def _one_of(known: Iterable[str]) -> AfterValidator:
-    names = tuple(known)
+@dataclass(frozen=True)
+class _That:
+    """A condition, and in words what is expected."""
 
-    def check(name: str) -> str:
-        if name not in names:
-            raise ValueError(f"one of {', '.join(names)}")
-        return name
+    test: Callable[[Any], Any]
+    words: str
 
-    return AfterValidator(check)
-
-
-def _that(test: Callable[[Any], bool], words: str) -> AfterValidator:
-    """A condition in words: what is expected."""
-
-    def check(value: Any) -> Any:
-        if not test(value):
-            raise ValueError(words)
+    def __call__(self, value: Any) -> Any:
+        if not self.test(value):
+            raise ValueError(self.words)
         return value
 
-    return AfterValidator(check)
+
+def _that(test: Callable[[Any], Any], words: str) -> AfterValidator:
+    return AfterValidator(_That(test, words))
+
+
+def _one_of(known: Iterable[str]) -> AfterValidator:
+    names = tuple(known)
+    return _that(names.__contains__, f"one of {', '.join(names)}")
 
 
 Url = Annotated[str, at.MaxLen(4096)]
@@ -161,7 +162,18 @@ class Records:
 
 @dataclass(frozen=True)
 class Model:
-    """What all stages' nets have in common; the fields are those of `architecture.ModelSpec`."""
+    """What all stages' nets have in common; the fields are those of `architecture.ModelSpec`.
+
+    Attributes:
+        backbone: the classifier that the net is made of.
+        width: factor on the filters of the convolutions; 1 is the published net.
+        fc_units: filters of the dense layers; 4096 in VGG, 500 in LeNet.
+        padding: "caffe", the authors' border around the image and no padding after it; or "same", which pads every layer by
+            just what it needs, at less than half the work (VGG alone).
+        upsampling: "fixed" bilinear (PAMI) or "learned": the inner deconvolutions are trained, the last stays fixed (CVPR).
+        dropout: share of fc6's and fc7's values dropped in training, 0.5 in the paper; 0 for LeNet, which has none.
+        mean_bgr: subtracted from the image, in units of 0..255; zeros for LeNet, which takes grey without a mean.
+    """
 
     __pydantic_config__ = CHECKED
 
@@ -222,6 +234,27 @@ class Settings(Profile):
             ready.add(variant)
         if not self.variants:
             raise UserError(f"variants: expected at least one line of {possible}; got none")
+
+
+def reference(kind: Any = Profile, above: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """All keys below a dataclass: the key, what it may be, its default, and what it is, from where it is declared."""
+    doc = inspect.getdoc(kind) or ""
+    for field in dataclasses.fields(kind):
+        of, extra = _at(kind, (field.name,))
+        key = f"{above}{field.name}"
+        while typing.get_origin(of) in (dict, tuple) and dataclasses.is_dataclass(_at(of, (0,))[0]):
+            key += ".<name>" if typing.get_origin(of) is dict else "[n]"
+            of, extra = _at(of, (0,))
+        if dataclasses.is_dataclass(of):
+            yield from reference(of, f"{key}.")
+            continue
+        if typing.get_origin(of) is dict:
+            key += ".<name>"
+            of, extra = _at(of, (0,))
+        said = re.search(rf"^    {field.name}: (.*(?:\n {{8}}.*)*)", doc, re.MULTILINE)
+        given = field.default_factory() if callable(field.default_factory) else field.default
+        shown = "" if given is dataclasses.MISSING else json.dumps(given)
+        yield key, allowed(of, extra), shown, " ".join(said[1].split()) if said else ""
 
 
 def parse(kind: Any, value: Any, path: str) -> Any:
@@ -308,6 +341,9 @@ _BOUNDS[at.MaxLen] = "{0.max_length} characters at most"
 
 def allowed(kind: Any, extra: Iterable[Any] = ()) -> str:
     """What a value of this type may be, in words: "a number, above 0 and at most 4"."""
+    for each in extra:
+        if isinstance(each, AfterValidator) and isinstance(each.func, _That):
+            return each.func.words
     if typing.get_origin(kind) is Literal:
         *names, last = map(str, typing.get_args(kind))
         return f"{', '.join(names)} or {last}"

@@ -1,4 +1,4 @@
-"""`python -m flows.show params`: the profile as it comes out, and where each value was written."""
+"""`python -m flows.show params`: the profile as it comes out, and where each value was written; `keys`: what may be set."""
 
 import argparse
 import json
@@ -7,10 +7,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from fcn import params
 from fcn.addresses import public
 from fcn.errors import UserError
 from fcn.params import Place, Settings
 from flows import config
+
+HEAD = (
+    "# Parameters",
+    "",
+    "All keys of a profile in [`profiles.yaml`](../profiles.yaml), as `python -m flows.show keys` prints them from",
+    "[`fcn/params.py`](../fcn/params.py) and [`fcn/recipe.py`](../fcn/recipe.py), where they are declared and checked.",
+    "`<name>` under `train` is a variant (`fcn32s`, ...), under `archives` and `roots` a part of the data set, under",
+    "`rates` the beginning of a layer's name. `python -m flows.show params` prints what they are set to.",
+    "",
+    "A profile may be `from` another one, and a block of `train` may name a `recipe`, with all of which it begins.",
+    "In `params.yaml`, `profiles.<profile>.<key>` and `recipes.<recipe>.<key>` change a value; no value takes a key away.",
+    "",
+    "| key | may be | default | what it is |",
+    "|---|---|---|---|",
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,9 +36,12 @@ def main(argv: list[str] | None = None) -> int:
         0, or 1 for an error.
     """
     parser = argparse.ArgumentParser(prog="python -m flows.show", description=__doc__)
-    parser.add_argument("what", choices=["params"], help="params: the profile in params.yaml")
+    parser.add_argument("what", choices=["params", "keys"], help="params: the profile of params.yaml; keys: what may be set")
     parser.add_argument("under", nargs="*", help="only keys that begin so: model, train.fcn32s")
     arguments = parser.parse_args(argv)
+    if arguments.what == "keys":
+        print(reference(), end="")
+        return 0
     try:
         print(*table(*config.resolved(), arguments.under), sep="\n")
     except UserError as error:
@@ -52,6 +71,15 @@ def table(found: config.Resolved, settings: Settings, under: Sequence[str] = ())
     width, middle = (max(len(row[n]) for row in rows) for n in (0, 1))
     for key, value, where in rows:
         yield f"{key:{width}}  {value:{min(middle, 40)}}  {where}"
+
+
+def reference() -> str:
+    """docs/parameters.md: all keys of a profile, from where they are declared."""
+    rows = [
+        f"| `{key}` | {allowed} | {f'`{given}`' if given else ''} | {what} |"
+        for key, allowed, given, what in params.reference()
+    ]
+    return "\n".join([*HEAD, *rows, ""])
 
 
 def leaves(data: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:

@@ -171,7 +171,7 @@ def dvc(tmp_path_factory):
     """DVC in a copy of the project's files, committed; only the stage `settings` is run there."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "flows").mkdir()
-    for name in ("dvc.yaml", "params.yaml", "profiles.yaml", "settings.json", "flows/config.py"):
+    for name in ("dvc.yaml", "params.yaml", "profiles.yaml", "settings.json", "flows/config.py", "flows/yamlfile.py"):
         shutil.copy(ROOT / name, folder / name)
     who = {f"GIT_{each}_{what}": "t@t" for each in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     paths = {"DVC_SITE_CACHE_DIR": str(folder / ".site"), "HOME": str(folder), "PYTHONPATH": str(ROOT)}

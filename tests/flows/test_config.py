@@ -1,5 +1,6 @@
 """params.yaml over profiles.yaml: what inherits what, and what is said of a file that is wrong."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -99,6 +100,19 @@ def test_where_each_value_was_written(monkeypatch, capsys):
     assert not any(key.startswith("train.fcn16s") for key in lines)
     assert show.main(["params", "trains"]) == 1
     assert "trains: no such key; the keys are below profile, variants, download" in capsys.readouterr().err
+
+
+def test_the_page_of_parameters_is_what_the_declarations_say(capsys):
+    assert show.main(["keys"]) == 0
+    page = capsys.readouterr().out
+    assert page == (ROOT / "docs/parameters.md").read_text(encoding="utf-8"), "python -m flows.show keys > docs/parameters.md"
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    given = resolved("voc_subset").train["fcn32s"]
+    assert {f"train.<name>.{field.name}" for field in dataclasses.fields(given)} - {*rows} == {
+        "train.<name>.augment", "train.<name>.rates",  # which have keys of their own
+    }  # fmt: skip
+    assert [key for key, line in rows.items() if line.endswith("|  |")] == [], "each is described"
+    assert "| a whole number, at least 1 and at most 1024 | `1` | images per step." in rows["train.<name>.batch"]
 
 
 FROM_RECIPE = "params.yaml: recipes.heavy.batch (for profiles.sample.train.fcn32s.batch): expected a whole number, "
