@@ -118,9 +118,9 @@ def changed(text: str, changes: Mapping[str, Any]) -> str:
         UserError: a key leads through a value that is no mapping, or there is nothing to remove; or
             what comes out is not valid: see `config.read`.
     """
-    yaml = YAML()  # as DVC has it, so that neither writes anew what the other has written
-    yaml.default_flow_style = False
-    data = yaml.load(text)
+    writer = YAML()  # as DVC has it, so that neither writes anew what the other has written
+    writer.default_flow_style = False
+    data = writer.load(text)
     for key, value in changes.items():
         *outer, last = key.split(".")
         node = data
@@ -139,7 +139,7 @@ def changed(text: str, changes: Mapping[str, Any]) -> str:
         else:
             raise UserError(f"params.yaml: {key}: there is no such key to remove")
     out = io.StringIO()
-    yaml.dump(data, out)
+    writer.dump(data, out)
     config.resolve(yamlfile.parsed(out.getvalue(), "params.yaml"), config.plain(config.PARAMS.with_name(config.PROFILES)))
     return out.getvalue()
 

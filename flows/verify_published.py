@@ -8,6 +8,7 @@ from prefect import flow, get_run_logger
 
 from fcn import archives, files, published
 from fcn.architecture import MARK
+from fcn.bounds import CHECKED
 from fcn.errors import UserError
 from fcn.params import Source, parse
 from flows import config, stage
@@ -19,6 +20,8 @@ from tasks.verify import convert_net, score_net, unpack_listed
 class Net:
     """A published net: its file, and its four scores in percent."""
 
+    __pydantic_config__ = CHECKED
+
     weights: Source
     scores: tuple[float, ...]
 
@@ -26,6 +29,8 @@ class Net:
 @dataclass(frozen=True)
 class Published:
     """What `published.yaml` holds: nets by variant, tolerance in points, the archive, its root, the list, the classes."""
+
+    __pydantic_config__ = CHECKED
 
     nets: dict[str, Net]
     tolerance: float

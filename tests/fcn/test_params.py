@@ -258,6 +258,8 @@ def test_no_variant_at_all():
             ".evaluate.protocols: expected any of resize520, center513, resize513_center, multiscale, each once; "
             "got 'resize500'",
         ),
+        ("crop: 0", "crop: -3", ".train.fcn32s.augment.crop: expected a whole number, at least 0 and at most 16384; got -3"),
+        ("float32}\n", "half}\n", ".evaluate.precision: expected float32 or bfloat16; got 'half'"),
         ("overlays: 6", "overlays: 0", ".evaluate.overlays: expected a whole number, at least 1 and at most 10000; got 0"),
         (
             "  fcn32s:\n    {",

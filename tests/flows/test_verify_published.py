@@ -119,7 +119,7 @@ def test_random_nets_fail_and_pass_once_their_own_scores_are_expected(tmp_path, 
 
 
 def test_one_net_that_is_another_is_named(tmp_path, facts):
-    nets = {"fcn8s_atonce": facts["nets"]["fcn8s"], "fcn8s": facts["nets"]["fcn8s"]}
+    nets = {name: json.loads(json.dumps(facts["nets"]["fcn8s"])) for name in ("fcn8s_atonce", "fcn8s")}  # no aliases
     done = verify(tmp_path, {**facts, "nets": nets}, "--only", "fcn8s_atonce")
     assert done.returncode == 1
     assert "fcn8s-heavy-pascal.caffemodel: wanted fcn8s_atonce, but its layers are those of fcn8s" in done.stderr
