@@ -97,7 +97,12 @@ def _stop(child: subprocess.Popen[str], stop: Sequence[tuple[signal.Signals, flo
     """End a child and all that it started, gently at first; another Ctrl-C goes on to the next step."""
     assert child.stdout is not None
     rest: Iterable[str] = child.stdout
-    reader = threading.Thread(target=lambda: [output.say(line, end="") for line in rest], daemon=True)
+
+    def drain() -> None:
+        for line in rest:
+            output.say(line, end="")
+
+    reader = threading.Thread(target=drain, daemon=True)
     reader.start()  # else a full pipe could keep them from ending
     for number, seconds in stop:
         with contextlib.suppress(KeyboardInterrupt):

@@ -199,10 +199,11 @@ def asked() -> Iterator[None]:
 def failures() -> tuple[type[Exception], ...]:
     """What a store that does not work raises."""
     from alembic.util.exc import CommandError
+    from google.protobuf.json_format import Error as NotItsAnswer
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return MlflowException, SQLAlchemyError, CommandError, OSError  # requests' errors are OSErrors
+    return MlflowException, NotItsAnswer, SQLAlchemyError, CommandError, OSError  # requests' errors are OSErrors
 
 
 def address() -> str:
