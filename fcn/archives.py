@@ -12,7 +12,7 @@ from fcn import containers
 from fcn.containers import Member
 from fcn.disk import check_space
 from fcn.errors import UserError
-from fcn.files import replacing, sniff
+from fcn.files import replacing_folder, sniff
 
 BOMB = 1000
 """No data comes out of an archive at this many times the size of the archive; gzip's and zip's limit is 1032."""
@@ -22,6 +22,8 @@ _MOST = 2**21
 """Members of an archive; ImageNet has 1.3 million. An empty file costs a few bytes of an archive, and an inode of the disk."""
 _DEEP, _LONG = 64, 255
 """Folders above a file, and bytes of each part of its name: what can be unpacked here can be removed again anywhere."""
+MARK = (".fcn-unpacked", "Unpacked by fcn.archives")
+"""A file in each target, by which the next `extract` knows it; see `files.replacing_folder`."""
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"}
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, ValueError, EOFError, OSError)
 """What `containers.opened` and its members raise for what cannot be read."""
@@ -47,13 +49,13 @@ def extract(
 ) -> int:
     """Put the regular files that are `wanted` of a tar (plain, gzip, bzip2, xz), zip or folder into the directory `target`.
 
-    `target` appears complete, in place of what was there, or not at all. Owners, times and permissions stay behind, and so
-    does what file managers leave everywhere (.DS_Store, Thumbs.db). Files of a folder are hard-linked, or copied where
-    that cannot be.
+    `target` appears complete, in place of what was unpacked there before, or not at all, and bears `MARK`. Owners, times and
+    permissions stay behind, and so does what file managers leave everywhere (.DS_Store, Thumbs.db). Files of a folder are
+    hard-linked, or copied where that cannot be.
 
     Args:
         archive: file or folder, not inside `target`, which is replaced. A folder may be a symbolic link itself.
-        target: directory for the files, under the names that they have in the archive.
+        target: directory for the files, under the names that they have in the archive; not there yet, empty, or with `MARK`.
         wanted: called with the name of each file ("VOCdevkit/VOC2012/JPEGImages/2007_000027.jpg").
         progress: called before each member with the bytes read so far and their total, as they lie on the disk.
 
@@ -72,9 +74,11 @@ def extract(
         raise UserError(f"{archive}: wanted an archive or a folder, but there is no such file")
     size = 0 if archive.is_dir() else archive.stat().st_size
     try:
-        with replacing(target) as temporary, containers.opened(archive) as members:
+        with replacing_folder(target, MARK) as temporary, containers.opened(archive) as members:
             temporary.mkdir()
-            return _take(archive, size, members, temporary, wanted, progress)
+            count = _take(archive, size, members, temporary, wanted, progress)
+            (temporary / MARK[0]).write_text(f"{MARK[1]}: the next time, this folder is replaced as a whole.\n")
+            return count
     except UserError:
         raise
     except DAMAGE as error:

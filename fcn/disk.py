@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from fcn.errors import UserError
-from fcn.files import replacing
+from fcn.files import replacing_file
 
 
 def check_space(folder: Path, needed: int, what: str) -> None:
@@ -29,7 +29,7 @@ def link_or_copy(origin: Path, target: Path) -> bool:
     origin = origin.resolve(strict=True)
     if target.exists() and target.samefile(origin):
         return True  # a rename onto another name of the same file would do nothing, and leave both
-    with replacing(target) as temporary:
+    with replacing_file(target, follow=False) as temporary:
         try:
             os.link(origin, temporary)
         except OSError:  # another disk, a file system without links, a file of somebody else's

@@ -11,7 +11,7 @@ import urllib3
 
 from fcn.addresses import path_of, public
 from fcn.disk import check_space
-from fcn.errors import UserError
+from fcn.errors import UserError, shown
 from fcn.files import digest
 
 CHUNK = 2**18
@@ -118,7 +118,7 @@ def _download(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
             raise Interrupted(f"{public(url)}: cannot go on at byte {start} ({how}): starting over")
         if response.status_code not in (200, 206):
             problem = Interrupted if response.status_code >= 500 or response.status_code in _LATER else UserError
-            raise problem(f"{public(url)}: the server answered {response.status_code} {response.reason}")
+            raise problem(f"{public(url)}: the server answered {response.status_code} {shown(response.reason)}")
         done = start if response.status_code == 206 else 0  # 200: the whole file, from its beginning
         length = response.headers.get("Content-Length", "")
         total = done + int(length) if length.isdigit() else None

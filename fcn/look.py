@@ -13,6 +13,8 @@ from fcn import files, records, visualize
 BOX = (240, 180)
 """(width, height) in pixels that a picture on the contact sheet has at most."""
 COLUMNS = 6
+MARK = ("classes.csv", "class,split,images,pixels,share")
+"""By which a folder is known as one of these; see `files.replacing_folder`."""
 _GAP, _FONT = 6, 11
 
 Picture = tuple[str, np.ndarray, np.ndarray]
@@ -39,7 +41,7 @@ def run(data: Path, out: Path, images: int, done: Callable[[int, int], None] = l
         UserError: the records are not there, or not complete.
     """
     index = records.read_index(data)
-    with files.replacing(out) as folder:
+    with files.replacing_folder(out, MARK) as folder:
         folder.mkdir()
         files.write_csv(folder / "classes.csv", ("class", "split", "images", "pixels", "share"), class_rows(index))
         files.write_csv(folder / "sizes.csv", ("split", "width", "height", "images"), size_rows(index))

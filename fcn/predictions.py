@@ -11,8 +11,9 @@ from PIL import Image
 
 from fcn import files, labels, visualize
 from fcn.datasets.stems import IMAGES
-from fcn.errors import UserError
+from fcn.errors import UserError, shown
 
+LEGEND = "legend.png"
 _JPEG = 65500
 """Pixels: a JPEG's longest side."""
 
@@ -31,14 +32,20 @@ def find(given: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:
     found: dict[Path, Path] = {}
     complaints = []
     for name in given:
-        matches = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
-        images = [image for match in matches for image in _images(Path(match), out.resolve())]
+        matches = [name] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))
+        images = [image for match in matches for image in _images(Path(match), _real(out))]
         if not matches:
-            complaints.append(f"{name}: no such file or folder, and a pattern of none")
+            complaints.append(f"{shown(name)}: no such file or folder, and a pattern of none")
         elif not images:
-            complaints.append(f"{name}: no image in it; the files taken are {', '.join(IMAGES)}")
-        found |= {image.resolve(): image for image in images if image.resolve() not in found}
+            complaints.append(f"{shown(name)}: no image in it; the files taken are {', '.join(IMAGES)}")
+        for image in images:
+            found.setdefault(_real(image), image)
     return list(found.values()), complaints
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads, also one that leads nowhere: a loop of links, or a name that no disk takes."""
+    return Path(os.path.realpath(path))
 
 
 def _images(path: Path, out: Path) -> list[Path]:
@@ -46,7 +53,7 @@ def _images(path: Path, out: Path) -> list[Path]:
         return [path]
     found = []
     for parent, below, names in os.walk(path):
-        below[:] = [name for name in below if not name.startswith(".") and Path(parent, name).resolve() != out]
+        below[:] = [name for name in below if not name.startswith(".") and _real(Path(parent, name)) != out]
         found += [Path(parent, name) for name in names if not name.startswith(".")]
     return sorted(image for image in found if image.suffix.lower() in IMAGES)
 
@@ -91,17 +98,26 @@ def refuse(out: Path, given: Sequence[str], images: Sequence[Path], names: Seque
         names: theirs, see `names`.
 
     Raises:
-        UserError: `out` is a file, or one of the folders given, or an image would be overwritten.
+        UserError: `out` is a file, or one of the folders given; an image would be overwritten, or something else that is no
+            prediction; or nothing can be written there.
     """
-    where = out.resolve()
-    if out.exists() and not out.is_dir():
+    if os.path.lexists(out) and not os.path.isdir(out):
         raise UserError(f"--out: expected a folder, but {out} is a file")
-    if any(Path(name).is_dir() and Path(name).resolve() == where for name in given):
+    if any(os.path.isdir(name) and _real(Path(name)) == _real(out) for name in given):
         raise UserError(f"--out: {out} is the folder of the images: choose another one for what is predicted")
-    written = {path.resolve() for name in names for path in _places(out, name).values()} | {(out / "legend.png").resolve()}
+    places = [path for name in names for path in (*_places(out, name).values(), _large(out, name))]
+    written = {_real(path) for path in (*places, out / "classes.txt", out / LEGEND)}
     for image in images:
-        if image.resolve() in written:
+        if _real(image) in written:
             raise UserError(f"--out: {image} would be overwritten by a prediction: choose another folder")
+    for path in (out / "classes.txt", out / LEGEND, *places):
+        files.check_file(path, "--out")
+    there = [path for path in places if path.exists()]
+    if there and not (out / LEGEND).exists():
+        raise UserError(
+            f"--out: {there[0]} would be overwritten, and {out} is no folder of predictions (it has no {LEGEND}): choose "
+            "another folder"
+        )
 
 
 def prepare(out: Path, classes: Sequence[str]) -> None:
@@ -115,9 +131,9 @@ def prepare(out: Path, classes: Sequence[str]) -> None:
         raise UserError(
             f"--out: {key} names other classes than this model has: choose another folder, or remove what an earlier model left"
         )
-    with files.replacing(key) as temporary:
+    with files.replacing_file(key) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    with files.replacing(out / "legend.png") as temporary:
+    with files.replacing_file(out / LEGEND) as temporary:
         visualize.legend(classes, range(len(classes)), 500).save(temporary)
 
 
@@ -137,11 +153,11 @@ def write(
         classes: their names.
     """
     places = _places(out, name)
-    with files.replacing(places["labels"]) as temporary:
+    with files.replacing_file(places["labels"]) as temporary:
         labels.to_image(predicted).save(temporary)
     picture: Image.Image = visualize.explained(image, predicted, classes)
-    overlay = places["overlays"] if max(picture.size) <= _JPEG else places["overlays"].with_name(f"{Path(name).name}.png")
-    with files.replacing(overlay) as temporary:
+    overlay = places["overlays"] if max(picture.size) <= _JPEG else _large(out, name)
+    with files.replacing_file(overlay) as temporary:
         picture.save(temporary, quality=90, subsampling=0)  # which a PNG does not look at
     if probabilities is not None:
         files.save_arrays(places["probabilities"], {"probabilities": probabilities.astype(np.float16)})
@@ -152,9 +168,14 @@ def _places(out: Path, name: str) -> dict[str, Path]:
     return {kind: out / kind / f"{name}{suffix}" for kind, suffix in kinds.items()}
 
 
+def _large(out: Path, name: str) -> Path:
+    """The overlay of an image that is too large for a JPEG."""
+    return out / "overlays" / f"{name}.png"
+
+
 def shares(predicted: np.ndarray, classes: Sequence[str]) -> str:
     """The classes of a prediction, uint8 (H, W), by their part of its pixels: `background 61 %, cat 39 %, dog <1 %`."""
     counts = np.bincount(predicted.ravel(), minlength=len(classes))
     order = [value for value in np.argsort(-counts, kind="stable").tolist() if counts[value]]
     percent = [(classes[value], 100 * counts[value] / predicted.size) for value in order]
-    return ", ".join(f"{name} {part:.0f} %" if part >= 1 else f"{name} <1 %" for name, part in percent)
+    return ", ".join(f"{shown(name)} {part:.0f} %" if part >= 1 else f"{shown(name)} <1 %" for name, part in percent)

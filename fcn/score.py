@@ -14,6 +14,9 @@ from fcn.architecture import VARIANTS, ModelSpec
 from fcn.errors import UserError
 from fcn.protocols import HEADLINE, PROTOCOLS, Evaluate
 
+MARK = ("confusion.csv", "truth,prediction,pixels,share")
+"""By which a folder is known as one of plots; see `files.replacing_folder`."""
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -47,6 +50,8 @@ def run(
     Raises:
         UserError: a model or records that are not there or do not belong together.
     """
+    files.check_file(metrics_file)
+    files.check_folder(plots_dir, MARK)
     # For the GPU's memory and for operations that repeat; nothing here is random.
     devices.prepare(seed=0, precision=how.precision, training=False)
     model, spec = surgery.load(model_dir)
@@ -59,7 +64,7 @@ def run(
     def step(number: int) -> Callable[[int], None]:
         return lambda seen: done(number * info["images"] + seen, passes * info["images"])
 
-    with records.explained(data), files.replacing(plots_dir) as folder:
+    with records.explained(data), files.replacing_folder(plots_dir, MARK) as folder:
         (folder / "predictions").mkdir(parents=True)
         total = _headline(model, spec, data, info["images"], how.overlays, folder, step(0))
         others = {

@@ -12,7 +12,7 @@ import numpy as np
 from fcn import archives, containers, files, images, labels
 from fcn.datasets import voc
 from fcn.datasets.pairs import enumeration
-from fcn.errors import UserError
+from fcn.errors import UserError, shown
 
 CLASSES = len(voc.CLASSES)
 
@@ -62,7 +62,7 @@ def pack(
     Raises:
         UserError: labels that the server does not take, see `check`.
     """
-    with files.replacing(out) as temporary:
+    with files.replacing_file(out) as temporary:
         with (
             open(temporary, "wb") as file,
             gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
@@ -116,8 +116,8 @@ def _check(archive: Path, listed: Sequence[tuple[str, Path]], where: str, called
             wrong.append(f"{len(absent)} of {len(sizes)} images are missing: {enumeration(absent)}")
         wrong += [f"{name}: {fault}" for name, path in found.items() if (fault := _fault(path, sizes[name]))]
     if wrong:
-        more = f"\nand {len(wrong) - 10} more" if len(wrong) > 10 else ""
-        raise UserError(f"{called}: the server would not take it:\n" + "\n".join(wrong[:10]) + more)
+        more = [f"and {len(wrong) - 10} more"] if len(wrong) > 10 else []
+        raise UserError(f"{called}: the server would not take it:", *wrong[:10], *more)
 
 
 def _taken(archive: Path, sizes: Mapping[str, tuple[int, int]], folder: Path) -> tuple[dict[str, Path], list[str]]:
@@ -127,19 +127,19 @@ def _taken(archive: Path, sizes: Mapping[str, tuple[int, int]], folder: Path) ->
     largest = max(2 * width * height for width, height in sizes.values()) + 2**16
     with containers.opened(archive) as members:
         for number, member in enumerate(members):
-            name = str(PurePosixPath(member.name))
+            called, name = shown(member.name), str(PurePosixPath(member.name))
             if member.size > largest:
-                raise UserError(f"{member.name}: {member.size} bytes, more than a label of any of the images has")
+                raise UserError(f"{called}: {member.size} bytes, more than a label of any of the images has")
             if member.kind == "other":
-                wrong.append(f"{member.name}: a link or a device, not a file")
+                wrong.append(f"{called}: a link or a device, not a file")
             elif PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                wrong.append(f"{member.name}: a name that leads outside of the archive")
+                wrong.append(f"{called}: a name that leads outside of the archive")
             elif member.kind == "folder":
                 continue
             elif name not in sizes:
-                wrong.append(f"{member.name}: not one of the images, which are called {next(iter(sizes))} and so on")
+                wrong.append(f"{called}: not one of the images, which are called {next(iter(sizes))} and so on")
             elif name in found:
-                wrong.append(f"{member.name}: there more than once")
+                wrong.append(f"{called}: there more than once")
             else:
                 found[name] = folder / f"{number}.png"
                 member.save(found[name])
@@ -149,7 +149,7 @@ def _taken(archive: Path, sizes: Mapping[str, tuple[int, int]], folder: Path) ->
 def _fault(path: Path, size: tuple[int, int]) -> str | None:
     """What is wrong with an image, in words."""
     try:
-        with images.opened(path) as image:
+        with images.opened(path, images.MASKS) as image:
             if image.format != "PNG" or image.mode != "P":
                 return f"expected a palette PNG (mode P), got {image.format} of mode {image.mode}"
             if image.size != size:

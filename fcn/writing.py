@@ -19,7 +19,7 @@ from fcn import files
 from fcn.datasets.pairs import Listing, Pair, enumeration, leaks
 from fcn.encoding import Example, encode, same_picture
 from fcn.errors import UserError
-from fcn.records import SCHEMA
+from fcn.records import MARK, SCHEMA
 
 Done = Callable[[str, int, int], None]
 
@@ -120,7 +120,7 @@ def write(
     work = functools.partial(_attempt, classes=len(listing.classes), colours=listing.colours)
     most_bad = MOST_BAD if on_bad == "stop" else sys.maxsize
     splits: dict[str, _Split] = {}
-    with files.replacing(out) as folder:
+    with files.replacing_folder(out, MARK) as folder:
         folder.mkdir()
         for split in ("train", "val"):
             pairs = listing.splits[split]
@@ -188,20 +188,22 @@ def _refuse_bad(lists: Mapping[str, str], splits: Mapping[str, _Split], on_bad: 
     if bad and on_bad == "stop":
         seen = len(bad) + sum(len(found.pairs) for found in splits.values())
         raise UserError(
-            f"{len(bad)} of {seen} pairs of image and label cannot be used:{_reasons(bad, explain)}\n"
-            "Mend them, take them off the lists, or leave them out with `on_bad: skip`."
+            *_reasons(f"{len(bad)} of {seen} pairs of image and label cannot be used:", bad, explain),
+            "Mend them, take them off the lists, or leave them out with `on_bad: skip`.",
         )
     for split, found in splits.items():
         if not found.pairs:
-            raise UserError(f"no pair of image and label of {lists[split]} can be used:{_reasons(found.bad, explain)}")
+            start = f"no pair of image and label of {lists[split]} can be used:"
+            raise UserError(*_reasons(start, found.bad, explain))
 
 
-def _reasons(bad: Sequence[Bad], explain: Callable[[Pair], str]) -> str:
+def _reasons(start: str, bad: Sequence[Bad], explain: Callable[[Pair], str]) -> list[str]:
+    """The lines of an error that begins with `start`."""
     reasons = [explain(each.pair) or each.reason for each in bad[:NAMED]]
     if len(bad) == 1:
-        return f" {reasons[0]}"
-    more = f"\n- and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-    return "".join(f"\n- {reason}" for reason in reasons) + more
+        return [f"{start} {reasons[0]}"]
+    more = [f"- and {len(bad) - NAMED} more"] if len(bad) > NAMED else []
+    return [start, *(f"- {reason}" for reason in reasons), *more]
 
 
 def _refuse_same(lists: Mapping[str, str], train: _Split, val: _Split) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from fcn.errors import LINE, shown
 from flows import output, processes
 
 STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
@@ -61,7 +62,7 @@ def follow(
     try:
         with _stopped_with_us(child.pid):
             for line in child.stdout:
-                output.say(line, end="")
+                _print(line)
                 say(line.rstrip())
             child.wait()
     except BaseException:
@@ -69,6 +70,16 @@ def follow(
         raise
     child.stdout.close()
     return child.returncode
+
+
+def _print(line: str) -> None:
+    """A line of a child's output, which repeats names of files and more from outside."""
+    output.say(shown(line.rstrip("\n"), LINE))
+
+
+def _print_all(lines: Iterable[str]) -> None:
+    for line in lines:
+        _print(line)
 
 
 @contextlib.contextmanager
@@ -97,12 +108,7 @@ def _stop(child: subprocess.Popen[str], stop: Sequence[tuple[signal.Signals, flo
     """End a child and all that it started, gently at first; another Ctrl-C goes on to the next step."""
     assert child.stdout is not None
     rest: Iterable[str] = child.stdout
-
-    def drain() -> None:
-        for line in rest:
-            output.say(line, end="")
-
-    reader = threading.Thread(target=drain, daemon=True)
+    reader = threading.Thread(target=_print_all, args=[rest], daemon=True)
     reader.start()  # else a full pipe could keep them from ending
     for number, seconds in stop:
         with contextlib.suppress(KeyboardInterrupt):

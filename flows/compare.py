@@ -9,7 +9,8 @@ from typing import Any
 
 from fcn import bootstrap, files
 from fcn.bootstrap import Comparison, Difference
-from fcn.errors import UserError
+from fcn.errors import LINE, UserError, shown, words
+from flows.arguments import to_path
 from tasks import evaluated
 from tasks.evaluated import Evaluation
 
@@ -26,14 +27,18 @@ def main(argv: list[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
+        if arguments.json:
+            files.check_file(arguments.json, "--json")
         first, second = (evaluated.find(run) for run in arguments.runs)
         counts = _paired(first, second)
+        if arguments.images:
+            counts = _listed(counts, arguments.images)
         found = bootstrap.compare(*counts)
         print(table(first, second, counts[0], found))
         if arguments.json:
-            files.write_json(arguments.json, to_json(first, second, found))
-    except UserError as error:
-        print(error, file=sys.stderr)
+            files.write_json(arguments.json, to_json(first, second, counts[0], found))
+    except (UserError, OSError) as error:
+        print(words(error), file=sys.stderr)
         return MISUSE
     return 0
 
@@ -46,8 +51,20 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("runs", nargs=2, metavar="RUN", help="the two models; differences are the second minus the first")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE, too")
+    parser.add_argument("--json", type=to_path, metavar="FILE", help="write the numbers to FILE, too")
+    parser.add_argument(
+        "--images", type=to_path, metavar="LIST", help="compare on the images of this list alone, one id a line: seg11valid.txt"
+    )
     return parser
+
+
+def _listed(counts: tuple[bootstrap.Counts, bootstrap.Counts], path: Path) -> tuple[bootstrap.Counts, bootstrap.Counts]:
+    try:
+        ids = {line.strip() for line in path.read_text(encoding="utf-8").splitlines()}
+        first, second = (bootstrap.chosen(each, ids) for each in counts)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--images {path}: expected a list of images that were evaluated, one id a line: {error}") from error
+    return first, second
 
 
 def _paired(first: Evaluation, second: Evaluation) -> tuple[bootstrap.Counts, bootstrap.Counts]:
@@ -83,7 +100,7 @@ def table(first: Evaluation, second: Evaluation, counts: bootstrap.Counts, found
     split, dataset, protocol = (str(first.provenance.get(key) or second.provenance.get(key) or "unknown") for key in SAME)
     shares = (counts.truth > 0).sum(0)
     images = dict(zip(counts.classes, shares.tolist(), strict=True))
-    width = max(14, *(len(name) for name in found.classes))
+    width = max(14, *(len(shown(name)) for name in found.classes))
     lines = [*_sources(first, second), ""]
     lines += [
         f"{len(counts.images)} images of {split}, data set {dataset}, protocol {protocol}. B - A with its "
@@ -93,12 +110,12 @@ def table(first: Evaluation, second: Evaluation, counts: bootstrap.Counts, found
         _line("mean IU", len(counts.images), found.mean_iu, width),
         _line("pixel accuracy", len(counts.images), found.pixel_accuracy, width),
         "",
-        *(_line(name, images[name], difference, width) for name, difference in _ranked(found)),
+        *(_line(shown(name), images[name], difference, width) for name, difference in _ranked(found)),
         "",
         "* The interval excludes 0: other images of the same kind would hardly turn the difference round. Of twenty classes",
         "  without any difference about one is marked by chance. How much another training would change is not in it.",
     ]
-    return "\n".join(lines)
+    return "\n".join(shown(line, LINE) for line in lines)
 
 
 def _sources(first: Evaluation, second: Evaluation) -> Iterator[str]:
@@ -126,7 +143,7 @@ def _ranked(found: Comparison) -> list[tuple[str, Difference]]:
     return sorted(found.classes.items(), key=lambda item: (math.isnan(item[1].value), -item[1].value, item[0]))
 
 
-def to_json(first: Evaluation, second: Evaluation, found: Comparison) -> dict[str, Any]:
+def to_json(first: Evaluation, second: Evaluation, counts: bootstrap.Counts, found: Comparison) -> dict[str, Any]:
     """The comparison as plain data; what does not exist is null."""
 
     def numbers(difference: Difference) -> dict[str, Any]:
@@ -145,7 +162,7 @@ def to_json(first: Evaluation, second: Evaluation, found: Comparison) -> dict[st
             letter: {"name": run.name, "where": run.where, **run.provenance}
             for letter, run in zip("ab", (first, second), strict=True)
         },
-        "images": len(first.counts.images),
+        "images": len(counts.images),
         "resamples": bootstrap.RESAMPLES,
         "level": bootstrap.LEVEL,
         "seed": bootstrap.SEED,

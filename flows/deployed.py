@@ -152,7 +152,7 @@ def _reproduce(targets: list[str], force: bool, changes: Mapping[str, Any]) -> N
 
 def _write(data: Any) -> None:
     """Write params.yaml anew. Not by `dvc exp run -S`: at its end, a clone must have all the data that dvc.lock knows."""
-    with files.replacing(Path("params.yaml")) as temporary:
+    with files.replacing_file(Path("params.yaml")) as temporary:
         temporary.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
 
 

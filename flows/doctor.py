@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from fcn import doctor, files
-from fcn.errors import UserError
+from fcn.errors import UserError, shown, words
+from flows.arguments import to_path
 
 STOPS, MISUSE = 1, 2
 
@@ -18,6 +19,10 @@ def main(argv: list[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
+        if arguments.json:
+            files.check_file(arguments.json, "--json")
+        if arguments.convert:
+            files.check_folder(arguments.convert, option="--convert")
         classes, colours = _classes(arguments.classes)
         diagnosis = doctor.examine(arguments.path, classes, colours, _progress if sys.stderr.isatty() else lambda *_: None)
         print(doctor.table(diagnosis))
@@ -25,13 +30,13 @@ def main(argv: list[str] | None = None) -> int:
             files.write_json(arguments.json, diagnosis.to_json())
         if arguments.convert:
             written = doctor.convert(diagnosis, arguments.convert)
-            values = ", ".join(f"{value} {name}" for value, name in enumerate(diagnosis.names))
-            print(f"\nWrote {written} labels as class indices to {arguments.convert}: {values}.")
+            values = ", ".join(f"{value} {shown(name)}" for value, name in enumerate(diagnosis.names))
+            print(f"\nWrote {written} labels as class indices to {shown(arguments.convert)}: {values}.")
             if diagnosis.layout in ("folder", "labels"):
                 print("In classes.txt their names stand in this order, one per line, without colours.")
             return 0
-    except UserError as error:
-        print(error, file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(words(error), file=sys.stderr)
         return MISUSE
     return STOPS if diagnosis.stops else 0
 
@@ -44,13 +49,15 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "path", type=Path, help="a data set's folder (images/ and masks/, VOC's, ADE20K's, SBD's), labels, a label"
+        "path", type=to_path, help="a data set's folder (images/ and masks/, VOC's, ADE20K's, SBD's), labels, a label"
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the findings to FILE, too; `fcn.doctor` has the schema"
+        "--json", type=to_path, metavar="FILE", help="write the findings to FILE, too; `fcn.doctor` has the schema"
     )
     parser.add_argument("--classes", metavar="N|FILE", help="how many classes there are, or a classes.txt that says it")
-    parser.add_argument("--convert", type=Path, metavar="OUT", help="write the labels as class indices to the new folder OUT")
+    parser.add_argument(
+        "--convert", type=to_path, metavar="OUT", help="write the labels as class indices to the new folder OUT"
+    )
     return parser
 
 

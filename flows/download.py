@@ -5,6 +5,8 @@ from pathlib import Path
 
 from prefect import flow
 
+from fcn import archives as unpacking
+from fcn import files
 from fcn.datasets import contents
 from flows import config, stage
 from tasks.fetch import fetch, unpack
@@ -22,6 +24,8 @@ def download(raw: Path, from_local: Path | None = None) -> None:
     _, profile, _ = config.read()
     wanted, roots = profile.download, profile.records.roots
     have = match(from_local, (*wanted.archives.values(), wanted.weights, *wanted.cross_check))
+    for key in wanted.archives:
+        files.check_folder(raw / "images" / key, unpacking.MARK, "--raw")
     archives = {key: fetch(source, raw / "archives", have.get(source)) for key, source in wanted.archives.items()}
     for source in (wanted.weights, *wanted.cross_check):
         fetch(source, raw / "weights", have.get(source))

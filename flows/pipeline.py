@@ -20,7 +20,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
-from fcn.errors import UserError
+from fcn.errors import LINE, UserError, shown
 from flows import children, output, overrides, processes, remote, runs, server, stage, workspace
 from tasks import kept
 
@@ -61,11 +61,14 @@ def main(argv: list[str] | None = None) -> int:
             overrides.check_change(change)
     except UserError as error:
         parser.error(str(error))
-    command = words(**parameters)
     try:
+        command = words(**parameters)
         # Without a server to record it, a pipeline with nothing to do starts none: that would take longer than all the rest.
         if command == ["repro", *parameters["targets"]] and not server.is_there() and is_done(command):
             return 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return processes.INTERRUPTED
     return stage.execute(pipeline, {"command": command}, name=" ".join(["dvc", *command]))
@@ -123,10 +126,10 @@ def reproduce(command: list[str]) -> None:
         error = dvc(command, extra, record)
         plain = [word for word in command if word not in remote.LENIENT]
         if error is not None and plain != command and workspace.is_cut_off(error):
-            output.say(f"Not to be had from the remote ({error}); going on with `dvc {' '.join(plain)}`")
+            output.say(f"Not to be had from the remote ({shown(error)}); going on with `dvc {' '.join(plain)}`")
             error = dvc(plain, extra, record)
     if error is not None:
-        raise UserError(workspace.busy(error) or f"dvc {' '.join(command)}: {error}")
+        raise UserError(*(workspace.busy(error) or f"dvc {' '.join(command)}: {error}").splitlines())
     kept.forget()
 
 
@@ -156,7 +159,8 @@ def _recorder(client: SyncPrefectClient) -> Callable[[str], None]:
 
     def record(line: str) -> None:
         nonlocal lost
-        handler.handle(logging.makeLogRecord({"name": "dvc", "levelno": logging.INFO, "msg": line, "flow_run_id": run_id}))
+        known = {"name": "dvc", "levelno": logging.INFO, "msg": shown(line, LINE)}
+        handler.handle(logging.makeLogRecord({**known, "flow_run_id": run_id}))
         for pattern, how in SKIPPED.items():
             if not lost and (found := pattern.fullmatch(line)):
                 try:

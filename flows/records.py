@@ -5,6 +5,9 @@ from pathlib import Path
 
 from prefect import flow
 
+from fcn import files
+from fcn.look import MARK as LOOK
+from fcn.records import MARK
 from flows import config, stage
 from tasks.look import look
 from tasks.write_records import write_records
@@ -21,6 +24,8 @@ def records(raw: Path, out: Path, plots: Path, images: int) -> None:
         images: how many the contact sheet has.
     """
     _, profile, _ = config.read()
+    files.check_folder(out, MARK, "--out")
+    files.check_folder(plots, LOOK, "--plots")
     write_records(raw / "images", profile.records, out)
     look(out, plots, images)
 

@@ -28,9 +28,10 @@ from prefect.flow_engine import run_flow
 from prefect.settings import temporary_settings
 from prefect.states import Completed, Failed
 
-from fcn.addresses import public
-from fcn.errors import UserError
-from flows import output, processes, runs, server
+from fcn.addresses import without
+from fcn.errors import LINE, UserError, shown
+from flows import arguments, output, processes, runs, server
+from tasks.redaction import hidden, known
 
 # Set by flows.pipeline for its children.
 PARENT_RUN = "FCN_PARENT_RUN"  # id of the flow run above; empty: Prefect's API is known not to be there
@@ -76,7 +77,10 @@ def command_line(flow: Flow) -> argparse.ArgumentParser:
         kind = _plain(hints.get(name, str))
         if kind not in (str, Path, int, float, bool):
             raise TypeError(f"{flow.name}: parameter {name!r} has type {kind}; a command line has str, Path, int, float, bool")
-        options |= {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}
+        if kind is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["type"] = arguments.to_path if kind is Path else kind
         parser.add_argument(f"--{name.replace('_', '-')}", **options)
     return parser
 
@@ -100,6 +104,7 @@ def execute(flow: Flow, parameters: dict[str, Any], name: str | None, dvc: psuti
         The exit code of `main`.
     """
     processes.interrupt_on_signals()
+    logging.setLogRecordFactory(_record)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_news)
     try:
@@ -277,4 +282,19 @@ def _first_line(error: BaseException) -> str:
 
 
 def _say(kind: str, message: object) -> None:
-    output.complain(public(f"{kind}: {message}"))
+    text = str(message) if isinstance(message, UserError) else shown(message, LINE)
+    output.complain(hidden(f"{kind}: {text}"))
+
+
+def _record(*args: Any, **kwargs: Any) -> logging.LogRecord:
+    """A record of any logger: what goes into its message comes from outside as a rule, and is `shown` without secrets."""
+    record = logging.LogRecord(*args, **kwargs)
+    if isinstance(record.args, tuple):
+        secrets = known()
+        record.args = tuple(
+            without(str(arg) if isinstance(arg, UserError) else shown(arg, LINE), secrets)
+            if isinstance(arg, str | Path | Exception)
+            else arg
+            for arg in record.args
+        )
+    return record

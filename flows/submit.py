@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn import images, submission
+from fcn import files, images, submission
 from fcn.datasets import official, voc
-from fcn.errors import UserError
+from fcn.errors import UserError, shown, words
+from flows.arguments import to_path
 from flows.predict import INTERRUPTED, model_folder
 
 REFUSED = 1
@@ -24,6 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     where = submission.place(arguments.challenge, arguments.competition)
     try:
+        if not arguments.check:
+            files.check_file(arguments.out, "--out")
         listed = official.to_predict(arguments.images, arguments.ids)
         if arguments.check:
             submission.check(arguments.check, listed, where)
@@ -32,16 +35,19 @@ def main(argv: list[str] | None = None) -> int:
                 submission.from_folder(arguments.predictions, listed) if arguments.predictions else _by(arguments, listed)
             )
             submission.pack(arguments.out, _told(predicted, len(listed)), listed, where)
-    except UserError as error:
-        print(error, file=sys.stderr)
+    except (UserError, OSError) as error:
+        print(words(error), file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
         print("\nInterrupted; no archive was written.", file=sys.stderr)
         return INTERRUPTED
-    print(f"{arguments.check or arguments.out}: {len(listed)} images in {where}, of the right sizes, classes and colours")
+    called = shown(arguments.check or arguments.out)
+    print(f"{called}: {len(listed)} images in {where}, of the right sizes, classes and colours")
     wanted = official.TESTS.get(arguments.challenge)
     if wanted and len(listed) != wanted:
-        print(f"The server wants all {wanted} test images of {arguments.challenge}; {arguments.ids} lists {len(listed)}.")
+        print(
+            f"The server wants all {wanted} test images of {arguments.challenge}; {shown(arguments.ids)} lists {len(listed)}."
+        )
     return 0
 
 
@@ -77,13 +83,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 the archive is complete and right, 1 it is not, 2 misuse.",
         allow_abbrev=False,
     )
-    parser.add_argument("--images", required=True, type=Path, metavar="DIR", help="JPEGImages, with the test images in it")
-    parser.add_argument("--ids", required=True, type=Path, metavar="FILE", help="ImageSets/Segmentation/test.txt")
+    parser.add_argument("--images", required=True, type=to_path, metavar="DIR", help="JPEGImages, with the test images in it")
+    parser.add_argument("--ids", required=True, type=to_path, metavar="FILE", help="ImageSets/Segmentation/test.txt")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", help="predict by this variant or model folder")
-    source.add_argument("--predictions", type=Path, metavar="DIR", help="take <id>.png from here, `labels` of flows.predict")
-    source.add_argument("--check", type=Path, metavar="FILE", help="make nothing, check this archive")
-    parser.add_argument("--out", type=Path, default=Path("submission.tgz"), help="the archive to write (default %(default)s)")
+    source.add_argument("--predictions", type=to_path, metavar="DIR", help="take <id>.png from here, `labels` of flows.predict")
+    source.add_argument("--check", type=to_path, metavar="FILE", help="make nothing, check this archive")
+    parser.add_argument(
+        "--out", type=to_path, default=Path("submission.tgz"), help="the archive to write (default %(default)s)"
+    )
     parser.add_argument("--challenge", choices=("VOC2011", "VOC2012"), default="VOC2012", help="default %(default)s")
     parser.add_argument(
         "--competition",

@@ -4,13 +4,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from prefect import flow, get_run_logger
 
-from fcn import files, published
+from fcn import archives, files, published
+from fcn.architecture import MARK
 from fcn.errors import UserError
 from fcn.params import Source, parse
-from flows import stage
+from flows import config, stage
 from tasks.fetch import fetch
 from tasks.verify import convert_net, score_net, unpack_listed
 
@@ -58,26 +58,27 @@ def verify_published(
     if only is not None and only not in wanted.nets:
         raise UserError(f"--only: expected one of {', '.join(wanted.nets)}; got {only!r}")
     nets = {name: net for name, net in wanted.nets.items() if only in (None, name)}
+    files.check_file(report, "--report")
+    files.check_folder(raw / "images", archives.MARK, "--raw")
+    for name in nets:
+        files.check_folder(models / name, MARK, "--models")
     pairs = unpack_listed(fetch(wanted.images, raw / "archives"), wanted.root, Path(wanted.ids), raw / "images")
     verdicts = []
     for name, net in nets.items():
         convert_net(fetch(net.weights, raw / "weights"), name, wanted.class_names, models / name)
         verdicts.append(score_net(models / name, name, pairs, net.scores, wanted.tolerance))
     files.write_json(report, published.report(verdicts, len(pairs), wanted.tolerance))
-    text = f"measured (published) on {len(pairs)} images, in percent:\n{published.table(verdicts)}"
+    text = [f"measured (published) on {len(pairs)} images, in percent:", *published.table(verdicts).splitlines()]
     failed = [verdict.net for verdict in verdicts if not verdict.passed]
     if failed:
-        raise UserError(f"{', '.join(failed)}: more than {wanted.tolerance} points off the published scores; {text}")
-    get_run_logger().info("%s", text)
+        raise UserError(
+            f"{', '.join(failed)}: more than {wanted.tolerance} points off the published scores; {text[0]}", *text[1:]
+        )
+    get_run_logger().info("\n".join(text))
 
 
 def _read(path: Path) -> Published:
-    try:
-        facts: Published = parse(Published, yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; run this from the project's root") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from error
+    facts: Published = parse(Published, config.plain(path), str(path))
     for name, net in facts.nets.items():
         if len(net.scores) != len(published.SCORES):
             raise UserError(f"{path}: nets.{name}.scores: expected {', '.join(published.SCORES)}; got {net.scores}")

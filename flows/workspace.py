@@ -45,7 +45,7 @@ def held(command: str) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
-                raise UserError(_refusal(file.read() or "a pipeline that is just starting")) from None
+                raise UserError(*_refusal(file.read() or "a pipeline that is just starting").splitlines()) from None
             file.truncate(0)
             file.write(_described(psutil.Process(), command))
             file.flush()

@@ -20,7 +20,7 @@ from keras import layers
 from PIL import Image, ImageFilter
 from sklearn.datasets import load_digits
 
-from fcn.files import digest, replacing
+from fcn.files import digest, replacing_file
 from fcn.labels import to_image
 from fcn.metrics import VOID
 from fcn.weights import caffe
@@ -97,7 +97,7 @@ def write_scenes(target: Path, splits: dict[str, int] = SPLITS) -> None:
             label.save(index, "PNG", optimize=True)
             content |= {f"JPEGImages/{name}.jpg": image.getvalue(), f"SegmentationClass/{name}.png": index.getvalue()}
     with (
-        replacing(target) as part,
+        replacing_file(target) as part,
         part.open("wb") as file,
         gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from fcn.files import replacing
+from fcn.files import replacing_file
 from fcn.labels import to_image
 from fcn.metrics import VOID
 
@@ -238,7 +238,7 @@ def write_tar(target: Path, seed: int = SEED, splits: dict[str, int] = SPLITS) -
         files[f"{root}/ImageSets/Segmentation/{split}.txt"] = "".join(f"{name}\n" for name in names).encode()
     # Compressed, since half of a tar of such small files is headers, padding and the same palette again and again.
     with (
-        replacing(target) as part,
+        replacing_file(target) as part,
         part.open("wb") as file,
         gzip.GzipFile("", "wb", compresslevel=9, fileobj=file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,

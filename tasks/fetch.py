@@ -15,7 +15,7 @@ from prefect.tasks import exponential_backoff
 from fcn import archives, disk, download
 from fcn.addresses import public
 from fcn.errors import UserError
-from fcn.files import digest, sniff
+from fcn.files import check_file, digest, sniff
 from fcn.params import Source
 from tasks.progress import Progress
 
@@ -60,6 +60,8 @@ def fetch(source: Source, raw_dir: str | os.PathLike[str], local: Path | None = 
     # Where nothing tells right from wrong, what the user names comes before what is there.
     if target.is_file() and (checksums or not local) and _keep(target, checksums, source.urls, log):
         return target
+    check_file(target)
+    check_file(_part(target))
     Path(raw_dir).mkdir(parents=True, exist_ok=True)  # also for a folder, which stays where it is
     if local:
         _adopt(local, target, checksums, log)
@@ -79,7 +81,7 @@ def fetch(source: Source, raw_dir: str | os.PathLike[str], local: Path | None = 
     for problem in problems:
         if isinstance(problem, download.Interrupted) or len(problems) == 1:
             raise problem
-    raise UserError(f"{target}: none of its {len(problems)} URLs gave the file:\n" + "\n".join(map(str, problems)))
+    raise UserError(f"{target}: none of its {len(problems)} URLs gave the file:", *map(str, problems))
 
 
 @task(cache_policy=NO_CACHE, task_run_name="unpack {archive}")

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fcn import disk, files
+from fcn.architecture import MARK
 from tasks import provenance
 
 CHECKPOINTS = Path(".cache/checkpoints")
@@ -31,7 +32,7 @@ KEY = "[0-9a-f]" * 16
 
 def copy(model: Path, out: Path) -> None:
     """Makes the model folder `model` also appear as `out`: by hard links, or by copies."""
-    with files.replacing(out) as folder:
+    with files.replacing_folder(out, MARK) as folder:
         folder.mkdir()
         for file in sorted(model.iterdir()):
             disk.link_or_copy(file, folder / file.name)

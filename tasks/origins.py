@@ -39,6 +39,6 @@ class OwnOrigins:
             await send({"type": "websocket.close", "code": 1008})
         else:
             said = {400: b"Invalid Host header", 403: b"Foreign Origin"}[refused]
-            kind = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(said))]
-            await send({"type": "http.response.start", "status": refused, "headers": kind})
+            answer = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(said))]
+            await send({"type": "http.response.start", "status": refused, "headers": answer})
             await send({"type": "http.response.body", "body": said})

@@ -1,6 +1,5 @@
 """One self-contained page that shows the staged models side by side, and its pictures for Prefect and MLflow."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,11 +9,13 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import files, records
+from fcn import files, records, results
 from fcn.errors import UserError
 from fcn.params import Profile
 from tasks import charts, durations, examples, page, pictures, provenance, tracking
 
+MARK = ("index.html", "<title>FCN, profile ")
+"""By which a folder is known as a report; see `files.replacing_folder`."""
 EXTREMES = 5
 """How many of the best and of the worst images are shown."""
 PICTURES = {
@@ -67,13 +68,14 @@ def build(
     Raises:
         UserError: there is not a single metrics file.
     """
-    measured = {name: json.loads(path.read_text()) for name in variants if (path := metrics / f"{name}.json").is_file()}
+    files.check_folder(out, MARK)
+    measured = {name: results.metrics(path) for name in variants if (path := metrics / f"{name}.json").exists()}
     if not measured:
         raise UserError(f"{metrics}: expected a metrics file such as fcn32s.json; run the stages `evaluate` first")
     names, classes = list(measured), records.read_index(data)["classes"]
     chosen = _chosen(data, plots, names, profile.evaluate.overlays)
     html = page.render(profile_name, profile, measured, data, models, metrics, plots, chosen, lock, runs)
-    with files.replacing(out) as folder:
+    with files.replacing_folder(out, MARK) as folder:
         folder.mkdir()
         (folder / "index.html").write_text(html, encoding="utf-8")
         for section, found in chosen.items():

@@ -250,7 +250,7 @@ def _put_apart(path: Path, opening: dict[str, Any], refused: list[dict[str, Any]
     """Under the next number there, with all files of the run."""
     folder = path.parent / REFUSED
     aside = folder / f"{max((int(each.stem) for each in waiting(folder)), default=0) + 1:06d}.jsonl"
-    with files.replacing(aside) as temporary:
+    with files.replacing_file(aside) as temporary:
         temporary.write_text("".join(json.dumps(entry) + "\n" for entry in (opening, *refused)), encoding="utf-8")
     if not opening:
         os.replace(path, aside)

@@ -12,8 +12,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from fcn.addresses import public
-from fcn.errors import UserError
+from fcn.errors import UserError, shown
+from tasks.redaction import hidden
 
 log = logging.getLogger(__name__)
 
@@ -209,12 +209,12 @@ def failures() -> tuple[type[Exception], ...]:
 
 def address() -> str:
     """Where the store is, for messages."""
-    return public(os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db")
+    return hidden(os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db")
 
 
 def reason(error: Exception) -> str:
     """The first line of what went wrong, for messages."""
-    return public(f"{type(error).__name__}: {error}".splitlines()[0])[:300]
+    return shown(hidden(f"{type(error).__name__}: {error}".splitlines()[0]), 300)
 
 
 def plain(text: str) -> str:

@@ -14,7 +14,7 @@ from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import distribution, files, fit, records, surgery
+from fcn import distribution, files, fit, inputs, records, surgery
 from fcn.architecture import ModelSpec
 from fcn.errors import UserError
 from fcn.params import Profile
@@ -137,7 +137,7 @@ class _Told:
 
     def watch(self, examples: Iterable[Any]) -> Iterator[Any]:
         say = Progress(self.log.info, f"{self.variant}: validating", "images")
-        total = records.split_info(self.data, "val")["images"]
+        total = inputs.count(self.data, "val", self.recipe.validate_images)
         for number, example in enumerate(examples, 1):
             yield example
             if number < total:
@@ -164,7 +164,7 @@ def _agree(share: distribution.Share, key: str) -> None:
 def _remove_others(name: str, made: Path) -> None:
     """Removes what trainings of this name left that nobody will go on with; see `kept.CHECKPOINTS`."""
     file = f"{glob.escape(name)}-{kept.KEY}"
-    for pattern in (file, f"{file}.npz", f".part-{file}", f".part-{file}.npz"):
+    for pattern in (file, f"{file}.npz", f"{files.PART}{file}", f"{files.PART}{file}.npz"):
         for path in kept.CHECKPOINTS.glob(pattern):
             if path != made:
                 get_run_logger().info("removing the checkpoint of an abandoned training: %s", path)

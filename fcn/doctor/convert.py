@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from fcn import files, labels
-from fcn.doctor.contents import raw
 from fcn.doctor.diagnosis import Diagnosis
 from fcn.doctor.findings import KINDS
 from fcn.errors import UserError
@@ -28,10 +27,7 @@ def convert(diagnosis: Diagnosis, out: Path) -> int:
     Raises:
         UserError: `out` has files in it; or it is not clear what the labels mean, or a label cannot be read.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(
-            f"{out}: --convert writes to a new folder, and this is one with files in it, or a file; name another one"
-        )
+    files.check_folder(out)
     meaning = diagnosis.meaning
     mixed = meaning.kind in ("indices", "ade20k") and any(finding.kind == "smeared" for finding in diagnosis.findings)
     if meaning.kind in _UNCLEAR or not meaning.classes or mixed:
@@ -39,7 +35,7 @@ def convert(diagnosis: Diagnosis, out: Path) -> int:
         title = KINDS["smeared"].title if mixed else KINDS[meaning.kind].title if meaning.kind in KINDS else meaning.kind
         raise UserError(f"{diagnosis.path}: cannot be converted: {title} ({reason})")
     written = 0
-    with files.replacing(out) as folder:
+    with files.replacing_folder(out) as folder:
         for item in diagnosis.items:
             if item.label is not None:
                 target = folder / f"{item.id}.png"
@@ -52,7 +48,7 @@ def convert(diagnosis: Diagnosis, out: Path) -> int:
 
 
 def _classes(path: Path, diagnosis: Diagnosis) -> np.ndarray:
-    found = raw(path)
+    found = labels.stored(path)
     keys, positions = np.unique(found.pixels, return_inverse=True)
     meant = found.values(keys) if diagnosis.meaning.form == "values" else found.colours(keys)
     classes = diagnosis.meaning.assign(meant) if meant is not None else np.array([-1])

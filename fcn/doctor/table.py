@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from fcn.doctor.diagnosis import Diagnosis, Row
 from fcn.doctor.findings import KINDS, Finding
+from fcn.errors import LINE, shown
 
 _SHOWN, _UNKNOWN = 4, 20
 _LAYOUTS = {
@@ -30,7 +31,7 @@ def table(diagnosis: Diagnosis) -> str:
         lines += ["", *_proposal(diagnosis)]
     stops = [kind for kind, _ in groupby(finding.kind for finding in diagnosis.findings if finding.stops)]
     verdict = f"{_number(len(stops), 'thing')} to be put right first." if stops else "Nothing here would stop `records`."
-    return "\n".join([*lines, "", verdict])
+    return "\n".join(shown(line, LINE) for line in (*lines, "", verdict))
 
 
 def _classes(diagnosis: Diagnosis) -> list[str]:
@@ -55,7 +56,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 def _cells(row: Row, labelled: int) -> list[str]:
     share = f"{100 * row.pixels / labelled:.2f} %"
-    return [row.name or "(none)", row.raw, str(row.pixels), share, str(row.files), PurePath(row.most).name]
+    return [shown(row.name) or "(none)", row.raw, str(row.pixels), share, str(row.files), shown(PurePath(row.most).name)]
 
 
 def _finding(kind: str, findings: Sequence[Finding], diagnosis: Diagnosis) -> list[str]:

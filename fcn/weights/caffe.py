@@ -15,7 +15,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from fcn.errors import UserError
-from fcn.files import replacing, sniff
+from fcn.files import replacing_file, sniff
 
 # message -> field -> (number, type, repeated). Packed floats are declared as bytes: on the wire the two are the same,
 # and bytes become an array at once, where VGG-16 would be 138 million Python floats. `UnpackedBlob` is the other form.
@@ -109,7 +109,7 @@ def write(path: str | os.PathLike[str], name: str, layers: Mapping[str, tuple[st
         for array in blobs:
             blob = layer.blobs.add(data=[np.asarray(array, dtype="<f4", order="C").tobytes()])
             blob.shape.dim.extend(array.shape)
-    with replacing(path) as temporary:
+    with replacing_file(path) as temporary:
         temporary.write_bytes(net.SerializeToString(deterministic=True))
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from fcn.addresses import public, secret
+from fcn.addresses import public, secret, without
 from fcn.errors import UserError
 from fcn.params import Source
 
@@ -9,7 +9,8 @@ from fcn.params import Source
     ("text", "shown"),
     [
         ("https://user:pass@host/a.tar", "https://host/a.tar"),
-        ("https://user:p@ss:w@host:80/a@b.tar", "https://host:80/a@b.tar"),  # up to the last @ before the path
+        ("https://user:p@ss:w@host:80/a.tar", "https://host:80/a.tar"),
+        ("https://user:pass@host/a@b.tar", "https://b.tar"),  # up to the last @: a password may have a stroke in it
         ("https://token@host", "https://host"),
         ("postgresql://u:p%2Fq@host/db and sqlite:///mlflow.db", "postgresql://host/db and sqlite:///mlflow.db"),
         ("https://host/a.tar?token=abc", "https://host/a.tar?..."),
@@ -17,11 +18,44 @@ from fcn.params import Source
         ("'https://host/?abc' failed", "'https://host/?...' failed"),
         ("a.tar: is it the right archive? Else: other", "a.tar: is it the right archive? Else: other"),
         ("mail me@example.org // not@address", "mail me@example.org // not@address"),
+        ("http://127.0.0.1:9 of me@example.org", "http://127.0.0.1:9 of me@example.org"),
+        ("http://[::1]:4200/api of me@example.org", "http://[::1]:4200/api of me@example.org"),
+        ("dvc repro train@fcn32s: train@fcn16s", "dvc repro train@fcn32s: train@fcn16s"),
+        ("sqlite:////data/a@b/mlflow.db, images/a#b.png, #ff0000", "sqlite:////data/a@b/mlflow.db, images/a#b.png, #ff0000"),
+        ("Basic authentication; a tokenizer, tokens: 3", "Basic authentication; a tokenizer, tokens: 3"),
+        # A password that was not encoded is just the address that fails, and gets into a message.
+        ("http://u:pa/Geheim@h/x", "http://h/x"),
+        ("http://u:p#Geheim@h/x", "http://h/x"),
+        ("http://u:p?Geheim@h/x", "http://h/x"),
+        ("http://u:p'Geheim@h/x", "http://h/x"),
+        ('http://u:p">Geheim@h/x', "http://h/x"),
+        ("http://u:pa ssGeheim@h/x is gone", "http://h/x is gone"),
+        ("http:\\\\u:Geheim@h", "http:\\\\h"),
+        ("cannot reach u:Geheim@h", "cannot reach h"),
+        ("http%3A%2F%2Fu%3AGeheim%40h%2Fx%3Ftoken%3DGeheim", "http%3A%2F%2Fh%2Fx%3F..."),
+        ('https://h/x?a="Geheim"', 'https://h/x?..."'),
+        ("https://h/x?a=(b)Geheim, gone", "https://h/x?..., gone"),
+        ("https://h/x?a=[b]Geheim", "https://h/x?..."),
+        ("https://h/x#access_token=Geheim", "https://h/x#..."),
+        ("https://h/x;jsessionid=Geheim", "https://h/x;..."),
+        ("(url: /x;jsessionid=Geheim)", "(url: /x;...)"),
+        ("{'Authorization': 'Bearer Geheim', 'x': 1}", "{'Authorization': ..."),
+        ("Proxy-Authorization: Basic Z2VoZWlt\nnext", "Proxy-Authorization: ...\nnext"),
+        ("Cookie: a=Geheim; b=Geheim", "Cookie: ..."),
+        ("sent Bearer Geheim.1 twice", "sent Bearer ... twice"),
+        ("token=Geheim, MLFLOW_TRACKING_TOKEN=Geheim", "token=..., MLFLOW_TRACKING_TOKEN=..."),
+        ('{"access_token": "Geheim 2", "n": 1}', '{"access_token": ..., "n": 1}'),
+        ("MLFLOW_TRACKING_PASSWORD='Geheim 2'", "MLFLOW_TRACKING_PASSWORD=..."),
     ],
 )
 def test_what_is_shown(text, shown):
     assert public(text) == shown
     assert public(shown) == shown
+
+
+def test_known_secrets_are_cut_out_wherever_they_stand_the_longer_ones_first():
+    assert without("me:Geheim and Geheim and xGeheim2", {"Geheim", "me:Geheim", "abc"}) == "... and ... and x...2"
+    assert without("abc", {"abc"}) == "abc", "too short to be told from other text"
 
 
 @pytest.mark.parametrize(
@@ -36,8 +70,25 @@ def test_what_is_shown(text, shown):
         ("https://host/a?SIG=abc", "a secret, `SIG`"),
         ("https://host/a?apiKey=", "a secret, `apiKey`"),
         ("https://host/a?version=2&download=1", None),
-        ("https://host/a?tokenizer=x&design=y", None),
+        ("https://host/a?tokenizer=x&design=y", "what may be a secret, after the `?`"),
+        ("https://host/a?Geheim", "what may be a secret, after the `?`"),
+        ("https://host/a?key=1", "what may be a secret, after the `?`"),
+        ("https://host/a?jwt=1", "a secret, `jwt`"),
+        ("https://host/a?session=1", "a secret, `session`"),
+        ("https://host/a?api.key=1", "a secret, `api.key`"),
+        ("https://host/a#token=1", "what may be a secret, after the `#`"),
+        ("https://host/a;token=1", "what may be a secret, after the `;`"),
+        ("ftp://Geheim@host", "a user or a password"),
+        ("http:\\\\u:Geheim@host", "a user or a password"),
+        ("https:u:Geheim@host/a", "a user or a password"),
+        ("https://u:pa/Geheim@host/a", "a user or a password"),
+        ("https://u:p#Geheim@host/a", "a user or a password"),
+        ("https://u:p@[broken", "a user or a password"),
+        ("file://u:p@host/a", "a user or a password"),
+        ("file:x?token=1", "a secret, `token`"),
+        ("https://host/a@b.tar?id=1&export=download&confirm=t", None),
         ("file:data/a@b?token", None),
+        ("file:///a?b/x#1.tar", None),
         ("https://[broken", None),
     ],
 )

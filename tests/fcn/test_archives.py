@@ -32,7 +32,9 @@ def make(path, *members, mode="w", content=b"x" * 700):
 
 
 def tree(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    """The files below a folder, but for the mark of what was unpacked."""
+    files = (path for path in folder.rglob("*") if not path.is_dir() and path.name != archives.MARK[0])
+    return sorted(str(path.relative_to(folder)) for path in files)
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
@@ -44,9 +46,12 @@ def test_wanted_files_are_extracted_from_any_compression(tmp_path, mode):
 
 
 def test_what_was_in_the_target_before_is_replaced(tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "stale").touch()
+    extract(make(tmp_path / "x.tar", "stale"), tmp_path / "out")
     extract(make(tmp_path / "x.tar", "a"), tmp_path / "out")
+    assert tree(tmp_path / "out") == ["a"]
+    (tmp_path / "out" / archives.MARK[0]).unlink()  # as a folder of the user's
+    with pytest.raises(UserError, match=r"out: expected .* but a folder that this program did not make .* is there"):
+        extract(tmp_path / "x.tar", tmp_path / "out")
     assert tree(tmp_path / "out") == ["a"]
 
 

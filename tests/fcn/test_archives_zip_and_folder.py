@@ -7,6 +7,7 @@ from collections import namedtuple
 
 import pytest
 
+from fcn import archives
 from fcn.archives import extract
 from fcn.errors import UserError
 
@@ -23,7 +24,9 @@ def make(path, *members, method=zipfile.ZIP_DEFLATED, content=b"x" * 700):
 
 
 def tree(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    """The files below a folder, but for the mark of what was unpacked."""
+    files = (path for path in folder.rglob("*") if not path.is_dir() and path.name != archives.MARK[0])
+    return sorted(str(path.relative_to(folder)) for path in files)
 
 
 @pytest.fixture

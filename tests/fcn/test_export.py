@@ -124,13 +124,15 @@ def test_an_export_that_differs_is_not_left_behind(small, tmp_path, monkeypatch,
 
 def test_folders_with_files_in_them_are_left_alone(small, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(UserError, match="export writes to a new folder"):
+    with pytest.raises(
+        UserError, match=r"expected a place to write a folder to, but a (file|folder with files in it) is there"
+    ):
         write(None, small(), tmp_path, "onnx")
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
 def test_misuse(small, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="format: expected one of savedmodel, onnx; got 'tflite'"):
+    with pytest.raises(UserError, match="format: expected one of savedmodel, onnx, int8; got 'tflite'"):
         write(None, small(), tmp_path / "out", "tflite")
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(UserError, match="export needs Keras on TensorFlow; this is jax"):

@@ -97,9 +97,10 @@ def next_stage(trained, dry, recipe, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("next")
     spec = dataclasses.replace(dry, variant="fcn16s", dropout=0.5)
     out, checkpoint = folder / "fcn16s", folder / "checkpoint.npz"
-    for name in ("fcn16s", ".part-fcn16s"):
+    for name in ("fcn16s", ".fcn-part-fcn16s"):
         (folder / name).mkdir()
         (folder / name / "half").write_text("")
+        (folder / name / "model.json").write_text('{"variant": "fcn16s"}')
     clock = iter(range(0, 10**9, 60))
     existed = []
     with pytest.MonkeyPatch.context() as patch:

@@ -31,7 +31,7 @@ POINTS = (
     ("half a model", None, 10),
     ("between two renames", None, 10),
 )
-HALF = {"half a checkpoint": ".part-checkpoint.npz", "half a model": ".part-model/.part-weights.npz"}
+HALF = {"half a checkpoint": ".fcn-part-checkpoint.npz", "half a model": ".fcn-part-model/.fcn-part-weights.npz"}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,7 @@ def ends(spec, data, vgg, tmp_path_factory):
     for name in ("whole", "killed"):
         (folder / name / "model").mkdir(parents=True)
         (folder / name / "model" / "former").write_text("what an earlier training left")
+        (folder / name / "model" / "model.json").write_text('{"variant": "fcn32s"}')
     runs = [{"folder": str(folder / "whole"), "kind": None, "step": None, "checkpoints": False}]
     for kind, step in (*(point[:2] for point in POINTS), (None, None)):
         runs.append({"folder": str(folder / "killed"), "kind": kind, "step": step, "checkpoints": True})
@@ -71,7 +72,7 @@ def test_it_was_killed_there_and_the_checkpoint_before_is_whole(ends, number):
         assert 0 < end["files"][HALF[kind]] < 0.6 * max(sizes)
     else:
         assert not set(HALF.values()) & set(end["files"]), "what was left half is gone"
-    former = ".former-model/former" if kind == "between two renames" else "model/former"
+    former = ".fcn-former-model/former" if kind == "between two renames" else "model/former"
     assert former in end["files"], "the model before stays until there is a new one"
 
 

@@ -198,6 +198,9 @@ def test_the_same_model_and_records_give_the_same_bytes(scored, model, data, tmp
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "old.png").write_bytes(b"old")
     how = Evaluate(2, ("center513", "multiscale"))
+    with pytest.raises(UserError, match=r"plots: .* a folder that this program did not make .* is there"):
+        score.run(model, moved, tmp_path / "metrics.json", tmp_path / "plots", how, lambda *_: None)
+    shutil.copy(scored[0] / "plots" / "confusion.csv", tmp_path / "plots")
     score.run(model, moved, tmp_path / "metrics.json", tmp_path / "plots", how, lambda *_: None)
     assert contents(tmp_path / "plots") == contents(scored[0] / "plots")
     assert (tmp_path / "metrics.json").read_bytes() == (scored[0] / "metrics.json").read_bytes()

@@ -218,7 +218,7 @@ WRONG = [
 @pytest.mark.parametrize(("spoil", "words"), WRONG, ids=[spoil.__name__ for spoil, _ in WRONG])
 def test_what_is_wrong_is_named_and_nothing_is_left_half_written(world, tmp_path, spoil, words, before):
     folder = tmp_path / "data"
-    half = folder / ".part-records"  # as a process that was killed leaves it
+    half = folder / ".fcn-part-records"  # as a process that was killed leaves it
     half.mkdir(parents=True)
     (half / "train-00000-of-00002.tfrecord").write_bytes(b"half")
     if before == "older":
@@ -231,7 +231,7 @@ def test_what_is_wrong_is_named_and_nothing_is_left_half_written(world, tmp_path
     assert [word for word in words if word not in str(error.value)] == []
     assert digests(folder / "records") == was
     # A leak and a missing file are found before anything is written: the older leftover may still be there then.
-    assert [p.name for p in folder.iterdir() if p.name not in ("records", ".part-records")] == []
+    assert [p.name for p in folder.iterdir() if p.name not in ("records", ".fcn-part-records")] == []
     if half.exists():
         assert spoil in (leak, missing_image)
 
@@ -239,9 +239,12 @@ def test_what_is_wrong_is_named_and_nothing_is_left_half_written(world, tmp_path
 def test_a_half_written_output_is_replaced_as_a_whole(world, tmp_path):
     write(world, tmp_path / "wanted" / "records")
     folder = tmp_path / "data"
-    for name in ("records", ".part-records"):
+    for name in ("records", ".fcn-part-records"):
         (folder / name).mkdir(parents=True)
         (folder / name / "train-00007-of-00009.tfrecord").write_bytes(b"half")
+    with pytest.raises(UserError, match=r"records: .* a folder that this program did not make .* is there"):
+        write(world, folder / "records")  # it may be the user's
+    (folder / "records" / "index.json").write_text('{"schema": 1}')
     write(world, folder / "records")
     assert digests(folder) == {f"records/{name}": value for name, value in digests(tmp_path / "wanted" / "records").items()}
 

@@ -105,12 +105,27 @@ def test_classes_by_number_or_by_file(tmp_path, capsys):
         (["nowhere"], "nowhere: no such file or folder"),
         (["{own}", "--classes", "1"], "--classes: expected 2 to 255 classes, got 1"),
         (["{own}", "--classes", "many"], "--classes: expected a number or a file of names, got many"),
-        (["{own}", "--convert", "{own}"], "mine: --convert writes to a new folder, and this is one with files in it"),
+        (["{own}", "--convert", "{own}"], "--convert: {own}: expected a place to write a folder to, but a folder with files"),
+        (["{own}", "--json", "{own}"], "--json: {own}: expected a place to write a file to, but a folder is there"),
+        (["{own}", "--json", "."], "--json: .: expected a place to write a file to, but a folder is there"),
     ],
 )
 def test_misuse_is_said_on_stderr(own, arguments, words, capsys):
+    before = {path: path.read_bytes() for path in own.rglob("*") if path.is_file()}
     assert doctor.main([argument.format(own=own) for argument in arguments]) == 2
-    assert words in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert words.format(own=own) in said.err
+    assert said.out == "", "it is said before the work begins"
+    assert {path: path.read_bytes() for path in own.rglob("*") if path.is_file()} == before
+
+
+def test_names_reach_the_terminal_as_escapes(own, capsys):
+    odd = "i\x1b[31m\nFAKE: all well"
+    (own / "images" / f"{odd}.png").write_bytes(b"x")
+    doctor.main([str(own)])
+    said = capsys.readouterr()
+    assert all(line.isprintable() for line in (said.out + said.err).splitlines())
+    assert "i\\x1b[31m\\x0aFAKE: all well" in said.out
 
 
 def test_an_unknown_option_is_misuse_too(own):

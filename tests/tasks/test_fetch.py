@@ -197,7 +197,7 @@ def test_the_next_mirror_goes_on_where_the_one_before_broke_off(server, raw):
     server.plan = ["stalls", "all"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(download, "TIMEOUT", (5.0, 0.3))
-        assert fetch.fn(source(server.url, f"{server.url}?mirror"), raw).read_bytes() == DATA
+        assert fetch.fn(source(server.url, f"{server.url}?version=2"), raw).read_bytes() == DATA
     assert server.asked == [None, f"bytes={len(DATA) // 4}-"]
 
 

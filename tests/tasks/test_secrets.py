@@ -14,7 +14,7 @@ from fcn.download import Interrupted
 from fcn.errors import UserError
 from fcn.params import Profile, Source, parse
 from flows import server, stage
-from tasks import store
+from tasks import redaction, store
 from tasks.fetch import fetch
 from tasks.tracking import training
 
@@ -91,7 +91,7 @@ def test_neither_message_nor_traceback_of_a_download_repeats_its_address(guarded
 
 def test_every_message_about_an_address_leaves_its_query_out(guarded, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    url = f"{guarded.url}/a.tar?x={SECRET}"
+    url = f"{guarded.url}/a.tar?id={SECRET}"
     with pytest.raises(UserError, match=r"a\.tar\?\.\.\.: the server answered 401"):
         fetch.fn(Source((url, url), ()), tmp_path / "raw")
     with pytest.raises(UserError, match="wanted an http:, https: or file: URL") as caught:
@@ -130,6 +130,32 @@ def test_a_prefect_api_that_is_down_is_named_without_its_password():
 def test_the_last_words_of_a_stage_are_shown_without_secrets(capsys):
     stage._say("error", f"Odd: https://me:{SECRET}@host/x?token={SECRET} is gone")
     assert capsys.readouterr().err == "error: Odd: https://host/x?... is gone\n"
+
+
+@pytest.mark.parametrize("odd", ["{}", "x{}y", "https://h/{}/x", "user me, {}\n"])
+def test_the_secrets_of_the_environment_and_of_netrc_are_cut_out_wherever_they_stand(odd, tmp_path, monkeypatch, capsys):
+    given = {
+        "MLFLOW_TRACKING_TOKEN": "Geheim-1",
+        "PREFECT_API_AUTH_STRING": "me:Geheim-2",
+        "MLFLOW_TRACKING_URI": "http://u:Geheim-3@h",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "netrc").write_text("machine h login me password Geheim-4\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    logger = logging.getLogger("fcn.test_secrets")
+    monkeypatch.setattr(logging, "_logRecordFactory", stage._record)
+    for number in (1, 2, 3, 4):
+        text = odd.format(f"Geheim-{number}")
+        said = redaction.hidden(text)
+        assert "Geheim" not in said
+        assert "..." in said
+        stage._say("error", UserError(text))
+        assert "Geheim" not in store.reason(RuntimeError(text))
+        record = logger.makeRecord("x", logging.INFO, "", 0, "%s and %s", (text, tmp_path / text), None)
+        assert "Geheim" not in record.getMessage()
+        assert len(record.getMessage().splitlines()) == 1
+    assert "Geheim" not in capsys.readouterr().err
 
 
 def test_no_profile_can_carry_a_secret_into_dvc_or_mlflow():

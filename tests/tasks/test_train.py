@@ -51,7 +51,11 @@ def test_the_end_of_a_training_removes_what_abandoned_ones_of_its_kind_left(monk
     monkeypatch.setattr(train.kept, "CHECKPOINTS", tmp_path)
     kept = ("sample-fcn8s_atonce", "sample-fcn16s", "voc2012-fcn8s", "my-sample-fcn8s", "sample-fcn8s-seed2")
     files = [f"{name}-0123456789abcdef.npz" for name in kept]
-    gone = ["sample-fcn8s-00000000deadbeef.npz", "sample-fcn8s-11111111deadbeef.npz", ".part-sample-fcn8s-11111111deadbeef.npz"]
+    gone = [
+        "sample-fcn8s-00000000deadbeef.npz",
+        "sample-fcn8s-11111111deadbeef.npz",
+        ".fcn-part-sample-fcn8s-11111111deadbeef.npz",
+    ]
     for name in (*files, *gone):
         (tmp_path / name).write_text("")
     made = tmp_path / "sample-fcn8s-0123456789abcdef"

@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from fcn import archives
 from fcn.errors import UserError
 from fcn.params import Source
 from tasks.fetch import fetch, unpack
@@ -67,6 +68,12 @@ FORMS = {
 }  # fmt: skip
 
 
+def tree(folder):
+    """The files below a folder, but for the mark of what was unpacked."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != archives.MARK[0])
+    return sorted(path.relative_to(folder).as_posix() for path in files)
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_from_a_server_to_the_files_that_are_needed(file_server, tmp_path, name):
     file_server.content, folders, expected = FORMS[name]
@@ -75,7 +82,7 @@ def test_from_a_server_to_the_files_that_are_needed(file_server, tmp_path, name)
     assert archive == tmp_path / "archives" / name
     target = tmp_path / "images"
     unpack.fn(archive, target, folders)
-    found = sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file())
+    found = tree(target)
     assert found == expected
     assert [(target / file).read_text() for file in found] == found, "each file has its own name for its content"
 
@@ -88,7 +95,7 @@ def test_a_folder_of_the_user_becomes_a_folder_of_links(tmp_path, monkeypatch, c
         (tmp_path / name).write_text(name)
     unpack.fn(fetch.fn(Source(("file:own",), ()), "raw"), "raw/images/folder", ["./images", "./masks", "./classes.txt"])
     target = tmp_path / "raw" / "images" / "folder"
-    found = sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file())
+    found = tree(target)
     assert found == ["classes.txt", "images/a.jpg", "masks/a.png"]
     assert all((target / file).samefile(tmp_path / "own" / file) for file in found)
     assert "own: taking ./images, ./masks, ./classes.txt" in caplog.text
@@ -100,8 +107,7 @@ def test_names_match_whole_parts_with_or_without_slashes(tmp_path):
         tar(["VOC/lists/train/a", "./VOC/lists/main/b", "./VOC/images/c", "VOCx/images/d", "e"], "w")
     )
     unpack.fn(tmp_path / "x.tar", tmp_path / "out", ["VOC/lists/train/", "./VOC/images"])
-    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert found == ["VOC/images/c", "VOC/lists/train/a"]
+    assert tree(tmp_path / "out") == ["VOC/images/c", "VOC/lists/train/a"]
     with pytest.raises(UserError, match=r"x\.tar: holds none of the files that were wanted, but e\.g\. 'e'"):
         unpack.fn(tmp_path / "x.tar", tmp_path / "out", ["VOC/list", "VOC/images/c/d"])
 
