@@ -8,6 +8,7 @@ dvc. So the model stays here until `dvc.lock` names it and DVC's cache holds it.
 run takes it from here and does not train again.
 """
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -59,4 +60,5 @@ def _held() -> Iterator[str]:
     for digest in provenance.outputs().values():
         listing = cache / digest[:2] / digest[2:]  # DVC writes it after all files that it lists
         if digest.endswith(".dir") and listing.is_file():
-            yield from (entry["md5"] for entry in json.loads(listing.read_text(encoding="utf-8")))
+            with contextlib.suppress(ValueError, TypeError, LookupError):  # damaged: it holds nothing
+                yield from [entry["md5"] for entry in json.loads(listing.read_bytes())]
