@@ -8,14 +8,17 @@ dvc. So the model stays here until `dvc.lock` names it and DVC's cache holds it.
 run takes it from here and does not train again.
 """
 
-import json
+import contextlib
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fcn import disk, files, surgery
+from pydantic import BaseModel
+
+from fcn import disk, files, reading, surgery
+from fcn.errors import UserError
 from tasks import provenance
 
 CHECKPOINTS = Path(".cache/checkpoints")
@@ -27,6 +30,12 @@ seed of their own (`flows.seeds`) have `-seed<n>` in the name and touch no other
 """
 KEY = "[0-9a-f]" * 16
 """The pattern of a fingerprint in a name."""
+
+
+class _Listed(BaseModel):
+    """A file of a folder in DVC's cache, as far as it is looked at."""
+
+    md5: str
 
 
 def copy(model: Path, out: Path) -> None:
@@ -58,4 +67,7 @@ def _held() -> Iterator[str]:
     for digest in provenance.outputs().values():
         listing = cache / digest[:2] / digest[2:]  # DVC writes it after all files that it lists
         if digest.endswith(".dir") and listing.is_file():
-            yield from (entry["md5"] for entry in json.loads(listing.read_text(encoding="utf-8")))
+            # One that is damaged holds nothing for us: the model is kept.
+            with contextlib.suppress(UserError):
+                listed = reading.read_json(listing, list[_Listed], "run the stage again", reading.LARGE)
+                yield from (entry.md5 for entry in listed)
