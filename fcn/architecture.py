@@ -13,6 +13,10 @@ MEAN_BGR = (104.00699, 116.66877, 122.67892)
 """The mean that the authors subtract from a BGR image of range 0..255."""
 
 
+MARK = ("model.json", '"variant"')
+"""By which a folder is known as a model's; see `files.replacing_folder`."""
+
+
 @dataclass(frozen=True)
 class Padding:
     """How a net keeps its maps aligned.

@@ -7,9 +7,8 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from fcn.addresses import public, secret
+from fcn.addresses import path_of, public, secret
 from fcn.architecture import BACKBONES, VARIANTS
 from fcn.datasets.contents import FOLDERS
 from fcn.errors import UserError
@@ -46,7 +45,7 @@ class Source:
 
     @staticmethod
     def _name_of(url: str) -> str:
-        return urlsplit(url).path.rsplit("/", 1)[-1]
+        return path_of(url).rsplit("/", 1)[-1]
 
     @property
     def name(self) -> str:

@@ -13,9 +13,6 @@ from fcn.architecture import VARIANTS, ModelSpec, check, check_dense, parameters
 from fcn.errors import UserError
 from fcn.model import build
 
-MARK = ("model.json", '"variant"')
-"""By which a folder is known as a model's; see `files.replacing_folder`."""
-
 
 @dataclass(frozen=True)
 class Transfer:

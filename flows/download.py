@@ -25,7 +25,7 @@ def download(raw: Path, from_local: Path | None = None) -> None:
     wanted, roots = profile.download, profile.records.roots
     have = match(from_local, (*wanted.archives.values(), wanted.weights, *wanted.cross_check))
     for key in wanted.archives:
-        files.check_folder(raw / "images" / key, unpacking.MARK)
+        files.check_folder(raw / "images" / key, unpacking.MARK, "--raw")
     archives = {key: fetch(source, raw / "archives", have.get(source)) for key, source in wanted.archives.items()}
     for source in (wanted.weights, *wanted.cross_check):
         fetch(source, raw / "weights", have.get(source))

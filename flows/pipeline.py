@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
 from prefect import flow, runtime
@@ -19,8 +20,8 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
-from fcn.errors import UserError
-from flows import children, overrides, processes, remote, runs, server, stage, workspace
+from fcn.errors import LINE, UserError, shown
+from flows import children, output, overrides, processes, remote, runs, server, stage, workspace
 from tasks import kept
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
@@ -79,10 +80,9 @@ def words(targets: list[str], force: bool, changes: list[str], pull: bool | None
     if not force:
         command += ["--pull"] * pull if pull is not None else remote.options()
     if changes:
-        print(
+        output.say(
             f"params.yaml: setting {', '.join(changes)} in the file itself, where it stays after the run "
-            "(`git diff params.yaml` shows it)",
-            flush=True,
+            "(`git diff params.yaml` shows it)"
         )
         command[:1] = ["exp", "run"]
         command += [word for change in changes for word in ("-S", change)]
@@ -99,7 +99,7 @@ def is_done(command: list[str]) -> bool:
     asked = subprocess.run([sys.executable, "-m", "dvc", *command, "--dry"], capture_output=True, text=True)
     if asked.returncode or not asked.stdout.endswith("Data and pipelines are up to date.\n"):
         return False
-    print(asked.stdout, end="", flush=True)
+    output.say(asked.stdout, end="")
     return True
 
 
@@ -126,7 +126,7 @@ def reproduce(command: list[str]) -> None:
         error = dvc(command, extra, record)
         plain = [word for word in command if word not in remote.LENIENT]
         if error is not None and plain != command and workspace.is_cut_off(error):
-            print(f"Not to be had from the remote ({error}); going on with `dvc {' '.join(plain)}`", flush=True)
+            output.say(f"Not to be had from the remote ({shown(error)}); going on with `dvc {' '.join(plain)}`")
             error = dvc(plain, extra, record)
     if error is not None:
         raise UserError(*(workspace.busy(error) or f"dvc {' '.join(command)}: {error}").splitlines())
@@ -159,7 +159,8 @@ def _recorder(client: SyncPrefectClient) -> Callable[[str], None]:
 
     def record(line: str) -> None:
         nonlocal lost
-        handler.handle(logging.makeLogRecord({"name": "dvc", "levelno": logging.INFO, "msg": line, "flow_run_id": run_id}))
+        known = {"name": "dvc", "levelno": logging.INFO, "msg": shown(line, LINE)}
+        handler.handle(logging.makeLogRecord({**known, "flow_run_id": run_id}))
         for pattern, how in SKIPPED.items():
             if not lost and (found := pattern.fullmatch(line)):
                 try:
@@ -175,25 +176,50 @@ def dvc(command: list[str], extra: dict[str, str], record: Callable[[str], None]
 
     DVC ends with 0 although its cache could not take what a stage has made: that is an error, too.
     """
-    last_error, lost, running = "", "", ""
+    errors = _Errors()
 
     def say(line: str) -> None:
-        nonlocal last_error, lost, running
         record(line)
-        if found := re.fullmatch(r"Running stage '(.+)':", line):
-            running = found[1]
-        elif any(pattern.fullmatch(line) for pattern in SKIPPED):
-            running = ""
-        elif line.startswith("ERROR: "):
-            last_error = line.removeprefix("ERROR: ").strip()
-            if running and last_error.startswith("failed to transfer"):  # else it is a pull
-                reason = last_error.partition(" - ")[2] or last_error
-                lost = f"{workspace.NOT_STORED} what the stage {running} made: {reason}. Make room for it, and run this again"
+        errors.hear(line)
 
     code = children.follow(["dvc", *command], extra, say)
-    if code < 0 and not last_error:
-        last_error = f"it was ended by {signal.Signals(-code).name}, by somebody or for want of memory"
-    return lost or (code and (last_error or "it failed without saying why")) or None
+    if code < 0 and not errors.last:
+        errors.last = f"it was ended by {signal.Signals(-code).name}, by somebody or for want of memory"
+    if errors.lost or not code:
+        return errors.lost or None
+    return errors.last or "it failed without saying why"
+
+
+@dataclass
+class _Errors:
+    """What dvc's lines say to be wrong.
+
+    Attributes:
+        last: its last error.
+        lost: what its cache could not take.
+    """
+
+    last: str = ""
+    lost: str = ""
+    _running: str = ""
+    _incomplete: bool = False
+
+    def hear(self, line: str) -> None:
+        """Take in the next line."""
+        if found := re.fullmatch(r"Running stage '(.+)':", line):
+            self._running = found[1]
+        elif any(pattern.fullmatch(line) for pattern in SKIPPED):
+            self._running = ""
+        elif line.endswith((" validation failed.", " is invalid.")):  # so it says it of its own files
+            self.last, self._incomplete = line, True
+        elif self._incomplete and line.strip():
+            self.last, self._incomplete = f"{self.last} {line.strip()}", False
+        elif line.startswith("ERROR: "):
+            self.last = line.removeprefix("ERROR: ").strip()
+            if self._running and self.last.startswith("failed to transfer"):  # else it is a pull
+                what = f"{workspace.NOT_STORED} what the stage {self._running} made"
+                reason = self.last.partition(" - ")[2] or self.last
+                self.lost = f"{what}: {reason}. Make room for it, and run this again"
 
 
 if __name__ == "__main__":

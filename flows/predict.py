@@ -58,10 +58,20 @@ def run(arguments: argparse.Namespace) -> list[str]:
     for complaint in failed:
         print(shown(complaint, LINE), file=sys.stderr)
     done = 0
+
+    def bounded(width: int, height: int) -> str:
+        computed = predictor.cost(width, height)
+        if computed <= predict.MOST:
+            return ""
+        return (
+            f"for {width}x{height} pixels the net computes {computed:,}; {predict.MOST:,} are allowed: cut it into pieces, "
+            "or choose a larger --tile"
+        )
+
     for number, (path, name) in enumerate(zip(found, names, strict=True), 1):
         start = time.perf_counter()
         try:
-            image = images.read(path)
+            image = images.read(path, bounded)
             predicted = predictor(image, arguments.probabilities, _tiles if sys.stderr.isatty() else lambda *_: None)
             predictions.write(arguments.out, name, image, predicted.labels, predicted.probabilities, classes)
         except (UserError, OSError) as error:
@@ -115,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder of images, or a pattern in quotes")
     parser.add_argument("--model", **MODEL)
-    parser.add_argument("--out", required=True, type=to_path, metavar="DIR", help="folder for the predictions")
+    parser.add_argument(
+        "--out", default="predicted", type=to_path, metavar="DIR", help="folder for the predictions (default: %(default)s)"
+    )
     parser.add_argument("--probabilities", action="store_true", help="write OUT/probabilities, float16 .npz, as well")
     parser.add_argument(
         "--tile",

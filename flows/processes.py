@@ -112,6 +112,8 @@ def end_with(*owners: str) -> None:
 def interrupt_on_signals() -> None:
     """Let SIGINT and SIGTERM raise KeyboardInterrupt, also in a background job, which starts with SIGINT ignored.
 
+    SIGHUP, of a terminal that is closed, does so, too, unless `nohup` has it ignored.
+
     Signals in quick succession count as one: the clean-up that the first has begun shall be able to end.
     """
     last = float("-inf")
@@ -124,3 +126,5 @@ def interrupt_on_signals() -> None:
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, interrupt)

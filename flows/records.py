@@ -24,8 +24,8 @@ def records(raw: Path, out: Path, plots: Path, images: int) -> None:
         images: how many the contact sheet has.
     """
     _, profile, _ = config.read()
-    files.check_folder(out, MARK)
-    files.check_folder(plots, LOOK)
+    files.check_folder(out, MARK, "--out")
+    files.check_folder(plots, LOOK, "--plots")
     write_records(raw / "images", profile.records, out)
     look(out, plots, images)
 

@@ -13,7 +13,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from fcn import files, results, spread
 from fcn.errors import UserError
-from flows import children, config, pipeline, repeats, stage, workspace
+from flows import children, config, output, pipeline, repeats, stage, workspace
 from tasks import dvcfiles
 
 FOLDER = Path(".cache/seeds")
@@ -34,7 +34,7 @@ def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
     """
     if n < 1:
         raise UserError(f"--n: expected at least 1 seed, got {n}")
-    files.check_file(out)
+    files.check_file(out, "--out")
     name, _, variants = config.read()
     with workspace.held(f"flows.seeds --n {n}"), pipeline.connected() as (extra, record):
         if error := pipeline.dvc(["repro", *PREPARED], extra, record):
@@ -45,7 +45,7 @@ def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
     summed = spread.summary(measured)
     words, table = spread.words(summed), spread.table(summed)
     files.write_json(out, {"profile": name, "seeds": [*range(1, n + 1)], "variants": summed, "words": words})
-    print("", table, "", *words, f"All values: {out}", sep="\n", flush=True)
+    output.say("\n".join(["", table, "", *words, f"All values: {out}"]))
     create_markdown_artifact("\n\n".join([table, *words]), key="seeds", description=f"{name} with {n} seeds")
 
 
@@ -64,10 +64,10 @@ def _repeat(name: str, seed: int, extra: dict[str, str], record: Callable[[str],
         called = f"{job.name} seed {seed}"
         if job.is_done(known):
             line = f"Stage '{called}' didn't change, skipping"  # as DVC says it; Prefect shows it as Cached
-            print(line, flush=True)
+            output.say(line)
             record(line)
             continue
-        print(f"Running stage '{called}':\n> python -m {' '.join(job.command)}", flush=True)
+        output.say(f"Running stage '{called}':\n> python -m {' '.join(job.command)}")
         key = job.key(known)
         code = children.follow(job.command, {**extra, "DVC_STAGE": called}, lambda line: None)
         if code:

@@ -289,6 +289,8 @@ def _start(folder: Path, port: int) -> Entry:
             if time.monotonic() > deadline:
                 raise OSError(f"it did not answer within {START_SECONDS:.0f} s; see {log}")
             time.sleep(0.1)
+        if _database(folder) and not (folder / "prefect.db").is_file():
+            raise OSError("its database is in another place; set PREFECT_HOME to a folder with a plainer name")
     except BaseException:
         process.kill()
         process.wait()

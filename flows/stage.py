@@ -30,7 +30,7 @@ from prefect.states import Completed, Failed
 
 from fcn.addresses import without
 from fcn.errors import LINE, UserError, shown
-from flows import arguments, processes, runs, server
+from flows import arguments, output, processes, runs, server
 from tasks.redaction import hidden, known
 
 # Set by flows.pipeline for its children.
@@ -283,7 +283,7 @@ def _first_line(error: BaseException) -> str:
 
 def _say(kind: str, message: object) -> None:
     text = str(message) if isinstance(message, UserError) else shown(message, LINE)
-    print(hidden(f"{kind}: {text}"), file=sys.stderr, flush=True)
+    output.complain(hidden(f"{kind}: {text}"))
 
 
 def _record(*args: Any, **kwargs: Any) -> logging.LogRecord:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger
 
-from fcn import archives, files, published, surgery
+from fcn import archives, files, published
+from fcn.architecture import MARK
 from fcn.errors import UserError
 from fcn.params import Source, parse
 from flows import config, stage
@@ -57,10 +58,10 @@ def verify_published(
     if only is not None and only not in wanted.nets:
         raise UserError(f"--only: expected one of {', '.join(wanted.nets)}; got {only!r}")
     nets = {name: net for name, net in wanted.nets.items() if only in (None, name)}
-    files.check_file(report)
-    files.check_folder(raw / "images", archives.MARK)
+    files.check_file(report, "--report")
+    files.check_folder(raw / "images", archives.MARK, "--raw")
     for name in nets:
-        files.check_folder(models / name, surgery.MARK)
+        files.check_folder(models / name, MARK, "--models")
     pairs = unpack_listed(fetch(wanted.images, raw / "archives"), wanted.root, Path(wanted.ids), raw / "images")
     verdicts = []
     for name, net in nets.items():

@@ -26,7 +26,8 @@ def main(argv: list[str] | None = None) -> int:
         chosen = model_folder(arguments.model)
         trained = {path.parent.name: path.parent for path in Path("models").glob("*/model.json")}
         known = pretrained.folders() | trained | {chosen.name: chosen}
-        web_page.serve(web_page.build(dict(sorted(known.items())), chosen.name), arguments.port)
+        page = web_page.build(dict(sorted(known.items())), chosen.name)
+        web_page.serve(page, arguments.port, allowed=arguments.allow)
     except (UserError, OSError) as error:
         print(words(error), file=sys.stderr)
         return 2
@@ -39,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", **MODEL)
     parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="HOST", help="answer as this host, too: that of a proxy in front"
+    )
     return parser
 
 

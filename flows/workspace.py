@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from fcn import files
 from fcn.errors import UserError
-from flows import processes
+from flows import output, processes
 
 LOCKS = Path(".dvc/tmp")  # DVC's own place for locks, ignored by git; seen from the workspace, the current folder
 NOT_STORED = "DVC's cache could not take"
@@ -111,7 +111,7 @@ def _take_out_stale() -> None:
             if at_work := [*_at_work()]:
                 raise UserError(_refusal("\n  ".join(map(_described, at_work)))) from None
             path.unlink()
-            print(f"{path}: damaged, as a killed dvc leaves it; removed, since no dvc is at work here", flush=True)
+            output.say(f"{path}: damaged, as a killed dvc leaves it; removed, since no dvc is at work here")
             return
         stale = [entry for entry in locks.entries() if not _is_at_work(entry, written)]
         if stale:
@@ -120,7 +120,7 @@ def _take_out_stale() -> None:
             locks.read = {name: several for name, several in reads.items() if several}
             files.write_json(path, locks.model_dump())
             whose = ", ".join(dict.fromkeys(f"{entry.cmd} (process {entry.pid})" for entry in stale))
-            print(f"{path}: taken out, because it is not at work any more: {whose}", flush=True)
+            output.say(f"{path}: taken out, because it is not at work any more: {whose}")
 
 
 def _at_work() -> Iterator[psutil.Process]:

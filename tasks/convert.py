@@ -32,8 +32,8 @@ def convert_weights(
         UserError: a file is no weight file, not of the `backbone`, or lacks what a training takes from it; nothing is written
             then.
     """
-    files.check_file(out)
-    files.check_file(report)
+    files.check_file(out, "--out")
+    files.check_file(report, "--report")
     weights, rows, entry = _converted(sources[0], backbone)
     for names in new_layers:
         check_dense((row["layer"] for row in rows), backbone, names, str(sources[0]))

@@ -108,7 +108,7 @@ def _fetch(run: str, folder: Path) -> tuple[str, str]:
     """Downloads the table and the metrics file of an MLflow run; returns its variant and id."""
     store.prepare()
     try:
-        with store.quiet():
+        with store.asked():
             client, _ = store.connect()
             found = client.get_run(_run_id(client, run))
             name = found.data.tags.get("variant", found.info.run_name)

@@ -69,7 +69,7 @@ def load(data: Path, plots: Path, names: Sequence[str], ids: Collection[str]) ->
     found = {}
     for image_id, image, truth in records.read(data, "val", places) if places else ():
         kept = {name: path for name in names if (path := plots / name / "predictions" / f"{image_id}.png").is_file()}
-        predictions = {name: np.asarray(Image.open(path)) for name, path in kept.items()}
+        predictions = {name: labels.stored(path).pixels.astype(np.uint8) for name, path in kept.items()}
         found[image_id] = Example(image_id, image, truth, predictions)
     return {image_id: found[image_id] for image_id in ids}
 

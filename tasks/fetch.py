@@ -61,6 +61,7 @@ def fetch(source: Source, raw_dir: str | os.PathLike[str], local: Path | None = 
     if target.is_file() and (checksums or not local) and _keep(target, checksums, source.urls, log):
         return target
     check_file(target)
+    check_file(_part(target))
     Path(raw_dir).mkdir(parents=True, exist_ok=True)  # also for a folder, which stays where it is
     if local:
         _adopt(local, target, checksums, log)

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from fcn import disk, files, reading, surgery
+from fcn import disk, files, reading
+from fcn.architecture import MARK
 from fcn.errors import UserError
 from tasks import provenance
 
@@ -40,7 +41,7 @@ class _Listed(BaseModel):
 
 def copy(model: Path, out: Path) -> None:
     """Makes the model folder `model` also appear as `out`: by hard links, or by copies."""
-    with files.replacing_folder(out, surgery.MARK) as folder:
+    with files.replacing_folder(out, MARK) as folder:
         folder.mkdir()
         for file in sorted(model.iterdir()):
             disk.link_or_copy(file, folder / file.name)

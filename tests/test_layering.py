@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = ("fcn", "tasks", "flows")
 TENSORFLOW = {f"fcn/{name}.py" for name in ("cpu", "devices", "distribution", "encoding", "inputs", "records", "writing")}
-MLFLOW = {f"tasks/{name}.py" for name in ("pyfunc", "registry", "sending", "served_model", "spool", "store")}
+MLFLOW = {f"tasks/{name}.py" for name in ("pyfunc", "registry", "scoring", "sending", "served_model", "spool", "store")}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
         "addresses", "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "containers", "disk",

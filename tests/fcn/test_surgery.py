@@ -375,7 +375,7 @@ def test_a_description_that_is_none_is_refused(tmp_path, text, words):
 
 def test_what_is_no_regular_file_is_no_description(tmp_path):
     os.mkfifo(tmp_path / "model.json")
-    with pytest.raises(UserError, match=r"model\.json: expected a file, it is a folder or a device"):
+    with pytest.raises(UserError, match=r"model\.json: expected a file, but it is not a regular file"):
         surgery.read_spec(tmp_path)
 
 

@@ -74,6 +74,25 @@ def test_a_list_of_images_compares_on_these_alone(write, capsys, tmp_path):
         assert words in said
 
 
+def test_nothing_is_deleted_and_nothing_forged(write, capsys, tmp_path):
+    odd = A.replace("sky", "\x1b[31msky").replace("tree", '"tree\nFAKE"')
+    write("a", odd)
+    write("b", odd)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "f").write_text("precious")
+    for place in ("mine", ".", "/dev/null"):
+        assert compare.main(["a", "b", "--json", place]) == 2
+        said = capsys.readouterr()
+        assert (said.out, len(said.err.splitlines())) == ("", 1)
+        assert said.err.startswith(f"--json: {place}: expected a place to write a file to, but a ")
+    assert (tmp_path / "mine" / "f").read_text() == "precious"
+    if compare.main(["a", "b"]) == 0:  # else such names are refused
+        said = capsys.readouterr().out
+        assert all(line.isprintable() for line in said.splitlines())
+        assert [line for line in said.splitlines() if line.startswith("FAKE")] == []
+        assert "\\x1b[31msky" in said
+
+
 def test_a_class_that_one_model_never_says_has_a_dash(write, capsys):
     write("a", "image,class,both,truth,prediction\nx,sky,4,4,4\n")
     write("b", "image,class,both,truth,prediction\nx,sky,3,4,3\nx,tree,0,0,1\n")

@@ -119,6 +119,15 @@ def test_misuse_is_said_on_stderr(own, arguments, words, capsys):
     assert {path: path.read_bytes() for path in own.rglob("*") if path.is_file()} == before
 
 
+def test_names_reach_the_terminal_as_escapes(own, capsys):
+    odd = "i\x1b[31m\nFAKE: all well"
+    (own / "images" / f"{odd}.png").write_bytes(b"x")
+    doctor.main([str(own)])
+    said = capsys.readouterr()
+    assert all(line.isprintable() for line in (said.out + said.err).splitlines())
+    assert "i\\x1b[31m\\x0aFAKE: all well" in said.out
+
+
 def test_an_unknown_option_is_misuse_too(own):
     with pytest.raises(SystemExit) as error:
         doctor.main([str(own), "--fix"])

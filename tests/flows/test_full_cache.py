@@ -84,6 +84,11 @@ ROOM = "[Errno 28] No space left on device: 'm' -> '.dvc/cache/m'. Make room for
         (0, ["Pulling data for stage: 'a'", LOST, "Running stage 'a':"], None),
         (0, ["Running stage 'a':", "Pulling data for stage: 'b'", LOST, "Running stage 'b':"], None),
         (1, ["ERROR: no such stage"], "no such stage"),
+        (
+            1,
+            ["'./dvc.lock' validation failed.", "", "required key not provided, in schema", "  1 x"],
+            "'./dvc.lock' validation failed. required key not provided, in schema",
+        ),
         (1, [], "it failed without saying why"),
         (-9, [], "it was ended by SIGKILL, by somebody or for want of memory"),
         (0, ["Running stage 'a':", "ERROR: a word of the stage's own"], None),

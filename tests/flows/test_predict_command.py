@@ -1,5 +1,8 @@
 """`flows.predict` and `flows.submit` as commands: what they print, write and return, with nets of known answers."""
 
+import contextlib
+import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -127,14 +130,85 @@ def test_the_same_name_twice_and_the_same_bytes_again(known, tmp_path, capsys):
         ),
         (["photos", "--model", "fcn8s", "--out", "photos"], "--out: photos is the folder of the images"),
         (["nowhere", "--model", "fcn8s", "--out", "out"], "nowhere: no such file or folder, and a pattern of none"),
+        (["x" * 5000, "--model", "fcn8s", "--out", "out"], "...xxx"),
+        (["photos", "--model", "x" * 5000, "--out", "out"], "--model: expected fcn8s, or a folder"),
+        (["photos", "--model", "m\x1b[2J\n", "--out", "out"], "got m\\x1b[2J\\x0a"),
+        (["photos", "--model", "fcn8s", "--out", "/dev/null"], "--out: expected a folder, but /dev/null is a file"),
+        (
+            ["photos", "--model", "fcn8s", "--out", "/dev/null/x"],
+            "--out: /dev/null/x/classes.txt: expected a place to write a file",
+        ),
+        (["photos", "--model", "fcn8s", "--out", "/proc/x"], "--out: /proc/x/classes.txt: expected a place to write a file"),
+        (["photos", "--model", "fcn8s", "--out", "x" * 300], "File name too long"),
+        (["photos", "--model", "fcn8s", "--out", "loop"], "--out: expected a folder, but loop is a file"),
+        (["photos", "--model", "fcn8s", "--out", "mine"], "--out: mine/labels/rgb.png: expected a place to write a file"),
+        (["photos", "--model", "fcn8s", "--out", "truth"], "--out: truth/labels/rgb.png would be overwritten, and truth is no"),
     ],
 )
 def test_misuse_is_told_and_writes_nothing(known, arguments, words, tmp_path, capsys):
     write_pictures(tmp_path / "photos")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "mine/labels/rgb.png/sub").mkdir(parents=True)
+    (tmp_path / "truth/labels").mkdir(parents=True)
+    (tmp_path / "truth/labels/rgb.png").write_text("the user's own labels")
     before = sorted(tmp_path.rglob("*"))
     assert predict.main(arguments) == 2
-    assert words in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert words in said
+    assert len(said.splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "truth/labels/rgb.png").read_text() == "the user's own labels"
+
+
+@pytest.mark.parametrize("option", ["--out", "--model"])
+def test_an_empty_folder_s_name_is_misuse(known, option, tmp_path, capsys):
+    write_pictures(tmp_path / "photos")
+    rest = {"--out": "out", "--model": "fcn8s"} | {option: ""}
+    with pytest.raises(SystemExit) if option == "--out" else contextlib.nullcontext():
+        assert predict.main(["photos", *(word for pair in rest.items() for word in pair)]) == 2
+    assert f"{option}: expected " in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["models", "photos"]
+
+
+def test_a_loop_of_links_among_the_pictures_stops_none_of_the_others(known, tmp_path, capsys):
+    Image.new("RGB", (3, 2), "red").save(tmp_path / "a.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    assert predict.main(["loop.png", "a.png", "--model", "fcn8s", "--out", "out"]) == 1
+    assert read("out/labels/a.png").tolist() == [[0] * 3] * 2
+    assert "loop.png: " in capsys.readouterr().err
+
+
+def test_names_of_files_and_classes_reach_the_terminal_as_escapes(known, tmp_path, capsys, monkeypatch, lenet):
+    classes = ("red\x1b[31m", "green\nFAKE: all well", "blue")
+    monkeypatch.setattr(core, "load", lambda *_, **__: by_colour(lenet(classes=classes)))
+    (tmp_path / "photos").mkdir()
+    odd = "x\x1b[31mRED\x1b]0;title\a\nFAKE: all well\r"
+    Image.fromarray(PIXELS).save(tmp_path / "photos" / f"{odd}.png")
+    (tmp_path / "photos" / f"half{odd}.png").write_bytes(b"x")
+    assert predict.main(["photos", "--model", "fcn8s", "--out", f"out{odd}"]) == 1
+    said = capsys.readouterr()
+    for text in (said.out, said.err):
+        assert all(line.isprintable() for line in text.splitlines())
+        assert not [line for line in text.splitlines() if line.startswith("FAKE")]
+    assert "red\\x1b[31m 33 %, green\\x0aFAKE: all well 33 %" in said.out
+
+
+def test_what_is_no_picture_or_too_much_of_one_stops_none_of_the_others(known, tmp_path, capsys, monkeypatch):
+    """A FIFO hung for ever; what an EPS is ran Ghostscript and took the other pictures along."""
+    write_pictures(tmp_path / "photos")
+    (tmp_path / "photos" / "e.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 40\n%%EOF\n")
+    os.mkfifo(tmp_path / "photos" / "f.png")
+    Image.new("1", (1, 3000)).save(tmp_path / "photos" / "thin.png")
+    monkeypatch.setattr(core, "MOST", 72_000)
+    assert predict.main(["photos", "--model", "fcn8s", "--out", "out"]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "fcn4s: 8 of 11 images predicted; see out/overlays"
+    for words in (
+        "photos/e.jpg: expected a picture, but it cannot be read: it is of unknown type (starts with b'%!PS-Adobe-3.0 E')",
+        "photos/f.png: expected a picture, but it cannot be read: it is not a file (no regular file)",
+        "photos/thin.png: for 1x3000 pixels the net computes 84,672; 72,000 are allowed: cut it into pieces, or choose",
+    ):
+        assert said.err.count(words) == 2
 
 
 def test_interrupted_between_images(known, tmp_path, capsys, monkeypatch):
@@ -142,10 +216,10 @@ def test_interrupted_between_images(known, tmp_path, capsys, monkeypatch):
         Image.new("RGB", (3, 2), "red").save(tmp_path / f"{name}.png")
     original = images.read
 
-    def read_or_stop(path):
+    def read_or_stop(path, refusal):
         if path.name == "b.png":
             raise KeyboardInterrupt
-        return original(path)
+        return original(path, refusal)
 
     monkeypatch.setattr(images, "read", read_or_stop)
     assert predict.main(["a.png", "b.png", "c.png", "--model", "fcn8s", "--out", "out"]) == 130
@@ -223,6 +297,28 @@ def test_a_submission_that_the_server_would_not_take(unlabelled, tmp_path, capsy
     assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
     assert "test.txt lists images that are not there: JPEGImages/2008_1.jpg" in capsys.readouterr().err
     assert not Path("s.tgz").exists()
+
+
+def test_a_submission_replaces_no_folder_and_no_device(unlabelled, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "f").write_text("precious")
+    for out, why in (("mine", "a folder is there"), ("/dev/full", "a device is there")):
+        assert submit.main([*unlabelled, "--model", "fcn8s", "--out", out]) == 1
+        said = capsys.readouterr()
+        assert said.err.startswith(f"--out: {out}: expected a place to write a file to, but {why}; nothing was changed")
+        assert "3 of 3" not in said.err, "it is said before the work begins"
+    assert (tmp_path / "mine" / "f").read_text() == "precious"
+    assert Path("/dev/full").is_char_device()
+
+
+def test_an_archive_forges_no_verdict(unlabelled, tmp_path, capsys):
+    with tarfile.open("s.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("evil\n\x1b[2JFAKE: complete"), io.BytesIO())
+    assert submit.main([*unlabelled, "--check", "s.tar"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "s.tar: the server would not take it:"
+    assert said[1].startswith("evil\\x0a\\x1b[2JFAKE: complete: not one of the images")
+    assert len(said) == 3
 
 
 def test_models_and_images_that_are_not_vocs_are_refused(unlabelled, tmp_path, capsys, monkeypatch, lenet):

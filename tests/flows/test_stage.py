@@ -60,7 +60,9 @@ def _process(monkeypatch):
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for name in (stage.PARENT_RUN, processes.PARENT_PROCESS, "DVC_STAGE"):
         monkeypatch.delenv(name, raising=False)
+    record = logging.getLogRecordFactory()
     yield
+    logging.setLogRecordFactory(record)
     for number, handler in handlers.items():
         signal.signal(number, handler)
     for handler in logging.getLogger().handlers:
@@ -123,6 +125,27 @@ def test_wrong_command_line(words, message, console):
     with pytest.raises(SystemExit, match="2"):
         stage.main(halve, words)
     assert message in console()
+
+
+def test_an_empty_path_is_a_wrong_command_line(console):
+    with pytest.raises(SystemExit, match="2"):
+        stage.main(halve, ["--number", "1", "--out", ""])
+    assert "argument --out: expected a path, got nothing" in console()
+
+
+def test_what_is_logged_comes_from_outside(bare, tmp_path, console):
+    odd = "x\x1b[31m\nFAKE"
+
+    @flow
+    def telling() -> None:
+        """Tells."""
+        get_run_logger().info("%s and %s: %d", odd, Path(odd), 3)
+        raise UserError(odd, "second")
+
+    assert stage.execute(telling, {}, None) == 1
+    said = console()
+    assert "x\\x1b[31m\\x0aFAKE and x\\x1b[31m\\x0aFAKE: 3" in said
+    assert said.endswith("error: x\\x1b[31m\\x0aFAKE\nsecond\n")
 
 
 def test_unsupported_annotation():

@@ -62,6 +62,15 @@ def test_what_a_training_needs_and_the_file_lacks_is_told_before_anything_is_wri
     assert len(files.load_arrays(tmp_path / "vgg.npz")) == 26
 
 
+@pytest.mark.parametrize("name", ["vgg.npz", "report.json"])
+def test_a_folder_in_the_place_of_an_output_is_left_alone(tmp_path, name):
+    (tmp_path / "out" / name).mkdir(parents=True)
+    (tmp_path / "out" / name / "f").write_text("precious")
+    with pytest.raises(UserError, match=f"{name}: expected a place to write a file to, but a folder is there"):
+        run(tmp_path, "no such file, which would be said later")
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == [name, "f"]
+
+
 def test_several_sources_are_compared_with_the_first(tmp_path, log):
     layers = classifier()
     write_caffemodel(tmp_path / "a.caffemodel", layers)
