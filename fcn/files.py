@@ -42,7 +42,7 @@ _MAGIC = (
 
 _MOST_ARRAYS, _DEFLATED = 2**35, 1032
 """Bytes that the arrays of a file may have together; how many times its size a packed one becomes."""
-_BROKEN = (
+BROKEN = (
     EOFError, LookupError, MemoryError, NotImplementedError, OSError, OverflowError, RecursionError, RuntimeError,
     SyntaxError, TypeError, ValueError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
@@ -339,13 +339,13 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             if array.size and not np.isfinite([array.min(), array.max()]).all():
                 raise ValueError(f"{name} holds NaN or infinity")
         return found
-    except _BROKEN as error:
+    except BROKEN as error:
         kind = "a file that cannot be read"
         with contextlib.suppress(OSError):
             kind = sniff(path)
         hint = "it is truncated, damaged or pickled" if "zip" in kind else f"it is {kind}"
         raise UserError(
-            f"{path}: wanted an .npz file of plain arrays, but {hint} ({path.stat().st_size} bytes; {error}). "
+            f"{path}: wanted an .npz file of plain arrays, but {hint} ({path.stat().st_size} bytes; {shown(error)}). "
             "Remove the file and let the stage that makes it run again."
         ) from error
 

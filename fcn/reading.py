@@ -80,7 +80,7 @@ def content(path: Path, remedy: str, most: int = SMALL) -> bytes:
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a FIFO would be waited for
-            raise UserError(f"{path}: expected a file, it is a folder or a device; {remedy}")
+            raise UserError(f"{path}: expected a file, but it is not a regular file; {remedy}")
         with open(path, "rb") as file:
             data = file.read(most + 1)
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fcn import bootstrap, files
 from fcn.bootstrap import Comparison, Difference
+from fcn.datasets.pairs import read_ids
 from fcn.errors import LINE, UserError, shown, words
 from flows.arguments import to_path
 from tasks import evaluated
@@ -60,9 +61,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _listed(counts: tuple[bootstrap.Counts, bootstrap.Counts], path: Path) -> tuple[bootstrap.Counts, bootstrap.Counts]:
     try:
-        ids = {line.strip() for line in path.read_text(encoding="utf-8").splitlines()}
+        ids = set(read_ids(path))
         first, second = (bootstrap.chosen(each, ids) for each in counts)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UserError(f"--images {path}: expected a list of images that were evaluated, one id a line: {error}") from error
     return first, second
 

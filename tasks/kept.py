@@ -9,15 +9,17 @@ run takes it from here and does not train again.
 """
 
 import contextlib
-import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from fcn import disk, files
+from pydantic import BaseModel
+
+from fcn import disk, files, reading
 from fcn.architecture import MARK
+from fcn.errors import UserError
 from tasks import provenance
 
 CHECKPOINTS = Path(".cache/checkpoints")
@@ -29,6 +31,12 @@ seed of their own (`flows.seeds`) have `-seed<n>` in the name and touch no other
 """
 KEY = "[0-9a-f]" * 16
 """The pattern of a fingerprint in a name."""
+
+
+class _Listed(BaseModel):
+    """A file of a folder in DVC's cache, as far as it is looked at."""
+
+    md5: str
 
 
 def copy(model: Path, out: Path) -> None:
@@ -60,5 +68,7 @@ def _held() -> Iterator[str]:
     for digest in provenance.outputs().values():
         listing = cache / digest[:2] / digest[2:]  # DVC writes it after all files that it lists
         if digest.endswith(".dir") and listing.is_file():
-            with contextlib.suppress(ValueError, TypeError, LookupError):  # damaged: it holds nothing
-                yield from [entry["md5"] for entry in json.loads(listing.read_bytes())]
+            # One that is damaged holds nothing for us: the model is kept.
+            with contextlib.suppress(UserError):
+                listed = reading.read_json(listing, list[_Listed], "run the stage again", reading.LARGE)
+                yield from (entry.md5 for entry in listed)

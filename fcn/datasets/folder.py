@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fcn import reading
 from fcn.datasets import stems
-from fcn.datasets.pairs import Listing, choose_classes, enumeration
+from fcn.datasets.pairs import LONGEST, Listing, choose_classes, enumeration
 from fcn.errors import CONTROL, UserError
 from fcn.labels import VOID_COLOUR, Colour
 
@@ -30,9 +30,12 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
             2 to 255 classes.
     """
     lines = reading.lines(path, "the name of a class per line", "write it again", reading.SMALL)
-    odd = [line for line in lines if CONTROL.search(line)]
+    odd = [line for line in lines if CONTROL.search(line) or len(line) > LONGEST + len(" #rrggbb")]
     if odd:
-        raise UserError(f"{path}: expected names without control characters, got {reading.quoted(odd[0])}: write it again")
+        raise UserError(
+            f"{path}: expected names of at most {LONGEST} characters without control characters, "
+            f"got {reading.quoted(odd[0])}: write it again"
+        )
     found = [_COLOURED.fullmatch(line) for line in lines]
     names = [match[1] if match else line for match, line in zip(found, lines, strict=True)]
     codes = [match[2].lower() for match in found if match]

@@ -4,6 +4,7 @@ Not by scipy.io.loadmat: a damaged file can end the process there (of 600 batche
 did, by signal 11 or 7), and a stage that dies without a word names no file. Here every size is checked before it is believed.
 """
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fcn import reading
 from fcn.errors import UserError
 
 _HEADER, _VERSION = 128, b"\x00\x01IM"
@@ -40,12 +42,9 @@ def segmentation(path: Path) -> np.ndarray:
     Raises:
         UserError: no such file; not of this kind; truncated or damaged; no whole numbers of 0..255.
     """
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path}: expected a label of SBD, a MATLAB 5 file, but it is not a regular file")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: the label is missing") from error
+    if not os.path.lexists(path):
+        raise UserError(f"{path}: the label is missing")
+    data = reading.content(path, "unpack the archive again", reading.LARGE)
     if len(data) < _HEADER or data[124:128] != _VERSION:
         raise UserError(f"{path}: expected a label of SBD, a MATLAB 5 file, but it does not begin like one ({len(data)} bytes)")
     try:

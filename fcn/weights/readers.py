@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fcn.errors import UserError
-from fcn.files import sniff
+from fcn.files import BROKEN, sniff
 from fcn.weights import caffe, keras_h5, matconvnet, npy, npz
 
 
@@ -44,7 +44,7 @@ def _zip(path: Path) -> Found:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except BROKEN:
         names = []  # the reader of .npz says what is wrong
     if "model.weights.h5" in names:
         return Found("Keras .keras", keras_h5.read_archive(path), "HWIO", "bgr")

@@ -202,3 +202,11 @@ def test_no_masks_or_masks_of_another_kind(root):
     assert message(root) == f"{root / 'masks'}: no such folder; {root} holds classes.txt, images, labels"
     (root / "masks").mkdir()
     assert message(root).endswith("found no files at all")
+
+
+@pytest.mark.parametrize("line", ["cat\x1b[31m", "c" * 5000, "c" * 5000 + " #ff0000"])
+def test_a_name_that_cannot_be_shown_is_refused_with_a_short_sentence(tmp_path, line):
+    (tmp_path / "classes.txt").write_text(f"background\n{line}\n")
+    with pytest.raises(UserError, match=r"classes\.txt: expected names of at most 200 characters") as error:
+        folder.read_classes(tmp_path / "classes.txt")
+    assert len(str(error.value)) < 500

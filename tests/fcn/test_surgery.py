@@ -327,10 +327,10 @@ WRONG = [
     ({"padding": None}, "padding: expected a valid string, got None"),
     ({"padding": "valid"}, "padding: expected one of caffe, same with the backbone vgg16; got 'valid'"),
     ({"variant": "fcn9s"}, "variant: expected one of fcn32s, fcn16s, "),
-    ({"classes": ["sky"]}, r"classes: expected .* at least 2 items"),
+    ({"classes": ["sky"]}, r"classes: expected at least 2 items"),
     ({"classes": ["sky", "sky"]}, "classes: expected names that are all different, got "),
     ({"classes": ["sky", "\x1b[31mred"]}, r"classes\[1\]: expected a name without control characters, got '\\x1b\[31mred'"),
-    ({"classes": ["sky", "a" * 100_000]}, r"classes\[1\]: expected .* at most 200 characters, got 'a{30,100}\.\.\.a*'"),
+    ({"classes": ["sky", "a" * 100_000]}, r"classes\[1\]: expected at most 200 characters, got 'a{30,100}\.\.\.a*'"),
     ({"width": 1e9}, r"width, fc_units: expected a net of at most 2147483648 weights; with width 1000000000\.0 "),
     ({"width": "x"}, "width: expected a valid number, got 'x'"),
     ({"fc_units": 0}, "fc_units: expected greater than or equal to 1, got 0"),
@@ -375,7 +375,7 @@ def test_a_description_that_is_none_is_refused(tmp_path, text, words):
 
 def test_what_is_no_regular_file_is_no_description(tmp_path):
     os.mkfifo(tmp_path / "model.json")
-    with pytest.raises(UserError, match=r"model\.json: expected a file, it is a folder or a device"):
+    with pytest.raises(UserError, match=r"model\.json: expected a file, but it is not a regular file"):
         surgery.read_spec(tmp_path)
 
 

@@ -255,3 +255,13 @@ def test_kernels_in_another_order_are_refused(tmp_path):
     found = readers.read(tmp_path / "theano")
     with pytest.raises(UserError, match=r"conv1_1: wanted a kernel of 3 x 3 x 3 x O .* but it is 2 x 3 x 3 x 3"):
         convert(found.layers, "vgg16", "x", found.axes)
+
+
+def test_a_zip_that_no_zipfile_reads_is_refused_by_name(tmp_path):
+    """Found by the fuzz test: `zipfile` raises NotImplementedError for a version of the format that it does not know."""
+    files.save_arrays(tmp_path / "vgg.npz", {"conv1_1/bias": np.zeros(2, np.float32)})
+    data = bytearray((tmp_path / "vgg.npz").read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 127
+    (tmp_path / "vgg.npz").write_bytes(data)
+    with pytest.raises(UserError, match=rf"^{tmp_path}/vgg\.npz: wanted an \.npz file .*zip file version 12\.7"):
+        readers.read(tmp_path / "vgg.npz")

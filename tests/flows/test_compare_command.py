@@ -68,7 +68,7 @@ def test_a_list_of_images_compares_on_these_alone(write, capsys, tmp_path):
     assert found["images"] == 1
     assert (found["mean_iu"]["a"], found["mean_iu"]["b"]) == (0.2, 0.625)
     (tmp_path / "none.txt").write_text("c\n")
-    for name, words in (("none.txt", "none of these images is in it"), ("missing.txt", "No such file")):
+    for name, words in (("none.txt", "none of these images is in it"), ("missing.txt", "there is no such list")):
         assert compare.main(["fcn16s", "fcn8s", "--images", name]) == 2
         assert f"--images {name}: expected a list of images that were evaluated" in (said := capsys.readouterr().err)
         assert words in said

@@ -20,9 +20,10 @@ import pytest
 import tensorflow as tf
 import test_matfile
 import weight_files
+from PIL import Image
 from reported import write_project
 
-from fcn import distribution, files, records, results, resume, surgery
+from fcn import distribution, files, labels, records, results, resume, surgery
 from fcn.architecture import MEAN_BGR, ModelSpec
 from fcn.datasets import ade20k, folder, matfile, pairs
 from fcn.errors import UserError
@@ -83,7 +84,7 @@ def table(kind):
 
 KINDS = {
     "models/fcn32s/model.json": (FIELDS, lambda path: surgery.read_spec(path.parent), 300),
-    "models/fcn32s/weights.npz": (ARRAYS, surgery.read_weights, 300),
+    "models/fcn32s/weights.npz": (ARRAYS, surgery.read_weights, 150),
     "models/fcn32s/history.csv": (TABLE, table(results.Loss), 100),
     "models/fcn32s/validation.csv": (TABLE, table(results.Validation), 100),
     "plots/fcn32s/class_iu.csv": (TABLE, table(results.ClassIU), 100),
@@ -92,8 +93,8 @@ KINDS = {
     "plots/fcn16s/images.csv": (TABLE, evaluated.read_counts, 200),
     "metrics/fcn32s.json": (FIELDS, results.metrics, 300),
     "data/records/index.json": (FIELDS, lambda path: records.split_info(path.parent, "val"), 400),
-    f"data/records/{SHARD}": (of_shard, read_shard, 40),
-    "checkpoint.npz": (mutations.of_progress, load_checkpoint, 200),
+    f"data/records/{SHARD}": (of_shard, read_shard, 20),
+    "checkpoint.npz": (mutations.of_progress, load_checkpoint, 100),
     "runs/key.part.json": (FIELDS, load_entry, 100),
     "runs/known.json": (FIELDS, load_known, 50),
     "dvc.lock": (BYTES, provenance.outputs, 300),
@@ -208,16 +209,21 @@ def test_what_is_no_file_is_refused_with_one_sentence(project):
 # ---- the arguments of commands
 
 WORDS = (
-    "", ".", "--", "-x", "fcn32s", "fcn16s", "plots/fcn32s", "x" * 300, "x" * 5000, "a\0b", "loop", "fifo", "train.txt",
-    "models:/", "models", "*", "[", "**/**", "0", "-1", "1e9", "\udce9", "classes.txt", "data", "metrics/fcn32s.json",
+    "", ".", "--", "-x", "fcn32s", "fcn16s", "plots/fcn32s", "x" * 300, "x" * 5000, "loop", "fifo", "train.txt",
+    "models", "*", "[", "**/**", "0", "-1", "1e9", "\udce9", "classes.txt", "data", "metrics/fcn32s.json",
 )  # fmt: skip
+OUTS = ("", ".", "..", "loop", "fifo", "data", "plots/fcn32s", "x" * 300, "train.txt/x", "new/out")
+"""Where something is to be written; only the last of them is a place for it."""
 COMMANDS = {
-    "compare": (compare.main, "? ?", 60),
+    "compare": (compare.main, "? ? --images ? --json !", 60),
+    "compare, with a result": (compare.main, "tables tables --json !", 20),
     "submit": (submit.main, "--images ? --ids ? --check ?", 80),
-    "doctor": (doctor.main, "? --classes ?", 80),
-    "predict": (predict.main, "? --model ? --out out --tile ?", 60),
+    "submit, with a result": (submit.main, "--images JPEGImages --ids test.txt --predictions labels --out !", 20),
+    "doctor": (doctor.main, "? --classes ? --json !", 80),
+    "doctor, with a result": (doctor.main, "labels --classes 21 --json !", 20),
+    "predict": (predict.main, "? --model ? --out ! --tile ?", 60),
 }
-"""What is called, with which arguments, ? being any of the words, and how often."""
+"""What is called, with which arguments, ? being any of the words and ! any of the places, and how often."""
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +231,12 @@ def odd(project):
     """The project, with a link to itself and a file that nothing comes out of."""
     (project / "loop").symlink_to("loop")
     os.mkfifo(project / "fifo")
+    for name in ("JPEGImages", "labels", "tables"):
+        (project / name).mkdir()
+    shutil.copy(project / "plots/fcn16s/images.csv", project / "tables")
+    Image.new("RGB", (20, 10)).save(project / "JPEGImages/a.jpg")
+    labels.to_image(np.zeros((10, 20), np.uint8)).save(project / "labels/a.png")
+    (project / "test.txt").write_text("a\n")
     return project
 
 
@@ -236,10 +248,14 @@ def test_a_command_with_any_arguments_does_its_work_or_says_one_sentence(odd, na
     codes = set()
     for number in range(cases):
         rng = random.Random(f"{name} {number}")
-        codes.add(called(command, [rng.choice(WORDS) if word == "?" else word for word in form.split()], capfd))
-        shutil.rmtree("out", ignore_errors=True)
-        assert mutations.tree(odd) == whole
+        chosen = {"?": WORDS, "!": OUTS}
+        arguments = [rng.choice(chosen.get(word, (word,))) for word in form.split()]
+        codes.add(code := called(command, arguments, capfd))
+        assert os.path.exists("new") == (code == 0 and "new/out" in arguments), arguments
+        shutil.rmtree("new", ignore_errors=True)
+        assert mutations.tree(odd) == whole, arguments
     assert codes - {0}
+    assert (0 in codes) == ("with a result" in name)
 
 
 def called(command, arguments, capfd):
