@@ -104,3 +104,11 @@ def _named_secret(query: str) -> str | None:
     named."""
     names = [name for part in query.split("&") for name, given, _ in [part.partition("=")] if given]
     return next((f"a secret, `{name}`" for name in names if _NAMED.fullmatch(name)), None)
+
+
+def path_of(url: str) -> str:
+    """The path in a URL, quoted as it is there. In a `file:` address it is all that follows: a name may hold ? and #."""
+    rest = url.removeprefix("file:")
+    if rest == url:
+        return urlsplit(url).path
+    return f"/{rest[2:].partition('/')[2]}" if rest.startswith("//") else rest

@@ -1,9 +1,20 @@
 """What the networks are made of, as data: the classifiers, their geometry and the FCN variants. Imports no framework."""
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from fcn.errors import UserError
+from fcn.reading import Classes, quoted
 
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
 """The mean that the authors subtract from a BGR image of range 0..255."""
+
+
+MARK = ("model.json", '"variant"')
+"""By which a folder is known as a model's; see `files.replacing_folder`."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +96,17 @@ class Backbone:
         """Of its input."""
         return {"bgr": 3, "grey": 1}[self.input]
 
+    def convolutions(self) -> list[str]:
+        """Names of the convolutions, first to last."""
+        return [name for block in self.blocks for name, _ in block]
+
+    def dense_names(self) -> list[str]:
+        """Names of the fully connected layers that are kept, first to last."""
+        return [dense.name for dense in self.dense]
+
     def layers(self) -> dict[str, int]:
         """The layers with weights that an FCN keeps, by name, first to last: their kernels' sides."""
-        convolutions = {name: self.side for block in self.blocks for name, _ in block}
-        return convolutions | {dense.name: dense.side for dense in self.dense}
+        return dict.fromkeys(self.convolutions(), self.side) | {dense.name: dense.side for dense in self.dense}
 
 
 def _vgg(*depths: int) -> Backbone:
@@ -109,6 +127,29 @@ BACKBONES: dict[str, Backbone] = {
     ),
 }  # fmt: skip
 """VGG: Simonyan and Zisserman, arXiv:1409.1556, table 1, columns D and E. LeNet: BVLC/caffe, examples/mnist/lenet.prototxt."""
+
+
+def check_dense(found: Iterable[str], backbone: str, new_layers: Sequence[str], where: str) -> None:
+    """Raises UserError if a file is the convolutions alone and its fully connected layers do not begin anew.
+
+    Args:
+        found: names of the layers that the file holds.
+        backbone: key of `BACKBONES`.
+        new_layers: those that begin anew.
+        where: the file, for messages.
+    """
+    net = BACKBONES[backbone]
+    dense, layers = net.dense_names(), {*found}
+    others = [name for name in new_layers if name not in dense]
+    if others:
+        raise UserError(f"new_layers: expected some of {', '.join(dense)}; got {', '.join(others)}")
+    missing = [name for name in dense if name not in {*layers, *new_layers}]
+    if missing and layers == set(net.convolutions()):
+        raise UserError(
+            f"{where}: it holds the convolutions alone, and the recipe needs {' and '.join(missing)} from the file. "
+            "Take a file with the fully connected layers, or let them begin anew: "
+            f"`new_layers: [{', '.join(dense)}]` in the recipe, as the recipe `transfer` has it"
+        )
 
 
 @dataclass(frozen=True)
@@ -149,6 +190,10 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
+MOST = 2**31
+"""Weights of a net: 8 GiB in float32, sixteen times the published one's."""
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """All that is needed to build a net again; stored as `model.json` beside its weights.
@@ -166,12 +211,60 @@ class ModelSpec:
         mean_bgr: subtracted from the image, in units of 0..255; zeros for LeNet, which takes grey without a mean.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
     variant: str
     backbone: str
-    classes: tuple[str, ...]
-    width: float
-    fc_units: int
+    classes: Classes
+    width: Annotated[float, Field(gt=0)]
+    fc_units: Annotated[int, Field(ge=1)]
     padding: str
     upsampling: str
-    dropout: float
+    dropout: Annotated[float, Field(ge=0, lt=1)]
     mean_bgr: tuple[float, float, float]
+
+
+def parameters(spec: ModelSpec) -> int:
+    """The numbers in the layers of a net's backbone, which are nearly all that it has."""
+    net = BACKBONES[spec.backbone]
+    total, inputs = 0, net.channels
+    sizes = [(net.side, filters(spec, count)) for block in net.blocks for _, count in block]
+    for side, outputs in (*sizes, *((dense.side, spec.fc_units) for dense in net.dense)):
+        total += (side * side * inputs + 1) * outputs
+        inputs = outputs
+    return total
+
+
+def filters(spec: ModelSpec, count: int) -> int:
+    """The filters of a convolution that has `count` at width 1."""
+    return max(1, round(count * spec.width))
+
+
+def check(spec: ModelSpec) -> None:
+    """Looks whether there can be such a net, before any memory is asked for.
+
+    Raises:
+        UserError: a name is not in its table, the backbone does not go with the rest, or the net is too large.
+    """
+    choices: dict[str, Collection[str]] = {
+        "variant": VARIANTS, "backbone": BACKBONES, "upsampling": ("fixed", "learned"),
+    }  # fmt: skip
+    for key, allowed in choices.items():
+        if getattr(spec, key) not in allowed:
+            raise UserError(f"{key}: expected one of {', '.join(allowed)}; got {quoted(getattr(spec, key))}")
+    net, fitting = BACKBONES[spec.backbone], VARIANTS[spec.variant].backbones
+    if spec.backbone not in fitting:
+        raise UserError(f"backbone: expected {' or '.join(fitting)} for {spec.variant}; got {spec.backbone!r}")
+    if spec.padding not in net.paddings:
+        raise UserError(
+            f"padding: expected one of {', '.join(net.paddings)} with the backbone {spec.backbone}; got {quoted(spec.padding)}"
+        )
+    if spec.dropout and not any(dense.dropout for dense in net.dense):
+        raise UserError(f"dropout: {spec.backbone} has none: expected 0; got {spec.dropout}")
+    if net.input == "grey" and any(spec.mean_bgr):
+        raise UserError(f"mean_bgr: {spec.backbone} takes grey without a mean: expected 0, 0, 0; got {spec.mean_bgr}")
+    if (total := parameters(spec)) > MOST:
+        raise UserError(
+            f"width, fc_units: expected a net of at most {MOST} weights; with width {spec.width} and fc_units "
+            f"{spec.fc_units} it would have {total}"
+        )

@@ -1,6 +1,6 @@
 """Whether one model scores better than another, or only on these images: a paired bootstrap over the images."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,6 +103,19 @@ def compare(first: Counts, second: Counts, resamples: int = RESAMPLES, level: fl
 def mean_iu(counts: Counts) -> float:
     """The mean IU on all images, as `metrics.scores` has it; NaN without a pixel."""
     return float(_scores(counts, np.ones((1, len(counts.images))))[0, 0])
+
+
+def chosen(counts: Counts, images: Collection[str]) -> Counts:
+    """The counts of some of the images, in the order of `counts`; for example those of seg11valid out of VOC2012's val.
+
+    Raises:
+        ValueError: none of them is there.
+    """
+    rows = [row for row, image in enumerate(counts.images) if image in images]
+    if not rows:
+        raise ValueError("none of these images is in it")
+    tables = (table[rows] for table in (counts.both, counts.truth, counts.prediction))
+    return Counts(tuple(counts.images[row] for row in rows), counts.classes, *tables)
 
 
 def align(first: Counts, second: Counts) -> tuple[Counts, Counts]:

@@ -4,12 +4,12 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import requests
 import urllib3
 
-from fcn.addresses import public
+from fcn.addresses import path_of, public
 from fcn.disk import check_space
 from fcn.errors import UserError, shown
 from fcn.files import digest
@@ -51,9 +51,12 @@ def mismatch(path: str | os.PathLike[str], checksums: Sequence[tuple[str, str]])
 
 
 def local_path(url: str) -> Path:
-    """The file or folder that a `file:` URL names: an absolute path, or one relative to the current folder."""
-    rest = url.removeprefix("file:")
-    return Path(unquote(urlsplit(url).path if rest.startswith("//") else rest))
+    """The file or folder that a `file:` URL names: an absolute path, or one relative to the current folder.
+
+    It may be quoted, `my%20voc.tar`. A file that has that very name comes first.
+    """
+    path = path_of(url)
+    return Path(path) if os.path.exists(path) else Path(unquote(path))
 
 
 def pieces(url: str, part: Path) -> Iterator[tuple[int, int | None]]:

@@ -49,7 +49,7 @@ def encode(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = (
     Raises:
         UserError: the image is unreadable; the label is unreadable, of another size, or out of range.
     """
-    header = images.header(pair.image)
+    header = images.header(pair.image, images.longest)
     stored, sample = _jpeg(pair.image) if header.plain_jpeg else _as_png(pair.image)
     width, height = header.size
     try:

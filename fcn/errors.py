@@ -7,7 +7,7 @@ LINE = 4000
 
 # C0, DEL and C1; marks that turn the direction of writing; ends of lines that only some programs take for such; and halves
 # of characters, by which Python stands for the bytes of a file's name that are no UTF-8.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 class UserError(ValueError):
@@ -44,7 +44,7 @@ def shown(text: object, most: int = 200) -> str:
         'cat\\x0a\\x1b[31m.jpg'
     """
     raw = str(text)
-    plain = _CONTROL.sub(_escape, raw if len(raw) <= 2 * most else raw[:most] + raw[-most:])
+    plain = CONTROL.sub(_escape, raw if len(raw) <= 2 * most else raw[:most] + raw[-most:])
     if len(plain) <= most:
         return plain
     end = (most - 3) // 2

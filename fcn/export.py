@@ -1,8 +1,9 @@
-"""Nets as files that run without this project: TensorFlow's SavedModel, and ONNX.
+"""Nets as files to pass on: TensorFlow's SavedModel and ONNX, which run without this project; and a model folder in 8 bits.
 
-Both take `image`, RGB float32 (N, H, W, 3) of range 0..255 with any N, H and W, and give `scores`, float32 (N, H, W, classes)
-before the softmax: its argmax over the last axis is the class map. What is done to the image before the net, and the crops, are
-inside. `model.json` lies beside, with the names of the classes; an ONNX file, which travels alone, holds them as well.
+The first two take `image`, RGB float32 (N, H, W, 3) of range 0..255 with any N, H and W, and give `scores`, float32
+(N, H, W, classes) before the softmax: its argmax over the last axis is the class map. What is done to the image before
+the net, and the crops, are inside. `model.json` lies beside, with the names of the classes; an ONNX file, which travels
+alone, holds them as well.
 """
 
 import importlib
@@ -17,12 +18,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from fcn import cpu, files
+from fcn import cpu, files, quantize, surgery
 from fcn.architecture import ModelSpec
 from fcn.errors import UserError
 
 TOLERANCE = 1e-4
-"""By how much an exported net's scores may differ, as a share of the largest score."""
+"""By how much the scores of a net that another library runs may differ, as a share of the largest score."""
 SIZES = ((1, 64, 96), (2, 37, 51), (1, 1, 33))
 """(images, height, width) on which `write` compares: pooling, crops and upsampling meet odd sides and tiny ones."""
 OPSET = 18
@@ -38,7 +39,7 @@ def write(model: keras.Model, spec: ModelSpec, out: Path, form: str, sizes: Sequ
     Args:
         model: from images to scores, see `model.build`.
         spec: that it was built from.
-        out: folder to make: a SavedModel, or `model.onnx`; and `model.json`.
+        out: folder to make: a SavedModel, `model.onnx` or `weights.npz`; and `model.json`.
         form: a key of `FORMATS`.
         sizes: (images, height, width) to compare on.
 
@@ -47,7 +48,7 @@ def write(model: keras.Model, spec: ModelSpec, out: Path, form: str, sizes: Sequ
 
     Raises:
         UserError: an unknown format, `out` has files in it, a library is missing, another backend than TensorFlow, or the
-            scores differ by more than `TOLERANCE`. Nothing is written then.
+            scores differ by more than the format's tolerance. Nothing is written then.
     """
     if form not in FORMATS:
         raise UserError(f"format: expected one of {', '.join(FORMATS)}; got {form!r}")
@@ -60,9 +61,10 @@ def write(model: keras.Model, spec: ModelSpec, out: Path, form: str, sizes: Sequ
         files.write_json(folder / "model.json", asdict(spec))
         # Called, not `predict`ed, which would trace it anew for every size.
         found = difference(lambda image: model(image, training=False), FORMATS[form].load(folder), sizes)
-        if not found <= TOLERANCE:  # NaN is not
+        allowed = FORMATS[form].tolerance
+        if not found <= allowed:  # NaN is not
             raise UserError(
-                f"{out}: the exported net's scores differ by {found:.1e} of the largest one, {TOLERANCE:.0e} is allowed; "
+                f"{out}: the exported net's scores differ by {found:.1e} of the largest one, {allowed:.0e} is allowed; "
                 "nothing was written. Other versions of TensorFlow, tf2onnx or onnxruntime than the locked ones?"
             )
     return found
@@ -141,6 +143,17 @@ def _load_onnx(folder: Path) -> Scores:
     return lambda image: np.asarray(session.run(["scores"], {"image": image})[0])
 
 
+def _save_int8(model: keras.Model, _spec: ModelSpec, folder: Path) -> None:
+    weights = {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}
+    folder.mkdir()
+    files.save_arrays(folder / "weights.npz", quantize.pack(weights), compressed=True)
+
+
+def _load_int8(folder: Path) -> Scores:
+    model, _ = surgery.load(folder)
+    return lambda image: np.asarray(model(image, training=False))
+
+
 def _needed(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
@@ -150,10 +163,18 @@ def _needed(name: str) -> ModuleType:
 
 @dataclass(frozen=True)
 class Format:
-    """How a net is `save`d in a folder that is not there yet, and `load`ed from it again."""
+    """How a net is `save`d in a folder that is not there yet, and `load`ed from it again.
+
+    `tolerance`: by how much its scores may differ, as a share of the largest score.
+    """
 
     save: Callable[[keras.Model, ModelSpec, Path], None]
     load: Callable[[Path], Scores]
+    tolerance: float = TOLERANCE
 
 
-FORMATS = {"savedmodel": Format(_save_savedmodel, _load_savedmodel), "onnx": Format(_save_onnx, _load_onnx)}
+FORMATS = {
+    "savedmodel": Format(_save_savedmodel, _load_savedmodel),
+    "onnx": Format(_save_onnx, _load_onnx),
+    "int8": Format(_save_int8, _load_int8, tolerance=0.1),
+}

@@ -4,10 +4,13 @@ import contextlib
 import csv
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
+import struct
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,6 +39,14 @@ _MAGIC = (
     (b"%PDF-", "a PDF document"),
     (b"<?xml", "an XML document"),
 )
+
+_MOST_ARRAYS, _DEFLATED = 2**35, 1032
+"""Bytes that the arrays of a file may have together; how many times its size a packed one becomes."""
+_BROKEN = (
+    EOFError, LookupError, MemoryError, NotImplementedError, OSError, OverflowError, RecursionError, RuntimeError,
+    SyntaxError, TypeError, ValueError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What zipfile and numpy raise on a damaged file, depending on where they stumble."""
 
 
 def digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
@@ -301,8 +312,10 @@ def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterabl
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
-def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write `arrays` as an uncompressed `.npz` in the mapping's order; the same arrays give the same bytes every time.
+def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], compressed: bool = False) -> None:
+    """Write `arrays` as an `.npz` in the mapping's order; the same arrays give the same bytes every time.
+
+    `compressed`: whether to deflate them, which takes time and gains nothing of float32 weights.
 
     Raises TypeError for arrays of Python objects, which could only be pickled.
     """
@@ -312,26 +325,63 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) 
         if array.dtype.hasobject:
             raise TypeError(f"array {name!r} holds Python objects ({array.dtype}): only numbers can be saved")
     with replacing_file(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **plain)  # type: ignore[arg-type]
+        (np.savez_compressed if compressed else np.savez)(file, **plain)  # type: ignore[arg-type]
 
 
 def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Read every array of an `.npz`, in the file's order, without unpickling anything.
 
-    Raises UserError, naming the file and what it is, if it is missing, no `.npz`, truncated, damaged or pickled.
+    Each array's header is held against the bytes that the file has for it before memory is asked for.
+
+    Raises UserError, naming the file and what it is, if it is missing, no `.npz`, truncated, damaged or pickled; or if it
+    holds anything but finite real numbers.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: wanted an .npz file of arrays, but there is no such file")
     try:
-        with open(path, "rb") as file, zipfile.ZipFile(file):
-            pass  # np.load would try to unpickle whatever has no known first bytes, and names no file in its errors
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError, zlib.error) as error:
-        kind = sniff(path)
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            # np.load would try to unpickle whatever has no known first bytes, and names no file in its errors.
+            _check_members(archive)
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+        for name, array in found.items():
+            # Without a second array; NaN is the least and the largest of all that it stands among.
+            if array.size and not np.isfinite([array.min(), array.max()]).all():
+                raise ValueError(f"{name} holds NaN or infinity")
+        return found
+    except _BROKEN as error:
+        kind = "a file that cannot be read"
+        with contextlib.suppress(OSError):
+            kind = sniff(path)
         hint = "it is truncated, damaged or pickled" if "zip" in kind else f"it is {kind}"
         raise UserError(
             f"{path}: wanted an .npz file of plain arrays, but {hint} ({path.stat().st_size} bytes; {error}). "
             "Remove the file and let the stage that makes it run again."
         ) from error
+
+
+def _check_members(archive: zipfile.ZipFile) -> None:
+    """Raises ValueError for a member that is no array of real numbers, or not of the size it claims."""
+    members = archive.infolist()
+    if sum(member.file_size for member in members) > _MOST_ARRAYS:
+        raise ValueError(f"its arrays would have more than {_MOST_ARRAYS} bytes")
+    if len({member.filename for member in members}) < len(members):
+        raise ValueError("an array stands there twice")
+    for member in members:
+        if member.file_size > _DEFLATED * max(member.compress_size, 1):
+            raise ValueError(f"{member.filename} claims {member.file_size} bytes, packed into {member.compress_size}")
+        with archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            if version not in ((1, 0), (2, 0)):
+                raise ValueError(f"{member.filename} has a header of version {version}")
+            first = version == (1, 0)
+            read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+            if dtype.kind not in "iuf" or dtype.itemsize > 8:
+                pickled = ", which would have to be pickled" * dtype.hasobject
+                raise ValueError(f"{member.filename} holds {str(dtype)[:60]}{pickled}, and no real numbers")
+            size = math.prod(shape) * dtype.itemsize
+            left = member.file_size - file.tell()
+            if min(shape, default=0) < 0 or size != left:
+                raise ValueError(f"{member.filename} claims {str(shape)[:60]}, {size} bytes, and has {left}")

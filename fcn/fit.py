@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fcn import devices, distribution, files, health, inputs, records, surgery, training
-from fcn.architecture import ModelSpec
+from fcn.architecture import MARK, ModelSpec
 from fcn.errors import UserError
 from fcn.recipe import TrainSpec
 
@@ -68,11 +68,11 @@ def run(
         UserError: the model cannot be written, for want of room above all; the checkpoint is kept. And see `surgery.start`,
             `training.train` and `records.split_info`.
     """
-    files.check_folder(out, surgery.MARK)
+    files.check_folder(out, MARK)
     device = devices.prepare(recipe.seed, recipe.precision, deterministic=recipe.deterministic)
     share = distribution.share(recipe.batch, recipe.accumulate)
     with share.scope():
-        model, transfers = surgery.start(spec, parent)
+        model, transfers = surgery.start(spec, parent, recipe.new_layers, recipe.seed)
     begins(device if share.devices == 1 else f"{device} ({share.devices} devices share each batch)", transfers)
     health.once(note)(health.from_labels({split: records.split_info(data, split) for split in ("train", "val")}))
     with records.explained(data):
@@ -82,7 +82,7 @@ def run(
             lambda step: inputs.training(
                 data, "train", recipe.seed, step, recipe.batch, recipe.augment, spec.mean_bgr, share=share
             ),
-            lambda: watch(inputs.validation(data, "val")),
+            lambda: watch(inputs.validation(data, "val", recipe.validate_images)),
             checkpoint,
             report,
             note=note,
@@ -93,7 +93,7 @@ def run(
     if not share.first:
         return
     try:
-        with files.replacing_folder(out, surgery.MARK) as folder:
+        with files.replacing_folder(out, MARK) as folder:
             folder.mkdir()
             surgery.save(model, spec, folder)
             _write_rows(folder / "history.csv", [row for row in history if "loss" in row])

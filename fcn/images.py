@@ -2,10 +2,10 @@
 
 import contextlib
 import io
-import struct
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -13,8 +13,27 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from fcn import files
 from fcn.errors import UserError
 
-_ORIENTATION = 0x0112  # the EXIF tag: 1 is upright, 5 to 8 lie on their side
-_BROKEN = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError, struct.error)
+ORIENTATION = 0x0112
+"""The EXIF tag: 1 is upright, 5 to 8 lie on their side."""
+PHOTOGRAPHS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF", "PPM")
+"""Pillow's names of the formats that are read as photographs; MPO, a camera's JPEG with a second picture, is a JPEG here.
+
+Of Pillow's other formats some run programs: EPS starts Ghostscript.
+"""
+MASKS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG")
+"""The formats that are opened as labels; `labels.read` takes PNG alone, the doctor says what to do about the others."""
+SIDE = 16_384
+"""The longest side of a picture in a data set or sent to a server, in pixels: 200-megapixel photographs have less."""
+
+Refusal = Callable[[int, int], str]
+"""Width and height, as the file states them -> why the picture is not to be decoded; "" if it may be."""
+
+
+def longest(width: int, height: int) -> str:
+    """The `Refusal` of pictures with a side of more than `SIDE` pixels."""
+    if max(width, height) <= SIDE:
+        return ""
+    return f"{width}x{height} pixels; sides of at most {SIDE:,} are allowed: cut it into pieces or make it smaller"
 
 
 @dataclass(frozen=True)
@@ -41,17 +60,17 @@ class Header:
         return self.format in ("JPEG", "MPO") and self.mode in ("RGB", "L") and self.orientation == 1
 
 
-def header(path: Path) -> Header:
+def header(path: Path, refusal: Refusal | None = None) -> Header:
     """Reads a picture's header only, but a PNG as a whole, since its EXIF may stand behind the pixels.
 
     Raises:
-        UserError: no such file, or no picture.
+        UserError: no such file, no picture, or see `refusal` of `opened`.
     """
-    with opened(path) as image:
+    with opened(path, refusal=refusal) as image:
         return _header(image)
 
 
-def read(path: Path) -> np.ndarray:
+def read(path: Path, refusal: Refusal | None = None) -> np.ndarray:
     """Reads a picture of any of Pillow's modes.
 
     Grey and palette become RGB; transparency is laid on white; CMYK is converted without a colour profile, its inks
@@ -59,7 +78,8 @@ def read(path: Path) -> np.ndarray:
     orientation is carried out.
 
     Args:
-        path: JPEG, PNG, TIFF, WebP, ... what it is is told from its first bytes.
+        path: of one of the `PHOTOGRAPHS`; which one is told from its first bytes.
+        refusal: see `opened`.
 
     Returns:
         uint8 RGB (H, W, 3).
@@ -67,33 +87,32 @@ def read(path: Path) -> np.ndarray:
     Raises:
         UserError: no such file, no picture, a truncated one, or pixels without a known scale (float, 32 bits).
     """
-    with opened(path) as image:
+    with opened(path, refusal=refusal) as image:
         return _rgb(image, str(path))
 
 
 def decode(
-    data: bytes, name: str = "the data", pixels: int | None = None, formats: Collection[str] | None = None
+    data: bytes,
+    name: str = "the data",
+    formats: Sequence[str] = PHOTOGRAPHS,
+    refusal: Refusal | None = None,
 ) -> np.ndarray:
     """Reads a picture from memory, as `read` does from a file.
 
     Args:
         data: a whole JPEG, PNG, TIFF, WebP, ... file.
         name: what messages call it.
-        pixels: at most so many, by what it says of itself: no others are decoded. None: as many as Pillow takes.
-        formats: Pillow's names of those that are taken; None: all.
+        formats: Pillow's names of those that are taken.
+        refusal: see `opened`.
 
     Returns:
         uint8 RGB (H, W, 3).
 
     Raises:
-        UserError: see `read`; another format; more pixels.
+        UserError: see `read`; another format; a refused size.
     """
-    with _explained(name, lambda: files.sniff_bytes(data)), Image.open(io.BytesIO(data)) as image:
-        if formats is not None and image.format not in formats:
-            raise UserError(f"{name}: expected a picture of the formats {', '.join(formats)}; got {image.format}")
-        width, height = image.size
-        if pixels is not None and width * height > pixels:
-            raise UserError(f"{name}: {width}x{height} are {width * height:,} pixels; {pixels:,} are allowed: make it smaller")
+    explained = _explained(name, lambda: files.sniff_bytes(data), formats)
+    with explained, _checked(io.BytesIO(data), name, formats, refusal) as image:
         return _rgb(image, name)
 
 
@@ -116,7 +135,7 @@ def _rgb(image: Image.Image, name: str) -> np.ndarray:
 
 
 def _header(image: Image.Image) -> Header:
-    orientation = image.getexif().get(_ORIENTATION, 1)
+    orientation = image.getexif().get(ORIENTATION, 1)
     orientation = orientation if orientation in range(1, 9) else 1
     width, height = image.size
     turned = (height, width) if orientation >= 5 else (width, height)
@@ -126,28 +145,73 @@ def _header(image: Image.Image) -> Header:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(
+    path: Path,
+    formats: Sequence[str] = PHOTOGRAPHS,
+    refusal: Refusal | None = None,
+    noun: str = "picture",
+) -> Iterator[Image.Image]:
     """Opens a picture as Pillow does, while errors that only come up when its pixels are read become a `UserError`, too.
 
+    Args:
+        path: a regular file: a FIFO or a device is not opened, since it may never end.
+        formats: Pillow's names of those that are taken; the code of the others is not run.
+        refusal: is asked before anything is decoded.
+        noun: what messages call it.
+
     Raises:
-        UserError: no such file, no picture, or one that ends too early.
+        UserError: no such file, no picture of these formats, one that ends too early, or a refused size.
     """
-    with _explained(str(path), lambda: files.sniff(path) if path.is_file() else "not a file"), Image.open(path) as image:
+    with _explained(str(path), lambda: files.sniff(path), formats, noun):
+        if not path.exists():
+            raise FileNotFoundError
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise UserError(
+                f"{path}: expected a {noun}, but it cannot be read: it is not a file ({what}). "
+                "Replace it or take it off the list."
+            )
+        with open(path, "rb") as file, _checked(file, str(path), formats, refusal) as image:
+            yield image
+
+
+@contextlib.contextmanager
+def _checked(
+    file: IO[bytes],
+    name: str,
+    formats: Sequence[str],
+    refusal: Refusal | None,
+) -> Iterator[Image.Image]:
+    with Image.open(file, formats=tuple(formats)) as image:
+        why = refusal(*image.size) if refusal else ""
+        if why:
+            raise UserError(f"{name}: {why}")
         yield image
 
 
 @contextlib.contextmanager
-def _explained(name: str, kind: Callable[[], str]) -> Iterator[None]:
+def _explained(
+    name: str,
+    kind: Callable[[], str],
+    formats: Sequence[str],
+    noun: str = "picture",
+) -> Iterator[None]:
     """Turns what Pillow raises into a `UserError` that says what `name` is instead of a picture."""
     try:
         yield
     except UserError:
         raise
     except FileNotFoundError as error:
-        raise UserError(f"{name}: the picture is missing") from error
-    except _BROKEN as error:
-        # Of what it cannot identify Pillow says the object's address, which is another one every time.
-        why = "no format of pictures that is known" if isinstance(error, UnidentifiedImageError) else error
+        raise UserError(f"{name}: the {noun} is missing") from error
+    except Exception as error:  # of any kind: Pillow's decoders raise what comes up in them
+        why: object = str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            # Pillow says the object's address, which is another one every time.
+            why = f"none of the formats {', '.join(formats)}"
+        try:
+            what = kind()
+        except OSError:
+            what = "a file that cannot be read"
         raise UserError(
-            f"{name}: expected a picture, but it cannot be read: it is {kind()} ({why}). Replace it or take it off the list."
+            f"{name}: expected a {noun}, but it cannot be read: it is {what} ({why}). Replace it or take it off the list."
         ) from error

@@ -168,8 +168,13 @@ def _surrounded(image: tf.Tensor, label: tf.Tensor, borders: list, colour: np.nd
     return image, tf.pad(label, borders, constant_values=VOID)
 
 
-def validation(folder: Path, split: str) -> tf.data.Dataset:
+def validation(folder: Path, split: str, most: int = 0) -> tf.data.Dataset:
     """Every image of a split once, in stored order, never resized.
+
+    Args:
+        folder: of the records.
+        split: name of the split.
+        most: if the split has more images, every n-th of them, the smallest n that leaves no more than this; 0: all.
 
     Returns:
         Dictionaries of `image` uint8 (1, H, W, 3) RGB, `label` uint8 (1, H, W), `id` string (1,).
@@ -178,4 +183,14 @@ def validation(folder: Path, split: str) -> tf.data.Dataset:
         UserError: records that are not there.
     """
     dataset = tf.data.TFRecordDataset(records.shard_paths(folder, split))
-    return _read(dataset, records.parse).batch(1)
+    return _read(dataset.shard(_every(folder, split, most), 0), records.parse).batch(1)
+
+
+def count(folder: Path, split: str, most: int = 0) -> int:
+    """How many images `validation`, called with the same arguments, gives."""
+    return -(-int(records.split_info(folder, split)["images"]) // _every(folder, split, most))
+
+
+def _every(folder: Path, split: str, most: int) -> int:
+    images = int(records.split_info(folder, split)["images"])
+    return -(-images // most) if most else 1

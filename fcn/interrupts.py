@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Held:
-    """A `with` in which SIGINT and SIGTERM wait for the next `let`, or for its end.
+    """A `with` in which SIGINT, SIGTERM and SIGHUP wait for the next `let`, or for its end.
 
     For work that has its state in nobody's hands while it runs. Only signals that have a handler in Python are held, and
     only in the main thread, where Python runs them.
@@ -21,7 +21,7 @@ class Held:
     def __enter__(self) -> "Held":
         """Holds the signals from now on."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 if callable(signal.getsignal(number)):
                     self._before[number] = signal.signal(number, self._note)
         return self

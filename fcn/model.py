@@ -4,15 +4,13 @@ Names of layers are the paper's and the authors' (`net.py` of shelhamer/fcn.berk
 nets is in the tables of `fcn.architecture`, with the derivation of every crop offset.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 import keras
 from keras import layers
 
-from fcn.architecture import BACKBONES, VARIANTS, ModelSpec
+from fcn.architecture import BACKBONES, VARIANTS, ModelSpec, check, filters
 from fcn.bilinear import Bilinear, Upsample
-from fcn.errors import UserError
 from fcn.layers import BlockedConv2D, Crop, DenseConv2D, Grey, MeanBGR
 
 
@@ -38,9 +36,9 @@ def backbone(spec: ModelSpec, image: Any) -> dict[str, Any]:
     if pad.border:
         x = layers.ZeroPadding2D(pad.border, name="border")(x)
     for number, block in enumerate(net.blocks, 1):
-        for name, filters in block:
+        for name, count in block:
             padding = pad.rest if name == first else net.padding
-            x = _conv(name, max(1, round(filters * spec.width)), net.side, padding, net.activation)(x)
+            x = _conv(name, filters(spec, count), net.side, padding, net.activation)(x)
         # SAME pooling of an odd side leaves a last cell of one row: Caffe's ceil mode.
         maps[f"pool{number}"] = x = layers.MaxPooling2D(2, padding="same", name=f"pool{number}")(x)  # stride 2, 4, 8, ...
     for dense in net.dense:
@@ -64,7 +62,7 @@ def build(spec: ModelSpec) -> keras.Model:
     Raises:
         UserError: a name of the spec is not in its table, or the backbone does not go with the rest.
     """
-    _check(spec)
+    check(spec)
     variant, net, classes = VARIANTS[spec.variant], BACKBONES[spec.backbone], len(spec.classes)
     pad = net.paddings[spec.padding]
 
@@ -98,23 +96,3 @@ def build(spec: ModelSpec) -> keras.Model:
     x = upsample(*last, x, learned=False)  # stride 1
     x = Crop(pad.score_offset[variant.stride], name="score", dtype="float32")(x, image)
     return keras.Model(image, x, name=spec.variant)
-
-
-def _check(spec: ModelSpec) -> None:
-    choices: dict[str, Collection[str]] = {
-        "variant": VARIANTS, "backbone": BACKBONES, "upsampling": ("fixed", "learned"),
-    }  # fmt: skip
-    for key, allowed in choices.items():
-        if getattr(spec, key) not in allowed:
-            raise UserError(f"{key}: expected one of {', '.join(allowed)}; got {getattr(spec, key)!r}")
-    net, fitting = BACKBONES[spec.backbone], VARIANTS[spec.variant].backbones
-    if spec.backbone not in fitting:
-        raise UserError(f"backbone: expected {' or '.join(fitting)} for {spec.variant}; got {spec.backbone!r}")
-    if spec.padding not in net.paddings:
-        raise UserError(
-            f"padding: expected one of {', '.join(net.paddings)} with the backbone {spec.backbone}; got {spec.padding!r}"
-        )
-    if spec.dropout and not any(dense.dropout for dense in net.dense):
-        raise UserError(f"dropout: {spec.backbone} has none: expected 0; got {spec.dropout}")
-    if net.input == "grey" and any(spec.mean_bgr):
-        raise UserError(f"mean_bgr: {spec.backbone} takes grey without a mean: expected 0, 0, 0; got {spec.mean_bgr}")

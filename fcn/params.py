@@ -7,9 +7,8 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from fcn.addresses import public, secret
+from fcn.addresses import path_of, public, secret
 from fcn.architecture import BACKBONES, VARIANTS
 from fcn.datasets.contents import FOLDERS
 from fcn.errors import UserError
@@ -46,7 +45,7 @@ class Source:
 
     @staticmethod
     def _name_of(url: str) -> str:
-        return urlsplit(url).path.rsplit("/", 1)[-1]
+        return path_of(url).rsplit("/", 1)[-1]
 
     @property
     def name(self) -> str:
@@ -141,7 +140,11 @@ _RANGES: dict[str, tuple[Any, str]] = {
     "dropout": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
     "mean_bgr": (lambda v: len(v) == 3, "three numbers: blue, green, red"),
     "train": (lambda v: not isinstance(v, dict) or set(v) <= set(VARIANTS), f"recipes for {', '.join(VARIANTS)}"),
-    "optimizer": (lambda v: v in ("sgd", "adam"), "sgd or adam"),
+    "optimizer": (lambda v: v in ("sgd", "adam", "adamw"), "sgd, adam or adamw"),
+    "rates": (lambda v: all(rate >= 0 for rate in v.values()), "factors of at least 0"),
+    "warmup": (lambda v: v >= 0, "at least 0"),
+    "clip_norm": (lambda v: v >= 0, "at least 0"),
+    "validate_images": (lambda v: v >= 0, "at least 0"),
     "loss": (lambda v: v in ("sum", "mean"), "sum or mean"),
     "schedule": (lambda v: v in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
     "batch": (lambda v: v >= 1, "at least 1"),
@@ -157,6 +160,9 @@ _RANGES: dict[str, tuple[Any, str]] = {
     "overlays": (lambda v: v >= 1, "at least 1"),
     "seed": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
 }
+
+OPTIONAL = ("rates", "warmup", "clip_norm", "new_layers", "validate_images")
+"""Keys of a recipe that most recipes do without."""
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
@@ -246,13 +252,16 @@ def _parse_fields(kind: Any, value: Any, path: str) -> Any:
         raise UserError(f"{path}: expected keys with values, got {value!r}")
     hints = typing.get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]
-    unknown, missing = [k for k in value if k not in names], [n for n in names if n not in value]
+    optional = {f.name for f in dataclasses.fields(kind) if f.name in OPTIONAL}
+    unknown, missing = [k for k in value if k not in names], [n for n in names if n not in {*value, *optional}]
     if unknown:
         raise UserError(f"{path}: unknown key {unknown[0]!r}; the keys here are {', '.join(names)}")
     if missing:
         raise UserError(f"{path}.{missing[0]}: missing")
     values = {}
     for name in names:
+        if name not in value:
+            continue
         values[name] = parse(hints[name], value[name], f"{path}.{name}")
         fits, words = _RANGES.get(name, (lambda _: True, ""))
         if not fits(values[name]):

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from fcn.errors import UserError
 
 TILE = 1024
 """Pixels of a side up to which an image is taken whole: at full width, the process then takes less than 3 GB."""
+MOST = 2_000_000_000
+"""Pixels that the net may compute for one image: a photograph of 200 megapixels takes 1.1 billion with VGG-16."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Predictor:
 
     Attributes:
         spec: of the net: `spec.classes`, `spec.variant`, ...
-        tile: pixels; an image with a longer side is cut into tiles of this side.
+        tile: pixels; an image with a longer side is cut into tiles of this side, or of longer ones where it is thin.
         margin: pixels at each inner edge of a tile that are thrown away, see `reach`.
     """
 
@@ -61,6 +63,7 @@ class Predictor:
             UserError: tiles too small to leave anything between their margins.
         """
         self.spec, self.margin = spec, reach(spec)
+        self._border = BACKBONES[spec.backbone].paddings[spec.padding].border
         step = _stride(spec)
         self.tile = tile // step * step  # so that the cells of all tiles lie on one grid, that of the whole image
         if self.tile < 2 * self.margin + step:
@@ -92,12 +95,37 @@ class Predictor:
         Raises:
             UserError: not such an array, or the device's memory does not hold a tile.
         """
+        steps = self.steps(image, probabilities)
+        while True:
+            try:
+                done(*next(steps))
+            except StopIteration as end:
+                found: Prediction = end.value
+                return found
+
+    def steps(
+        self,
+        image: np.ndarray,
+        probabilities: bool = False,
+    ) -> Generator[tuple[int, int], None, Prediction]:
+        """Does what a call does, a tile at a time: whoever runs it may stop, or let others go first.
+
+        Args:
+            image: see `__call__`.
+            probabilities: see `__call__`.
+
+        Yields:
+            (tiles done, tiles in all) after each.
+
+        Raises:
+            UserError: see `__call__`.
+        """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise UserError(f"expected an image of uint8 RGB (H, W, 3), got {image.dtype} {image.shape}")
         height, width = image.shape[:2]
         labels = np.empty((height, width), np.uint8)
         shares = np.empty((height, width, len(self.spec.classes)), np.float32) if probabilities else None
-        rows, columns = (windows(side, self.tile, self.margin) for side in (height, width))
+        rows, columns = self._tiles(height, width)
         for number, (row, column) in enumerate(itertools.product(rows, columns), 1):
             kept = row.kept, column.kept
             inner = row.inner, column.inner
@@ -105,8 +133,35 @@ class Predictor:
             labels[kept] = found[inner]
             if shares is not None:
                 shares[kept] = soft[inner]
-            done(number, len(rows) * len(columns))
+            yield number, len(rows) * len(columns)
         return Prediction(labels, shares)
+
+    def cost(self, width: int, height: int) -> int:
+        """How many pixels the net computes for an image.
+
+        They are those of all tiles, whose sides are rounded up to the net's stride, with the border that it adds to each.
+        """
+        rows, columns = self._tiles(height, width)
+        return self._padded(rows) * self._padded(columns)
+
+    def _padded(self, windows: list[Window]) -> int:
+        step = _stride(self.spec)
+        sides = [window.seen.stop - window.seen.start for window in windows]
+        return sum(-(-side // step) * step + 2 * self._border for side in sides)
+
+    def _tiles(self, height: int, width: int) -> tuple[list[Window], list[Window]]:
+        """The windows along both sides."""
+        longer = self._longer(min(height, width))
+        rows, columns = (self.tile, longer) if height <= width else (longer, self.tile)
+        return windows(height, rows, self.margin), windows(width, columns, self.margin)
+
+    def _longer(self, short: int) -> int:
+        """The longer side of tiles, where an image is so short: they have no more pixels than others, borders included."""
+        if short >= self.tile:
+            return self.tile
+        step, border = _stride(self.spec), 2 * self._border
+        long = (self.tile + border) ** 2 // (max(short, step) + border) - border
+        return max(self.tile, long // step * step)
 
     def _net(self, tile: np.ndarray, probabilities: bool) -> Any:
         """One tile, (1, h, w, 3) -> its labels (h, w), and its probabilities (h, w, C) or None."""

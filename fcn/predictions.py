@@ -32,7 +32,7 @@ def find(given: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:
     found: dict[Path, Path] = {}
     complaints = []
     for name in given:
-        matches = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
+        matches = [name] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))
         images = [image for match in matches for image in _images(Path(match), _real(out))]
         if not matches:
             complaints.append(f"{shown(name)}: no such file or folder, and a pattern of none")

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from fcn import devices, evaluation, files, labels, metrics, surgery
+from fcn import devices, evaluation, files, images, labels, metrics, surgery
+from fcn.architecture import MARK
 from fcn.datasets.voc import Pair
 from fcn.errors import UserError
 from fcn.weights import authors, caffe
@@ -42,7 +42,7 @@ def to_model_folder(caffemodel: Path, variant: str, classes: Sequence[str], fold
     weights, spec = authors.convert_net(caffe.read(caffemodel), classes, str(caffemodel))
     if spec.variant != variant:
         raise UserError(f"{caffemodel}: wanted {variant}, but its layers are those of {spec.variant}")
-    with files.replacing_folder(folder, surgery.MARK) as temporary:
+    with files.replacing_folder(folder, MARK) as temporary:
         temporary.mkdir()
         # What `surgery.save` writes, without building the net for it, which takes a minute and 3 GB at full width.
         files.save_arrays(temporary / "weights.npz", weights)
@@ -79,11 +79,8 @@ def score(folder: Path, pairs: Sequence[Pair], done: Callable[[int, int], None])
 
 def _examples(pairs: Sequence[Pair], classes: int) -> Iterator[dict[str, np.ndarray]]:
     for pair in pairs:
-        try:
-            with Image.open(pair.image) as opened:
-                image = np.asarray(opened.convert("RGB"))
-        except OSError as error:
-            raise UserError(f"{pair.image}: the image cannot be read: {error}. Is the archive complete?") from error
+        with images.opened(pair.image) as opened:
+            image = np.asarray(opened.convert("RGB"))
         label = labels.read(pair.label, classes, (image.shape[1], image.shape[0]))
         yield {"image": image[None], "label": label[None]}
 

@@ -1,6 +1,6 @@
 """How a stage is trained, as data. Imports no framework."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fcn.augment import OFF, Augment
 from fcn.errors import UserError
@@ -14,10 +14,10 @@ class TrainSpec:
     """A recipe for one stage.
 
     Attributes:
-        optimizer: "sgd" or "adam".
+        optimizer: "sgd", "adam" or "adamw".
         learning_rate: of kernels, at the start. With `loss: sum` it is per summed pixel: 1e-10 in the heavy recipe.
         momentum: 0..1.
-        weight_decay: coupled, on kernels only.
+        weight_decay: on kernels only; coupled (part of the gradient), but for adamw.
         bias_rate: factor on the rate of biases.
         loss: "sum" or "mean" over the valid pixels of a batch.
         iterations: training steps; a multiple of `log_every`.
@@ -30,6 +30,14 @@ class TrainSpec:
         precision: of the layers up to fc7: "float32", or "bfloat16" (weights, scores and loss stay float32).
         augment: random changes to the images.
         deterministic: whether the same machine gives the same bytes each time. False is faster on some GPUs.
+        rates: factors on the learning rate by prefix of the layers' names; the longest prefix counts, and 1 where there is
+            none. A layer of rate 0 is held: it has no slots, and where all below are held too, no backward pass.
+        warmup: steps in which the rate rises from nothing to that of the schedule.
+        clip_norm: the largest norm of the gradient over all weights together; larger ones are scaled down. 0: no limit.
+        new_layers: fully connected layers that begin at random (He et al.) although they stand in no file, as fc6 and fc7
+            of a VGG without them, or in place of those in the file. Only where the training starts from a classifier.
+        validate_images: how many of the validation images are looked at while training, evenly chosen; 0: all of them. The
+            evaluation afterwards scores all.
     """
 
     optimizer: str
@@ -48,6 +56,11 @@ class TrainSpec:
     precision: str = "float32"
     augment: Augment = OFF
     deterministic: bool = True
+    rates: dict[str, float] = field(default_factory=dict)
+    warmup: int = 0
+    clip_norm: float = 0.0
+    new_layers: tuple[str, ...] = ()
+    validate_images: int = 0
 
     def __post_init__(self) -> None:
         """Raises UserError for steps that do not fit together."""

@@ -5,14 +5,16 @@ the id and the schema's version.
 """
 
 import contextlib
-import json
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import tensorflow as tf
+from pydantic import AfterValidator, FailFast, Field, model_validator
 
-from fcn import files
+from fcn import files, reading
 from fcn.errors import UserError
 
 SCHEMA = 2
@@ -31,22 +33,72 @@ _FEATURES = {
 }
 
 
+_REMEDY = "run the stage `records` again"
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Side = Annotated[int, Field(ge=1, le=2**16)]
+
+
+class _Shard(reading.Model):
+    images: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Skipped(reading.Model):
+    id: str
+    reason: str
+
+
+_Id = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(reading.named)]
+
+
+class _Split(reading.Model):
+    name: reading.Name = Field(alias="list")
+    digest: str
+    images: Annotated[int, Field(ge=1)]
+    files: dict[Annotated[str, Field(pattern=r"^[\w-]{1,60}\.tfrecord$")], _Shard]
+    height: list[Side]
+    width: list[Side]
+    pixels: dict[str, Count]
+    void_pixels: Count
+    images_with: dict[str, Count]
+    skipped: list[_Skipped]
+    ids: Annotated[list[_Id], FailFast()]
+    sizes: Annotated[list[Annotated[list[Side], Field(min_length=2, max_length=2)]], FailFast()]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        stored = sum(shard.images for shard in self.files.values())
+        if not self.images == stored == len(self.ids) == len(self.sizes):
+            raise ValueError(
+                f"as many images, ids, sizes and images in files: {self.images}, {len(self.ids)}, {len(self.sizes)}, {stored}"
+            )
+        return self
+
+
+class _Index(reading.Model):
+    """What `writing.write` leaves; see there."""
+
+    version: Literal[2] = Field(alias="schema")
+    classes: reading.Classes
+    notes: list[str]
+    splits: dict[Annotated[str, Field(pattern=r"^\w{1,60}$")], _Split]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for split in self.splits.values():
+            if not list(self.classes) == list(split.pixels) == list(split.images_with):
+                raise ValueError("the classes, in their order, in every `pixels` and `images_with`")
+        return self
+
+
 def read_index(folder: Path) -> dict:
     """The index of a records folder.
 
     Raises:
-        UserError: no index, or one of another schema.
+        UserError: no index, a damaged one, or one of another schema.
     """
-    path = folder / "index.json"
-    try:
-        index: dict = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; run the stage `records` first") from error
-    except ValueError as error:
-        raise UserError(f"{path}: no valid JSON ({error}); run the stage `records` again") from error
-    if index.get("schema") != SCHEMA:
-        raise UserError(f"{path}: records of schema {index.get('schema')}, this version reads {SCHEMA}; run `records` again")
-    return index
+    index = reading.read_json(folder / "index.json", _Index, _REMEDY, reading.LARGE)
+    return index.model_dump(mode="json", by_alias=True)
 
 
 def split_info(folder: Path, split: str) -> dict:
@@ -74,9 +126,9 @@ def shard_paths(folder: Path, split: str) -> list[str]:
     for name, shard in split_info(folder, split)["files"].items():
         path = folder / name
         if not path.is_file():
-            raise UserError(f"{path}: a shard is missing; run the stage `records` again")
+            raise UserError(f"{path}: a shard is missing; {_REMEDY}")
         if files.digest(path) != shard["sha256"]:
-            raise UserError(f"{path}: {damage(path, shard['images'])}; run the stage `records` again")
+            raise UserError(f"{path}: {damage(path, shard['images'])}; {_REMEDY}")
         paths.append(str(path))
     return paths
 
@@ -109,14 +161,43 @@ def explained(folder: Path) -> Iterator[None]:
     """Names the shard if a file of `folder` breaks while what is inside the `with` reads it.
 
     Raises:
-        UserError: instead of TensorFlow's error, if a shard is damaged or gone (see `shard_paths`).
+        UserError: instead of TensorFlow's error, if a shard is damaged or gone (see `shard_paths`), or holds a record that
+            is none of ours.
     """
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError):
-        for split in read_index(folder)["splits"]:
-            shard_paths(folder, split)
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError, UnicodeDecodeError):
+        for split, info in read_index(folder)["splits"].items():
+            paths, expected = shard_paths(folder, split), zip(info["ids"], info["sizes"], strict=True)
+            for path in paths:
+                if wrong := _misread(path, expected):
+                    raise UserError(f"{path}: {wrong}; {_REMEDY}") from None
         raise
+
+
+def _misread(path: str, expected: Iterator[tuple[str, list[int]]]) -> str:
+    """What is wrong with the first record of a shard that is not as the index says, in words; "" if all are.
+
+    Args:
+        path: the shard.
+        expected: id and [height, width] of its images and of those after it; its own are taken.
+    """
+    number = 0
+    try:
+        for number, record in enumerate(tf.data.TFRecordDataset(path), 1):
+            example, (name, size) = parse(record), next(expected, ("", []))
+            found = example["id"].numpy().decode(errors="backslashreplace")
+            shapes = [list(example[key].shape[:2]) for key in ("image", "label")]
+            if found != name or shapes != [size, size]:
+                return f"record {number}: expected {reading.quoted(name)} of {size}, got {reading.quoted(found)} of {shapes}"
+    except tf.errors.DataLossError as error:
+        return f"record {number + 1} is damaged or cut off ({error.message})"
+    except UnicodeDecodeError:  # of TensorFlow's own message
+        return f"record {number} is none of this version"
+    except tf.errors.InvalidArgumentError as error:
+        said = re.sub(r"\{\{.*?\}\} ?", "", error.message).splitlines()[0]
+        return f"record {number} is none of this version ({said[:200]})"
+    return ""
 
 
 def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:

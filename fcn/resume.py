@@ -4,18 +4,42 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 import numpy as np
+from pydantic import ConfigDict, FailFast, Field
 
-from fcn import files
+from fcn import files, reading
 from fcn.distribution import Share
 from fcn.errors import UserError
 from fcn.surgery import named_weights
 
+Steps = Annotated[int, Field(ge=0, le=2**53)]
 History = list[dict[str, float]]
 """A row for every report, with `step` first."""
+
+
+class _Loss(reading.Model):
+    step: Steps
+    loss: float
+
+
+class _Validation(reading.Model):
+    model_config = ConfigDict(allow_inf_nan=True)  # of a class that no image has
+
+    step: Steps
+    val_pixel_accuracy: float
+    val_mean_accuracy: float
+    val_mean_iu: float
+    val_frequency_weighted_iu: float
+
+
+class Progress(reading.Model):
+    """How far a training is: see `save`."""
+
+    told: Steps
+    history: Annotated[list[_Loss | _Validation], FailFast()]
 
 
 def variables(net: keras.Model, since_report: Sequence[Any]) -> dict[str, Any]:
@@ -69,10 +93,17 @@ def load(path: Path, into: Mapping[str, Any], share: Share) -> tuple[int, Histor
         UserError: no checkpoint, a damaged one, or one with other variables.
     """
     arrays = files.load_arrays(path) if share.first else {}
+    remedy = "remove it to start this stage anew"
     if share.first and {*into, "progress"} != {*arrays}:
-        raise UserError(f"{path}: a checkpoint of another net or version. Remove it to start this stage anew.")
+        raise UserError(f"{path}: a checkpoint of another net or version; {remedy}")
+    for name, variable in into.items() if share.first else ():
+        wanted, kept = (tuple(variable.shape), np.dtype(variable.dtype).kind), arrays[name]
+        if (kept.shape, kept.dtype.kind) != wanted:
+            raise UserError(
+                f"{path}: {name}: expected {wanted[0]} of {variable.dtype}, got {kept.shape} of {kept.dtype}; {remedy}"
+            )
     arrays = {name: share.from_first(functools.partial(arrays.__getitem__, name)) for name in (*into, "progress")}
+    progress = reading.parse_json(arrays["progress"].tobytes(), Progress, f"{path}: progress", remedy)
     for name, variable in into.items():
         variable.assign(arrays[name])
-    progress = json.loads(arrays["progress"].tobytes())
-    return progress["told"], progress["history"]
+    return progress.told, [row.model_dump() for row in progress.history]

@@ -149,7 +149,7 @@ def _taken(archive: Path, sizes: Mapping[str, tuple[int, int]], folder: Path) ->
 def _fault(path: Path, size: tuple[int, int]) -> str | None:
     """What is wrong with an image, in words."""
     try:
-        with images.opened(path) as image:
+        with images.opened(path, images.MASKS) as image:
             if image.format != "PNG" or image.mode != "P":
                 return f"expected a palette PNG (mode P), got {image.format} of mode {image.mode}"
             if image.size != size:

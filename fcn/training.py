@@ -62,10 +62,13 @@ def train(
         UserError: a checkpoint that cannot be read; a loss that is no longer finite (the last checkpoint is kept); another
             process of the same training that died.
     """
-    rate = optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations)
+    rate = optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations, spec.warmup)
+    optimizers.hold(model, spec.rates)
     label = evaluation.labeler(model)  # for one device: outside of the scope
     with share.scope():
-        optimizer = optimizers.make(spec.optimizer, rate, spec.momentum, spec.weight_decay, spec.bias_rate, spec.accumulate)
+        optimizer = optimizers.make(
+            spec.optimizer, rate, spec.momentum, spec.weight_decay, spec.bias_rate, spec.accumulate, spec.rates, spec.clip_norm
+        )
         net = masked(model) if spec.batch > 1 else model  # with the same weights
         optimizer.build(net.trainable_variables)
         not_finite = watches.NotFinite(spec.log_every)

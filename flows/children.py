@@ -7,13 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
 from fcn.errors import LINE, shown
-from flows import processes, stage
+from flows import output, processes
 
 STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
 
@@ -33,13 +33,14 @@ def follow(
         stop: how to end it: signals, and seconds to wait after each.
 
     Returns:
-        The exit code. On any exception, Ctrl-C above all, the child and all that it started are ended first.
+        The exit code. On any exception, Ctrl-C above all, the child and all that it started are ended first. Ctrl-Z
+        stops them all, and what continues this process continues them.
     """
     environment = (
         os.environ
         | extra
         | {
-            stage.PARENT_PROCESS: processes.identity(psutil.Process()),
+            processes.PARENT_PROCESS: processes.identity(psutil.Process()),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
             "PYTHONUNBUFFERED": "1",
             "DVC_NO_ANALYTICS": "1",
@@ -59,10 +60,11 @@ def follow(
     )
     assert child.stdout is not None
     try:
-        for line in child.stdout:
-            _print(line)
-            say(line.rstrip())
-        child.wait()
+        with _stopped_with_us(child.pid):
+            for line in child.stdout:
+                _print(line)
+                say(line.rstrip())
+            child.wait()
     except BaseException:
         _stop(child, stop)
         raise
@@ -72,19 +74,41 @@ def follow(
 
 def _print(line: str) -> None:
     """A line of a child's output, which repeats names of files and more from outside."""
-    print(shown(line.rstrip("\n"), LINE), flush=True)
+    output.say(shown(line.rstrip("\n"), LINE))
+
+
+def _print_all(lines: Iterable[str]) -> None:
+    for line in lines:
+        _print(line)
+
+
+@contextlib.contextmanager
+def _stopped_with_us(group: int) -> Iterator[None]:
+    """Let Ctrl-Z, which reaches us alone, stop the process group, too."""
+    before = signal.getsignal(signal.SIGTSTP)
+    if before == signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGSTOP)  # SIGTSTP does nothing to a group without a terminal
+        os.kill(os.getpid(), signal.SIGSTOP)
+        with contextlib.suppress(ProcessLookupError):  # somebody has sent SIGCONT
+            os.killpg(group, signal.SIGCONT)
+
+    signal.signal(signal.SIGTSTP, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)
 
 
 def _stop(child: subprocess.Popen[str], stop: Sequence[tuple[signal.Signals, float]]) -> None:
     """End a child and all that it started, gently at first; another Ctrl-C goes on to the next step."""
     assert child.stdout is not None
     rest: Iterable[str] = child.stdout
-
-    def drain() -> None:
-        for line in rest:
-            _print(line)
-
-    reader = threading.Thread(target=drain, daemon=True)
+    reader = threading.Thread(target=_print_all, args=[rest], daemon=True)
     reader.start()  # else a full pipe could keep them from ending
     for number, seconds in stop:
         with contextlib.suppress(KeyboardInterrupt):

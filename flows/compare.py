@@ -4,6 +4,7 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fcn import bootstrap, files
@@ -30,10 +31,12 @@ def main(argv: list[str] | None = None) -> int:
             files.check_file(arguments.json, "--json")
         first, second = (evaluated.find(run) for run in arguments.runs)
         counts = _paired(first, second)
+        if arguments.images:
+            counts = _listed(counts, arguments.images)
         found = bootstrap.compare(*counts)
         print(table(first, second, counts[0], found))
         if arguments.json:
-            files.write_json(arguments.json, to_json(first, second, found))
+            files.write_json(arguments.json, to_json(first, second, counts[0], found))
     except (UserError, OSError) as error:
         print(words(error), file=sys.stderr)
         return MISUSE
@@ -49,7 +52,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("runs", nargs=2, metavar="RUN", help="the two models; differences are the second minus the first")
     parser.add_argument("--json", type=to_path, metavar="FILE", help="write the numbers to FILE, too")
+    parser.add_argument(
+        "--images", type=to_path, metavar="LIST", help="compare on the images of this list alone, one id a line: seg11valid.txt"
+    )
     return parser
+
+
+def _listed(counts: tuple[bootstrap.Counts, bootstrap.Counts], path: Path) -> tuple[bootstrap.Counts, bootstrap.Counts]:
+    try:
+        ids = {line.strip() for line in path.read_text(encoding="utf-8").splitlines()}
+        first, second = (bootstrap.chosen(each, ids) for each in counts)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--images {path}: expected a list of images that were evaluated, one id a line: {error}") from error
+    return first, second
 
 
 def _paired(first: Evaluation, second: Evaluation) -> tuple[bootstrap.Counts, bootstrap.Counts]:
@@ -128,7 +143,7 @@ def _ranked(found: Comparison) -> list[tuple[str, Difference]]:
     return sorted(found.classes.items(), key=lambda item: (math.isnan(item[1].value), -item[1].value, item[0]))
 
 
-def to_json(first: Evaluation, second: Evaluation, found: Comparison) -> dict[str, Any]:
+def to_json(first: Evaluation, second: Evaluation, counts: bootstrap.Counts, found: Comparison) -> dict[str, Any]:
     """The comparison as plain data; what does not exist is null."""
 
     def numbers(difference: Difference) -> dict[str, Any]:
@@ -147,7 +162,7 @@ def to_json(first: Evaluation, second: Evaluation, found: Comparison) -> dict[st
             letter: {"name": run.name, "where": run.where, **run.provenance}
             for letter, run in zip("ab", (first, second), strict=True)
         },
-        "images": len(first.counts.images),
+        "images": len(counts.images),
         "resamples": bootstrap.RESAMPLES,
         "level": bootstrap.LEVEL,
         "seed": bootstrap.SEED,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from fcn.architecture import VARIANTS
 from flows import config, stage
 from tasks.convert import convert_weights
 
@@ -18,9 +19,11 @@ def convert_vgg(raw: Path, out: Path, report: Path) -> None:
         out: .npz file to write.
         report: JSON file to write: what became of every weight.
     """
-    _, profile, _ = config.read()
+    _, profile, variants = config.read()
     sources = [profile.download.weights, *profile.download.cross_check]
-    convert_weights([raw / "weights" / source.name for source in sources], profile.model.backbone, out, report)
+    # What the trainings that start from these weights take from them: to be told now and not after the records are written.
+    new_layers = [profile.train[name].new_layers for name in variants if VARIANTS[name].parent is None]
+    convert_weights([raw / "weights" / source.name for source in sources], profile.model.backbone, out, report, new_layers)
 
 
 if __name__ == "__main__":

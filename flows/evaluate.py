@@ -6,6 +6,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows import config, stage
+from tasks import kept
 from tasks.score import score
 
 
@@ -25,6 +26,7 @@ def evaluate(
         registry: whether MLflow's registry gets it as a version, which may become champion; scores go to MLflow anyway.
     """
     name, profile, _ = config.read()
+    kept.forget()
     score(name, profile, variant, records, model, metrics, plots, seed, registry)
 
 

@@ -8,19 +8,21 @@ import argparse
 import contextlib
 import logging
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
-import httpx
 from prefect import flow, runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
 from fcn.errors import LINE, UserError, shown
-from flows import children, overrides, remote, runs, server, stage, workspace
+from flows import children, output, overrides, processes, remote, runs, server, stage, workspace
+from tasks import kept
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
 SKIPPED = {
@@ -59,13 +61,16 @@ def main(argv: list[str] | None = None) -> int:
             overrides.check_change(change)
     except UserError as error:
         parser.error(str(error))
-    command = words(**parameters)
     try:
+        command = words(**parameters)
         # Without a server to record it, a pipeline with nothing to do starts none: that would take longer than all the rest.
         if command == ["repro", *parameters["targets"]] and not server.is_there() and is_done(command):
             return 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        return stage.INTERRUPTED
+        return processes.INTERRUPTED
     return stage.execute(pipeline, {"command": command}, name=" ".join(["dvc", *command]))
 
 
@@ -75,10 +80,9 @@ def words(targets: list[str], force: bool, changes: list[str], pull: bool | None
     if not force:
         command += ["--pull"] * pull if pull is not None else remote.options()
     if changes:
-        print(
+        output.say(
             f"params.yaml: setting {', '.join(changes)} in the file itself, where it stays after the run "
-            "(`git diff params.yaml` shows it)",
-            flush=True,
+            "(`git diff params.yaml` shows it)"
         )
         command[:1] = ["exp", "run"]
         command += [word for change in changes for word in ("-S", change)]
@@ -95,7 +99,7 @@ def is_done(command: list[str]) -> bool:
     asked = subprocess.run([sys.executable, "-m", "dvc", *command, "--dry"], capture_output=True, text=True)
     if asked.returncode or not asked.stdout.endswith("Data and pipelines are up to date.\n"):
         return False
-    print(*(shown(line, LINE) for line in asked.stdout.splitlines()), sep="\n", flush=True)
+    output.say("\n".join(shown(line, LINE) for line in asked.stdout.splitlines()))
     return True
 
 
@@ -122,10 +126,11 @@ def reproduce(command: list[str]) -> None:
         error = dvc(command, extra, record)
         plain = [word for word in command if word not in remote.LENIENT]
         if error is not None and plain != command and workspace.is_cut_off(error):
-            print(f"Not to be had from the remote ({shown(error)}); going on with `dvc {' '.join(plain)}`", flush=True)
+            output.say(f"Not to be had from the remote ({shown(error)}); going on with `dvc {' '.join(plain)}`")
             error = dvc(plain, extra, record)
     if error is not None:
         raise UserError(*(workspace.busy(error) or f"dvc {' '.join(command)}: {error}").splitlines())
+    kept.forget()
 
 
 @contextlib.contextmanager
@@ -139,10 +144,10 @@ def connected() -> Iterator[tuple[dict[str, str], Callable[[str], None]]]:
         yield {stage.PARENT_RUN: ""}, lambda line: None
         return
     with get_client(sync_client=True) as client:
-        with contextlib.suppress(httpx.HTTPError):  # a record is worth no run
+        with contextlib.suppress(*server.NO_PREFECT):  # a record is worth no run
             runs.reconcile(client)
         yield {stage.PARENT_RUN: runtime.flow_run.id, "PREFECT_API_URL": str(url)}, _recorder(client)
-        with contextlib.suppress(httpx.HTTPError):
+        with contextlib.suppress(*server.NO_PREFECT):
             runs.reconcile(client)  # of a stage that ran out of memory
 
 
@@ -160,23 +165,61 @@ def _recorder(client: SyncPrefectClient) -> Callable[[str], None]:
             if not lost and (found := pattern.fullmatch(line)):
                 try:
                     runs.record_skipped(client, UUID(run_id), found[1], how)
-                except httpx.HTTPError:
+                except server.NO_PREFECT:
                     lost = True  # asking again costs seconds a line; `stage.execute` will say so at the end
 
     return record
 
 
 def dvc(command: list[str], extra: dict[str, str], record: Callable[[str], None]) -> str | None:
-    """Run dvc with the words `command`; its last error if it failed, else None. See `children.follow`."""
-    last_error = "it failed without saying why"
+    """Run dvc with the words `command`; its last error, None if there was none. See `children.follow`.
+
+    DVC ends with 0 although its cache could not take what a stage has made: that is an error, too.
+    """
+    errors = _Errors()
 
     def say(line: str) -> None:
-        nonlocal last_error
         record(line)
-        if line.startswith("ERROR: "):
-            last_error = line.removeprefix("ERROR: ").strip()
+        errors.hear(line)
 
-    return last_error if children.follow(["dvc", *command], extra, say) else None
+    code = children.follow(["dvc", *command], extra, say)
+    if code < 0 and not errors.last:
+        errors.last = f"it was ended by {signal.Signals(-code).name}, by somebody or for want of memory"
+    if errors.lost or not code:
+        return errors.lost or None
+    return errors.last or "it failed without saying why"
+
+
+@dataclass
+class _Errors:
+    """What dvc's lines say to be wrong.
+
+    Attributes:
+        last: its last error.
+        lost: what its cache could not take.
+    """
+
+    last: str = ""
+    lost: str = ""
+    _running: str = ""
+    _incomplete: bool = False
+
+    def hear(self, line: str) -> None:
+        """Take in the next line."""
+        if found := re.fullmatch(r"Running stage '(.+)':", line):
+            self._running = found[1]
+        elif any(pattern.fullmatch(line) for pattern in SKIPPED):
+            self._running = ""
+        elif line.endswith((" validation failed.", " is invalid.")):  # so it says it of its own files
+            self.last, self._incomplete = line, True
+        elif self._incomplete and line.strip():
+            self.last, self._incomplete = f"{self.last} {line.strip()}", False
+        elif line.startswith("ERROR: "):
+            self.last = line.removeprefix("ERROR: ").strip()
+            if self._running and self.last.startswith("failed to transfer"):  # else it is a pull
+                what = f"{workspace.NOT_STORED} what the stage {self._running} made"
+                reason = self.last.partition(" - ")[2] or self.last
+                self.lost = f"{what}: {reason}. Make room for it, and run this again"
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from fcn import images, predictions
+from fcn import images, predictions, pretrained
 from fcn.architecture import VARIANTS
 from fcn.errors import LINE, UserError, shown, words
 from flows.arguments import to_path
@@ -57,10 +58,20 @@ def run(arguments: argparse.Namespace) -> list[str]:
     for complaint in failed:
         print(shown(complaint, LINE), file=sys.stderr)
     done = 0
+
+    def bounded(width: int, height: int) -> str:
+        computed = predictor.cost(width, height)
+        if computed <= predict.MOST:
+            return ""
+        return (
+            f"for {width}x{height} pixels the net computes {computed:,}; {predict.MOST:,} are allowed: cut it into pieces, "
+            "or choose a larger --tile"
+        )
+
     for number, (path, name) in enumerate(zip(found, names, strict=True), 1):
         start = time.perf_counter()
         try:
-            image = images.read(path)
+            image = images.read(path, bounded)
             predicted = predictor(image, arguments.probabilities, _tiles if sys.stderr.isatty() else lambda *_: None)
             predictions.write(arguments.out, name, image, predicted.labels, predicted.probabilities, classes)
         except (UserError, OSError) as error:
@@ -78,20 +89,30 @@ def run(arguments: argparse.Namespace) -> list[str]:
     return failed
 
 
-def model_folder(given: str) -> Path:
-    """The folder of a model: `models/<variant>` for a variant's name; or the one given; or what a model of MLflow's holds.
+def model_folder(given: str = pretrained.DEFAULT) -> Path:
+    """The folder of a model: `models/<variant>` for a variant's name; a net in the box; or the one given; or what a model of
+    MLflow's holds.
 
     Raises:
         UserError: neither.
     """
-    for folder in (Path("models", given), Path(given), *map(Path, sorted(glob.glob(f"{glob.escape(given)}/artifacts/*")))):
+    boxed = pretrained.folders()
+    artifacts = sorted(glob.glob(f"{glob.escape(given)}/artifacts/*"))
+    for folder in (Path("models", given), boxed.get(given, Path(given)), *map(Path, artifacts)):
         if os.path.isfile(folder / "model.json"):  # also of a name that no disk takes
             return folder
-    there = sorted(shown(path.parent.name) for path in Path("models").glob("*/model.json"))
+    there = [*boxed, *sorted(shown(path.parent.name) for path in Path("models").glob("*/model.json"))]
     raise UserError(
-        f"--model: expected {', '.join(there) or 'a variant (' + ', '.join(VARIANTS) + ') that has been trained'}, or a folder "
-        f"with model.json and weights.npz; got {shown(given)}"
+        f"--model: expected {', '.join(there)}, a variant ({', '.join(VARIANTS)}) once it has been trained, or a folder with "
+        f"model.json and weights.npz; got {shown(given)}"
     )
+
+
+MODEL: dict[str, Any] = {
+    "default": pretrained.DEFAULT,
+    "help": "a net in the box (default: %(default)s); a variant, fcn8s, which stands for models/fcn8s; or a model's folder",
+}
+"""Of the option `--model`, the same for every command."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,8 +124,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, a folder of images, or a pattern in quotes")
-    parser.add_argument("--model", required=True, help="a variant, fcn8s, which stands for models/fcn8s; or a model's folder")
-    parser.add_argument("--out", required=True, type=to_path, metavar="DIR", help="folder for the predictions")
+    parser.add_argument("--model", **MODEL)
+    parser.add_argument(
+        "--out", default="predicted", type=to_path, metavar="DIR", help="folder for the predictions (default: %(default)s)"
+    )
     parser.add_argument("--probabilities", action="store_true", help="write OUT/probabilities, float16 .npz, as well")
     parser.add_argument(
         "--tile",

@@ -5,9 +5,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import yaml
+from tasks import dvcfiles
 
 LENIENT = ("--pull", "--allow-missing")
 _VALUE = re.compile(r"\\\$\\\{[^}]*\\\}")  # what `re.escape` makes of DVC's ${profile}
@@ -30,28 +29,20 @@ def options() -> list[str]:
 
 def _outputs() -> Iterator[str]:
     """The paths of all outputs in dvc.lock."""
-    for stage in _read(Path("dvc.lock")).values():
-        for out in stage.get("outs", []):
-            yield str(out["path"])
+    for stage in dvcfiles.lock().values():
+        for out in stage.outs:
+            yield out.path
 
 
 def _uncached() -> Iterator[str]:
     """Patterns of the outputs that dvc.yaml keeps out of DVC's cache, and so out of any remote."""
-    for stage in _read(Path("dvc.yaml")).values():
-        stage = stage.get("do", stage)
-        for out in (*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])):
+    for stage in dvcfiles.stages().values():
+        body = stage.do or stage
+        for out in (*body.outs, *body.metrics, *body.plots):
             if isinstance(out, dict):
                 for path, flags in out.items():
                     if (flags or {}).get("cache") is False:
                         yield _VALUE.sub("[^/]+", re.escape(path))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The stages of one of DVC's files; none if there is no file. That it is broken says dvc."""
-    try:
-        return (yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}).get("stages") or {}
-    except (OSError, yaml.YAMLError):
-        return {}
 
 
 def _has_default() -> bool:

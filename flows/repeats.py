@@ -57,7 +57,7 @@ class Job:
     def is_done(self, known: Mapping[str, str]) -> bool:
         """Tells whether the outputs are there and are those of this key."""
         there = self.done.is_file() and all(path.exists() for path in (*self.outs, *self.deps))
-        return there and self.done.read_text() == self.key(known)
+        return there and self.done.read_bytes() == self.key(known).encode()
 
 
 def jobs(stages: Mapping[str, Any], params: Mapping[str, Any], seed: int, folder: Path) -> Iterator[Job]:

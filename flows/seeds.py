@@ -4,19 +4,17 @@ How much of a difference between two nets is luck. Everything lies in .cache/see
 and the committed metrics stay as they are. What is done already is not done again, and what was broken off goes on.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import yaml
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from fcn import files, spread
+from fcn import files, results, spread
 from fcn.errors import UserError
-from flows import children, config, pipeline, repeats, stage, workspace
+from flows import children, config, output, pipeline, repeats, stage, workspace
+from tasks import dvcfiles
 
 FOLDER = Path(".cache/seeds")
 PREPARED = ("convert_vgg", "records")
@@ -47,16 +45,16 @@ def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
     summed = spread.summary(measured)
     words, table = spread.words(summed), spread.table(summed)
     files.write_json(out, {"profile": name, "seeds": [*range(1, n + 1)], "variants": summed, "words": words})
-    print("", table, "", *words, f"All values: {out}", sep="\n", flush=True)
+    output.say("\n".join(["", table, "", *words, f"All values: {out}"]))
     create_markdown_artifact("\n\n".join([table, *words]), key="seeds", description=f"{name} with {n} seeds")
 
 
 def _jobs(name: str, seed: int) -> tuple[list[repeats.Job], dict[str, str]]:
     """The jobs of a seed as dvc.yaml and params.yaml now have them, and DVC's digests of its outputs."""
-    stages, params = (yaml.safe_load(Path(file).read_text(encoding="utf-8")) for file in ("dvc.yaml", "params.yaml"))
-    lock = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))["stages"]
-    known = {entry["path"]: str(entry["md5"]) for stage in PREPARED for entry in lock[stage]["outs"]}
-    return list(repeats.jobs(stages["stages"], params, seed, FOLDER / name / str(seed))), known
+    dvcfiles.stages()  # is checked; then it is taken as it stands, with all its keys
+    stages, lock = dvcfiles.plain(Path("dvc.yaml"), dvcfiles.STAGES)["stages"], dvcfiles.lock()
+    known = {out.path: out.digest for stage in PREPARED if stage in lock for out in lock[stage].outs}
+    return list(repeats.jobs(stages, config.plain(), seed, FOLDER / name / str(seed))), known
 
 
 def _repeat(name: str, seed: int, extra: dict[str, str], record: Callable[[str], None]) -> None:
@@ -66,10 +64,10 @@ def _repeat(name: str, seed: int, extra: dict[str, str], record: Callable[[str],
         called = f"{job.name} seed {seed}"
         if job.is_done(known):
             line = f"Stage '{called}' didn't change, skipping"  # as DVC says it; Prefect shows it as Cached
-            print(line, flush=True)
+            output.say(line)
             record(line)
             continue
-        print(f"Running stage '{called}':\n> python -m {' '.join(job.command)}", flush=True)
+        output.say(f"Running stage '{called}':\n> python -m {' '.join(job.command)}")
         key = job.key(known)
         code = children.follow(job.command, {**extra, "DVC_STAGE": called}, lambda line: None)
         if code:
@@ -89,8 +87,7 @@ def _measured(name: str, variants: tuple[str, ...], n: int) -> dict[str, list[di
                     f"{job.name} with seed {seed}: parameters, data or code changed in the meantime. Run this again."
                 )
             if job.scores:
-                scored: dict[str, Any] = json.loads(job.scores.read_text(encoding="utf-8"))
-                measured[job.variant].append(spread.scores(scored))
+                measured[job.variant].append(spread.scores(results.metrics(job.scores)))
     return measured
 
 

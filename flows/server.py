@@ -16,24 +16,54 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
+import prefect
 import psutil
 from prefect.context import refresh_global_settings_context
+from prefect.exceptions import PrefectException
 from prefect.settings import get_current_settings, temporary_settings
+from pydantic import BaseModel, Field
+from sqlalchemy.engine import URL
 
 from fcn.addresses import public
 from flows.processes import identity, is_alive
+from tasks import origins
 
 FOUND = "FCN_PREFECT_FOUND"  # the API that a process above found or started: that of PREFECT_API_URL, but nobody configured it
 START_SECONDS = 180.0  # a first start creates the database and copies the UI: 5 s here, far more on a busy disk
 STOP_SECONDS = 15.0  # a service of the server that has not stopped by then is not waited for
+ANSWER_SECONDS = 5.0  # for our own server, which may have much to do
+STRANGER_SECONDS = 2.0  # for whoever listens on the default port; asked twice at most
 GRACE_SECONDS = 5.0  # long enough for an interrupted stage to record its end, and for the next command to join
+
+
+ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
 
 
 class Unavailable(RuntimeError):
     """No Prefect API can be reached or started; the message says why."""
+
+
+NO_PREFECT = (
+    Unavailable,
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    PrefectException,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+)
+"""What Prefect's client raises where there is no API, or where what answers makes no sense to it."""
+
+
+class Entry(BaseModel):
+    """What `server.json` says of our server; `server` and `users` are identities of processes."""
+
+    server: str
+    url: str = Field(pattern=r"^http://127\.0\.0\.1:\d+/api$")
+    users: list[str] = []
 
 
 def home() -> Path:
@@ -93,13 +123,16 @@ def connected(*users: psutil.Process) -> Iterator[str]:
 
 def is_there() -> bool:
     """Whether `connected` would start no server: an API is configured, or a server of this machine runs."""
-    return bool(get_current_settings().api.url or join(home(), [], None) or _default())
+    try:
+        return bool(get_current_settings().api.url or join(home(), [], None) or _default())
+    except OSError:
+        return False
 
 
 def _default() -> str | None:
     """The address of a healthy server on this machine's default port."""
     url = f"http://127.0.0.1:{get_current_settings().server.api.port}/api"
-    return url if _is_healthy(url) else None
+    return url if _is_healthy(url, STRANGER_SECONDS) else None
 
 
 @contextlib.contextmanager
@@ -121,19 +154,26 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 def _check_reachable(url: str) -> None:
     """Any answer is good: what a 401 means, Prefect's own message says best. Raises Unavailable if there is none."""
     try:
-        httpx.get(f"{url}/health", timeout=10)
-    except httpx.TransportError as error:
+        with httpx.stream("GET", f"{url}/health", timeout=ANSWER_SECONDS):
+            pass  # the body is nobody's concern, and may have no end
+    except (httpx.TransportError, httpx.InvalidURL) as error:
         shown = public(f"the Prefect API {url} (PREFECT_API_URL or Prefect profile) is not there: {error}")
         raise Unavailable(shown) from error
 
 
-def _is_healthy(url: str) -> bool:
-    """Ask a server on this machine, past any proxy, whether it is a Prefect server and well."""
+def _is_healthy(url: str, seconds: float = ANSWER_SECONDS) -> bool:
+    """Ask a server on this machine, past any proxy, whether it is a Prefect server of this major version."""
+    deadline, said = time.monotonic() + seconds, b""
     try:
-        answer = httpx.get(f"{url}/health", timeout=5, trust_env=False)
-        return answer.status_code == 200 and answer.json() is True
+        with httpx.stream("GET", f"{url}/admin/version", timeout=seconds, trust_env=False) as answer:
+            for piece in answer.iter_bytes():
+                said += piece
+                if len(said) > 100 or time.monotonic() > deadline:
+                    return False
+        version = json.loads(said) if answer.status_code == 200 else None
     except (httpx.HTTPError, ValueError):
         return False
+    return isinstance(version, str) and version.split(".")[0] == prefect.__version__.split(".")[0]
 
 
 @contextlib.contextmanager
@@ -145,17 +185,17 @@ def _locked(folder: Path) -> Iterator[Path]:
         yield folder / "server.json"
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> Entry | None:
+    """What the file says; None if there is none, or it is not what `_write` writes."""
     try:
-        entry = json.loads(file.read_text())
+        return Entry.model_validate_json(file.read_bytes())
     except (FileNotFoundError, ValueError):
-        return {}
-    return entry if isinstance(entry, dict) else {}
+        return None
 
 
-def _write(file: Path, entry: dict[str, Any]) -> None:
+def _write(file: Path, entry: Entry) -> None:
     partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(entry))
+    partial.write_text(entry.model_dump_json())
     os.replace(partial, file)
 
 
@@ -177,18 +217,19 @@ def join(folder: Path, users: list[str], port: int | None = 0) -> str:
         return ""
     with _locked(folder) as file:
         entry = _read(file)
-        if not (entry and is_alive(entry["server"]) and _is_healthy(entry["url"])):
+        if not (entry and is_alive(entry.server) and _is_healthy(entry.url)):
             if port is None:
                 return ""
             entry = _start(folder, port)
-        entry["users"] = sorted({*filter(is_alive, entry["users"]), *users})
+        entry.users = sorted({*filter(is_alive, entry.users), *users})
         _write(file, entry)
-        return str(entry["url"])
+        return entry.url
 
 
 def serving(folder: Path) -> str:
     """The `identity` of our server's process, as `join` entered it; "" if there is none."""
-    return str(_read(folder / "server.json").get("server", ""))
+    entry = _read(folder / "server.json")
+    return entry.server if entry else ""
 
 
 def leave(folder: Path, user: str) -> bool:
@@ -199,27 +240,32 @@ def leave(folder: Path, user: str) -> bool:
     """
     with _locked(folder) as file:
         entry = _read(file)
-        name = entry.get("server", "")
-        entry["users"] = [each for each in entry.get("users", []) if each != user and is_alive(each)]
-        if entry["users"]:
-            _write(file, entry)
-            return True
+        if entry:
+            entry.users = [each for each in entry.users if each != user and is_alive(each)]
+            if entry.users:
+                _write(file, entry)
+                return True
         file.unlink(missing_ok=True)  # which the server sees, and ends
     deadline = time.monotonic() + STOP_SECONDS + 5
-    while name and is_alive(name) and time.monotonic() < deadline:
+    while entry and is_alive(entry.server) and time.monotonic() < deadline:
         time.sleep(0.1)
     return False
 
 
-def _start(folder: Path, port: int) -> dict[str, Any]:
+def _start(folder: Path, port: int) -> Entry:
     """Start our server in a session of its own, and wait until it answers."""
     log = folder / "server.log"
     # The server inherits the bound socket, so that nobody else can take the port meanwhile.
     with socket.create_server(("127.0.0.1", port)) as listener, log.open("w") as output:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        environment = os.environ | {
+        number = listener.getsockname()[1]
+        url = f"http://127.0.0.1:{number}"
+        allowed = [*origins.own(number), *filter(None, os.environ.get(ORIGINS, "").split(","))]
+        # Of a stage that starts it, it is no part.
+        environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"} | {
             "PREFECT_HOME": str(folder),
+            **_database(folder),
             "PREFECT_SERVER_UI_API_URL": f"{url}/api",  # else the UI asks the default port
+            ORIGINS: ",".join(allowed),  # else any page may read and write
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
@@ -243,12 +289,22 @@ def _start(folder: Path, port: int) -> dict[str, Any]:
             if time.monotonic() > deadline:
                 raise OSError(f"it did not answer within {START_SECONDS:.0f} s; see {log}")
             time.sleep(0.1)
+        if _database(folder) and not (folder / "prefect.db").is_file():
+            raise OSError("its database is in another place; set PREFECT_HOME to a folder with a plainer name")
     except BaseException:
         process.kill()
         process.wait()
         raise
     process.returncode = 0  # it outlives us: no "still running" warning when this object goes
-    return {"server": identity(psutil.Process(process.pid)), "url": f"{url}/api", "users": []}
+    return Entry(server=identity(psutil.Process(process.pid)), url=f"{url}/api")
+
+
+def _database(folder: Path) -> dict[str, str]:
+    """Where the database is to be, where nobody has said it: in a folder that may hold ? and %."""
+    if {"connection_url", "driver", "name", "host"} & get_current_settings().server.database.model_fields_set:
+        return {}
+    url = URL.create("sqlite+aiosqlite", database=(folder / "prefect.db").as_posix())
+    return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url.render_as_string(hide_password=False)}
 
 
 def _last_line(log: Path) -> str:
@@ -261,7 +317,8 @@ def _serve(listener: int, folder: Path) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    server = uvicorn.Server(uvicorn.Config(create_app(final=True), log_level="warning", timeout_graceful_shutdown=2))
+    app = origins.OwnOrigins(create_app(final=True), os.environ[ORIGINS].split(","))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
 
     def watch() -> None:
         _wait_until_unused(folder, identity(psutil.Process()))
@@ -280,9 +337,9 @@ def _wait_until_unused(folder: Path, me: str) -> None:
         time.sleep(1)
         with _locked(folder) as file:
             entry = _read(file)
-            if entry.get("server") != me:
+            if not entry or entry.server != me:
                 return
-            if any(map(is_alive, entry["users"])):
+            if any(map(is_alive, entry.users)):
                 last_used = time.monotonic()
             elif time.monotonic() - last_used > GRACE_SECONDS:
                 file.unlink()

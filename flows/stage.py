@@ -23,21 +23,18 @@ from prefect.artifacts import Artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound, PrefectException, PrefectHTTPStatusError
 from prefect.flow_engine import run_flow
 from prefect.settings import temporary_settings
 from prefect.states import Completed, Failed
 
 from fcn.addresses import without
 from fcn.errors import LINE, UserError, shown
-from flows import arguments, processes, runs, server
+from flows import arguments, output, processes, runs, server
 from tasks.redaction import hidden, known
-
-INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
 # Set by flows.pipeline for its children.
 PARENT_RUN = "FCN_PARENT_RUN"  # id of the flow run above; empty: Prefect's API is known not to be there
-PARENT_PROCESS = "FCN_PARENT_PROCESS"  # identity of the process to end with
 
 
 def main(flow: Flow, argv: list[str] | None = None) -> int:
@@ -52,9 +49,11 @@ def main(flow: Flow, argv: list[str] | None = None) -> int:
     parameters = vars(command_line(flow).parse_args(argv))
     stage = os.environ.get("DVC_STAGE")
     dvc = processes.dvc_above() if stage else None
-    owner = os.environ.get(PARENT_PROCESS) or (processes.identity(dvc) if dvc else None)
-    if owner:
-        processes.end_with(owner)
+    owners = [name for name in (os.environ.get(processes.PARENT_PROCESS), dvc and processes.identity(dvc)) if name]
+    if owners:
+        processes.end_with(*owners)
+    if stage:
+        processes.refuse_alone()
     return execute(flow, parameters, name=stage, dvc=dvc)
 
 
@@ -113,7 +112,7 @@ def execute(flow: Flow, parameters: dict[str, Any], name: str | None, dvc: psuti
             errors = _run_or_fall_back(flow, parameters, name, dvc)
     except KeyboardInterrupt:
         _say("error", "interrupted")
-        return INTERRUPTED
+        return processes.INTERRUPTED
     for error in errors:
         _say("error", error if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
     return 1 if errors else 0
@@ -145,9 +144,9 @@ def _run_or_fall_back(flow: Flow, parameters: dict[str, Any], name: str | None, 
                 errors = _run(orchestrated, parameters, name, dvc)
         else:
             errors = _run_bare(flow, parameters, name)
-    except (server.Unavailable, httpx.TransportError, PrefectHTTPStatusError) as error:
+    except server.NO_PREFECT as error:
         if not ends:
-            _say("warning", f"running without Prefect, which will know nothing of this run: {error}")
+            _say("warning", f"running without Prefect, which will know nothing of this run: {_first_line(error)}")
             errors = _run_bare(flow, parameters, name)
         elif ends[-1] is None:
             if not _recorded_late(started[-1], None, name, dvc):
@@ -188,7 +187,7 @@ def _recorded_late(run: str, error: Exception | None, name: str | None, dvc: psu
             if dvc and not given:
                 runs.release_dvc(client, runs.adopt_dvc(client, dvc), name if error else None)
         return True
-    except (server.Unavailable, httpx.TransportError, PrefectHTTPStatusError, ObjectNotFound):
+    except server.NO_PREFECT:
         return False
 
 
@@ -275,9 +274,16 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not (message.startswith("Finished in state Failed(") and f" {UserError.__name__}: " in message)
 
 
+def _first_line(error: BaseException) -> str:
+    """What an error says, in a line; of those that mean nothing by themselves the kind, too."""
+    text = (str(error).splitlines() or [""])[0]
+    known = isinstance(error, server.Unavailable | httpx.HTTPError | PrefectException)
+    return text if known else f"what answers is no Prefect API ({type(error).__name__}: {text})"
+
+
 def _say(kind: str, message: object) -> None:
     text = str(message) if isinstance(message, UserError) else shown(message, LINE)
-    print(hidden(f"{kind}: {text}"), file=sys.stderr, flush=True)
+    output.complain(hidden(f"{kind}: {text}"))
 
 
 def _record(*args: Any, **kwargs: Any) -> logging.LogRecord:

@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     store.prepare()
     before = len(spool.waiting(folder))
     try:
-        with store.quiet():
+        with store.asked():
             outcome = spool.deliver(of=getattr(arguments, "from"), folder=folder)
     except store.failures() as error:
         left = len(spool.waiting(folder))

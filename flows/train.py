@@ -8,6 +8,7 @@ from prefect import flow
 
 from fcn.errors import UserError
 from flows import config, stage
+from tasks import kept
 from tasks import train as tasks
 
 
@@ -26,6 +27,7 @@ def train(variant: str, records: Path, look: Path, init: Path, out: Path, seed: 
     name, profile, _ = config.read()
     if variant not in profile.train:
         raise UserError(f"params.yaml: profiles.{name}.train.{variant}: missing; it has {', '.join(profile.train)}")
+    kept.forget()
     tasks.train(name, profile, variant, records, look, init, out, seed)
 
 

@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 def _check_nothing_else_is_meant() -> None:
     """Pages of this folder would stay empty where the stages report to another place."""
     for what, place in (("PREFECT_API_URL", get_current_settings().api.url), ("MLFLOW_TRACKING_URI", _database())):
-        if place and not place.startswith("sqlite:"):
+        if place and not place.startswith("sqlite"):
             where = public(place)
             raise UserError(f"{what} is {where}: the stages report there, so look there, or unset it to see this folder's runs")
 

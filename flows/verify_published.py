@@ -4,13 +4,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from prefect import flow, get_run_logger
 
-from fcn import archives, files, published, surgery
+from fcn import archives, files, published
+from fcn.architecture import MARK
 from fcn.errors import UserError
 from fcn.params import Source, parse
-from flows import stage
+from flows import config, stage
 from tasks.fetch import fetch
 from tasks.verify import convert_net, score_net, unpack_listed
 
@@ -61,7 +61,7 @@ def verify_published(
     files.check_file(report, "--report")
     files.check_folder(raw / "images", archives.MARK, "--raw")
     for name in nets:
-        files.check_folder(models / name, surgery.MARK, "--models")
+        files.check_folder(models / name, MARK, "--models")
     pairs = unpack_listed(fetch(wanted.images, raw / "archives"), wanted.root, Path(wanted.ids), raw / "images")
     verdicts = []
     for name, net in nets.items():
@@ -78,12 +78,7 @@ def verify_published(
 
 
 def _read(path: Path) -> Published:
-    try:
-        facts: Published = parse(Published, yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; run this from the project's root") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from error
+    facts: Published = parse(Published, config.plain(path), str(path))
     for name, net in facts.nets.items():
         if len(net.scores) != len(published.SCORES):
             raise UserError(f"{path}: nets.{name}.scores: expected {', '.join(published.SCORES)}; got {net.scores}")

@@ -5,8 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+from fcn import pretrained
 from fcn.errors import UserError, words
-from flows.predict import model_folder
+from flows.predict import MODEL, model_folder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,8 +24,10 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         chosen = model_folder(arguments.model)
-        known = {path.parent.name: path.parent for path in Path("models").glob("*/model.json")} | {chosen.name: chosen}
-        web_page.serve(web_page.build(dict(sorted(known.items())), chosen.name), arguments.port)
+        trained = {path.parent.name: path.parent for path in Path("models").glob("*/model.json")}
+        known = pretrained.folders() | trained | {chosen.name: chosen}
+        page = web_page.build(dict(sorted(known.items())), chosen.name)
+        web_page.serve(page, arguments.port, allowed=arguments.allow)
     except (UserError, OSError) as error:
         print(words(error), file=sys.stderr)
         return 2
@@ -35,8 +38,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m flows.web", description="Serves a page to drop pictures on, on 127.0.0.1.", allow_abbrev=False
     )
-    parser.add_argument("--model", default="fcn8s", help="a folder, or its name in models/ (default: fcn8s)")
+    parser.add_argument("--model", **MODEL)
     parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="HOST", help="answer as this host, too: that of a proxy in front"
+    )
     return parser
 
 

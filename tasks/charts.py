@@ -10,7 +10,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from tasks.pictures import present, read_table
+from fcn import results
+from tasks.pictures import present
 
 _INK = "#010203"
 """Text and lines: black in a PNG, the page's own colour in an SVG, so that both light and dark pages can show it."""
@@ -34,8 +35,8 @@ def curves(tables: Mapping[str, Path], column: str, title: str, log: bool = Fals
     """
     lines = {}
     for variant, path in tables.items():
-        rows = read_table(path)
-        lines[variant] = thinned([float(row["step"]) for row in rows]), thinned([float(row[column]) for row in rows])
+        rows: list[Any] = results.table(path, results.Loss if column == "loss" else results.Validation)
+        lines[variant] = thinned([row.step for row in rows]), thinned([getattr(row, column) for row in rows])
     finite = [value for _, values in lines.values() for value in values if np.isfinite(value) and (value > 0 or not log)]
     figures = {}
     for variant, (steps, values) in lines.items():
@@ -54,33 +55,33 @@ def curves(tables: Mapping[str, Path], column: str, title: str, log: bool = Fals
 
 def learning(model: Path) -> Figure:
     """The training loss and the scores on the validation images over the iterations, from the tables of a model's folder."""
-    losses, scores = read_table(model / "history.csv"), read_table(model / "validation.csv")
+    losses = results.table(model / "history.csv", results.Loss)
+    scores = results.table(model / "validation.csv", results.Validation)
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9, 3.2), layout="constrained")
         left, right = figure.subplots(1, 2)
-        left.plot(*(thinned([float(row[column]) for row in losses]) for column in ("step", "loss")), linewidth=1.2)
+        left.plot(thinned([row.step for row in losses]), thinned([row.loss for row in losses]), linewidth=1.2)
         left.set(xlabel="iteration", ylabel="training loss")
         for column in ("pixel_accuracy", "mean_iu"):
-            right.plot(
-                *([float(row[name]) for row in scores] for name in ("step", column)), marker="o", markersize=3, label=column
-            )
+            values = [getattr(row, column) for row in scores]
+            right.plot([row.step for row in scores], values, marker="o", markersize=3, label=column)
         right.set(xlabel="iteration", ylabel="on the validation images", ylim=(0, 1))
         right.legend()
     return figure
 
 
-def bands(plots: Path, names: Sequence[str]) -> dict[str, Path]:
-    """The tables `boundary.csv` by variant, as far as they are there and have rows: without a boundary they have none."""
-    return {name: path for name, path in present(plots, names, "boundary.csv").items() if read_table(path)}
+def bands(plots: Path, names: Sequence[str]) -> dict[str, list[results.Boundary]]:
+    """The rows of the tables `boundary.csv` by variant, as far as there are any: without a boundary there are none."""
+    found = {name: results.table(path, results.Boundary) for name, path in present(plots, names, "boundary.csv").items()}
+    return {name: rows for name, rows in found.items() if rows}
 
 
-def boundary(tables: Mapping[str, Path], column: str, title: str) -> Figure:
-    """A column over the width of the band around the true boundaries, a line per variant, from `boundary.csv`."""
+def boundary(tables: Mapping[str, Sequence[results.Boundary]], column: str, title: str) -> Figure:
+    """A column over the width of the band around the true boundaries, a line per variant; see `bands`."""
     with matplotlib.rc_context(_STYLE):
         figure, axes = _axes(4.8, 3.2)
-        for variant, path in tables.items():
-            rows = read_table(path)
-            axes.plot([float(row["width"]) for row in rows], [float(row[column]) for row in rows], label=variant)
+        for variant, rows in tables.items():
+            axes.plot([row.width for row in rows], [getattr(row, column) for row in rows], label=variant)
         axes.set_xscale("log")
         axes.set_xticks(list(MARKS.values()), list(MARKS))
         axes.minorticks_off()

@@ -9,11 +9,14 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from fcn import files
+from fcn.architecture import check_dense
 from fcn.weights import account, convert, readers
 
 
 @task(cache_policy=NO_CACHE, task_run_name="convert weights")
-def convert_weights(sources: Sequence[Path], backbone: str, out: Path, report: Path) -> None:
+def convert_weights(
+    sources: Sequence[Path], backbone: str, out: Path, report: Path, new_layers: Sequence[Sequence[str]] = ()
+) -> None:
     """Converts the first of `sources` into `out` (.npz) and writes an account of every weight to `report` (JSON).
 
     Args:
@@ -21,15 +24,19 @@ def convert_weights(sources: Sequence[Path], backbone: str, out: Path, report: P
             compared with it, and nothing else.
         backbone: key of `architecture.BACKBONES`.
         out: the project's own weight file.
+        new_layers: of each training that starts from these weights, the fully connected layers that begin anew.
         report: `backbone`; `sources`, one entry per file; `weights`, see `convert.convert`, of the first; and, if there are
             several files, `differences`, see `account.differences`, each with the name of its `source`.
 
     Raises:
-        UserError: a file is no weight file, or not of the `backbone`; nothing is written then.
+        UserError: a file is no weight file, not of the `backbone`, or lacks what a training takes from it; nothing is written
+            then.
     """
     files.check_file(out, "--out")
     files.check_file(report, "--report")
     weights, rows, entry = _converted(sources[0], backbone)
+    for names in new_layers:
+        check_dense((row["layer"] for row in rows), backbone, names, str(sources[0]))
     entries, differences = [entry], []
     for source in sources[1:]:
         others, _, entry = _converted(source, backbone)
@@ -50,7 +57,7 @@ def _converted(source: Path, backbone: str) -> tuple[dict[str, Any], list[dict[s
     """One file's weights, their rows, and its own entry in the report."""
     found = readers.read(source)
     weights, rows = convert.convert(found.layers, backbone, str(source), found.axes, found.channels)
-    keys = ("input_order", "input_order_by", "published")
+    keys = ("input_order", "input_order_by", "published", "differing")
     entry = {"file": source.name, "container": found.container, "sha256": files.digest(source)}
     return weights, rows, entry | {key: rows[0][key] for key in keys}
 
@@ -65,10 +72,12 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 def _print(entries: list[dict[str, Any]], rows: list[dict[str, Any]], differences: list[dict[str, Any]]) -> None:
     log = get_run_logger()
     for entry in entries:
-        known = f"that of the published {entry['published']}" if entry["published"] else "of no known network"
+        known = f"these are the published weights of {entry['published']}" if entry["published"] else "of no known network"
         order, by = entry["input_order"].upper(), entry["input_order_by"]
-        words = "%s: %s, made for %s images (going by its %s); its first layer is %s"
-        log.info(words, entry["file"], entry["container"], order, by, known)
+        log.info("%s: %s, made for %s images (going by its %s); %s", entry["file"], entry["container"], order, by, known)
+        if entry["differing"]:
+            words = "%s: conv1_1 is that of the published vgg16, but these layers are not: %s"
+            log.warning(words, entry["file"], ", ".join(entry["differing"]))
     for row in rows:
         if row["array"] == "kernel":
             shapes = f"{row['source_shape']} -> {row['result_shape']}"

@@ -6,22 +6,35 @@ known of it, and a forced repetition changes nothing.
 """
 
 import importlib.metadata
-import json
 import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import psutil
+from pydantic import Field
 
-from fcn import files
+from fcn import files, reading
 
 RUNS = Path(".cache/runs")
 PACKAGES = ("keras", "tensorflow", "numpy")
 _EVERY = 10.0  # seconds between two writings of what is not finished: that much of the time is lost when a process is killed
+
+
+class _Known(reading.Model):
+    """What such a file holds, see `read`."""
+
+    seconds: Annotated[float, Field(ge=0)]
+    parts: Annotated[int, Field(ge=1, le=2**31)]
+    machine: str
+    versions: dict[str, str]
+    commit: str
+    changes: str
+    device: str = ""
+    notes: dict[str, str]
 
 
 class Entry:
@@ -29,11 +42,10 @@ class Entry:
 
     def __init__(self, part: Path, facts: dict[str, Any]) -> None:
         """`part`: the file of what is not finished; one that lies there is gone on from. `facts` are new in every part."""
-        before: dict[str, Any] = {"seconds": 0.0, "parts": 0, "notes": {}}
-        if part.is_file():
-            before = json.loads(part.read_text(encoding="utf-8"))
+        before = _read(part) if part.exists() else None
         self._part, self._begin, self._written = part, time.monotonic(), 0.0
-        self._seconds, self._parts, self._notes = before["seconds"], before["parts"] + 1, dict(before["notes"])
+        self._seconds, self._parts = (before.seconds, before.parts + 1) if before else (0.0, 1)
+        self._notes = dict(before.notes) if before else {}
         self.facts = facts
         self.finished = False
 
@@ -89,9 +101,16 @@ def read(result: Path, folder: Path = RUNS) -> dict[str, Any] | None:
     Returns:
         `seconds` of all its parts together; `parts`: 1, or more if it was interrupted; `machine`; `device`, if it was told;
         `versions` by package; `commit` and `changes`; `notes`: texts by kind, see `fcn.health`.
+
+    Raises:
+        UserError: what is kept of it is damaged.
     """
     path = path_of(result, folder)
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return _read(path).model_dump(exclude_unset=True) if path.exists() else None
+
+
+def _read(path: Path) -> _Known:
+    return reading.read_json(path, _Known, "remove it: only how long the run took is lost with it")
 
 
 def path_of(result: Path, folder: Path = RUNS) -> Path:

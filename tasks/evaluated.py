@@ -1,7 +1,5 @@
 """What an evaluation left behind, wherever it lies: in this workspace, in a folder, in MLflow."""
 
-import csv
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from fcn import reading, results
 from fcn.bootstrap import Counts
 from fcn.errors import UserError
 from tasks import store
 
 IMAGES = "images.csv"
-HEADER = ["image", "class", "both", "truth", "prediction"]
+MOST = 2**25
+"""Pairs of image and class that are compared: three tables of 256 MiB."""
 FORMS = (
     "a variant's name (fcn8s), a folder with images.csv (../other/plots/fcn8s), mlflow:<run id>, "
     "mlflow:<experiment>/<run name>, or a registered model (models:/fcn-sample@champion, models:/fcn-sample/3)"
@@ -70,42 +70,34 @@ def _read(table: Path, metrics: Path | None, name: str, where: str, shown: str) 
     counts = read_counts(table, shown)
     if metrics is None or not metrics.is_file():
         return Evaluation(name, where, counts, {}, None)
-    content = json.loads(metrics.read_text(encoding="utf-8"))
-    return Evaluation(name, where, counts, content.get("provenance", {}), content.get("mean_iu"))
+    content = results.metrics(metrics)
+    return Evaluation(name, where, counts, content["provenance"], content["mean_iu"])
 
 
 def read_counts(path: Path, shown: str | None = None) -> Counts:
     """Reads `images.csv`: a row per image and class that occurs there, in truth or prediction.
 
     Args:
-        path: the table, with the columns `HEADER`.
+        path: the table, see `results.ImageClass`.
         shown: its name for messages.
 
     Raises:
         UserError: another header, a row that is no such row, a pair of image and class twice, or no row.
     """
     where = shown or str(path)
-    with open(path, newline="", encoding="utf-8") as file:
-        lines = csv.reader(file)
-        header = next(lines, [])
-        if header != HEADER:
-            raise UserError(f"{where}: expected the columns {', '.join(HEADER)}; got {', '.join(header) or 'an empty file'}")
-        cells: dict[tuple[str, str], tuple[int, ...]] = {}
-        for line in lines:
-            try:
-                image, label, *numbers = line
-                both, truth, prediction = (int(number) for number in numbers)
-            except ValueError:
-                raise UserError(f"{where}, line {lines.line_num}: expected {', '.join(HEADER)}; got {','.join(line)}") from None
-            if not 0 <= both <= min(truth, prediction):
-                raise UserError(f"{where}, line {lines.line_num}: expected 0 <= both <= truth and prediction; got {line}")
-            if (image, label) in cells:
-                raise UserError(f"{where}, line {lines.line_num}: {image}, {label} came before: expected each once")
-            cells[image, label] = (both, truth, prediction)
+    cells: dict[tuple[str, str], tuple[int, ...]] = {}
+    for row in reading.read_csv(path, results.ImageClass, "evaluate the model again", where=where):
+        if (row.image, row.name) in cells:
+            raise UserError(f"{where}: {row.image!r}, {row.name!r} came before: expected each once; evaluate the model again")
+        cells[row.image, row.name] = (row.both, row.truth, row.prediction)
     if not cells:
-        raise UserError(f"{where}: expected a row per image and class, got none")
+        raise UserError(f"{where}: expected a row per image and class, got none; evaluate the model again")
     images, classes = (tuple(dict.fromkeys(pair[at] for pair in cells)) for at in (0, 1))
     rows, columns = ({name: at for at, name in enumerate(names)} for names in (images, classes))
+    if len(images) * len(classes) > MOST:
+        raise UserError(
+            f"{where}: expected at most {MOST} pairs of image and class, got {len(images)} images of {len(classes)} classes"
+        )
     tables = np.zeros((3, len(images), len(classes)), np.int64)
     for (image, label), numbers_ in cells.items():
         tables[:, rows[image], columns[label]] = numbers_
@@ -116,7 +108,7 @@ def _fetch(run: str, folder: Path) -> tuple[str, str]:
     """Downloads the table and the metrics file of an MLflow run; returns its variant and id."""
     store.prepare()
     try:
-        with store.quiet():
+        with store.asked():
             client, _ = store.connect()
             found = client.get_run(_run_id(client, run))
             name = found.data.tags.get("variant", found.info.run_name)

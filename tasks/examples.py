@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fcn import labels, records, visualize
+from fcn import labels, records, results, visualize
 from fcn.metrics import VOID
-from tasks.pictures import read_table
 
 SIDE = 320
 """Pixels of the longer side of a picture, at most: twice what a page shows of it."""
@@ -38,9 +37,9 @@ def image_ious(table: Path) -> dict[str, float]:
     For ranking images only: the mean of these is not the mean IU of the set.
     """
     ious: dict[str, list[float]] = {}
-    for row in read_table(table):
-        both, truth, prediction = (int(row[column]) for column in ("both", "truth", "prediction"))
-        ious.setdefault(row["image"], []).append(both / (truth + prediction - both))
+    for row in results.table(table, results.ImageClass):
+        if either := row.truth + row.prediction - row.both:
+            ious.setdefault(row.image, []).append(row.both / either)
     return {image: float(np.mean(values)) for image, values in ious.items()}
 
 
@@ -70,7 +69,7 @@ def load(data: Path, plots: Path, names: Sequence[str], ids: Collection[str]) ->
     found = {}
     for image_id, image, truth in records.read(data, "val", places) if places else ():
         kept = {name: path for name in names if (path := plots / name / "predictions" / f"{image_id}.png").is_file()}
-        predictions = {name: np.asarray(Image.open(path)) for name, path in kept.items()}
+        predictions = {name: labels.stored(path).pixels.astype(np.uint8) for name, path in kept.items()}
         found[image_id] = Example(image_id, image, truth, predictions)
     return {image_id: found[image_id] for image_id in ids}
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from fcn import download
+from fcn.addresses import path_of
 from fcn.errors import UserError
 from fcn.params import Source
 
@@ -26,12 +27,22 @@ def match(local: Path | None, sources: Iterable[Source]) -> dict[Source, Path]:
     if local is None:
         return {}
     sources = list(sources)
+    try:
+        return _match(local, sources)
+    except OSError as error:
+        raise UserError(f"{local}: cannot be read: {error.strerror}") from error
+
+
+def _match(local: Path, sources: list[Source]) -> dict[Source, Path]:
     if local.is_dir():
         found = {s: local / name for s in sources for name in reversed(_names(s)) if (local / name).is_file()}
     elif local.is_file():
+        with local.open("rb") as file:
+            file.read(1)
         found = {s: local for s in sources if local.name in _names(s)} or {s: local for s in sources if _is_it(local, s)}
     else:
-        raise UserError(f"{local}: there is no such file or folder")
+        there = "expected a file or a folder, got a device or a pipe"
+        raise UserError(f"{local}: {there if local.exists() else 'there is no such file or folder'}")
     if not found:
         names = ", ".join(name for source in sources for name in _names(source))
         raise UserError(f"{local}: expected one of the profile's files ({names}), by name or by checksum; found none")
@@ -40,7 +51,8 @@ def match(local: Path | None, sources: Iterable[Source]) -> dict[Source, Path]:
 
 def _names(source: Source) -> list[str]:
     """The file's names at its URLs, the first one first."""
-    return list(dict.fromkeys(unquote(urlsplit(url).path).rsplit("/", 1)[-1] for url in source.urls))
+    paths = [path for url in source.urls for path in (path_of(url), unquote(path_of(url)))]
+    return list(dict.fromkeys(path.rsplit("/", 1)[-1] for path in paths))
 
 
 def _is_it(path: Path, source: Source) -> bool:

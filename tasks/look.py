@@ -12,6 +12,8 @@ from prefect.artifacts import create_image_artifact
 from prefect.cache_policies import NO_CACHE
 
 from fcn import look as looking
+from fcn import results
+from fcn.errors import UserError
 from tasks import pictures
 from tasks.progress import Progress
 
@@ -50,9 +52,11 @@ def charts(folder: Path) -> Iterator[list[Path]]:
 
 def classes_figure(table: Path) -> Figure:
     """Horizontal bars by class, one colour per split, from `classes.csv`; their length is the root of the share."""
-    rows = pictures.read_table(table)
-    names, splits = (list(dict.fromkeys(row[column] for row in rows)) for column in ("class", "split"))
-    shares = {(row["class"], row["split"]): float(row["share"]) for row in rows}
+    rows = results.table(table, results.ClassShare)
+    names, splits = (list(dict.fromkeys(getattr(row, column) for row in rows)) for column in ("name", "split"))
+    shares = {(row.name, row.split): row.share for row in rows}
+    if not rows or len(shares) < len(names) * len(splits):
+        raise UserError(f"{table}: expected a row for each class in each split; run the stage `records` again")
     columns = [names[start : start + TALL] for start in range(0, len(names), TALL)]
     figure = Figure(figsize=(3 + 4 * len(columns), 1.2 + 0.28 * len(columns[0])), layout="constrained")
     height = 0.8 / len(splits)
@@ -72,12 +76,14 @@ def classes_figure(table: Path) -> Figure:
 
 def sizes_figure(table: Path) -> Figure:
     """Histograms of widths and of heights, one colour per split, from `sizes.csv`."""
-    rows = pictures.read_table(table)
-    splits = list(dict.fromkeys(row["split"] for row in rows))
-    counts = [np.array([int(row["images"]) for row in rows if row["split"] == split]) for split in splits]
+    rows = results.table(table, results.Size)
+    if not rows:
+        raise UserError(f"{table}: expected a row for each size of an image; run the stage `records` again")
+    splits = list(dict.fromkeys(row.split for row in rows))
+    counts = [np.array([row.images for row in rows if row.split == split]) for split in splits]
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, side in zip(figure.subplots(1, 2, sharey=True), ("width", "height"), strict=True):
-        values = [[int(row[side]) for row in rows if row["split"] == split] for split in splits]
+        values = [[getattr(row, side) for row in rows if row.split == split] for split in splits]
         edges = bins(min(map(min, values)), max(map(max, values)))
         axes.hist(values, edges, weights=[100 * count / count.sum() for count in counts], label=splits)
         axes.set(xlabel=f"{side} in pixels", ylabel="% of the images" if side == "width" else "")

@@ -49,7 +49,7 @@ class Run:
         self._flushed = time.monotonic()
         begun = time.monotonic()
         try:
-            with store.quiet():
+            with store.asked():
                 outcome = spool.deliver(_DELIVERY)
                 if not outcome.behind:
                     self._found(sending.find(self._opening))
@@ -158,7 +158,7 @@ class Run:
         if self._target and not self._spool:
             begun = time.monotonic()
             try:
-                with store.quiet():
+                with store.asked():
                     said = sending.send(self._target, entry)
             except store.failures() as error:
                 self._slow = False
@@ -183,7 +183,7 @@ class Run:
             return
         begun = time.monotonic()
         try:
-            with store.quiet():
+            with store.asked():
                 target = spool.deliver(_DELIVERY, self._spool).target
         except store.failures():
             target, self._slow = None, False
@@ -214,7 +214,7 @@ class Run:
         self._target, self.id = target, target.id
         self._opening |= {"run": target.id, "made": target.status is None}
         uri = target.client.tracking_uri
-        server = store.UI if uri.startswith("sqlite:") else public(uri).rstrip("/")
+        server = store.UI if uri.startswith("sqlite") else public(uri).rstrip("/")
         if server.startswith(("http://", "https://")):
             page = f"{server}/#/experiments/{target.experiment}/runs"
             self.url = f"{page}/{self.id}?{_MODE}"

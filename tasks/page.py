@@ -1,6 +1,5 @@
 """The report's page: every number and picture that it shows, gathered from files, and the template filled with them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,10 +8,11 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from fcn import records
+from fcn import reading, records, results
+from fcn.architecture import ModelSpec
 from fcn.params import Profile
 from tasks import charts, durations, examples, provenance
-from tasks.pictures import present, read_table
+from tasks.pictures import confusion, present
 from tasks.progress import duration
 
 SCORES = {
@@ -74,9 +74,7 @@ def render(
         protocols=any(row.get("protocols") for row in measured.values()),
         bands=any("boundary_iu" in row for row in measured.values()),
         bounds=any("upper_bound" in row for row in measured.values()),
-        ious={
-            n: {row["class"]: float(row["iu"]) for row in read_table(plots / n / "class_iu.csv") if row["iu"]} for n in names
-        },
+        ious={n: {row.name: row.iu for row in results.table(plots / n / "class_iu.csv", results.ClassIU)} for n in names},
         classes=classes,
         learning=_learning(models, names),
         boundary=_boundary(plots, names),
@@ -84,7 +82,7 @@ def render(
         pictures={section: _rows(found, names, classes, plots) if found else None for section, found in chosen.items()},
         made=made,
         duration=duration,
-        specs={n: json.loads((models / n / "model.json").read_text(encoding="utf-8")) for n in names},
+        specs={n: reading.read_json(models / n / "model.json", ModelSpec, "train the model again") for n in names},
         model=asdict(profile.model),
         recipes={n: asdict(profile.train[n]) for n in names},
         records=asdict(profile.records),
@@ -114,9 +112,7 @@ def _boundary(plots: Path, names: Sequence[str]) -> list[str]:
 
 def _confusion(table: Path) -> dict[str, Any]:
     """A matrix as whole percents of each true class, or as a picture, and its largest cells off the diagonal."""
-    rows = read_table(table)
-    names = list(dict.fromkeys(row["truth"] for row in rows))
-    shares = np.array([float(row["share"]) for row in rows]).reshape(len(names), len(names))
+    names, shares = confusion(table)
     off = [(float(shares[i, j]), names[i], names[j]) for i, j in np.argwhere(shares > 0) if i != j]
     matrix = np.rint(100 * shares).astype(int).tolist() if len(names) <= CELLS else None
     picture = None if matrix else examples.heat_url(shares)

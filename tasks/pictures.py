@@ -1,7 +1,6 @@
 """A model's tables, the chart of its confusion, and pictures as `data:` URLs, which is what Prefect can show."""
 
 import base64
-import csv
 import io
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from fcn import results
+from fcn.errors import UserError
 
 
 def data_url(path: Path) -> str:
@@ -25,17 +27,22 @@ def figure_url(figure: Figure) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def confusion(table: Path) -> tuple[list[str], np.ndarray]:
+    """The classes of a `confusion.csv`, and each one's pixels as shares of the true class, (N, N).
+
+    Raises:
+        UserError: it is no such table, or not every class stands there with every other one, in one order.
+    """
+    rows = results.table(table, results.Confusion)
+    names = list(dict.fromkeys(row.truth for row in rows))
+    if [(row.truth, row.prediction) for row in rows] != [(truth, name) for truth in names for name in names] or not names:
+        raise UserError(f"{table}: expected a row for each class with each class, in one order; evaluate the model again")
+    return names, np.array([row.share for row in rows]).reshape(len(names), len(names))
 
 
 def confusion_figure(table: Path) -> Figure:
     """A confusion matrix, each row as shares of the true class, from `confusion.csv`."""
-    rows = read_table(table)
-    names = list(dict.fromkeys(row["truth"] for row in rows))
-    shares = np.array([float(row["share"]) for row in rows]).reshape(len(names), len(names))
+    names, shares = confusion(table)
     side = 2 + 0.42 * len(names)
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()

@@ -3,12 +3,12 @@
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import yaml
 from prefect import runtime
+
+from tasks import dvcfiles
 
 
 def pipeline() -> str:
@@ -34,10 +34,11 @@ def tags(inputs: Iterable[str] = (), finished: str | None = None, lock: Path = P
         file that git does not track is not seen.
         `dvc.dep.<path>`, `dvc.out.<path>`: DVC's hashes.
     """
-    stages, written = _stages(lock), outputs(lock)
+    written = outputs(lock)
     hashes = {f"dvc.dep.{path}": written[path] for path in inputs if path in written}
-    for kind, entries in (("dep", "deps"), ("out", "outs")):
-        hashes |= {f"dvc.{kind}.{entry['path']}": _hash(entry) for entry in stages.get(finished or "", {}).get(entries, ())}
+    if stage := dvcfiles.lock(lock).get(finished or ""):
+        for kind, entries in (("dep", stage.deps), ("out", stage.outs)):
+            hashes |= {f"dvc.{kind}.{entry.path}": entry.digest for entry in entries}
     # Spelled out, because the user's git settings must not decide the digest.
     how = "--binary --full-index --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ -U3"
     own = (lock.as_posix(), *written)
@@ -52,15 +53,7 @@ def tags(inputs: Iterable[str] = (), finished: str | None = None, lock: Path = P
 
 def outputs(lock: Path = Path("dvc.lock")) -> dict[str, str]:
     """DVC's hashes of the outputs of all stages by path; nothing where there is no lock file yet."""
-    return {out["path"]: _hash(out) for stage in _stages(lock).values() for out in stage.get("outs", ())}
-
-
-def _stages(lock: Path) -> dict[str, Any]:
-    return (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
-
-
-def _hash(entry: Mapping[str, Any]) -> str:
-    return str(entry.get(entry.get("hash", "md5"), "none"))
+    return {out.path: out.digest for stage in dvcfiles.lock(lock).values() for out in stage.outs}
 
 
 def _git(*arguments: str) -> bytes:

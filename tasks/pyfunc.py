@@ -1,6 +1,8 @@
 """A net as a model of MLflow's: a folder that `mlflow models serve` runs, here or elsewhere."""
 
 import os
+import shutil
+import tempfile
 import warnings
 from importlib import metadata
 from pathlib import Path
@@ -15,8 +17,8 @@ REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
 def save(model_dir: Path, out: Path) -> None:
     """Writes a net as an MLflow model.
 
-    In it: the code of `fcn/`, the model folder, `served_model.py`, and the versions of the libraries of this environment. No
-    pickle: what is executed is source.
+    In it: the code of `fcn/` without the net that it brings along, the model folder, `served_model.py`, and the versions of the
+    libraries of this environment. No pickle: what is executed is source.
 
     Args:
         model_dir: with `model.json` and `weights.npz`.
@@ -27,7 +29,10 @@ def save(model_dir: Path, out: Path) -> None:
     """
     surgery.read_spec(model_dir)  # before anything is copied
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    with files.replacing_folder(out, ("MLmodel", "python_function")) as folder, warnings.catch_warnings():
+    marks = ("MLmodel", "python_function")
+    with files.replacing_folder(out, marks) as folder, warnings.catch_warnings(), tempfile.TemporaryDirectory() as temporary:
+        code = Path(temporary, "fcn")
+        shutil.copytree(ROOT / "fcn", code, ignore=shutil.ignore_patterns("pretrained", "__pycache__"))
         # Of MLflow's own annotations, when it is imported; and of a signature without an example, which is written out below.
         warnings.filterwarnings("ignore", ".*(Any type hint|input example was not provided)", UserWarning)
         import mlflow.pyfunc  # seconds
@@ -36,7 +41,7 @@ def save(model_dir: Path, out: Path) -> None:
             path=folder,
             python_model=ROOT / "tasks" / "served_model.py",
             artifacts={"model": str(model_dir.resolve())},
-            code_paths=[str(ROOT / "fcn")],
+            code_paths=[str(code)],
             pip_requirements=[f"{name}=={metadata.version(name)}" for name in REQUIREMENTS],
             signature=signature(),
         )

@@ -1,6 +1,5 @@
 """One self-contained page that shows the staged models side by side, and its pictures for Prefect and MLflow."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import files, records
+from fcn import files, records, results
 from fcn.errors import UserError
 from fcn.params import Profile
 from tasks import charts, durations, examples, page, pictures, provenance, tracking
@@ -70,7 +69,7 @@ def build(
         UserError: there is not a single metrics file.
     """
     files.check_folder(out, MARK)
-    measured = {name: json.loads(path.read_text()) for name in variants if (path := metrics / f"{name}.json").is_file()}
+    measured = {name: results.metrics(path) for name in variants if (path := metrics / f"{name}.json").exists()}
     if not measured:
         raise UserError(f"{metrics}: expected a metrics file such as fcn32s.json; run the stages `evaluate` first")
     names, classes = list(measured), records.read_index(data)["classes"]

@@ -8,7 +8,7 @@ from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import records
+from fcn import records, results
 from fcn import score as scoring
 from fcn.params import Profile
 from tasks import durations, pictures, provenance, registry, tracking
@@ -69,19 +69,17 @@ def score(
 
     table = [{"score": name, "value": f"{value:.4f}"} for name, value in scores.items()]
     create_table_artifact(table, key="scores", description=f"{variant} on {measured['split']}")
-    classes = [{name: _short(text) for name, text in row.items()} for row in pictures.read_table(plots / "class_iu.csv")]
+    rows = results.table(plots / "class_iu.csv", results.ClassIU)
+    classes = [{"class": row.name, "iu": _short(row.iu), "accuracy": _short(row.accuracy)} for row in rows]
     create_table_artifact(classes, key="class-iu", description=f"{variant} on {measured['split']}, by class")
     if (plots / "overlays.png").is_file():
         url = pictures.data_url(plots / "overlays.png")
         create_image_artifact(url, key="overlays", description=f"{variant}: image, truth, prediction")
 
 
-def _short(text: str) -> str:
-    """A number with four places; anything else as it is."""
-    try:
-        return f"{float(text):.4f}"
-    except ValueError:
-        return text
+def _short(value: float | None) -> str:
+    """A number with four places; nothing, if there is none."""
+    return "" if value is None else f"{value:.4f}"
 
 
 def _more(result: dict[str, Any]) -> dict[str, float]:

@@ -7,7 +7,9 @@ sending it once leaves: MLflow keeps one of equal points, parameters, tags, data
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter
 
 from tasks import store
 
@@ -17,6 +19,71 @@ SPOOL = "spool"
 """The tag by which a run that was made from the spool is found again if its delivery breaks off."""
 _BATCH = 100  # MLflow's limit for the parameters or tags of one request
 _POINTS = 1000  # likewise for metrics
+
+
+class Opening(BaseModel):
+    """Which run is meant, see `find`; `mark` and `store` in the spool alone."""
+
+    run: str | None
+    made: bool = False
+    experiment: str
+    variant: str
+    tag: str
+    value: str
+    unfinished: bool
+    time: int
+    mark: str
+    store: str
+
+
+class _Metrics(BaseModel):
+    do: Literal["metrics"]
+    points: list[tuple[str, float, int, int]]
+
+
+class _Params(BaseModel):
+    do: Literal["params"]
+    values: dict[str, str]
+
+
+class _Tags(BaseModel):
+    do: Literal["tags"]
+    values: dict[str, str]
+    missing: bool
+
+
+class _Dataset(BaseModel):
+    do: Literal["dataset"]
+    name: str
+    digest: str
+    source: str
+    context: str
+
+
+class _Artifact(BaseModel):
+    do: Literal["artifact"]
+    path: str
+    folder: str | None
+
+
+class _Register(BaseModel):
+    do: Literal["register"]
+    path: str
+    model: str
+    variant: str
+    tags: dict[str, str]
+
+
+class _End(BaseModel):
+    do: Literal["end"]
+    status: str
+    of: Literal["any", "not finished", "made"]
+    time: int
+
+
+OPENING = TypeAdapter(Opening)
+ENTRY = TypeAdapter(Annotated[_Metrics | _Params | _Tags | _Dataset | _Artifact | _Register | _End, Field(discriminator="do")])
+"""What an opening and an entry are, where they come from a file."""
 
 
 class Refused(Exception):

@@ -3,7 +3,7 @@
 `fcn` comes from the folder, too. Saving executes this file as well, so that TensorFlow comes in with the weights alone.
 """
 
-import threading
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +23,21 @@ class Segmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         from fcn import predict
 
         self.net = predict.load(Path(context.artifacts["model"]))
-        self.one_at_a_time = threading.Lock()  # requests come on threads, and a net takes all cores and much memory
+        self.turns = serving.Turns()  # requests come on threads, and a net takes all cores and much memory
+        # MLflow gives up on a request then, but not the thread that works for it.
+        self.seconds = float(os.environ.get("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT") or 60)
 
     # Of its annotations MLflow makes checks of its own, or a warning; this one it leaves alone.
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Answers the rows of `model_input`, see `fcn.serving.answers`; what is wrong with them becomes an answer 400."""
+        opacity = (params or {}).get("opacity")  # of the signature's type; null passes
+        opacity = serving.OPACITY if opacity is None else float(opacity)
         try:
-            with self.one_at_a_time:
-                opacity = (params or {}).get("opacity")  # of the signature's type; null passes
-                opacity = serving.OPACITY if opacity is None else float(opacity)
-                return serving.answers(list(model_input["image"]), self._labels, self.net.spec.classes, opacity)
+            labels = serving.within(self.net, self.turns, self.seconds)
+            classes, cost = self.net.spec.classes, self.net.cost
+            return serving.answers(list(model_input["image"]), labels, classes, opacity, cost)
         except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
-
-    def _labels(self, image: Any) -> Any:
-        return self.net(image).labels
 
 
 mlflow.models.set_model(Segmentation())

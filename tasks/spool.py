@@ -212,16 +212,16 @@ def _send(target: Target | None, entry: dict[str, Any], folder: Path) -> None:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The opening and the entries; a damaged line, which a loss of power can leave, is said and left out."""
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = [{}]
     for number, line in enumerate(path.read_bytes().splitlines()):
         try:
             entry = json.loads(line)
-        except ValueError:
+            (sending.ENTRY if number else sending.OPENING).validate_python(entry)
+        except (ValueError, RecursionError):
             log.warning("%s, line %d is damaged and is left out", path, number + 1)
-            entry = None
-        if isinstance(entry, dict) or number == 0:
-            found.append(entry if isinstance(entry, dict) else {})
-    return found or [{}]
+        else:
+            found = [*found, entry] if number else [entry]
+    return found
 
 
 def _joined(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -5,14 +5,20 @@ import json
 import logging
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from fcn.errors import shown
+from fcn.errors import UserError, shown
 from tasks.redaction import hidden
+
+log = logging.getLogger(__name__)
+
+ARTIFACTS = "mlartifacts"
+"""The folder beside a database that is a file."""
 
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 """The metrics that the experiment's table shows as columns."""
@@ -60,19 +66,23 @@ VIEW = {
 
 
 def prepare() -> None:
-    """Sets `ENVIRONMENT` and imports mlflow, which takes seconds and sets up its loggers: before `quiet`."""
+    """Sets `ENVIRONMENT` and imports mlflow, which takes seconds and sets up its loggers: before `asked`."""
     for name, default in ENVIRONMENT.items():
         os.environ.setdefault(name, default)
     import mlflow  # noqa: F401
 
 
 def connect() -> tuple[Any, Path | None]:
-    """A client, and the folder for artifacts where we, not a server, decide it."""
+    """A client, and the folder for artifacts where we, not a server, decide it.
+
+    Raises:
+        OSError: the database is a file that cannot be used, because it is none, damaged, or locked for long.
+    """
     from mlflow import MlflowClient
     from sqlalchemy.engine import make_url
 
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').resolve().as_posix()}"
-    path = make_url(uri).database if uri.startswith("sqlite:") else None
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or _uri(Path("mlflow.db").resolve())
+    path = make_url(uri).database if uri.startswith("sqlite") else None
     if path is None:
         return MlflowClient(tracking_uri=uri), None
     database = Path(path).resolve()
@@ -81,9 +91,68 @@ def connect() -> tuple[Any, Path | None]:
         if not database.exists():
             new = database.with_name(f"{database.name}.new")
             new.unlink(missing_ok=True)
-            MlflowClient(tracking_uri=f"sqlite:///{new.as_posix()}")
+            MlflowClient(tracking_uri=_uri(new))
             os.replace(new, database)
-    return MlflowClient(tracking_uri=uri), database.parent / "mlartifacts"
+        _follow(database)
+    return MlflowClient(tracking_uri=uri), database.parent / ARTIFACTS
+
+
+def _uri(database: Path) -> str:
+    """The address of a database in a file, whatever its path holds.
+
+    The driver is named because MLflow would make a folder of `sqlite:///` and what follows, as it is quoted.
+    """
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite+pysqlite", database=database.as_posix()).render_as_string(hide_password=False)
+
+
+_PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Where MLflow keeps the absolute places of artifacts."""
+
+
+def _follow(database: Path) -> None:
+    """Let a database that was copied or moved with its checkout name the artifacts that are beside it now.
+
+    Else a copy would write into the folder of the first one. MLflow would wait for minutes for what cannot be opened.
+    """
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    mine = database.parent / ARTIFACTS
+    try:
+        with contextlib.closing(sqlite3.connect(database, timeout=10)) as connection, connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            if "experiments" not in tables:
+                return
+            places = [place for (place,) in connection.execute("SELECT artifact_location FROM experiments") if place]
+            folders = {
+                Path(local_file_uri_to_path(place)).parent
+                for place in places
+                if "://" not in place or place.startswith("file:")
+            }
+            for folder in sorted(folders):
+                if folder.name != ARTIFACTS or folder == mine or (folder.exists() and mine.exists() and folder.samefile(mine)):
+                    continue
+                for table, column in _PLACES:
+                    for before in (str(folder), folder.as_uri()):
+                        connection.execute(
+                            f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+                            (mine.as_uri(), len(before) + 1, len(before) + 1, f"{before}/"),
+                        )
+                log.warning(
+                    "This checkout is a copy, or was moved: %s kept its artifacts in %s, and keeps them in %s now.",
+                    database.name,
+                    folder,
+                    mine,
+                )
+    except sqlite3.Error as error:
+        raise OSError(f"{database}: {error}") from error
 
 
 def experiment(client: Any, name: str, artifacts: Path | None) -> str:
@@ -92,7 +161,7 @@ def experiment(client: Any, name: str, artifacts: Path | None) -> str:
 
     known = client.get_experiment_by_name(name)
     if known is None:
-        location = None if artifacts is None else str(artifacts / name)
+        location = None if artifacts is None else (artifacts / name).as_uri()
         try:
             return str(client.create_experiment(name, artifact_location=location, tags=VIEW))
         except MlflowException:  # another process was faster, or the store is broken
@@ -106,14 +175,22 @@ def experiment(client: Any, name: str, artifacts: Path | None) -> str:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep MLflow's and urllib3's own lines about each failed try away: the one warning says it."""
+def asked() -> Iterator[None]:
+    """What is asked of MLflow stands in here.
+
+    MLflow's and urllib3's own lines about each failed try are kept away: the one warning says it. An address or an answer
+    that makes no sense becomes an OSError.
+    """
     loggers = [logging.getLogger(name) for name in ("mlflow", "urllib3.connectionpool")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
         yield
+    except UserError:
+        raise
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise OSError(f"no address or answer of MLflow's ({type(error).__name__}: {error})") from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,22 +14,14 @@ from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import distribution, files, fit, records, surgery
+from fcn import distribution, files, fit, inputs, records, surgery
 from fcn.architecture import ModelSpec
 from fcn.errors import UserError
 from fcn.params import Profile
 from fcn.recipe import TrainSpec
-from tasks import charts, durations, look, pictures, provenance, tracking
+from tasks import charts, durations, kept, look, pictures, provenance, tracking
 from tasks.bar import Bar
 from tasks.progress import Progress, duration
-
-CHECKPOINTS = Path(".cache/checkpoints")
-"""Outside of DVC: a checkpoint is no result.
-
-One file per training, `<profile>-<variant>-<fingerprint>.npz`. When a training ends well, those that earlier trainings of the
-same profile and variant left under other parameters, data or code are removed; until then any of them can be gone back to.
-Trainings with a seed of their own (`flows.seeds`) have `-seed<n>` in the name and touch no others.
-"""
 
 
 @task(cache_policy=NO_CACHE, task_run_name="train {variant}")
@@ -44,7 +37,8 @@ def train(
 ) -> None:
     """Trains `variant` from `parent` on the records in `data` and writes the model folder `out`.
 
-    A training that was interrupted goes on from its checkpoint. Curves and parameters go to MLflow as they come. With a `seed`
+    A training that was interrupted goes on from its checkpoint. One that ended is not repeated if DVC
+    could not keep its model: see `tasks.kept`. Curves and parameters go to MLflow as they come. With a `seed`
     in place of the recipe's it is kept apart, in an experiment and with checkpoints of its own. Of several processes that train
     together, see `distribution.join`, the first one does all that, and the others compute.
 
@@ -59,8 +53,14 @@ def train(
     spec = ModelSpec(variant=variant, classes=tuple(records.read_index(data)["classes"]), **asdict(profile.model))
     key = fit.fingerprint(spec, recipe, data, parent)
     name = f"{profile_name}-{variant}" + (f"-seed{seed}" if seed is not None else "")
-    checkpoint = CHECKPOINTS / f"{name}-{key}.npz"
+    made = kept.CHECKPOINTS / f"{name}-{key}"
+    checkpoint = made.with_name(f"{made.name}.npz")
     _agree(share, key)
+    if share.from_first(made.is_dir):
+        if share.first:
+            log.info("%s is trained already, but DVC does not have it: it is taken from %s", variant, made)
+            kept.copy(made, out)
+        return
     if not share.first:
         log.info("process %d of %d computes; the first one tells and writes", share.process, share.processes)
         fit.run(spec, recipe, data, parent, out, checkpoint, lambda *_: None, lambda *_: None)
@@ -88,12 +88,16 @@ def train(
             create_link_artifact(run.url, key="mlflow", link_text=f"{variant} in MLflow", description=f"{variant} in MLflow")
             log.info("MLflow: %s", run.table_url)
         told = _Told(variant, spec, recipe, data, parent, run, entry, log)
-        fit.run(spec, recipe, data, parent, out, checkpoint, told.begins, told.report, told.watch, told.note)
+        # DVC cannot know a model with a seed of its own, nor one that it did not ask for.
+        first = made if seed is None and "DVC_STAGE" in os.environ else out
+        fit.run(spec, recipe, data, parent, first, checkpoint, told.begins, told.report, told.watch, told.note)
+        if first != out:
+            kept.copy(first, out)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
         entry.done(out / "weights.npz")
     curves = pictures.figure_url(charts.learning(out))
     create_image_artifact(curves, key="curves", description=f"{variant}: loss and scores as it was trained")
-    _remove_checkpoints(name)
+    _remove_others(name, made)
 
 
 @dataclass
@@ -133,7 +137,7 @@ class _Told:
 
     def watch(self, examples: Iterable[Any]) -> Iterator[Any]:
         say = Progress(self.log.info, f"{self.variant}: validating", "images")
-        total = records.split_info(self.data, "val")["images"]
+        total = inputs.count(self.data, "val", self.recipe.validate_images)
         for number, example in enumerate(examples, 1):
             yield example
             if number < total:
@@ -157,12 +161,17 @@ def _agree(share: distribution.Share, key: str) -> None:
         )
 
 
-def _remove_checkpoints(name: str) -> None:
-    """Removes what trainings of this name left that nobody will go on with; see `CHECKPOINTS`."""
-    file = f"{glob.escape(name)}-{'[0-9a-f]' * 16}.npz"
-    for path in (*CHECKPOINTS.glob(file), *CHECKPOINTS.glob(f"{files.PART}{file}")):
-        get_run_logger().info("removing the checkpoint of an abandoned training: %s", path)
-        path.unlink(missing_ok=True)
+def _remove_others(name: str, made: Path) -> None:
+    """Removes what trainings of this name left that nobody will go on with; see `kept.CHECKPOINTS`."""
+    file = f"{glob.escape(name)}-{kept.KEY}"
+    for pattern in (file, f"{file}.npz", f"{files.PART}{file}", f"{files.PART}{file}.npz"):
+        for path in kept.CHECKPOINTS.glob(pattern):
+            if path != made:
+                get_run_logger().info("removing the checkpoint of an abandoned training: %s", path)
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
 
 
 def _table(transfers: list[surgery.Transfer]) -> str:

@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from fcn import archives, published
 from fcn.datasets import voc
+from fcn.datasets.pairs import read_ids
 from fcn.errors import UserError
 from tasks.progress import Progress
 
@@ -28,9 +29,9 @@ def unpack_listed(archive: Path, root: str, ids: Path, target: Path) -> list[voc
     Raises:
         UserError: no list, no readable archive, or not all of the list in it.
     """
-    if not ids.is_file():
+    if not ids.exists():
         raise UserError(f"{ids}: wanted a list of image ids, but there is no such file; run this from the project's root")
-    names = ids.read_text(encoding="utf-8").split()
+    names = read_ids(ids)
     wanted = {f"{root}/JPEGImages/{name}.jpg" for name in names} | {f"{root}/SegmentationClass/{name}.png" for name in names}
     archives.extract(archive, target, wanted=lambda name: name.removeprefix("./") in wanted)
     lists = target / root / "ImageSets" / "Segmentation"

@@ -9,7 +9,7 @@ import functools
 import html
 import io
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,15 @@ from PIL import Image
 
 from fcn import labels, serving, visualize
 from fcn.errors import UserError
+from tasks.own_door import OwnDoor
 
 if TYPE_CHECKING:
     from fcn.predict import Predictor
 
 HOST = "127.0.0.1"
+AT_ONCE = 8
+"""Pictures that are in memory at a time. Their tiles take turns: a small picture waits for one tile of a large one."""
+_TURNS = serving.Turns()
 ENDINGS = [".jpg", ".jpeg", ".png", ".webp"]
 SIDE = 1600
 """Pixels of the longer side up to which a picture is shown as it is; the class map to download has every pixel."""
@@ -54,28 +58,40 @@ def _net(folder: Path, _written: int) -> "Predictor":
     return predict.load(folder)
 
 
-def segment(path: str | None, model: str | None, models: Mapping[str, Path]) -> tuple[str, str]:
-    """Runs a net on a picture.
+def segment(path: str | None, model: str | None, models: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
+    """Runs a net on a picture, tile by tile: Gradio stops asking for the next one when the browser has gone.
 
     Args:
         path: of the picture; None: there is none.
         model: a key of `models`.
         models: model folders by name.
 
-    Returns:
-        HTML of the picture with its classes, and of the legend; or of what is wrong, and nothing.
+    Yields:
+        HTML of how far it is, and nothing; and at last of the picture with its classes, and of the legend; or of what is
+        wrong, and nothing.
     """
     if not path:
-        return EMPTY, ""
+        yield EMPTY, ""
+        return
     try:
         if model is None or model not in models:
             raise UserError(f"model: expected one of {', '.join(models)}; got {model}")
-        image = serving.read(Path(path).read_bytes(), Path(path).name)
-        net = _net(models[model], (models[model] / "weights.npz").stat().st_mtime_ns)
-        found = net(image).labels
+        with _TURNS.turn(0):  # the first of several pictures reads it for all
+            net = _net(models[model], (models[model] / "weights.npz").stat().st_mtime_ns)
+        image = serving.read(Path(path).read_bytes(), Path(path).name, serving.Budget(net.cost))
+        steps = serving.predicted(net, image, _TURNS)
+        while True:
+            try:
+                done, tiles = next(steps)
+            except StopIteration as end:
+                found = end.value.labels
+                break
+            if done < tiles:
+                yield f'<p class="empty">{done} of {tiles} tiles are done.</p>', ""
     except (UserError, OSError) as error:
-        return f'<p class="wrong" role="alert">{html.escape(str(error))}</p>', ""
-    return view(image, found, net.spec.classes), legend(found, net.spec.classes, f"{Path(path).stem}-{model}.png")
+        yield f'<p class="wrong" role="alert">{html.escape(str(error))}</p>', ""
+        return
+    yield view(image, found, net.spec.classes), legend(found, net.spec.classes, f"{Path(path).stem}-{model}.png")
 
 
 def _transparent(names: tuple[str, ...]) -> bool:
@@ -144,21 +160,25 @@ def build(models: Mapping[str, Path], first: str) -> Any:
             with gr.Column(scale=2, min_width=320, elem_id="seen"):
                 seen = gr.HTML(EMPTY)
 
-        def run(path: str | None, name: str | None) -> tuple[str, str]:
-            return segment(path, name, models)
+        def run(path: str | None, name: str | None) -> Iterator[tuple[str, str]]:
+            yield from segment(path, name, models)
 
-        gr.on([file.change, model.change], run, [file, model], [seen, key], api_name="segment")
+        gr.on(
+            [file.change, model.change], run, [file, model], [seen, key],
+            api_name="segment", concurrency_limit=AT_ONCE, trigger_mode="always_last",
+        )  # fmt: skip
         opacity.change(None, opacity, None, js=SET_OPACITY)
     return page
 
 
-def serve(page: Any, port: int, wait: bool = True) -> str:
+def serve(page: Any, port: int, wait: bool = True, allowed: Sequence[str] = ()) -> str:
     """Serves the page on 127.0.0.1 and nowhere else.
 
     Args:
         page: see `build`.
         port: to listen on; 0: one that is free.
         wait: until Ctrl-C.
+        allowed: see `OwnDoor`.
 
     Returns:
         Its address.
@@ -167,6 +187,7 @@ def serve(page: Any, port: int, wait: bool = True) -> str:
         UserError: the port is taken.
     """
     import gradio as gr
+    from starlette.middleware import Middleware
 
     if not port:
         with socket.socket() as free:
@@ -176,6 +197,7 @@ def serve(page: Any, port: int, wait: bool = True) -> str:
         _, address, _ = page.launch(
             server_name=HOST, server_port=port, share=False, ssr_mode=False, quiet=True, prevent_thread_lock=True,
             footer_links=[], max_file_size=serving.MAX_BYTES, css=CSS,
+            app_kwargs={"middleware": [Middleware(OwnDoor, allowed=allowed)]},
             theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         )  # fmt: skip
     except OSError as error:

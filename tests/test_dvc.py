@@ -95,7 +95,7 @@ def test_the_closure_follows_imports_of_imports():
 
 def test_the_tasks_call_the_modules_that_the_stages_depend_on():
     """Keeps WORK honest: what tasks/ and flows/ import of fcn/ besides is no computation on a stage's outputs."""
-    carriers = {"fcn/params.py", "fcn/errors.py", "fcn/architecture.py", "fcn/files.py", "fcn/surgery.py"}
+    carriers = {f"fcn/{name}.py" for name in ("params", "errors", "architecture", "files", "results", "surgery")}
     carriers |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "fcn" / "doctor").glob("*.py")}  # words, no bytes
     tasks = {
         "download": "fetch", "convert_vgg": "convert", "records": "write_records", "train": "train", "evaluate": "score",
@@ -114,7 +114,7 @@ def test_the_tasks_call_the_modules_that_the_stages_depend_on():
 def test_only_the_report_depends_on_files_of_tasks():
     named = {name: [dep for dep in code(stage) if not dep.startswith("fcn/")] for name, stage in stages().items()}
     report = named.pop("report")
-    names = ("charts", "durations", "examples", "page", "pictures", "progress", "provenance", "report")
+    names = ("charts", "durations", "dvcfiles", "examples", "page", "pictures", "progress", "provenance", "report")
     assert set(report) == {*(f"tasks/{name}.py" for name in names), "tasks/report.html", "tasks/report_style.html"}
     assert named == {name: [] for name in WORK}
 

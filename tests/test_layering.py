@@ -10,12 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = ("fcn", "tasks", "flows")
 TENSORFLOW = {f"fcn/{name}.py" for name in ("cpu", "devices", "distribution", "encoding", "inputs", "records", "writing")}
-MLFLOW = {f"tasks/{name}.py" for name in ("pyfunc", "registry", "sending", "served_model", "spool", "store")}
+MLFLOW = {f"tasks/{name}.py" for name in ("pyfunc", "registry", "scoring", "sending", "served_model", "spool", "store")}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
         "addresses", "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "containers", "disk",
         "download", "errors", "files", "health", "images", "interrupts", "labels", "metrics", "params", "predictions",
-        "protocols", "recipe", "serving", "spread", "submission", "tally", "upper_bound", "visualize",
+        "protocols", "reading", "recipe", "results", "serving", "spread", "submission", "tally", "upper_bound", "visualize",
     )),
     *sorted(
         path.relative_to(ROOT).as_posix()

@@ -12,7 +12,7 @@ from fcn.architecture import VARIANTS
 
 ROOT = Path(__file__).parents[1]
 DATA = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-VOC = [name for name in DATA["profiles"] if name.startswith("voc")]
+VOC = [name for name in DATA["profiles"] if name.startswith("voc201") and "transfer" not in name]
 CHAIN = ("fcn32s", "fcn16s", "fcn8s")
 
 

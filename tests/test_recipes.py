@@ -50,7 +50,19 @@ def spelled(number, digits=2):
 
 def test_the_page_has_every_recipe_and_no_other():
     assert set(ROWS) == {"heavy", "atonce", "cvpr", "adam", "sgd", "modern"}
-    assert {name for name, block in DATA.items() if isinstance(block, dict) and "optimizer" in block} == set(ROWS)
+    recipes = {name for name, block in DATA.items() if isinstance(block, dict) and "optimizer" in block}
+    assert recipes == {*ROWS, "transfer"}  # whose operations depend on what is held: it has no row, but a table of its keys
+
+
+def test_the_table_of_transfer_says_what_params_yaml_does():
+    transfer = DATA["transfer"]
+    for key in ("warmup", "clip_norm", "validate_images"):
+        assert f"| `{key}: {transfer[key]}` |" in PAGE
+    assert transfer["rates"] == {"conv1": 0.0, "conv2": 0.0, "conv3": 0.0, "conv4": 0.0, "conv5": 0.15}
+    assert "`rates: {conv1: 0.0, ..., conv5: 0.15}`" in PAGE
+    train = DATA["profiles"]["voc2012_transfer"]["train"]
+    assert train["fcn32s"]["new_layers"] == ["fc6", "fc7"]
+    assert {train[name]["learning_rate"] for name in ("fcn16s", "fcn8s")} == {transfer["learning_rate"] / 2}
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -75,7 +75,10 @@ def test_the_search_finds_what_it_looks_for(source, found):
 def test_nothing_that_is_read_can_be_executed():
     found = {path.relative_to(ROOT).as_posix(): forbidden(path.read_text(encoding="utf-8")) for path in SOURCES}
     assert len(found) > 100
-    assert {name: what for name, what in found.items() if what} == {UNPICKLER: {"pickle"}}
+    assert {name: what for name, what in found.items() if what} == {
+        UNPICKLER: {"pickle"},
+        "tasks/scoring.py": {"mlflow.pyfunc.load_model"},  # source, as docs/security.md says, of a registry that is trusted
+    }
 
 
 def test_numpy_is_told_not_to_unpickle():

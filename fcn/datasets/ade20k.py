@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fcn import reading
 from fcn.datasets import stems
 from fcn.datasets.pairs import Listing, check_count, choose_classes
 from fcn.errors import UserError
@@ -20,11 +21,19 @@ def names(root: Path) -> tuple[str, ...]:
         UserError: no such file, no column `Name`, or not the 150 classes in order.
     """
     path = root / "objectInfo150.txt"
-    if not path.is_file():
-        raise UserError(f"{path}: no such table of the classes. Is the archive complete, and is this its right folder?")
-    head, *lines = (line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
-    if "Name" not in head or [line[0].strip() for line in lines] != [str(n + 1) for n in range(CLASSES)]:
-        raise UserError(f"{path}: expected a table with a column Name and the lines 1 to {CLASSES}, got the columns {head}")
+    remedy = "is the archive complete, and is this its right folder?"
+    if not path.exists():
+        raise UserError(f"{path}: no such table of the classes; {remedy}")
+    told = reading.lines(path, "a table of the classes", remedy, reading.SMALL)
+    head, *lines = (line.split("\t") for line in told or [""])
+    if (
+        "Name" not in head
+        or [line[0].strip() for line in lines] != [str(n + 1) for n in range(CLASSES)]
+        or any(len(line) <= head.index("Name") for line in lines)
+    ):
+        raise UserError(
+            f"{path}: expected a table with a column Name and the lines 1 to {CLASSES}, got the columns {reading.quoted(head)}"
+        )
     found: dict[str, None] = {}
     for number, line in enumerate(lines, 1):
         name = line[head.index("Name")].partition(",")[0].strip()

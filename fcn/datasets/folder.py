@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fcn import reading
 from fcn.datasets import stems
 from fcn.datasets.pairs import Listing, choose_classes, enumeration
-from fcn.errors import UserError
+from fcn.errors import CONTROL, UserError
 from fcn.labels import VOID_COLOUR, Colour
 
 _COLOURED = re.compile(r"(.*\S)\s*#([0-9a-fA-F]{6})")
@@ -28,10 +29,10 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
         UserError: a colour without a name, colours for some classes only, a name or colour twice, the colour of void, or not
             2 to 255 classes.
     """
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except ValueError as error:
-        raise UserError(f"{path}: expected the name of a class per line, but it is no UTF-8 text: {error}") from error
+    lines = reading.lines(path, "the name of a class per line", "write it again", reading.SMALL)
+    odd = [line for line in lines if CONTROL.search(line)]
+    if odd:
+        raise UserError(f"{path}: expected names without control characters, got {reading.quoted(odd[0])}: write it again")
     found = [_COLOURED.fullmatch(line) for line in lines]
     names = [match[1] if match else line for match, line in zip(found, lines, strict=True)]
     codes = [match[2].lower() for match in found if match]
@@ -68,7 +69,7 @@ def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str
     """
     root = roots["folder"]
     path = root / "classes.txt"
-    names, colours = read_classes(path) if path.is_file() else ((), ())
+    names, colours = read_classes(path) if path.exists() else ((), ())
     chosen = choose_classes(classes, names, str(path))
     images, masks = stems.by_stem(root / "images", stems.IMAGES), stems.by_stem(root / "masks", (".png",))
     listed = stems.splits(root, images, masks, "colours" if colours else "indices", train, val, seed)

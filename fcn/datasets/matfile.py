@@ -40,6 +40,8 @@ def segmentation(path: Path) -> np.ndarray:
     Raises:
         UserError: no such file; not of this kind; truncated or damaged; no whole numbers of 0..255.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: expected a label of SBD, a MATLAB 5 file, but it is not a regular file")
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:

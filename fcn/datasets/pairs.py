@@ -1,11 +1,16 @@
 """What a data set is to the rest: pairs of an image and its label by split, and the names of the classes."""
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fcn.errors import UserError
+from fcn import reading
+from fcn.errors import CONTROL, UserError
+
+LONGEST = 200
+"""Characters of the name of a class or an image: files are called like these."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +64,17 @@ def read_ids(path: Path, expected: int | None = None) -> list[str]:
         UserError: no such file, no text, no ids, an id that is no name of a file or leads elsewhere, an id twice, or
             another number than expected.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: there is no such list. Is the archive complete, and is this its right folder?") from error
-    except ValueError as error:
-        raise UserError(f"{path}: expected a text with an id per line, but it is no UTF-8 text: {error}") from error
-    ids = [line.strip() for line in lines if line.strip()]
+    if not os.path.lexists(path):
+        raise UserError(f"{path}: there is no such list. Is the archive complete, and is this its right folder?")
+    ids = reading.lines(path, "a text with an id per line", "put the list there again")
     if not ids:
         raise UserError(f"{path}: the list is empty")
     # Files are read and written under these names.
     wrong = [name for name in ids if PurePosixPath(name).is_absolute() or ".." in name.split("/") or not _plain(name)]
     if wrong:
-        raise UserError(f"{path}: expected names of images, but these are none: {enumeration([repr(name) for name in wrong])}")
+        raise UserError(
+            f"{path}: expected names of images, but these are none: {enumeration([reading.quoted(name) for name in wrong])}"
+        )
     twice = sorted(name for name, times in Counter(ids).items() if times > 1)
     if twice:
         raise UserError(f"{path}: listed more than once: {enumeration(twice)}")
@@ -80,7 +83,7 @@ def read_ids(path: Path, expected: int | None = None) -> list[str]:
 
 
 def _plain(name: str) -> bool:
-    return name.isprintable() and "\\" not in name
+    return name.isprintable() and "\\" not in name and len(name) <= LONGEST
 
 
 def check_count(what: str, found: int, expected: int | None) -> None:
@@ -115,7 +118,7 @@ def choose_classes(given: Sequence[str], own: Sequence[str], where: str) -> tupl
         where: what the data set's names stand in, for messages.
 
     Raises:
-        UserError: there are neither, or not as many of the ones as of the others.
+        UserError: there are neither, or not as many of the ones as of the others; or a name that cannot be shown.
     """
     if not given and not own:
         raise UserError(f"records.classes: no names, and {where} has none: list the classes in the order of their values")
@@ -123,7 +126,14 @@ def choose_classes(given: Sequence[str], own: Sequence[str], where: str) -> tupl
         raise UserError(
             f"records.classes: {len(given)} names, but {where} has {len(own)} classes: give as many, or [] to take its own"
         )
-    return tuple(given or own)
+    chosen = tuple(given or own)
+    wrong = [name for name in chosen if CONTROL.search(name) or not 0 < len(name) <= LONGEST]
+    if wrong:
+        raise UserError(
+            f"{'records.classes' if given else where}: expected names of 1 to {LONGEST} characters without control characters, "
+            f"got {enumeration([reading.quoted(name) for name in wrong])}"
+        )
+    return chosen
 
 
 def leaks(train: Sequence[Pair], val: Sequence[Pair]) -> None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from fcn.datasets.pairs import Pair, enumeration, read_ids
-from fcn.errors import UserError
+from fcn.errors import CONTROL, UserError
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
@@ -60,8 +60,11 @@ def pairs(
         where: what lists the names, for messages.
 
     Raises:
-        UserError: names without an image or without a label; ten are named.
+        UserError: names without an image or without a label, or with control characters; ten are named.
     """
+    odd = [repr(name) for name in names if CONTROL.search(name)]
+    if odd:
+        raise UserError(f"{where}: expected names without control characters, got {enumeration(odd)}: rename these files")
     for files, kind in ((images, "image"), (labels, "label")):
         lacking = [name for name in names if name not in files]
         if lacking:

@@ -5,48 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn import images
-from fcn.datasets import matfile
-from fcn.errors import UserError
+from fcn.labels import Stored, stored
 
 _KEPT = 1024  # distinct colours remembered per file; a label has fewer, and a photograph as many as it has pixels
 _LOSSY = ("JPEG", "MPO", "WEBP")
 _NOISE = 8  # of what was one colour before a lossy format had it, between neighbours
-
-
-@dataclass(frozen=True)
-class Raw:
-    """A label file's pixels as they are stored.
-
-    Attributes:
-        kind: "palette" (indices), "grey", "bits" (0 and 1), "numbers" (16 bits, or from a .mat) or "rgb" (0xRRGGBB).
-        format: Pillow's name of the file's format, or "MAT".
-        mode: Pillow's, or "GTcls" of a .mat file.
-        pixels: int32 (H, W).
-        palette: int32 (256,), 0xRRGGBB by index, if `kind` is "palette".
-        transparent: some pixels are not opaque (their colours count all the same).
-    """
-
-    kind: str
-    format: str
-    mode: str
-    pixels: np.ndarray
-    palette: np.ndarray | None = None
-    transparent: bool = False
-
-    def values(self, keys: np.ndarray) -> np.ndarray | None:
-        """The numbers that stored pixels stand for; None if they are colours, at least one of which is no grey."""
-        if self.kind != "rgb":
-            return keys
-        red, green, blue = channels(keys)
-        return blue if np.array_equal(red, green) and np.array_equal(green, blue) else None
-
-    def colours(self, keys: np.ndarray) -> np.ndarray | None:
-        """The colours (0xRRGGBB) that stored pixels are shown in; None for numbers, which have none."""
-        if self.kind == "palette":
-            assert self.palette is not None
-            return np.asarray(self.palette[keys])
-        return {"grey": keys * 0x010101, "bits": keys * 0xFFFFFF, "rgb": keys}.get(self.kind)
 
 
 @dataclass(frozen=True)
@@ -55,7 +18,8 @@ class Content:
 
     Attributes:
         path: of the file.
-        kind, format, mode, transparent: see `Raw`.
+        kind, format, mode: see `labels.Stored`.
+        transparent: some pixels are not opaque.
         size: (width, height).
         values: int32 (n,), the distinct values; None if there are none.
         colours: int32 (n,), the colour of each of them, 0xRRGGBB; None if there are none.
@@ -87,43 +51,17 @@ class Content:
         return self.format in _LOSSY
 
 
-def raw(path: Path) -> Raw:
-    """Reads the pixels of a label file of any kind.
-
-    Args:
-        path: a picture of any mode, or a .mat of SBD.
-
-    Raises:
-        UserError: missing, no picture or .mat of SBD, truncated, or floating point numbers.
-    """
-    if path.suffix == ".mat":
-        return Raw("numbers", "MAT", "GTcls", matfile.segmentation(path).astype(np.int32))
-    with images.opened(path) as image:
-        file, mode = str(image.format), image.mode
-        if mode == "F":
-            raise UserError(f"{path}: expected a label of whole numbers or colours, got {file} of mode F (floating point)")
-        transparent = "A" in image.getbands() and image.getchannel("A").getextrema() != (255, 255)
-        if mode == "P":
-            flat = np.array(image.getpalette("RGB") or [0, 0, 0], np.int32).reshape(-1, 3)
-            palette = np.zeros(256, np.int32)
-            palette[: len(flat)] = flat @ [1 << 16, 1 << 8, 1]
-            return Raw("palette", file, mode, np.asarray(image).astype(np.int32), palette)
-        if mode in ("L", "LA"):
-            return Raw("grey", file, mode, np.asarray(image.getchannel("L")).astype(np.int32), transparent=transparent)
-        if mode == "1" or mode.startswith("I"):
-            kind = "bits" if mode == "1" else "numbers"
-            return Raw(kind, file, mode, np.asarray(image).astype(np.int32))
-        colour = np.asarray(image.convert("RGB")).astype(np.int32)
-        return Raw("rgb", file, mode, colour @ [1 << 16, 1 << 8, 1], transparent=transparent)
-
-
 def content(path: Path) -> Content:
     """Reads a label file and counts what is in it.
 
     Raises:
-        UserError: see `raw`.
+        UserError: see `labels.stored`.
     """
-    found = raw(path)
+    return count(path, stored(path))
+
+
+def count(path: Path, found: Stored) -> Content:
+    """Counts what is in a label file that has been read; `path` is its name."""
     pixels = found.pixels
     inner = _inner(found)
     keys, positions = _ranked(pixels)
@@ -142,7 +80,7 @@ def content(path: Path) -> Content:
         found.kind,
         found.format,
         found.mode,
-        found.transparent,
+        found.transparent > 0,
         size,
         values,
         colours,
@@ -163,7 +101,7 @@ def hexadecimal(colour: int) -> str:
     return f"#{colour:06x}"
 
 
-def _inner(found: Raw) -> np.ndarray:
+def _inner(found: Stored) -> np.ndarray:
     """Which pixels, bool (H, W), have four neighbours like themselves."""
     inner = np.zeros(found.pixels.shape, bool)
     inner[1:-1, 1:-1] = True
@@ -185,7 +123,7 @@ def _ranked(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return keys, positions.reshape(pixels.shape)
 
 
-def _smear(found: Raw) -> tuple[float, int]:
+def _smear(found: Stored) -> tuple[float, int]:
     planes: list[tuple[np.ndarray, ...]] = [(found.pixels,)] if found.kind != "rgb" else []
     if found.kind in ("palette", "rgb"):
         colours = found.colours(found.pixels)

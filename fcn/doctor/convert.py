@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from fcn import files, labels
-from fcn.doctor.contents import raw
 from fcn.doctor.diagnosis import Diagnosis
 from fcn.doctor.findings import KINDS
 from fcn.errors import UserError
@@ -49,7 +48,7 @@ def convert(diagnosis: Diagnosis, out: Path) -> int:
 
 
 def _classes(path: Path, diagnosis: Diagnosis) -> np.ndarray:
-    found = raw(path)
+    found = labels.stored(path)
     keys, positions = np.unique(found.pixels, return_inverse=True)
     meant = found.values(keys) if diagnosis.meaning.form == "values" else found.colours(keys)
     classes = diagnosis.meaning.assign(meant) if meant is not None else np.array([-1])

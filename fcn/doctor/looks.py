@@ -15,7 +15,7 @@ from fcn.errors import UserError
 from fcn.images import Header
 from fcn.metrics import VOID
 
-_MODES = {"indices": ("P", "L"), "ade20k": ("P", "L"), "sbd": ("GTcls",), "colours": ("RGB", "RGBA", "P", "L", "1")}
+_MODES = {"indices": ("P", "L", "1"), "ade20k": ("P", "L", "1"), "sbd": ("GTcls",), "colours": ("RGB", "RGBA", "P", "L", "1")}
 """How `labels.read` takes labels of an encoding to be stored."""
 
 
@@ -49,7 +49,7 @@ def check(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = ()
         if values == [0, VOID] and pair.encoding == "indices":
             # One label may well be of background and void only; a whole folder of them would be masks.
             of_label = [finding for finding in of_label if finding.kind != "mask_255"]
-        findings += of_label
+        findings += of_label or _disguised(seen.content)
     return sorted(findings, key=lambda finding: not finding.stops)
 
 
@@ -58,7 +58,7 @@ def look(item: Item) -> Look:
     header, label, findings = None, None, []
     if item.image is not None:
         try:
-            header = images.header(item.image)
+            header = images.header(item.image, images.longest)
             images.read(item.image)
             findings += _of_image(str(item.image), header)
         except UserError as error:
@@ -112,4 +112,12 @@ def of_labels(contents: Sequence[Content], meaning: Meaning, encoding: str | Non
         if each.mode not in modes and not (encoding is None and each.mode == "GTcls"):
             kind = "greys_as_colours" if each.kind == "rgb" and meaning.form == "values" else "storage"
             findings.append(Finding(kind, str(each.path), f"mode {each.mode}, where {' or '.join(modes)} is read"))
+        elif each.path.suffix.lower() == ".png":  # of other endings the layout says it
+            findings += _disguised(each)
     return findings
+
+
+def _disguised(label: Content) -> list[Finding]:
+    if label.format in ("PNG", "MAT"):
+        return []
+    return [Finding("storage", str(label.path), f"{label.format} by its content, where PNG is read")]

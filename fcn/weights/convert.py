@@ -26,7 +26,7 @@ def convert(
 
     Args:
         layers: layer name -> (kernel, bias). Fully connected layers may be matrices or already convolutions. The last one may
-            be missing.
+            be missing, and so may all of them together.
         backbone: key of `BACKBONES`.
         source: what to call the file in errors.
         axes: how kernels are stored: "OIHW", matrices then being O x C*H*W as Caffe flattens; or "HWIO", with matrices
@@ -39,7 +39,9 @@ def convert(
         (or grey ones); and the report: for each array what `account.row` says, its `action` being copied, transposed or
         convolutionalised ("with channels flipped", "with rows and columns swapped" where that was needed) or dropped. The row
         of the first kernel has `input_order`, which the file expects ("bgr", "rgb" or "grey"), how that is known
-        (`input_order_by`: values, container or network) and `published`, the network whose published values these are, or None.
+        (`input_order_by`: values, container or network), `published`, the network whose published values these are, or None,
+        and `differing`: if the first layer is that of the published VGG-16, the other convolutions that are not; `published`
+        is None then.
 
     Raises UserError for a layer that is missing, unknown, of the wrong shape or not finite.
     """
@@ -49,7 +51,7 @@ def convert(
     report: list[dict[str, Any]] = []
     inputs, published = net.channels, None
     order, by = (channels, "container") if net.input == "bgr" else (net.input, "network")
-    for name in net.layers():
+    for name in (name for name in net.layers() if name in layers):
         kernel, bias, action = _checked(layers[name], name, inputs, backbone, source, axes)
         if not report and net.input == "bgr":
             published = known.recognise(kernel, bias)
@@ -64,30 +66,44 @@ def convert(
             result = np.ascontiguousarray(blob, dtype=np.float32)
             weights[f"{name}/{array}"] = result
             report.append(account.row(name, array, layers[name][array == "bias"], result, what, source))
-    report[0] |= {"input_order": order, "input_order_by": by, "published": published.network if published else None}
+    network = published.network if published else None
+    differing = []
+    if network == "vgg16":
+        differing = known.differing({(row["layer"], row["array"]): row["sha256"] for row in report})
+    report[0] |= {
+        "input_order": order,
+        "input_order_by": by,
+        "published": None if differing else network,
+        "differing": differing,
+    }
     for array, blob in zip(("kernel", "bias"), layers.get(net.dropped, ()), strict=False):
         report.append(account.row(net.dropped, array, blob, None, "dropped", source))
     return weights, report
 
 
 def _check_names(found: set[str], backbone: str, source: str) -> None:
-    """Raise UserError unless the file has exactly the layers of `backbone`, with or without the last one."""
+    """Raise UserError unless the file has exactly the layers of `backbone`.
+
+    The last one may be missing; or the fully connected ones all together, as in what Keras calls `notop`.
+    """
     net = BACKBONES[backbone]
     wanted = set(net.layers())
     missing, extra = sorted(wanted - found), sorted(found - wanted - {net.dropped})
-    if not missing and not extra:
+    if not extra and (not missing or (missing == sorted(net.dense_names()) and net.dropped not in found)):
         return
     problems = [f"lacks {', '.join(missing)}"] if missing else []
     problems += [f"has {', '.join(extra)}, unknown to {backbone}"] if extra else []
-    others = [key for key, other in BACKBONES.items() if found - {other.dropped} == set(other.layers())]
+    others = [
+        key
+        for key, other in BACKBONES.items()
+        if key != backbone and found - {other.dropped, *other.dense_names()} == set(other.convolutions())
+    ]
     if others:
         advice = f"its layers are those of {others[0]}: set the backbone to {others[0]}"
     elif any(name.startswith(("score", "upscore")) for name in found):
         advice = "it looks like an FCN, not like the classifier that training starts from"
     elif not found & wanted:
         advice = f"it is another network, with the layers {', '.join(sorted(found))}"
-    elif missing == sorted(layer.name for layer in net.dense) and not extra:
-        advice = "it is the convolutions alone (Keras calls such a file `notop`): get the one with the fully connected layers"
     else:
         advice = "it is another network, or not complete: get it again"
     raise UserError(f"{source}: wanted the layers of {backbone}, but the file {' and '.join(problems)}; {advice}")
@@ -101,7 +117,7 @@ def _checked(
     `inputs` channels come in, the kernel is to be as large as the backbone's table says; raises UserError for any other shape.
     """
     net = BACKBONES[backbone]
-    side, dense = net.layers()[name], name in {layer.name for layer in net.dense}
+    side, dense = net.layers()[name], name in net.dense_names()
     shapes = [" x ".join(map(str, blob.shape)) for blob in blobs]
     if len(blobs) != 2:
         raise UserError(f"{source}: {name}: wanted a kernel and a bias, but there are {len(blobs)} blobs: {shapes}")

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from caffe_nets import MEAN, Layer, OpenCV, assert_same_scores, convolution, inner_product, pooling, relu
+from caffe_nets import MEAN, Layer, OpenCV, assert_same_scores, convolution, inner_product, pooling, relu, vgg
 from keras import layers
 
 from fcn import model, surgery
-from fcn.weights import caffe
+from fcn.weights import caffe, convert, readers
 
 pytestmark = pytest.mark.realdata
 
@@ -32,6 +32,28 @@ def test_true_vgg16_gives_the_activations_that_others_printed(small, realdata):
         picked = np.asarray(values)[0][np.ix_(*[[0, 1, 2, -3, -2, -1]] * 3)]
         assert printed[name].max() > 100
         assert np.abs(picked - printed[name]).max() < 0.02, name
+
+
+def test_all_five_blocks_of_the_true_vgg16_agree_with_opencv(small, realdata, tmp_path):
+    """Keras' file through the conversion, and the same file's arrays through OpenCV, on a photograph."""
+    found = readers.read(realdata / "vgg" / "vgg16_notop.h5")
+    weights, _ = convert.convert(found.layers, "vgg16", "it", found.axes, found.channels)
+    kinds = {n: ("Convolution", (k.transpose(3, 2, 0, 1).copy(), b)) for n, (k, b) in found.layers.items()}
+    caffe.write(tmp_path / "vgg.caffemodel", "vgg", kinds)
+    net = model.build(small(width=1.0, fc_units=1, padding="same"))
+    dense = [layer.name for layer in net.layers if hasattr(layer, "kernel") and not layer.name.startswith("conv")]
+    surgery.transplant(net, weights, new=dense)
+    folder = realdata / "vgg" / "reference_activations"
+    cat = np.array((folder / "persian_cat.txt").read_text().split(), np.float32).reshape(224, 224, 3)
+    pools = [f"pool{block}" for block in range(1, 6)]
+    inner = keras.Model(net.input, [net.get_layer(name).output for name in pools])
+    ours = inner((cat + MEAN.astype(np.float32))[None, :, :, ::-1])
+    opencv = OpenCV(vgg("vgg16", 1.0, 1), tmp_path / "vgg.caffemodel", tmp_path, (1, 3, 224, 224)).net
+    opencv.setInput(cat.transpose(2, 0, 1)[None])
+    for name, mine, theirs in zip(pools, ours, opencv.forward(pools), strict=True):
+        mine, theirs = np.asarray(mine), theirs.transpose(0, 2, 3, 1)
+        assert theirs.max() > 10
+        assert np.abs(mine - theirs).max() <= 1e-5 * theirs.max(), name
 
 
 def prelu(number, bottom, channels):

@@ -189,6 +189,20 @@ def test_ip1_as_a_convolution_gives_what_the_matrix_gave_at_every_place():
     assert not np.allclose(wrong, map1, rtol=0.1)
 
 
+def test_the_convolutions_alone_are_taken_but_not_a_part_of_the_fully_connected_layers():
+    layers = lenet()
+    weights, report = convert({name: layers[name] for name in ("conv1", "conv2")}, "lenet")
+    whole, _ = convert(layers, "lenet")
+    assert (
+        list(weights)
+        == ["conv1/kernel", "conv1/bias", "conv2/kernel", "conv2/bias"]
+        == [f"{r['layer']}/{r['array']}" for r in report]
+    )
+    assert all(np.array_equal(array, whole[name]) for name, array in weights.items())
+    with pytest.raises(UserError, match=r"lacks ip1; it is another network, or not complete"):
+        convert({name: layers[name] for name in ("conv1", "conv2", "ip2")}, "lenet")
+
+
 def test_lenet_of_another_containers_axes_is_the_same():
     """And an order of colours, which a container may claim, means nothing to it."""
     expected, _ = convert(lenet(), "lenet")
@@ -200,7 +214,6 @@ def test_lenet_of_another_containers_axes_is_the_same():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (without("ip1"), "lacks ip1; it is the convolutions alone"),
         (without("conv2"), "lacks conv2; it is another network, or not complete"),
         (with_layer(conv3=(ONES(3),)), "has conv3, unknown to lenet; it is another network"),
         (with_layer(score_fr=(ONES((21, 6, 1, 1)), ONES(21))), "has score_fr, .*looks like an FCN"),

@@ -78,7 +78,7 @@ FOLDERS = {
         ("background #000000", "class1 #808080"), lit,
     ),
     "masks of one bit": (
-        lambda label: Image.fromarray(label > 0), {"void": False}, "indices", ["classes_missing", "storage"],
+        lambda label: Image.fromarray(label > 0), {"void": False}, "indices", ["classes_missing"],
         ("background", "class1"), lit,
     ),
     "greys spread over 0..255": (

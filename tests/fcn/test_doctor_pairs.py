@@ -214,7 +214,7 @@ PAIRS = {
     "colours for indices": ("indices", voc_rgb, "voc_colours"),
     "own colours for indices": ("indices", coloured, "own_colours"),
     "transparent": ("indices", lambda label: grey(label).convert("LA"), "storage"),
-    "one bit": ("indices", lambda label: Image.fromarray(label > 0), "storage"),
+    "one bit": ("indices", lambda label: Image.fromarray(label > 0), None),
     "16 bits": ("indices", lambda label: Image.fromarray(label.astype(np.uint16)), "storage"),
     "RGB": ("indices", lambda label: grey(label).convert("RGB"), "greys_as_colours"),
     "spread": ("indices", lambda label: grey(np.where(label == 255, 0, label) * 85), "scaled"),

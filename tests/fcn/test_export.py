@@ -132,7 +132,7 @@ def test_folders_with_files_in_them_are_left_alone(small, tmp_path):
 
 
 def test_misuse(small, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="format: expected one of savedmodel, onnx; got 'tflite'"):
+    with pytest.raises(UserError, match="format: expected one of savedmodel, onnx, int8; got 'tflite'"):
         write(None, small(), tmp_path / "out", "tflite")
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(UserError, match="export needs Keras on TensorFlow; this is jax"):

@@ -1,8 +1,11 @@
+import io
 import json
 import os
 import subprocess
 import sys
 import time
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -300,9 +303,46 @@ def save_flipped(path):
     path.write_bytes(data)
 
 
+def claimed(**changes):
+    """Makes a file whose array has eight bytes, and a header that claims something else."""
+
+    def save(path):
+        header = {"descr": "<f8", "fortran_order": False, "shape": (1,), **changes}
+        content = io.BytesIO()
+        np.lib.format.write_array_header_1_0(content, header)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x.npy", content.getvalue() + bytes(8))
+
+    return save
+
+
+def save_twice(path):
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
+        warnings.simplefilter("ignore")
+        for _ in range(2):
+            archive.writestr("x.npy", b"")
+
+
+def save_bomb(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", b"")
+    data = path.read_bytes()
+    central = data.index(b"PK\x01\x02")  # 24 bytes after it the size that the member claims
+    path.write_bytes(data[: central + 24] + (2**31).to_bytes(4, "little") + data[central + 28 :])
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (claimed(shape=(10**12,)), r"x\.npy claims \(1000000000000,\), 8000000000000 bytes, and has 8"),
+        (claimed(shape=(10**30,)), r"x\.npy claims \(10+,\), 80+ bytes, and has 8"),
+        (claimed(shape=(-1, -1)), r"x\.npy claims \(-1, -1\), 8 bytes, and has 8"),
+        (claimed(descr="<c8"), r"x\.npy holds complex64, and no real numbers"),
+        (claimed(descr="|O"), r"x\.npy holds object, which would have to be pickled, and no real numbers"),
+        (save_twice, "an array stands there twice"),
+        (save_bomb, r"x\.npy claims 2147483648 bytes, packed into 0"),
+        (lambda path: files.save_arrays(path, {"x": np.array([1, np.nan])}), "x holds NaN or infinity"),
+        (lambda path: files.save_arrays(path, {"x": np.array([1, -np.inf])}), "x holds NaN or infinity"),
         (lambda path: None, "no such file"),
         (lambda path: path.write_bytes(b"<html>404</html>"), "an HTML page"),
         (lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1"), "a git-lfs pointer"),

@@ -93,6 +93,68 @@ def test_adam_takes_the_decay_into_the_gradient():
     np.testing.assert_allclose(bias, adam(BIAS, [g for _, g in GRADIENTS], 2 * RATE, 0), rtol=1e-4)
 
 
+def test_adamw_decays_kernels_beside_the_gradient():
+    beta_1, beta_2, epsilon, rate, decay = 0.9, 0.999, 1e-7, 0.01, 0.05
+
+    def adamw(w, gradients, rate, decay):
+        m, v = np.zeros_like(w), np.zeros_like(w)
+        for t, gradient in enumerate(gradients, 1):
+            m, v = beta_1 * m + (1 - beta_1) * gradient, beta_2 * v + (1 - beta_2) * gradient**2
+            w = w - rate * decay * w
+            w = w - rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (np.sqrt(v) + epsilon)
+        return w
+
+    kernel, bias = steps(optimizers.make("adamw", rate, beta_1, decay, 2.0))
+    np.testing.assert_allclose(kernel, adamw(KERNEL, [g for g, _ in GRADIENTS], rate, decay), rtol=1e-5)
+    np.testing.assert_allclose(bias, adamw(BIAS, [g for _, g in GRADIENTS], 2 * rate, 0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_layers_rate_is_a_factor_on_its_kernel_and_bias(name):
+    of_a_third = steps(optimizers.make(name, RATE, MOMENTUM, DECAY, 2.0, rates={"score": 1 / 3, "conv": 0.0}))
+    for one, other in zip(of_a_third, steps(optimizers.make(name, RATE / 3, MOMENTUM, DECAY, 2.0)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("path", "factor"),
+    [("conv5_3/bias", 0.1), ("conv4_1/kernel", 0.0), ("conv5_1", 0.5), ("fc6/kernel", 1.0), ("score_fr", 1.0)],
+)
+def test_the_longest_prefix_counts(path, factor):
+    assert optimizers.layer_rate(path, {"conv": 0.0, "conv5": 0.1, "conv5_1": 0.5}) == factor
+
+
+def test_the_gradients_norm_is_limited_over_all_variables_before_the_decay():
+    """Gradients (3, 0) and 4 have the norm 5: with a limit of 1 they are (0.6, 0) and 0.8."""
+    conv = keras.layers.Conv2D(1, 1)
+    conv.build((None, None, None, 2))
+    conv.set_weights([np.full((1, 1, 2, 1), 2.0), np.full(1, 2.0)])
+    optimizer = optimizers.make("sgd", 0.5, 0.0, 0.1, 1.0, clip_norm=1.0)
+    optimizer.build(conv.trainable_variables)
+    optimizer.apply([tf.constant([3.0, 0.0], shape=(1, 1, 2, 1)), tf.constant([4.0])])
+    # w - 0.5 (g + 0.1 w)
+    np.testing.assert_allclose(np.ravel(conv.kernel), [2 - 0.5 * (0.6 + 0.2), 2 - 0.5 * 0.2], rtol=1e-6)
+    np.testing.assert_allclose(conv.bias, [2 - 0.5 * 0.8], rtol=1e-6)
+    # And a gradient below the limit stays as it is.
+    optimizer.apply([tf.constant([0.0, 0.5], shape=(1, 1, 2, 1)), tf.constant([0.0])])
+    assert float(conv.kernel[0, 0, 1, 0]) == pytest.approx(1.9 - 0.5 * (0.5 + 0.19), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("fixed", [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]),
+        ("poly", [0.25, 0.5 * 0.9**0.9, 0.75 * 0.8**0.9, 0.7**0.9, 0.6**0.9, 0.5**0.9]),
+        ("cosine", [0.25 * 1.0, 0.5 * (1 + np.cos(0.1 * np.pi)) / 2]),
+    ],
+)
+def test_the_rate_warms_up_to_its_schedule(schedule, rates):
+    rate = optimizers.rate(schedule, 2.0, 10, warmup=4)
+    np.testing.assert_allclose([float(rate(step)) for step in range(len(rates))], 2 * np.array(rates), rtol=1e-6)
+    optimizer = optimizers.make("adam", rate, 0.9, 0.0, 1.0)
+    assert float(optimizer.learning_rate) == pytest.approx(0.5, rel=1e-6)
+
+
 def test_through_compile_and_fit_it_is_the_same_rule():
     image = keras.Input((None, None, 3))
     conv = keras.layers.Conv2D(2, 1, name="score_fr")
@@ -135,7 +197,7 @@ def test_upsampling_kernels_count_as_kernels(small):
 
 
 def test_an_unknown_optimizer_is_refused():
-    with pytest.raises(UserError, match="expected sgd or adam, got 'sdg'"):
+    with pytest.raises(UserError, match="expected sgd, adam or adamw, got 'sdg'"):
         optimizers.make("sdg", 0.1, 0.9, 0.0, 1.0)
 
 

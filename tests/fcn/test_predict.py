@@ -88,11 +88,12 @@ def test_the_graph_is_not_made_anew_for_every_size(colour):
         ("fcn16s", {"padding": "same", "backbone": "vgg19"}, 640),
     ],
 )
-def test_tiles_give_what_the_whole_image_gives(small, variant, changes, tile):
+def test_tiles_give_what_the_whole_image_gives(small, variant, changes, tile, monkeypatch):
     spec = small(variant, **changes)
     net, image = untrained(spec), blobs(75, 853)
     whole = predict.Predictor(net, spec, 4096)(image, probabilities=True)
     seen = []
+    monkeypatch.setattr(predict.Predictor, "_longer", lambda self, short: self.tile)  # more tiles, less to compute
     tiled = predict.Predictor(net, spec, tile)(image, probabilities=True, done=lambda *count: seen.append(count))
     assert len(seen) >= 5
     assert seen == [(number, len(seen)) for number in range(1, len(seen) + 1)]
@@ -112,6 +113,46 @@ def test_tiles_of_lenet_too(lenet):
     tiled = predict.Predictor(net, spec, 47)(image, probabilities=True)  # 44 are a multiple of its stride of 4
     np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-5)
     np.testing.assert_array_equal(tiled.labels, whole.labels)
+
+
+def test_tiles_of_a_thin_image_are_long_and_give_the_same(lenet):
+    spec = lenet()
+    net, image = untrained(spec), noise(5, 900)
+    whole = predict.Predictor(net, spec, 4096)(image)
+    for picture in (image, image.swapaxes(0, 1)):
+        predictor, seen = predict.Predictor(net, spec, 100), []
+        tiled = predictor(picture, done=lambda *count, seen=seen: seen.append(count))
+        assert seen == [(1, 2), (2, 2)]  # of 100 pixels' length they would be 15
+        assert tiled.labels.shape == picture.shape[:2]
+        if picture is image:
+            np.testing.assert_array_equal(tiled.labels, whole.labels)
+
+
+def test_the_cost_of_an_image_by_hand(lenet, small):
+    """LeNet has a border of 12 and a stride of 4; VGG-16 with `padding: caffe` 100 and 32."""
+    predictor = predict.Predictor(*_nothing(lenet()), tile=44)
+    assert predictor.cost(40, 30) == (40 + 24) * (32 + 24)
+    # Margins of 20: tiles of 44 pixels begin at 0, 4, 8, ..., 56, so there are 15 of them along 100 pixels.
+    assert predictor.cost(100, 44) == 15 * (44 + 24) * (44 + 24)
+    vgg = predict.Predictor(*_nothing(small("fcn8s", padding="caffe")))
+    assert vgg.cost(500, 375) == (512 + 200) * (384 + 200)
+    assert vgg.cost(1, 24_000_000) == vgg.cost(24_000_000, 1) > predict.MOST > vgg.cost(16_320, 12_240)
+
+
+def _nothing(spec):
+    image = keras.Input((None, None, 3), dtype="float32")
+    return keras.Model(image, image), spec
+
+
+def test_whoever_runs_the_steps_may_end_them(colour):
+    net, spec = colour
+    ran = []
+    predictor = predict.Predictor(net, spec, tile=44)
+    predictor._labels = lambda tile: ran.append(1) or tile[..., 0].astype(np.uint8)
+    steps = predictor.steps(noise(44, 100))
+    assert [next(steps), next(steps)] == [(1, 15), (2, 15)]
+    steps.close()
+    assert len(ran) == 2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 from tiny import CLASSES
 
-from fcn import encoding, inputs, records, writing
+from fcn import encoding, files, inputs, records, writing
 from fcn.datasets import voc
 from fcn.errors import UserError
 
@@ -32,6 +32,8 @@ def change_index(folder, change):
     change(index)
     (folder / "index.json").write_text(json.dumps(index))
 
+
+SHARD = "val-00000-of-00001.tfrecord"
 
 # ---- what reading gives
 
@@ -59,19 +61,21 @@ def test_an_example_of_another_schema_is_refused(world):
 
 
 def test_reader_without_an_index(tmp_path):
-    assert message(records.read_index, tmp_path) == f"{tmp_path / 'index.json'}: no such file; run the stage `records` first"
+    assert message(records.read_index, tmp_path) == f"{tmp_path / 'index.json'}: no such file; run the stage `records` again"
 
 
 def test_reader_of_a_broken_index(tmp_path):
     (tmp_path / "index.json").write_text('{"schema": 2, ')
-    assert message(records.read_index, tmp_path).startswith(f"{tmp_path / 'index.json'}: no valid JSON (")
+    assert message(records.read_index, tmp_path).startswith(
+        f"{tmp_path / 'index.json'}: expected JSON, but: Expecting property name"
+    )
 
 
 @pytest.mark.parametrize("schema", [1, 3, None])
 def test_reader_of_another_schema(folder, schema):
     change_index(folder, lambda index: index.update(schema=schema))
     assert message(records.shard_paths, folder, "val") == (
-        f"{folder / 'index.json'}: records of schema {schema}, this version reads 2; run `records` again"
+        f"{folder / 'index.json'}: schema: expected 2, got {schema}; run the stage `records` again"
     )
 
 
@@ -79,9 +83,37 @@ def test_reader_of_a_split_that_is_not_there(folder):
     assert message(records.split_info, folder, "test") == f"{folder / 'index.json'}: no split 'test', only train, val"
 
 
-# ---- damaged shards
+VAL = "splits.val"
+WRONG = {
+    "classes: expected a valid array, got None": lambda index, val: index.update(classes=None),
+    r"classes[1]: expected a name without control characters, got 'a\nb'": lambda index, val: index.update(
+        classes=["sky", "a\nb"]
+    ),
+    "splits: expected keys with values, got None": lambda index, val: index.update(splits=None),
+    f"{VAL}: expected keys with values, got []": lambda index, val: index["splits"].update(val=[]),
+    f"{VAL}.files: missing": lambda index, val: val.pop("files"),
+    f"{VAL}.files.{SHARD}: expected keys": lambda index, val: val["files"].update({SHARD: None}),
+    f"{VAL}.files.{SHARD}.sha256: missing": lambda index, val: val["files"][SHARD].pop("sha256"),
+    f"{VAL}.files.../../x.tfrecord: expected pattern": lambda index, val: val.update(files={"../../x.tfrecord": {}}),
+    f"{VAL}.files.'aaaaaaaaaa": lambda index, val: val.update(files={"a" * 300: {}}),
+    f"{VAL}: expected as many images, ids, sizes and images in files: 3, 2, 3, 3": lambda index, val: val["ids"].pop(),
+    f"{VAL}: expected as many images": lambda index, val: val.update(images=10**40),
+    f"{VAL}.sizes[0]: expected at most 2 items": lambda index, val: val["sizes"][0].append(1),
+    "expected the classes, in their order, in every `pixels`": lambda index, val: val["pixels"].pop("red"),
+}
 
-SHARD = "val-00000-of-00001.tfrecord"
+
+@pytest.mark.parametrize("words", WRONG)
+def test_reader_of_an_index_with_a_wrong_field(folder, words):
+    change_index(folder, lambda index: WRONG[words](index, index["splits"]["val"]))
+    said = message(records.split_info, folder, "val")
+    assert said.startswith(f"{folder / 'index.json'}: {words}")
+    assert said.endswith("; run the stage `records` again")
+    assert len(said) < 600
+    assert said.isprintable()
+
+
+# ---- damaged shards
 
 
 def extents(path):
@@ -187,6 +219,51 @@ def test_a_shard_that_breaks_while_it_is_read_is_explained(folder):
     with pytest.raises(tf.errors.DataLossError):
         list(dataset)
     assert f"{folder / SHARD}: record 1 of 3, at byte 0, is damaged" in message(read)
+
+
+def example(**changes):
+    """A record of the first image of val, x, with other features."""
+    image = tf.io.encode_png(np.zeros((41, 43, 3), np.uint8)).numpy()
+    label = tf.io.encode_png(np.zeros((41, 43, 1), np.uint8)).numpy()
+    values = {"schema": 2, "id": b"x", "image": image, "label": label, "height": 41, "width": 43, **changes}
+    features = {
+        name: tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+        if isinstance(value, int)
+        else tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        for name, value in values.items()
+        if value is not None
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+@pytest.mark.parametrize("reader", ["read", "validation"])
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (b"junk", "record 1 is none of this version (Feature: height (data type: int64) is required"),
+        (example(schema=1), "record 1 is none of this version ("),
+        (example(label=None), "record 1 is none of this version (Feature: label (data type: string) is required"),
+        (example(image=b"junk"), "record 1 is none of this version (Unknown image file format"),
+        (example(id=b"\xe9"), "record 1: expected 'x' of [41, 43], got '\\\\xe9' of [[41, 43], [41, 43]]"),
+    ],
+)  # fmt: skip
+def test_a_record_of_another_kind_in_a_shard_of_the_right_digest_is_named(folder, reader, record, words):
+    _, *rest = (each.numpy() for each in tf.data.TFRecordDataset(str(folder / SHARD)))
+    with tf.io.TFRecordWriter(str(folder / SHARD)) as writer:
+        for each in (record, *rest):
+            writer.write(each)
+    digest = files.digest(folder / SHARD)
+    change_index(folder, lambda index: index["splits"]["val"]["files"][SHARD].update(sha256=digest))
+
+    def read():
+        with records.explained(folder):
+            for found in READERS[reader](folder):
+                if reader == "validation":
+                    found["id"].numpy()[0].decode()
+
+    said = message(read)
+    assert said.startswith(f"{folder / SHARD}: {words}")
+    assert said.endswith("; run the stage `records` again")
 
 
 def test_a_shard_that_vanishes_before_it_is_read_is_explained(folder):

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import keras
@@ -103,6 +104,49 @@ def test_start_from_a_classifier(small, tmp_path, variant):
     assert not np.asarray(net(IMAGE)).any()
 
 
+def without_top(small, tmp_path):
+    source = {name: array for name, array in classifier(small).items() if not name.startswith("fc")}
+    files.save_arrays(tmp_path / "vgg.npz", source)
+    return source
+
+
+def test_new_layers_follow_from_the_seed_alone_and_are_hes(small, tmp_path):
+    source = without_top(small, tmp_path)
+    nets = []
+    for seed, others in ((5, 1), (5, 2), (6, 1)):
+        keras.utils.set_random_seed(others)  # Prefect's and MLflow's threads draw from these numbers
+        net, report = surgery.start(small(fc_units=200), tmp_path / "vgg.npz", ("fc6", "fc7"), seed)
+        nets.append(values(net))
+    assert {row.name for row in report if row.action == "copied"} == set(source)
+    assert {row.name.split("/")[0] for row in report if row.action == "new"} == {"fc6", "fc7", "score_fr"}
+    for name in ("fc6/kernel", "fc7/kernel"):
+        one, same, other = (net[name] for net in nets)
+        assert one.tobytes() == same.tobytes() != other.tobytes()
+        assert one.std() == pytest.approx(np.sqrt(2 / np.prod(one.shape[:-1])), rel=0.02)
+        assert abs(one.mean()) < 0.02 * one.std()
+    assert not nets[0]["fc6/bias"].any()
+    assert nets[0]["fc6/kernel"].ravel()[:4].tobytes() != nets[0]["fc7/kernel"].ravel()[:4].tobytes()
+
+
+def test_new_layers_take_the_place_of_those_in_the_file(small, tmp_path):
+    source = classifier(small)
+    files.save_arrays(tmp_path / "vgg.npz", source)
+    net, report = surgery.start(small(), tmp_path / "vgg.npz", ("fc7",))
+    assert [row.name for row in report if row.action == "dropped"] == ["fc7/kernel", "fc7/bias"]
+    found = values(net)
+    np.testing.assert_array_equal(found["fc6/kernel"], source["fc6/kernel"])
+    assert np.abs(found["fc7/kernel"] - source["fc7/kernel"]).max() > 0.1
+
+
+def test_the_convolutions_alone_are_refused_where_the_recipe_wants_more(small, tmp_path):
+    without_top(small, tmp_path)
+    for new, missing in (((), "fc6 and fc7"), (("fc7",), "fc6")):
+        with pytest.raises(UserError, match=rf"vgg\.npz: .*alone, .* needs {missing} .*`new_layers: \[fc6, fc7\]`"):
+            surgery.start(small(), tmp_path / "vgg.npz", new)
+    with pytest.raises(UserError, match="new_layers: expected some of fc6, fc7; got conv5_3"):
+        surgery.start(small(), tmp_path / "vgg.npz", ("fc6", "fc7", "conv5_3"))
+
+
 def test_start_of_4s_from_lenet(small, lenet, tmp_path):
     source = classifier(lenet)
     assert list(source) == [f"{layer}/{array}" for layer in ("conv1", "conv2", "ip1") for array in ("kernel", "bias")]
@@ -178,6 +222,42 @@ def test_start_of_8s_keeps_all_that_16s_knows(small, parent, upsampling):
         assert not np.allclose(found["upscore2/kernel"][:, :, 0, 0], bilinear_kernel(2))
 
 
+def test_a_trained_net_goes_on_with_other_classes(small, parent):
+    """Scores of the classes that have the same name in both nets are taken over, wherever they stand; all else is copied."""
+    folder = parent("fcn8s")
+    stored, old = files.load_arrays(folder / "weights.npz"), surgery.read_spec(folder).classes
+    classes = (old[0], "lamp", old[2], "chair", "desk")
+    net, report = surgery.start(small("fcn8s", classes=classes), folder)
+    found = values(net)
+    for layer in ("score_fr", "score_pool4", "score_pool3"):
+        for array in ("kernel", "bias"):
+            got, was = found[f"{layer}/{array}"], stored[f"{layer}/{array}"]
+            np.testing.assert_array_equal(got[..., [0, 2]], was[..., [0, 2]])
+            assert not got[..., [1, 3, 4]].any()
+    for name, array in stored.items():
+        if not name.startswith("score"):
+            np.testing.assert_array_equal(found[name], array)
+    assert {row.name.split("/")[0] for row in report if row.action == "by class"} == {"score_fr", "score_pool4", "score_pool3"}
+    assert sum(row.action == "copied" for row in report) == 30
+    assert len(report) == 36
+
+
+def test_a_trained_net_goes_on_with_its_own_classes_and_scores_the_same(small, parent):
+    folder = parent("fcn16s")
+    net, report = surgery.start(small("fcn16s"), folder)
+    assert {row.action for row in report} == {"copied"}
+    np.testing.assert_array_equal(net(IMAGE), surgery.load(folder)[0](IMAGE))
+    with pytest.raises(UserError, match=r"new_layers: fcn16s starts from a model here .*fcn16s\), whose layers it has"):
+        surgery.start(small("fcn16s"), folder, ("fc6",))
+
+
+def test_learned_upsampling_begins_anew_with_other_classes(small, parent):
+    folder = parent("fcn8s", upsampling="learned")
+    net, report = surgery.start(small("fcn8s", upsampling="learned", classes=("background", "lamp")), folder)
+    assert {row.name for row in report if row.action == "new"} == {"upscore2/kernel", "upscore_pool4/kernel"}
+    np.testing.assert_array_equal(net.get_layer("upscore2").kernel, bilinear_kernel(2)[:, :, None, None] * np.eye(2))
+
+
 def test_fixed_upsampling_is_bilinear_even_if_the_parent_has_learned_its_own(small, parent):
     folder = parent("fcn16s", upsampling="learned")
     assert not np.allclose(files.load_arrays(folder / "weights.npz")["upscore2/kernel"][:, :, 0, 0], bilinear_kernel(2))
@@ -210,10 +290,10 @@ def test_a_folder_of_an_earlier_version_with_the_kernels_of_fixed_upsampling_is_
 
 def test_start_refuses_what_it_cannot_start_from(small, parent, tmp_path):
     folder = parent("fcn32s")
-    with pytest.raises(UserError, match=r"fcn8s starts from fcn16s, but this folder holds fcn32s"):
+    with pytest.raises(UserError, match=r"fcn8s starts from fcn16s or from fcn8s, but this folder holds fcn32s"):
         surgery.start(small("fcn8s"), folder)
-    with pytest.raises(UserError, match=r"fcn32s starts from a classifier's weights \(\.npz\), not from a model folder"):
-        surgery.start(small("fcn32s"), folder)
+    with pytest.raises(UserError, match=r"starts from a classifier or from fcn8s_atonce, but this .* holds fcn32s"):
+        surgery.start(small("fcn8s_atonce"), folder)
     with pytest.raises(UserError, match=r"expected a model folder .* found no .*model\.json"):
         surgery.start(small("fcn16s"), tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"nowhere\.npz"):
@@ -242,31 +322,94 @@ def test_what_is_saved_and_loaded_is_the_same_net_and_the_same_bytes(small, tmp_
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["model.json", "weights.npz"]
 
 
+WRONG = [
+    ({"colour": "blue"}, "colour: unknown key"),
+    ({"padding": None}, "padding: expected a valid string, got None"),
+    ({"padding": "valid"}, "padding: expected one of caffe, same with the backbone vgg16; got 'valid'"),
+    ({"variant": "fcn9s"}, "variant: expected one of fcn32s, fcn16s, "),
+    ({"classes": ["sky"]}, r"classes: expected .* at least 2 items"),
+    ({"classes": ["sky", "sky"]}, "classes: expected names that are all different, got "),
+    ({"classes": ["sky", "\x1b[31mred"]}, r"classes\[1\]: expected a name without control characters, got '\\x1b\[31mred'"),
+    ({"classes": ["sky", "a" * 100_000]}, r"classes\[1\]: expected .* at most 200 characters, got 'a{30,100}\.\.\.a*'"),
+    ({"width": 1e9}, r"width, fc_units: expected a net of at most 2147483648 weights; with width 1000000000\.0 "),
+    ({"width": "x"}, "width: expected a valid number, got 'x'"),
+    ({"fc_units": 0}, "fc_units: expected greater than or equal to 1, got 0"),
+    ({"fc_units": 10**12}, "width, fc_units: expected a net of at most"),
+    ({"fc_units": True}, "fc_units: expected a valid integer, got True"),
+    ({"dropout": 1}, "dropout: expected less than 1, got 1"),
+    ({"mean_bgr": [1, float("nan"), 3]}, r"mean_bgr\[1\]: expected a finite number, got nan"),
+    ({"mean_bgr": [1, 2]}, r"mean_bgr\[2\]: missing"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), WRONG, ids=[str(change)[:40] for change, _ in WRONG])
+def test_a_description_with_a_wrong_field_is_refused_by_file_and_field(parent, change, words):
+    path = parent("fcn32s") / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(UserError, match=rf"^{path}: {words}") as error:
+        surgery.read_spec(path.parent)
+    said = str(error.value)
+    assert said.endswith("; it describes no model of this version: train the model again")
+    assert len(said) < 600
+    assert said.isprintable()
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("text", "words"),
     [
-        lambda facts: {**facts, "colour": "blue"},
-        lambda facts: {k: v for k, v in facts.items() if k != "padding"},
-        lambda facts: [facts],
-        lambda facts: None,
+        ('{"variant": ', "expected JSON, but: Expecting value: line 1 column 13"),
+        ("[1]", "expected keys with values, got "),
+        ("null", "expected keys with values, got None"),
+        ('{"variant": "fcn32s", "variant": "fcn8s"}', "expected JSON, but: the key 'variant' stands there twice"),
+        ("[" * 100_000, "expected JSON, but: maximum recursion depth exceeded"),
+        ("9" * 5000, "expected JSON, but: Exceeds the limit"),
+        (" " * 2**20 + "{}", "more than 1048576 bytes"),
+        ('{"variant": "fcn32s"}', "backbone: missing"),
     ],
 )
-def test_a_description_of_another_version_is_refused(small, parent, change):
+def test_a_description_that_is_none_is_refused(tmp_path, text, words):
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(UserError, match=rf"^{tmp_path}/model\.json: {words}.*; it describes no model"):
+        surgery.read_spec(tmp_path)
+
+
+def test_what_is_no_regular_file_is_no_description(tmp_path):
+    os.mkfifo(tmp_path / "model.json")
+    with pytest.raises(UserError, match=r"model\.json: expected a file, it is a folder or a device"):
+        surgery.read_spec(tmp_path)
+
+
+def test_weights_are_refused_before_a_net_is_built_that_they_cannot_fill(parent, monkeypatch):
     path = parent("fcn32s") / "model.json"
-    path.write_text(json.dumps(change(json.loads(path.read_text()))))
-    with pytest.raises(UserError, match=r"model\.json: does not describe a model of this version: .*Train it again"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "width": 1.0}))
+    monkeypatch.setattr(surgery, "build", None)
+    with pytest.raises(UserError, match=r"weights\.npz: holds \d+ weights, but a net of the width 1\.0 .* at least 149"):
         surgery.load(path.parent)
 
 
-def test_a_description_that_is_no_json_is_refused(parent):
-    path = parent("fcn32s") / "model.json"
-    path.write_text('{"variant": ')
-    with pytest.raises(UserError, match=r"model\.json: does not describe"):
-        surgery.read_spec(path.parent)
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (np.int32, "score_fr/bias: expected weights, numbers with a point, got int32"),
+        (bool, "score_fr/bias.npy holds bool, and no real numbers"),
+        (np.complex64, "score_fr/bias.npy holds complex64, and no real numbers"),
+        ("U3", "score_fr/bias.npy holds <U3, and no real numbers"),
+        ("M8[s]", r"score_fr/bias.npy holds datetime64\[s\], and no real numbers"),
+        ([("x", "f4")], "and no real numbers"),
+        (None, "score_fr/bias holds NaN or infinity"),
+    ],
+)
+def test_weights_that_are_no_finite_numbers_are_refused(parent, kind, words):
+    path = parent("fcn32s") / "weights.npz"
+    arrays = dict(np.load(path))
+    wrong = np.full(3, np.nan, np.float32) if kind is None else np.zeros(3, kind)
+    np.savez(path, **{**arrays, "score_fr/bias": wrong})
+    with pytest.raises(UserError, match=rf"^{path}: .*{words}"):
+        surgery.load(path.parent)
 
 
 def test_weights_of_another_net_are_refused(small, parent):
     path = parent("fcn32s") / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "variant": "fcn16s"}))
-    with pytest.raises(UserError, match=r"fcn16s: score_pool4/kernel is missing"):
+    with pytest.raises(UserError, match=r"weights\.npz: these weights do not fit fcn16s: score_pool4/kernel is missing"):
         surgery.load(path.parent)

@@ -3,11 +3,12 @@ import itertools
 import json
 import types
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from fcn import devices, files, inputs, metrics, surgery, training
+from fcn import devices, distribution, files, inputs, metrics, optimizers, resume, surgery, training
 from fcn.augment import Augment
 from fcn.errors import UserError
 from fcn.recipe import TrainSpec
@@ -91,6 +92,67 @@ def test_the_curve_and_the_weights_are_those_of_a_loop_written_by_hand(spec, dat
     for name in wanted:
         np.testing.assert_allclose(weights[name], wanted[name], rtol=1e-3, atol=1e-5, err_msg=name)
     assert np.abs(weights["fc7/kernel"] - start["fc7/kernel"]).max() > 1e-3
+
+
+TRANSFER = dataclasses.replace(
+    SGD, optimizer="adamw", learning_rate=1e-2, weight_decay=0.1, batch=2, schedule="poly", warmup=4, clip_norm=1.0,
+    rates={"conv1": 0.0, "conv2": 0.0, "conv3": 0.0, "conv4": 0.0, "conv5": 0.1, "fc6": 0.5}, validate_images=2,
+)  # fmt: skip
+
+
+def test_held_layers_stay_and_cost_no_backward_pass_and_no_slots(spec, data, vgg, tmp_path):
+    start = files.load_arrays(vgg)
+    weights, _ = train(spec, TRANSFER, data, vgg, tmp_path / "checkpoint.npz")
+    moved = {name.split("/")[0] for name in start if weights[name].tobytes() != start[name].tobytes()}
+    assert moved == {"conv5_1", "conv5_2", "conv5_3", "fc6", "fc7"}
+    net, _ = surgery.start(spec, vgg)
+    optimizers.hold(net, TRANSFER.rates)
+    optimizer = optimizers.make("adam", 1.0, 0.9, 0.0, 1.0, rates=TRANSFER.rates)
+    optimizer.build(net.trainable_variables)
+    assert {variable.path.split("/")[0] for variable in net.trainable_variables} == {*moved, "score_fr"}
+    assert len(optimizer.variables) == 2 + 2 * len(net.trainable_variables)  # the counter, the rate, two moments
+
+    @tf.function
+    def gradients(image):
+        with tf.GradientTape() as tape:
+            score = tf.reduce_sum(net(image))
+        return tape.gradient(score, [variable.value for variable in net.trainable_variables])
+
+    graph = gradients.get_concrete_function(tf.TensorSpec((1, 32, 32, 3))).graph
+    needed = tf.compat.v1.graph_util.extract_sub_graph(graph.as_graph_def(), [output.op.name for output in graph.outputs])
+    back = [node.name for node in needed.node if node.op in ("Conv2DBackpropInput", "Conv2DBackpropFilter")]
+    # Kernels of conv5_1 to conv5_3 and of the scores; maps below conv5_2, conv5_3 and the scores.
+    assert len(back) == 4 + 3, back
+
+
+def test_a_transfer_that_was_interrupted_goes_on_with_the_same_bytes(spec, data, vgg, tmp_path, always):
+    def stop(step, values):
+        if step == 6 and "loss" in values:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(spec, TRANSFER, data, vgg, tmp_path / "stopped.npz", stop)
+    whole = train(spec, TRANSFER, data, vgg, tmp_path / "whole.npz")
+    assert_same(train(spec, TRANSFER, data, vgg, tmp_path / "stopped.npz", seed=8), whole)
+
+
+def test_a_rate_for_no_layer_and_nothing_to_train_are_refused(spec, data, vgg, tmp_path):
+    for rates, words in (
+        ({"fc8": 0.1}, r"rates: fc8: no layer's name begins with it; the layers are conv1_1, .*score_fr"),
+        ({"conv": 0.0, "fc": 0.0, "score": 0.0}, "rates: every layer has the rate 0"),
+    ):
+        with pytest.raises(UserError, match=words):
+            train(spec, dataclasses.replace(SGD, rates=rates), data, vgg, tmp_path / "checkpoint.npz")
+
+
+def test_validation_while_training_can_look_at_fewer_images(data):
+    whole = [example["id"][0] for example in inputs.validation(data, "val").as_numpy_iterator()]
+    assert len(whole) == inputs.count(data, "val") > 2
+    for most in (1, 2, len(whole), 99):
+        every = -(-len(whole) // most)
+        fewer = [example["id"][0] for example in inputs.validation(data, "val", most).as_numpy_iterator()]
+        assert fewer == whole[::every]
+        assert len(fewer) == inputs.count(data, "val", most) <= most
 
 
 def test_the_random_numbers_of_the_process_have_no_say(whole, spec, data, vgg, tmp_path):
@@ -267,7 +329,7 @@ def test_a_checkpoint_of_another_net_is_refused(spec, data, vgg, tmp_path):
     files.save_arrays(checkpoint, {"weights/conv1_1/kernel": np.zeros(3)})
     with pytest.raises(UserError) as error:
         train(spec, SGD, data, vgg, checkpoint)
-    assert str(error.value).startswith(f"{checkpoint}: a checkpoint of another net or version. Remove it")
+    assert str(error.value).startswith(f"{checkpoint}: a checkpoint of another net or version; remove it")
 
 
 def test_a_damaged_checkpoint_is_named(spec, data, vgg, tmp_path):
@@ -277,6 +339,43 @@ def test_a_damaged_checkpoint_is_named(spec, data, vgg, tmp_path):
     with pytest.raises(UserError, match="truncated") as error:
         train(spec, SGD, data, vgg, checkpoint)
     assert str(error.value).startswith(f"{checkpoint}: ")
+
+
+PROGRESS = {"told": 10, "history": [{"step": 10, "loss": 0.5}]}
+VALIDATED = {f"val_{name}": 0.5 for name in ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, None),
+        ({"progress": {"told": 10, "history": [{"step": 10, **VALIDATED, "val_mean_iu": float("nan")}]}}, None),
+        ({"progress": b"junk"}, "progress: expected JSON, but: Expecting value"),
+        ({"progress": b"\xe9"}, "progress: expected JSON, but: 'utf-8' codec can't decode"),
+        ({"progress": []}, "progress: expected keys with values, got []"),
+        ({"progress": {"history": []}}, "progress: told: missing"),
+        ({"progress": PROGRESS | {"told": -1}}, "progress: told: expected greater than or equal to 0, got -1"),
+        ({"progress": {"told": 1, "history": [{"loss": 1}]}}, "progress: history[0]._Loss.step: missing"),
+        ({"weights/x": np.zeros(3, np.float32)}, "weights/x: expected (2,) of float32, got (3,) of float32"),
+        ({"weights/x": np.zeros(2, np.int64)}, "weights/x: expected (2,) of float32, got (2,) of int64"),
+    ],
+)
+def test_what_a_checkpoint_holds_is_checked_before_anything_is_assigned(tmp_path, change, words):
+    kept = {"weights/x": np.ones(2, np.float32), "progress": PROGRESS} | change
+    if not isinstance(kept["progress"], bytes):
+        kept["progress"] = json.dumps(kept["progress"]).encode()
+    files.save_arrays(tmp_path / "c.npz", kept | {"progress": np.frombuffer(kept["progress"], np.uint8)})
+    variable = keras.Variable(np.zeros(2, np.float32))
+    if words is None:
+        told, history = resume.load(tmp_path / "c.npz", {"weights/x": variable}, distribution.ONE)
+        again = json.dumps({"told": told, "history": history}).encode()
+        assert again == kept["progress"]  # whole numbers stay whole, and names in their order
+        return
+    with pytest.raises(UserError) as error:
+        resume.load(tmp_path / "c.npz", {"weights/x": variable}, distribution.ONE)
+    assert str(error.value).startswith(f"{tmp_path / 'c.npz'}: {words}")
+    assert str(error.value).endswith("; remove it to start this stage anew")
+    assert not np.asarray(variable).any()
 
 
 @pytest.mark.usefixtures("always")

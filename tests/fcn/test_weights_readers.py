@@ -1,12 +1,17 @@
 """Every container gives the same network; what is none of them is refused by the name of what it is."""
 
+import warnings
+import zipfile
+
 import h5py
+import keras
 import numpy as np
 import pytest
 import scipy.io
 from weight_files import KERAS_LAYOUTS, classifier, hwio, python2_npy, write_caffemodel, write_h5, write_mat, write_npy
 
 from fcn import files
+from fcn.architecture import BACKBONES
 from fcn.errors import UserError
 from fcn.weights import readers
 from fcn.weights.convert import convert
@@ -141,8 +146,107 @@ def test_a_file_of_keras_without_its_top_is_named(tmp_path):
     layers = {name: pair for name, pair in hwio(classifier()).items() if not name.startswith("fc")}
     write_h5(tmp_path / "notop", layers)
     found = readers.read(tmp_path / "notop")
-    with pytest.raises(UserError, match=r"lacks fc6, fc7; .*`notop`"):
-        convert(found.layers, "vgg16", "x", found.axes)
+    weights, _ = convert(found.layers, "vgg16", "x", found.axes)
+    assert {name.split("/")[0] for name in weights} == set(layers)
+    with pytest.raises(UserError, match="its layers are those of vgg16: set the backbone to vgg16"):
+        convert(found.layers, "vgg19", "x", found.axes)
+
+
+@pytest.fixture(scope="module")
+def keras_vgg():
+    """A VGG-16 as Keras applications build it, of few channels, its weights random; with and without its top."""
+    image = keras.Input((32, 32, 3))
+    x, layers = image, classifier()
+    for block in range(1, 6):
+        for name in (name for name in layers if name.startswith(f"conv{block}")):
+            filters = len(layers[name][1])
+            x = keras.layers.Conv2D(filters, 3, padding="same", name=f"block{block}_conv{name[-1]}")(x)
+        x = keras.layers.MaxPooling2D(padding="same", name=f"block{block}_pool")(x)
+    notop = keras.Model(image, x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    for name in ("fc1", "fc2", "predictions"):
+        x = keras.layers.Dense(5, name=name)(x)
+    top = keras.Model(image, x)
+    random = np.random.default_rng(4)
+    for weight in top.weights:
+        weight.assign(random.normal(size=weight.shape))
+    return {"top": top, "notop": notop}
+
+
+def save(model, path):
+    """As Keras does, which warns of HDF5 and of NumPy's newer ways."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (model.save_weights if path.name.endswith(".weights.h5") else model.save)(path)
+
+
+@pytest.mark.parametrize("name", ["vgg.keras", "vgg.weights.h5", "vgg.h5"])
+@pytest.mark.parametrize("kind", ["top", "notop"])
+def test_what_keras_3_writes_is_read_by_the_papers_names(keras_vgg, tmp_path, kind, name):
+    model = keras_vgg[kind]
+    save(model, tmp_path / name)
+    found = readers.read(tmp_path / name)
+    assert (found.axes, found.channels) == ("HWIO", "bgr")
+    paper = [*BACKBONES["vgg16"].layers(), "fc8"] if kind == "top" else BACKBONES["vgg16"].convolutions()
+    layers = [layer for layer in model.layers if layer.weights]
+    assert len(layers) == len(paper) == len(found.layers)
+    for name, layer in zip(paper, layers, strict=True):
+        for array, weight in zip(found.layers[name], layer.weights, strict=True):
+            np.testing.assert_array_equal(array, weight)
+
+
+@keras.saving.register_keras_serializable("somebody")
+class Evil(keras.layers.Layer):
+    """A layer of somebody's own, which notes that it was made."""
+
+    made = 0
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        Evil.made += 1
+
+    def call(self, x):
+        return x
+
+
+def test_a_keras_archive_with_a_layer_of_its_own_is_refused_and_not_built(keras_vgg, tmp_path):
+    notop = keras_vgg["notop"]
+    save(keras.Model(notop.input, Evil()(notop.output)), tmp_path / "evil.keras")
+    Evil.made = 0
+    with pytest.raises(UserError, match=r"evil\.keras: .* a layer .*Evil, which these do not have. Nothing .* was run"):
+        readers.read(tmp_path / "evil.keras")
+    assert Evil.made == 0
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_cut_keras_archive_is_refused_by_its_name(keras_vgg, tmp_path, share):
+    save(keras_vgg["notop"], tmp_path / "vgg.keras")
+    data = (tmp_path / "vgg.keras").read_bytes()
+    (tmp_path / "cut.keras").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(UserError, match=r"cut\.keras: wanted .*(truncated|damaged)"):
+        readers.read(tmp_path / "cut.keras")
+
+
+def torch_zip(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("vgg16/data.pkl", b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00trueR.")
+
+
+OTHERS = {
+    "vgg16-397923af.pth": torch_zip,
+    "old.pth": lambda path: path.write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(100)),
+    "vgg16.safetensors": lambda path: path.write_bytes((98).to_bytes(8, "little") + b'{"__metadata__":{}}' + bytes(79)),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_training_of_vgg_is_refused_with_what_would_do(tmp_path, name):
+    OTHERS[name](tmp_path / name)
+    words = (
+        r": this is a file of (PyTorch|safetensors)\. .*another training, for RGB .*\.caffemodel, .*Nothing in the file was run"
+    )
+    with pytest.raises(UserError, match=name + words):
+        readers.read(tmp_path / name)
 
 
 def test_kernels_in_another_order_are_refused(tmp_path):

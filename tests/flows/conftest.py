@@ -94,7 +94,7 @@ class Keeper(subprocess.Popen):
 
     def says(self):
         """The API's address and Prefect's home."""
-        return self.stdout.readline().split()
+        return self.stdout.readline().rstrip("\n").split(" ", 1)
 
     def end(self):
         self.communicate()

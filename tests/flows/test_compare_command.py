@@ -23,7 +23,8 @@ def write(tmp_path, monkeypatch):
         if mean_iu is not None:
             known = {"split": "val", "dataset": "d1", "protocol": "fcn", "padding": "same", **provenance}
             (tmp_path / "metrics").mkdir(exist_ok=True)
-            (tmp_path / "metrics" / f"{variant}.json").write_text(json.dumps({"mean_iu": mean_iu, "provenance": known}))
+            scores = {"pixel_accuracy": 0.9, "mean_accuracy": 0.5, "mean_iu": mean_iu, "frequency_weighted_iu": 0.8}
+            (tmp_path / "metrics" / f"{variant}.json").write_text(json.dumps({**scores, "provenance": known}))
 
     return write
 
@@ -54,6 +55,23 @@ def test_the_numbers_of_two_variants(write, capsys, tmp_path):
     }  # fmt: skip
     assert list(written["classes"]) == ["sky", "tree"]
     assert written["classes"]["sky"]["excludes_0"] is True
+
+
+def test_a_list_of_images_compares_on_these_alone(write, capsys, tmp_path):
+    write("fcn16s", A, round(MEAN["a"], 6))
+    write("fcn8s", B, round(MEAN["b"], 6))
+    (tmp_path / "part.txt").write_text("a\nnot_evaluated\n")
+    assert compare.main(["fcn16s", "fcn8s", "--images", "part.txt", "--json", "c.json"]) == 0
+    assert "\n1 images of val" in capsys.readouterr().out
+    found = json.loads((tmp_path / "c.json").read_text())
+    # Image a alone: sky 4/10 and 6/8; tree 0/6 and 2/4.
+    assert found["images"] == 1
+    assert (found["mean_iu"]["a"], found["mean_iu"]["b"]) == (0.2, 0.625)
+    (tmp_path / "none.txt").write_text("c\n")
+    for name, words in (("none.txt", "none of these images is in it"), ("missing.txt", "No such file")):
+        assert compare.main(["fcn16s", "fcn8s", "--images", name]) == 2
+        assert f"--images {name}: expected a list of images that were evaluated" in (said := capsys.readouterr().err)
+        assert words in said
 
 
 def test_nothing_is_deleted_and_nothing_forged(write, capsys, tmp_path):

@@ -14,7 +14,9 @@ from tests.flows.conftest import DVC, REPO, STAGE, Keeper, Project, _isolated
 
 @pytest.fixture
 def lonely(tmp_path):
-    """A project without a server, whose first stage waits for the file `go`."""
+    """A project without a server, in a folder with an odd name, whose first stage waits for the file `go`."""
+    tmp_path = tmp_path / "a?b%20c#d ü"
+    tmp_path.mkdir()
     environment = _isolated(tmp_path) | {"PREFECT_CLIENT_MAX_RETRIES": "1"}  # a server that has just started may be busy
     shutil.copy(REPO / "pyproject.toml", tmp_path)
     (tmp_path / "tiny.py").write_text(STAGE.replace('text == "wait"', 'text == "wait" and not Path("go").exists()'))
@@ -39,6 +41,9 @@ def test_all_stages_stay_below_their_pipeline(lonely):
     assert process.returncode == 0, output
     assert "running without Prefect" not in output
     assert "could not record" not in output
+
+    assert (lonely.folder / ".prefect" / "prefect.db").is_file()
+    assert list(lonely.folder.parent.iterdir()) == [lonely.folder], "the database is not in another folder"
 
     with Keeper(lonely.folder, lonely.environment) as keeper:
         url, _ = keeper.says()

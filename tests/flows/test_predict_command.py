@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -125,7 +126,7 @@ def test_the_same_name_twice_and_the_same_bytes_again(known, tmp_path, capsys):
     [
         (
             ["photos", "--model", "fcn16s", "--out", "out"],
-            "--model: expected fcn8s, or a folder with model.json and",
+            "--model: expected voc20, fcn8s, a variant (fcn32s, ",
         ),
         (["photos", "--model", "fcn8s", "--out", "photos"], "--out: photos is the folder of the images"),
         (["nowhere", "--model", "fcn8s", "--out", "out"], "nowhere: no such file or folder, and a pattern of none"),
@@ -192,15 +193,33 @@ def test_names_of_files_and_classes_reach_the_terminal_as_escapes(known, tmp_pat
     assert "red\\x1b[31m 33 %, green\\x0aFAKE: all well 33 %" in said.out
 
 
+def test_what_is_no_picture_or_too_much_of_one_stops_none_of_the_others(known, tmp_path, capsys, monkeypatch):
+    """A FIFO hung for ever; what an EPS is ran Ghostscript and took the other pictures along."""
+    write_pictures(tmp_path / "photos")
+    (tmp_path / "photos" / "e.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 40\n%%EOF\n")
+    os.mkfifo(tmp_path / "photos" / "f.png")
+    Image.new("1", (1, 3000)).save(tmp_path / "photos" / "thin.png")
+    monkeypatch.setattr(core, "MOST", 72_000)
+    assert predict.main(["photos", "--model", "fcn8s", "--out", "out"]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "fcn4s: 8 of 11 images predicted; see out/overlays"
+    for words in (
+        "photos/e.jpg: expected a picture, but it cannot be read: it is of unknown type (starts with b'%!PS-Adobe-3.0 E')",
+        "photos/f.png: expected a picture, but it cannot be read: it is not a file (no regular file)",
+        "photos/thin.png: for 1x3000 pixels the net computes 84,672; 72,000 are allowed: cut it into pieces, or choose",
+    ):
+        assert said.err.count(words) == 2
+
+
 def test_interrupted_between_images(known, tmp_path, capsys, monkeypatch):
     for name in "abc":
         Image.new("RGB", (3, 2), "red").save(tmp_path / f"{name}.png")
     original = images.read
 
-    def read_or_stop(path):
+    def read_or_stop(path, refusal):
         if path.name == "b.png":
             raise KeyboardInterrupt
-        return original(path)
+        return original(path, refusal)
 
     monkeypatch.setattr(images, "read", read_or_stop)
     assert predict.main(["a.png", "b.png", "c.png", "--model", "fcn8s", "--out", "out"]) == 130

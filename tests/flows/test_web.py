@@ -155,6 +155,71 @@ def test_it_gives_no_file_of_this_machine(site, tmp_path):
     assert "seen" not in told
 
 
+def ask(site, path="config", **headers):
+    return httpx.get(f"{site.address.rstrip('/')}/{path}", headers=headers, trust_env=False)
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({"Host": "evil.example"}, "The Host is not this server's"),
+        ({"Host": "evil.example:{port}"}, "The Host is not this server's"),
+        ({"Host": "127.0.0.1.evil.example"}, "The Host is not this server's"),
+        ({"Origin": "http://evil.example"}, "The Origin is not this server's"),
+        ({"Origin": "http://localhost:1"}, "The Origin is not this server's"),
+        ({"Origin": "null"}, "The Origin is not this server's"),
+    ],
+)
+def test_pages_of_others_get_nothing(site, headers, words):
+    port = site.address.rstrip("/").rpartition(":")[2]
+    headers = {name: value.format(port=port) for name, value in headers.items()}
+    for path in ("", "config", "gradio_api/info"):
+        answer = ask(site, path, **headers)
+        assert (answer.status_code, answer.text.partition(":")[0]) == (403, words)
+    upload = {"files": ("a.png", b"x")}
+    refused = httpx.post(f"{site.address}gradio_api/upload", files=upload, headers=headers, trust_env=False)
+    assert refused.status_code == 403
+
+
+def test_its_own_names_are_answered(site):
+    port = site.address.rstrip("/").rpartition(":")[2]
+    for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}"):
+        assert ask(site, Host=host).status_code == 200
+        assert ask(site, Host=host, Origin=f"http://{host}").status_code == 200
+
+
+def test_a_small_picture_passes_a_large_one_whose_work_ends_when_its_client_goes(site, photo, tmp_path):
+    """The large one takes 20 s."""
+    Image.new("RGB", (1200, 10)).save(tmp_path / "large.png")
+    site.ran.write_text("")
+    call = f"{site.address}gradio_api/queue"
+
+    def join(path, session):
+        with open(path, "rb") as file:
+            [stored] = httpx.post(f"{site.address}gradio_api/upload", files={"files": file}, trust_env=False).json()
+        data = [{"path": stored, "meta": {"_type": "gradio.FileData"}}, "fcn8s"]
+        [number] = [each["id"] for each in ask(site).json()["dependencies"] if each["api_name"] == "segment"]
+        body = {"data": data, "fn_index": number, "session_hash": session}
+        assert httpx.post(f"{call}/join", json=body, trust_env=False).status_code == 200
+        return httpx.stream("GET", f"{call}/data", params={"session_hash": session}, timeout=20, trust_env=False)
+
+    with join(tmp_path / "large.png", "large") as large:
+        lines = large.iter_lines()
+        assert any("of 200 tiles are done" in line for line in lines)
+        with join(photo, "small") as small:
+            assert any("process_completed" in line for line in small.iter_lines())
+        ran = site.ran.read_text().split()
+        assert "fcn8s" in ran
+        assert ran.count("fcn8s-tile") < 100
+    end = time.monotonic() + 20
+    before = -1
+    while (now := site.ran.read_text().count("tile")) != before:
+        assert time.monotonic() < end
+        before = now
+        time.sleep(0.5)
+    assert before < 190
+
+
 def test_misuse_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert web.main(["--model", "fcn9s"]) == 2

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -261,6 +262,8 @@ def test_interrupted_and_killed_below_dvc_a_training_ends_in_the_bytes_of_one_th
     assert done.returncode == 0, done.stdout
     let_be, again = weights(), ("dvc", "repro", "-f", "-s", "train@fcn32s")
     (project.folder / "dvc.lock").write_bytes(first[1])
+    for model in (project.folder / ".cache/checkpoints").glob("*[!z]"):
+        shutil.rmtree(model)  # which the next stage would do; without it nothing would be trained again
     for by, wanted in ((signal.SIGINT, 255), (signal.SIGKILL, -signal.SIGKILL)):
         code, output, _ = interrupted(project, *again, by=by)
         assert code == wanted, output
@@ -269,4 +272,4 @@ def test_interrupted_and_killed_below_dvc_a_training_ends_in_the_bytes_of_one_th
     assert done.returncode == 0, done.stdout
     assert "going on from .cache/checkpoints/sample-fcn32s-" in done.stdout
     assert weights() == let_be
-    assert not list((project.folder / ".cache/checkpoints").glob("*"))
+    assert not list((project.folder / ".cache/checkpoints").glob("*.npz"))

@@ -293,6 +293,28 @@ def test_a_damaged_line_is_left_out_and_said(here, caplog):
     assert "line 3 is damaged and is left out" in caplog.text
 
 
+@pytest.mark.parametrize("line", ['{"run": null}', "null", "[]", '{"run": 3, "store": "mlflow.db"}', "[" * 100_000])
+def test_a_damaged_first_line_is_put_apart_and_stops_nobody(server, experiment, line, caplog, capsys):
+    spool.FOLDER.mkdir(parents=True)
+    (spool.FOLDER / "000002.jsonl").write_text(f"{line}\n")
+    with tracking.training(experiment, "fcn8s", "k1", **NOTHING) as run:
+        run.metrics({"loss": 1.0}, 1)
+    assert run.id, caplog.text
+    assert left() == ["refused"]
+    assert "the first line of .cache/mlflow-spool/000002.jsonl is damaged. It is kept in" in caplog.text
+    assert (sync.main([]), capsys.readouterr().out) == (0, "Nothing waits in .cache/mlflow-spool.\n")
+
+
+@pytest.mark.parametrize("line", ["{}", '{"do": "dance"}', '{"do": "metrics", "points": [["loss"]]}', "3", '{"do": ["end"]}'])
+def test_an_entry_that_is_none_is_left_out_and_the_rest_is_delivered(here, line, caplog):
+    file = spool.Spool(OPENING)
+    file.close()
+    with file.path.open("a") as lines:
+        lines.write(f'{line}\n{{"do": "params", "values": {{"lr": "2"}}}}\n')
+    assert [entry.get("do") for entry in spool.read(file.path)] == [None, "params"]
+    assert f"{file.path}, line 2 is damaged and is left out" in caplog.text
+
+
 def test_a_full_disk_leaves_whole_lines_and_stops_no_training(here, monkeypatch, caplog):
     file = spool.Spool(OPENING)
     write = os.write
@@ -300,7 +322,7 @@ def test_a_full_disk_leaves_whole_lines_and_stops_no_training(here, monkeypatch,
         patch.setattr(os, "write", lambda descriptor, line: write(descriptor, line[:5]))
         with pytest.raises(OSError, match="only 5 of"):
             file.add({"do": "tags", "values": {}, "missing": False})
-    file.add({"do": "end"})
+    file.add({"do": "end", "status": "FINISHED", "of": "any", "time": 3})
     file.close()
     assert [entry.get("do") for entry in spool.read(file.path)] == [None, "end"]
 

@@ -85,9 +85,11 @@ def enter(folder, patch):
 
 @pytest.fixture
 def empty(tmp_path, monkeypatch):
-    """An empty project's root."""
-    enter(tmp_path, monkeypatch)
-    return tmp_path
+    """An empty project's root, in whose name every letter stands that means something in an address."""
+    folder = tmp_path / "a?b%20c#d ü"
+    folder.mkdir()
+    enter(folder, monkeypatch)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -106,4 +108,5 @@ def client(empty, database):
     from mlflow import MlflowClient
 
     shutil.copy(database, "mlflow.db")
-    return MlflowClient(tracking_uri=f"sqlite:///{empty.as_posix()}/mlflow.db")
+    store._follow(empty / "mlflow.db")
+    return MlflowClient(tracking_uri=store._uri(empty / "mlflow.db"))

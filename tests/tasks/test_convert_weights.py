@@ -35,6 +35,7 @@ def test_one_source(tmp_path, log):
     assert report["sources"] == [{
         "file": "vgg.caffemodel", "container": "Caffe .caffemodel", "sha256": files.digest(tmp_path / "vgg.caffemodel"),
         "input_order": "bgr", "input_order_by": "container", "published": None,
+        "differing": [],
     }]  # fmt: skip
     assert len(report["weights"]) == 2 * 16
     assert files.load_arrays(tmp_path / "out" / "vgg.npz")["conv5_3/bias"].shape == (16,)
@@ -49,6 +50,16 @@ def test_one_source(tmp_path, log):
     text = log.text
     assert "vgg.caffemodel: Caffe .caffemodel, made for BGR images (going by its container)" in text
     assert "convolutionalised [5, 784] -> [7, 7, 16, 5], mean " in text
+
+
+def test_what_a_training_needs_and_the_file_lacks_is_told_before_anything_is_written(tmp_path, log):
+    write_h5(tmp_path / "notop.h5", {n: pair for n, pair in hwio(classifier()).items() if not n.startswith("fc")})
+    arguments = [tmp_path / "notop.h5"], "vgg16", tmp_path / "vgg.npz", tmp_path / "report.json"
+    with pytest.raises(UserError, match=r"notop\.h5: .*convolutions alone, .* needs fc6 and fc7 .*`new_layers: \[fc6, fc7\]`"):
+        convert_weights.fn(*arguments, [("fc6", "fc7"), ()])
+    assert not (tmp_path / "vgg.npz").exists()
+    convert_weights.fn(*arguments, [("fc6", "fc7")])
+    assert len(files.load_arrays(tmp_path / "vgg.npz")) == 26
 
 
 @pytest.mark.parametrize("name", ["vgg.npz", "report.json"])

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from fcn.errors import UserError
 from tasks import durations
 
 TAGS = {"git.commit": "abc", "git.diff.sha256": "none", "pipeline": "p"}
@@ -100,3 +101,19 @@ def test_a_repetition_changes_nothing(tmp_path, clock, result):
         kept.append({path.name: path.read_bytes() for path in (tmp_path / "runs").iterdir()})
     assert kept[0] == kept[1]
     assert durations.read(result, tmp_path / "runs")["seconds"] == 5.0
+
+
+def test_what_is_damaged_is_named_and_not_needed(tmp_path, result):
+    folder = tmp_path / "runs"
+    with durations.recording("key", TAGS, folder) as entry:
+        entry.done(result)
+    (kept,) = folder.iterdir()
+    for path, text, words in (
+        (kept, '{"seconds": "long"}', "seconds: expected a valid number, got 'long'"),
+        (folder / "key.part.json", "[]", "expected keys with values, got []"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError) as error, durations.recording("key", TAGS, folder):
+            durations.read(result, folder)
+        assert str(error.value) == f"{path}: {words}; remove it: only how long the run took is lost with it"
+        path.unlink()

@@ -13,7 +13,10 @@ from tasks.tracking import scoring
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
 
 TABLE = "image,class,both,truth,prediction\na,sky,4,8,6\na,tree,0,2,4\nb,tree,5,5,5\n"
-METRICS = {"mean_iu": 0.408333, "provenance": {"split": "val", "dataset": "bca80e889d74", "protocol": "fcn"}}
+METRICS = {
+    "pixel_accuracy": 0.6, "mean_accuracy": 0.5, "mean_iu": 0.408333, "frequency_weighted_iu": 0.4,
+    "provenance": {"split": "val", "dataset": "bca80e889d74", "protocol": "fcn"},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -59,12 +62,12 @@ def test_a_folder_with_nothing_but_the_table(tmp_path):
     ("text", "words"),
     [
         ("", "expected the columns image, class, both, truth, prediction; got an empty file"),
-        ("class,iu\n", "got class, iu"),
+        ("class,iu\n", "got 'class, iu'; evaluate the model again"),
         ("image,class,both,truth,prediction\n", "expected a row per image and class, got none"),
-        ("image,class,both,truth,prediction\na,sky,1,2\n", "line 2: expected image, class, both, truth, prediction; got a"),
-        ("image,class,both,truth,prediction\na,sky,1,2,x\n", "line 2: expected"),
+        ("image,class,both,truth,prediction\na,sky,1,2\n", "prediction; got 'a,sky,1,2'"),
+        ("image,class,both,truth,prediction\na,sky,1,2,x\n", "line 2: prediction: expected a valid integer, got 'x'"),
         ("image,class,both,truth,prediction\na,sky,3,2,4\n", "line 2: expected 0 <= both <= truth and prediction"),
-        ("image,class,both,truth,prediction\na,sky,1,2,2\na,sky,1,2,2\n", "line 3: a, sky came before"),
+        ("image,class,both,truth,prediction\na,sky,1,2,2\na,sky,1,2,2\n", "'a', 'sky' came before: expected each once"),
     ],
 )  # fmt: skip
 def test_a_table_that_is_none_is_refused(tmp_path, text, words):
@@ -73,6 +76,53 @@ def test_a_table_that_is_none_is_refused(tmp_path, text, words):
         evaluated.find(str(tmp_path))
     assert f"{tmp_path / 'images.csv'}" in str(error.value)
     assert words in str(error.value)
+
+
+HEADER = "image,class,both,truth,prediction\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (HEADER.encode() + b"\xe9,sky,1,1,1\n", "expected a table in UTF-8, but: 'utf-8' codec can't decode byte 0xe9"),
+        (HEADER.encode() + b'"' + b"a" * 200_000 + b'",sky,1,1,1\n', "expected a table in UTF-8, but: field larger than"),
+        (HEADER.encode() + b"a,sky,1,1," + b"9" * 30 + b"\n", "line 2: prediction: expected less than or equal to 68719476736"),
+        (HEADER.encode() + b"a,sky,1,1," + b"9" * 5000 + b"\n", "line 2: prediction: expected "),
+        (HEADER.encode() + b"a,s\x1bky,1,1,1\n", r"line 2: class: expected a name without control characters, got 's\x1bky'"),
+        (HEADER.encode() + b"".join(b"%d,%d,1,1,1\n" % (n, n) for n in range(6000)), "expected at most 33554432 pairs"),
+    ],
+    ids=["latin-1", "long field", "large number", "larger number", "control", "many"],
+)  # fmt: skip
+def test_a_table_that_is_hostile_is_refused(tmp_path, text, words):
+    (tmp_path / "images.csv").write_bytes(text)
+    with pytest.raises(UserError) as error:
+        evaluated.find(str(tmp_path))
+    assert f"{tmp_path / 'images.csv'}" in str(error.value)
+    assert words in str(error.value)
+    assert len(str(error.value)) < 700
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "expected JSON, but: Expecting value: line 1 column 1 (char 0)"),
+        ("[]", "expected keys with values, got []"),
+        ("null", "expected keys with values, got None"),
+        (json.dumps({**METRICS, "mean_iu": "x"}), "mean_iu: expected a valid number, got 'x'"),
+        (json.dumps({**METRICS, "mean_iu": float("nan")}), "mean_iu: expected a finite number, got nan"),
+        (json.dumps({**METRICS, "provenance": None}), "provenance: expected keys with values, got None"),
+        (json.dumps({**METRICS, "more": 1}), "more: unknown key"),
+        ('{"mean_iu": ' + "9" * 5000 + "}", "expected JSON, but: Exceeds the limit"),
+        ("[" * 100_000, "expected JSON, but: maximum recursion depth exceeded"),
+        ('{"mean_iu": 1, "mean_iu": 0}', "expected JSON, but: the key 'mean_iu' stands there twice"),
+    ],
+)
+def test_a_metrics_file_that_is_none_is_refused(workspace, text, words):
+    (workspace / "metrics/fcn8s.json").write_text(text)
+    with pytest.raises(UserError) as error:
+        evaluated.find("fcn8s", workspace)
+    assert str(error.value).startswith(f"{workspace / 'metrics/fcn8s.json'}: {words}")
+    assert str(error.value).endswith("; run the stage `evaluate` again")
 
 
 def test_a_run_that_is_nowhere_says_what_a_run_can_be(workspace):

@@ -4,6 +4,7 @@ import logging
 import re
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 
@@ -284,6 +285,18 @@ def test_file_urls_are_relative_to_the_current_folder_or_absolute(tmp_path, raw,
         path.unlink()
     with pytest.raises(UserError, match=r"file:sample/no\.tar: there is no such file"):
         fetch.fn(source("file:sample/no.tar"), raw)
+
+
+@pytest.mark.parametrize("name", ["x?1.tar", "x#1.tar", "w%411.tar", "a?b%20c#d ü/x.tar"])
+@pytest.mark.parametrize("before", ["file:", "file:{}/", "file://{}/", "file://localhost{}/"])
+def test_a_file_url_may_name_any_file_as_it_is(tmp_path, raw, monkeypatch, name, before):
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(exist_ok=True)
+    for other in ("x", "wA1.tar", "a"):
+        Path(other).touch()
+    Path(name).write_bytes(DATA)
+    path = fetch.fn(source(before.format(tmp_path) + name), raw)
+    assert (path, path.read_bytes()) == (raw / Path(name).name, DATA)
 
 
 def test_a_file_without_checksum_is_copied_anew_each_time(tmp_path, raw):

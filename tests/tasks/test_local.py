@@ -2,6 +2,7 @@ import errno
 import hashlib
 import logging
 import os
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +126,17 @@ def test_a_folder_is_used_where_it_is(tmp_path, raw, monkeypatch):
         assert names(raw / str(n)) == []
     with pytest.raises(UserError, match=r"file:own: a folder, which has no checksum"):
         fetch.fn(Source(("file:own",), (MD5,)), raw)
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/proc/self/mem", "cannot be read: Input/output error"),
+        ("/dev/zero", "expected a file or a folder, got a device or a pipe"),
+    ],
+)
+def test_what_is_no_file_is_said(path, why):
+    if not Path(path).exists():
+        pytest.skip(f"no {path} on this system")
+    with pytest.raises(UserError, match=f"^{path}: {why}$"):
+        match(Path(path), [source("voc.tar")])

@@ -41,11 +41,11 @@ def test_bars_are_the_shares_side_by_side(folder):
 
 def test_a_class_may_be_called_as_anybody_likes(tmp_path):
     (tmp_path / "classes.csv").write_text(
-        "class,split,images,pixels,share\n" + "".join(f'"{name}",train,1,1,0.5\n' for name in (r"$\frac{$", "a\nb", "../<b>"))
+        "class,split,images,pixels,share\n" + "".join(f'"{name}",train,1,1,0.5\n' for name in (r"$\frac{$", "a, b", "../<b>"))
     )
     figure = look.classes_figure(tmp_path / "classes.csv")
     figure.savefig(tmp_path / "x.png")  # matplotlib would read a formula between two `$`, and this one is none
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [r"$\frac{$", "a\nb", "../<b>"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [r"$\frac{$", "a, b", "../<b>"]
 
 
 def test_many_classes_stand_in_columns(tmp_path):

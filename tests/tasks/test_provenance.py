@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from fcn.errors import UserError
 from tasks.provenance import tags
 
 LOCK = """
@@ -94,3 +95,31 @@ def test_without_git(empty, state, monkeypatch):
     if state == "no git":
         monkeypatch.setenv("PATH", str(empty))
     assert tags(["data/records"], "train@fcn32s") == {"git.commit": "none", "git.diff.sha256": "none"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "expected keys with values"),
+        (b"hello", "expected keys with values"),
+        (b"stages: {x: 3}", "stages.x: expected keys with values, got 3"),
+        (b"stages: {x: {outs: [{path: 3}]}}", "stages.x.outs[0].path: expected a valid string, got 3"),
+        (b"stages: {x: {outs: [{md5: a}]}}", "stages.x.outs[0].path: missing"),
+        (b"stages: {x: 2020-13-45}", "expected YAML, but: month must be in 1..12"),
+        (b"a: \xe9", "expected YAML, but: "),
+        (b"a: [", "expected YAML, but: while parsing"),
+        (b"a: " + b"[" * 100_000 + b"]" * 100_000, "expected YAML, but: more than 50 levels"),
+        (b"\n".join([b"a0: &a0 [x]", *(b"a%d: &a%d [%s]" % (n, n, b",".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 9)),
+                     b"stages: {x: {outs: *a8}}"]), "stages.x.outs[0]: expected "),
+    ],
+    ids=["empty", "text", "number", "path", "no path", "date", "latin-1", "torn", "deep", "bomb"],
+)  # fmt: skip
+def test_a_lock_that_is_none_of_dvc_s_is_refused(empty, text, words):
+    (empty / "dvc.lock").write_bytes(text)
+    with pytest.raises(UserError) as error:
+        tags()
+    assert str(error.value).startswith(f"dvc.lock: {words}")
+    assert str(error.value).endswith(
+        "`git checkout dvc.lock` brings back the last one that was committed, `dvc repro` makes another"
+    )
+    assert len(str(error.value)) < 600

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -285,19 +286,19 @@ with training("fcn-sample", "fcn32s", sys.argv[1], params={}, tags={}) as run:
     assert all(len(words) == 1 for words in said), said
     from mlflow import MlflowClient
 
-    assert len(runs_of(MlflowClient(tracking_uri=f"sqlite:///{empty.as_posix()}/mlflow.db"))) == 2
+    assert len(runs_of(MlflowClient(tracking_uri=store._uri(empty / "mlflow.db")))) == 2
     assert {path.name for path in empty.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
 
 
 def test_a_database_elsewhere_has_its_artifacts_beside_it(client, empty, monkeypatch):
-    store = empty / "another place"
-    store.mkdir()
-    shutil.move(empty / "mlflow.db", store / "runs.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store.as_posix()}/runs.db")
+    place = empty / "another place"
+    place.mkdir()
+    shutil.move(empty / "mlflow.db", place / "runs.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///another place/runs.db")
     (empty / "scores.json").write_text("{}")
     with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
         run.artifact(empty / "scores.json")
-    assert (store / "mlartifacts" / "fcn-sample" / run.id / "artifacts" / "scores.json").exists()
+    assert (place / "mlartifacts" / "fcn-sample" / run.id / "artifacts" / "scores.json").exists()
 
 
 # ------------------------------------------------------------------------------------------- no store, no harm
@@ -401,6 +402,11 @@ def of_another_kind(path):
     path.write_bytes(b"this is no database, though it has that name\n" * 100)
 
 
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
 def of_a_later_mlflow(path):
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = 'later'")
@@ -412,13 +418,65 @@ def of_a_later_mlflow_with_fewer_tables(path):
         connection.execute("DROP TABLE inputs")
 
 
-@pytest.mark.parametrize("damage", [of_another_kind, of_a_later_mlflow, of_a_later_mlflow_with_fewer_tables])
+@pytest.mark.parametrize("damage", [of_another_kind, of_a_later_mlflow, of_a_later_mlflow_with_fewer_tables, a_folder])
 def test_a_database_that_cannot_be_used_stops_no_training(database, empty, caplog, damage):
-    damage(shutil.copy(database, empty / "mlflow.db"))
+    shutil.copy(database, empty / "mlflow.db")
+    store._follow(empty / "mlflow.db")
+    damage(empty / "mlflow.db")
+    caplog.clear()
+    begun = time.monotonic()
     with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
         run.metrics({"loss": 1.0}, 0)
     (warning,) = warnings_in(caplog)
     assert "MLflow at mlflow.db failed" in warning.getMessage()
+    assert time.monotonic() - begun < 10, "MLflow alone would try to open it for 90 s"
+
+
+def test_a_locked_database_stops_no_training(client, empty, caplog, monkeypatch):
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda path, timeout: connect(path, timeout=timeout / 50))
+    with contextlib.closing(connect(empty / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+            run.metrics({"loss": 1.0}, 0)
+    (warning,) = warnings_in(caplog)
+    assert "mlflow.db: database is locked. The stage goes on without it" in warning.getMessage()
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://[x]/"])
+def test_an_address_that_is_none_stops_no_training(empty, address, caplog, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+        run.metrics({"loss": 1.0}, 0)
+    (warning,) = warnings_in(caplog)
+    assert "failed: OSError: no address or answer of MLflow's (ValueError: " in warning.getMessage()
+
+
+@pytest.mark.parametrize("how", ["copied", "moved"])
+def test_a_checkout_that_is_copied_or_moved_has_artifacts_of_its_own(client, empty, monkeypatch, how, caplog):
+    def record(folder, key):
+        monkeypatch.chdir(folder)
+        (folder / "scores.json").write_text(key)
+        with training("fcn-sample", "fcn32s", key, **NOTHING) as run:
+            run.artifact(folder / "scores.json")
+        return run.id
+
+    first = record(empty, "k1")
+    second = empty.parent / "b?c%20d#e ü"
+    shutil.copytree(empty, second) if how == "copied" else empty.rename(second)
+    ids = [first, record(second, "k2")]
+    assert [path.parts[-3] for path in sorted(second.rglob("mlartifacts/*/*/*/scores.json"))] == sorted(ids)
+    assert [path.parts[-3] for path in empty.rglob("mlartifacts/*/*/*/scores.json")] == [first] * (how == "copied")
+    (said,) = warnings_in(caplog)
+    assert (
+        f"mlflow.db kept its artifacts in {empty / 'mlartifacts'}, and keeps them in {second / 'mlartifacts'} now"
+        in said.getMessage()
+    )
+    monkeypatch.chdir(second)
+    mine, _ = store.connect()
+    for id_, key in zip(ids, ("k1", "k2"), strict=True):
+        assert Path(mine.download_artifacts(id_, "scores.json")).read_text() == key
+    assert len(warnings_in(caplog)) == 1
 
 
 @pytest.mark.parametrize("up", [True, False])

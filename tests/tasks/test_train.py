@@ -48,7 +48,7 @@ def test_there_is_no_warning_without_need(monkeypatch, caplog, data, how):
 
 def test_the_end_of_a_training_removes_what_abandoned_ones_of_its_kind_left(monkeypatch, tmp_path):
     monkeypatch.setattr(train, "get_run_logger", lambda: logging.getLogger("test"))
-    monkeypatch.setattr(train, "CHECKPOINTS", tmp_path)
+    monkeypatch.setattr(train.kept, "CHECKPOINTS", tmp_path)
     kept = ("sample-fcn8s_atonce", "sample-fcn16s", "voc2012-fcn8s", "my-sample-fcn8s", "sample-fcn8s-seed2")
     files = [f"{name}-0123456789abcdef.npz" for name in kept]
     gone = [
@@ -58,10 +58,14 @@ def test_the_end_of_a_training_removes_what_abandoned_ones_of_its_kind_left(monk
     ]
     for name in (*files, *gone):
         (tmp_path / name).write_text("")
-    train._remove_checkpoints("sample-fcn8s")
+    made = tmp_path / "sample-fcn8s-0123456789abcdef"
+    for folder in (made, tmp_path / "sample-fcn8s-22222222deadbeef", tmp_path / "sample-fcn16s-22222222deadbeef"):
+        folder.mkdir()
+    files += [made.name, "sample-fcn16s-22222222deadbeef"]
+    train._remove_others("sample-fcn8s", made)
     assert {path.name for path in tmp_path.iterdir()} == set(files)
-    train._remove_checkpoints("sample-fcn8s-seed2")
-    assert {path.name for path in tmp_path.iterdir()} == set(files[:-1])
+    train._remove_others("sample-fcn8s-seed2", made)
+    assert {path.name for path in tmp_path.iterdir()} == {*files} - {"sample-fcn8s-seed2-0123456789abcdef.npz"}
 
 
 RECIPE = TrainSpec("sgd", 1e-2, 0.9, 5e-4, 2.0, "mean", 4, 2, 4, 3)
@@ -83,17 +87,23 @@ def test_what_looks_wrong_is_told_to_the_log_to_prefect_to_mlflow_and_to_the_ent
 
 
 @pytest.fixture
-def second(monkeypatch, tmp_path):
-    """Runs the second of two processes that train together, the first one having a key of its own; what it computed."""
+def trained(monkeypatch, tmp_path):
+    """Runs one of two processes that train together, and gives what it computed; `first_key` is that of the first one."""
+    key = "0123456789abcdef"
 
-    def run(first_key):
+    def run(first_key=key, first=False):
         computed = []
-        heard = np.frombuffer(first_key.encode(), np.uint8)
-        share = types.SimpleNamespace(process=1, processes=2, first=False, from_first=lambda make: heard)
+
+        def from_first(make):
+            heard = make()
+            return np.frombuffer(first_key.encode(), np.uint8) if isinstance(heard, np.ndarray) else np.asarray(heard)
+
+        share = types.SimpleNamespace(process=int(not first), processes=2, first=first, from_first=from_first)
+        monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(train, "get_run_logger", lambda: logging.getLogger("test"))
         monkeypatch.setattr(distribution, "join", lambda environment: share)
         monkeypatch.setattr(train.records, "read_index", lambda data: {"classes": MODEL.classes})
-        monkeypatch.setattr(train.fit, "fingerprint", lambda *_: "0123456789abcdef")
+        monkeypatch.setattr(train.fit, "fingerprint", lambda *_: key)
         monkeypatch.setattr(train.fit, "run", lambda *arguments: computed.append(arguments))
         for name in ("create_link_artifact", "create_markdown_artifact", "create_image_artifact"):
             monkeypatch.setattr(train, name, lambda *_, **__: pytest.fail("an artifact"))
@@ -107,14 +117,27 @@ def second(monkeypatch, tmp_path):
     return run
 
 
-def test_the_second_process_computes_and_tells_nobody(second):
-    ((spec, recipe, *_),) = second("0123456789abcdef")
+def test_the_second_process_computes_and_tells_nobody(trained):
+    ((spec, recipe, *_),) = trained()
     assert (spec, recipe) == (MODEL, RECIPE)
 
 
-def test_processes_that_would_train_other_things_are_refused(second):
+def test_processes_that_would_train_other_things_are_refused(trained):
     with pytest.raises(UserError, match="process 1 of 2 has other parameters, records, weights or code than the first one"):
-        second("fedcba9876543210")
+        trained("fedcba9876543210")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_model_that_dvc_could_not_keep_is_not_trained_again(trained, tmp_path, caplog, first):
+    made = tmp_path / ".cache/checkpoints/sample-fcn32s-0123456789abcdef"
+    made.mkdir(parents=True)
+    (made / "weights.npz").write_text("a day's work")
+    with caplog.at_level(logging.INFO):
+        assert trained(first=first) == []
+    assert (tmp_path / "out/weights.npz").is_file() == first == ("fcn32s is trained already" in caplog.text)
+    assert made.is_dir(), "until DVC has it"
+    if first:
+        assert (tmp_path / "out/weights.npz").samefile(made / "weights.npz")
 
 
 @pytest.mark.parametrize("deterministic", [True, False])

@@ -73,7 +73,7 @@ def models(tmp_path, small):
 def test_a_picture_through_a_real_net(models, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
     Image.fromarray(image).save(tmp_path / "noise.png")
-    seen, key = web_page.segment(str(tmp_path / "noise.png"), "fcn32s", models)
+    [(seen, key)] = web_page.segment(str(tmp_path / "noise.png"), "fcn32s", models)
     found = predict.load(models["fcn32s"])(image).labels
     assert len(np.unique(found)) > 1
     np.testing.assert_array_equal(pictures(seen)[1], found)
@@ -82,14 +82,25 @@ def test_a_picture_through_a_real_net(models, tmp_path):
 
 
 def test_what_is_wrong_is_said(models, tmp_path):
-    assert web_page.segment(None, "fcn32s", models) == (web_page.EMPTY, "")
+    assert list(web_page.segment(None, "fcn32s", models)) == [(web_page.EMPTY, "")]
     (tmp_path / "<b>.png").write_text("a text")
     for path, model, words in (
         ("<b>.png", "fcn32s", "&lt;b&gt;.png: expected a picture"),
         ("<b>.png", "fcn7s", "model: expected one of fcn32s; got fcn7s"),
         ("gone.png", "fcn32s", "gone.png"),
     ):
-        seen, key = web_page.segment(str(tmp_path / path), model, models)
+        [(seen, key)] = web_page.segment(str(tmp_path / path), model, models)
         assert seen.startswith('<p class="wrong" role="alert">')
         assert words in seen
         assert key == ""
+
+
+def test_a_picture_of_which_too_much_would_be_computed_is_refused_before_it_is_decoded(models, tmp_path, monkeypatch):
+    Image.new("1", (1, 20_000)).save(tmp_path / "thin.png")
+    monkeypatch.setattr(web_page.serving.images, "_rgb", lambda *_: pytest.fail("it was decoded"))
+    [(seen, _)] = web_page.segment(str(tmp_path / "thin.png"), "fcn32s", models)
+    assert "thin.png: 1x20000 pixels; sides of at most 16,384 are allowed" in seen
+    Image.new("1", (6000, 4000)).save(tmp_path / "large.png")
+    monkeypatch.setattr(web_page.serving, "MAX_COMPUTED", 50_000_000)
+    [(seen, _)] = web_page.segment(str(tmp_path / "large.png"), "fcn32s", models)
+    assert "large.png: for 6000x4000 pixels the net computes 78,753,792; 50,000,000 are allowed" in seen

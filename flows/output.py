@@ -1,0 +1,21 @@
+"""What a long run says: where it cannot be written, on a full disk or into `| head`, the run goes on."""
+
+import contextlib
+import os
+import sys
+
+
+def say(text: object, end: str = "\n") -> None:
+    """Print to standard output at once. When that fails, say so on standard error, and print nothing more."""
+    try:
+        print(text, end=end, flush=True)
+    except OSError as error:
+        with contextlib.suppress(OSError), open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # also for what Python still has to write
+        complain(f"warning: standard output cannot be written ({error.strerror}): the run goes on without")
+
+
+def complain(text: str) -> None:
+    """Print to standard error, if that can be written."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,62 @@
+"""What a training leaves outside of DVC: a checkpoint, and the finished model until DVC has it.
+
+    .cache/checkpoints/<profile>-<variant>-<fingerprint>.npz    the checkpoint
+    .cache/checkpoints/<profile>-<variant>-<fingerprint>/       the model, as hard links
+
+Much can break between the end of a training and the copy in DVC's cache: a full disk, `kill -9` of
+dvc. So the model stays here until `dvc.lock` names it and DVC's cache holds it. Until then the next
+run takes it from here and does not train again.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from fcn import disk, files
+from fcn.architecture import MARK
+from tasks import provenance
+
+CHECKPOINTS = Path(".cache/checkpoints")
+"""Outside of DVC: a checkpoint is no result.
+
+When a training ends well, what earlier trainings of the same profile and variant left under other
+parameters, data or code is removed; until then any of them can be gone back to. Trainings with a
+seed of their own (`flows.seeds`) have `-seed<n>` in the name and touch no others.
+"""
+KEY = "[0-9a-f]" * 16
+"""The pattern of a fingerprint in a name."""
+
+
+def copy(model: Path, out: Path) -> None:
+    """Makes the model folder `model` also appear as `out`: by hard links, or by copies."""
+    with files.replacing_folder(out, MARK) as folder:
+        folder.mkdir()
+        for file in sorted(model.iterdir()):
+            disk.link_or_copy(file, folder / file.name)
+
+
+def forget() -> list[Path]:
+    """Removes the models that DVC has by now, and returns their folders.
+
+    DVC has a model when `dvc.lock` names it and the cache holds it.
+    """
+    waiting = [path for path in CHECKPOINTS.glob(f"*-{KEY}") if path.is_dir()]
+    held = set(_held()) if waiting else set()
+    known = [path for path in waiting if all(files.digest(file, "md5") in held for file in path.iterdir())]
+    for path in known:
+        shutil.rmtree(path, ignore_errors=True)  # a stage beside this one may do the same
+    return known
+
+
+def _held() -> Iterator[str]:
+    """DVC's digests of the files in the folders that dvc.lock names and the cache holds."""
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    cache = Path(done.stdout.strip(), "files", "md5")
+    for digest in provenance.outputs().values():
+        listing = cache / digest[:2] / digest[2:]  # DVC writes it after all files that it lists
+        if digest.endswith(".dir") and listing.is_file():
+            yield from (entry["md5"] for entry in json.loads(listing.read_text(encoding="utf-8")))
