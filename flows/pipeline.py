@@ -105,7 +105,7 @@ def is_done(command: list[str]) -> bool:
     asked = subprocess.run([sys.executable, "-m", "dvc", *command, "--dry"], capture_output=True, text=True)
     if asked.returncode or not asked.stdout.endswith("Data and pipelines are up to date.\n"):
         return False
-    output.say(asked.stdout, end="")
+    output.say("\n".join(shown(line, LINE) for line in asked.stdout.splitlines()))
     return True
 
 

@@ -180,6 +180,14 @@ def test_the_wrong_parent_is_named_and_nothing_is_written(trained, dry, recipe, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_of_the_user_s_is_left_alone_and_that_is_said_before_the_training(dry, recipe, data, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model.json").write_text("the user's own")
+    with pytest.raises(UserError, match=r"out: .* a folder that this program did not make .*model\.json"):
+        fit.run(dry, recipe, data, tmp_path / "no parent", tmp_path / "out", tmp_path / "c.npz", silent, silent)
+    assert (tmp_path / "out" / "model.json").read_text() == "the user's own"
+
+
 def test_the_fingerprint_is_the_same_in_another_place(dry, recipe, data, trained, tmp_path):
     wanted = fit.fingerprint(dry, recipe, data, trained[0])
     assert len(wanted) == 16

@@ -171,6 +171,16 @@ def test_names_are_text_and_never_html(found, text):
     assert NASTY not in text
 
 
+def test_a_page_of_the_user_s_is_left_alone(made, project):
+    out = project / "report"
+    build(project)
+    build(project)  # its own page it replaces
+    (out / "index.html").write_text("<title>My page</title>")
+    with pytest.raises(UserError, match=r"report: .* a folder that this program did not make"):
+        build(project)
+    assert (out / "index.html").read_text() == "<title>My page</title>"
+
+
 def test_the_page_needs_nothing_else(found, text):
     assert {tag for tag, address in found.addresses if not address.startswith("data:image/")} == {"a", "use"}
     local = {address for tag, address in found.addresses if tag in ("a", "use")}
