@@ -105,6 +105,7 @@ class Model:
     upsampling: str
     dropout: float
     mean_bgr: tuple[float, ...]
+    knows: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ _RANGES: dict[str, tuple[Any, str]] = {
     "fc_units": (lambda v: v >= 1, "at least 1"),
     "dropout": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
     "mean_bgr": (lambda v: len(v) == 3, "three numbers: blue, green, red"),
+    "knows": (lambda v: v.isprintable() and len(v) <= 300, "one line of at most 300 letters"),
     "train": (lambda v: not isinstance(v, dict) or set(v) <= set(VARIANTS), f"recipes for {', '.join(VARIANTS)}"),
     "optimizer": (lambda v: v in ("sgd", "adam", "adamw"), "sgd, adam or adamw"),
     "rates": (lambda v: all(rate >= 0 for rate in v.values()), "factors of at least 0"),
@@ -161,8 +163,8 @@ _RANGES: dict[str, tuple[Any, str]] = {
     "seed": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
 }
 
-OPTIONAL = ("rates", "warmup", "clip_norm", "new_layers", "validate_images")
-"""Keys of a recipe that most recipes do without."""
+OPTIONAL = ("rates", "warmup", "clip_norm", "new_layers", "validate_images", "knows")
+"""Keys that most recipes, or nets, do without."""
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 

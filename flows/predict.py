@@ -57,6 +57,8 @@ def run(arguments: argparse.Namespace) -> list[str]:
     predictions.prepare(arguments.out, classes)
     for complaint in failed:
         print(shown(complaint, LINE), file=sys.stderr)
+    if predictor.spec.knows:
+        print(f"{shown(predictor.spec.knows, LINE)} `--model ...` names another net.", flush=True)
     done = 0
 
     def bounded(width: int, height: int) -> str:

@@ -121,6 +121,17 @@ def test_the_same_name_twice_and_the_same_bytes_again(known, tmp_path, capsys):
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_net_that_knows_no_photographs_says_so_at_once(known, tmp_path, capsys, monkeypatch, lenet):
+    Image.new("RGB", (3, 2), "red").save("a.png")
+    assert predict.main(["a.png", "--model", "fcn8s", "--out", "out"]) == 0
+    assert capsys.readouterr().out.startswith("1 of 1  a.png")
+    monkeypatch.setattr(core, "load", lambda *_, **__: by_colour(lenet(classes=COLOURS, knows="This net knows only digits.")))
+    assert predict.main(["a.png", "--model", "fcn8s", "--out", "out"]) == 0
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert first == "This net knows only digits. `--model ...` names another net."
+    assert second.startswith("1 of 1  a.png")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
