@@ -339,7 +339,7 @@ WRONG = [
     ({"dropout": 1}, "dropout: expected less than 1, got 1"),
     ({"mean_bgr": [1, float("nan"), 3]}, r"mean_bgr\[1\]: expected a finite number, got nan"),
     ({"mean_bgr": [1, 2]}, r"mean_bgr\[2\]: missing"),
-    ({"knows": "a" * 301}, r"knows: expected .* at most 300 characters"),
+    ({"knows": "a" * 301}, "knows: expected at most 300 characters"),
 ]
 
 
