@@ -173,6 +173,7 @@ class Model:
         upsampling: "fixed" bilinear (PAMI) or "learned": the inner deconvolutions are trained, the last stays fixed (CVPR).
         dropout: share of fc6's and fc7's values dropped in training, 0.5 in the paper; 0 for LeNet, which has none.
         mean_bgr: subtracted from the image, in units of 0..255; zeros for LeNet, which takes grey without a mean.
+        knows: a sentence for whoever uses the net: what it was trained on, and what it cannot do. predict and the page show it.
     """
 
     __pydantic_config__ = CHECKED
@@ -186,6 +187,7 @@ class Model:
     mean_bgr: Annotated[
         tuple[Annotated[float, at.Ge(0), at.Le(255)], ...], _that(lambda v: len(v) == 3, "three numbers: blue, green, red")
     ]
+    knows: Annotated[str, _that(lambda v: v.isprintable() and len(v) <= 300, "one line of at most 300 letters")] = ""
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,13 @@ def test_no_path_leads_out_of_the_project(name):
         assert ".." not in root.parts
 
 
+@pytest.mark.parametrize("name", DATA["profiles"])
+def test_nets_that_know_no_photographs_say_so(name):
+    drawn = {"sample": "six drawn shapes", "sample_modern": "six drawn shapes", "toy": "handwritten digits"}
+    knows = profile(name).model.knows
+    assert (drawn[name] in knows and "on photographs its answers mean nothing" in knows) if name in drawn else knows == ""
+
+
 @pytest.mark.parametrize("name", VOC)
 def test_voc_has_the_published_recipe(name):
     found = profile(name)

@@ -203,6 +203,11 @@ def test_no_variant_at_all():
         ("dropout: 0.5", "dropout: 1", ".model.dropout: expected a number, at least 0 and below 1; got 1"),
         ("dropout: 0.5", "dropout: -0.1", ".model.dropout: expected a number, at least 0 and below 1; got -0.1"),
         ("[104, 116.5, 122]", "[104, 116.5]", ".model.mean_bgr: expected three numbers: blue, green, red; got [104, 116.5]"),
+        (
+            "[104, 116.5, 122]}",
+            '[104, 116.5, 122], knows: "a\\e[31m"}',
+            ".model.knows: expected one line of at most 300 letters",
+        ),
         ("optimizer: sgd", "optimizer: adagrad", ".train.fcn32s.optimizer: expected sgd, adam or adamw; got 'adagrad'"),
         ("loss: sum", "loss: max", ".train.fcn32s.loss: expected sum or mean; got 'max'"),
         (

@@ -1,6 +1,5 @@
 """`make verify-published` from end to end, over http: random nets fail, and pass once their own scores are expected."""
 
-import functools
 import hashlib
 import io
 import json
@@ -8,8 +7,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +23,8 @@ from published_nets import FILES, net, write  # noqa: E402
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory, over_http):
     """A folder and the URL under which it is published: the four nets and a small tar in VOC's layout."""
     folder = tmp_path_factory.mktemp("server")
     for seed, (variant, name) in enumerate(FILES.items()):
@@ -55,13 +47,8 @@ def server(tmp_path_factory):
             add(f"SegmentationClass/2011_{number}.png", Image.fromarray(label), "PNG")
         add("JPEGImages/other.jpg", Image.new("RGB", (9, 9)), "JPEG")
     (folder / "listed.txt").write_text("2011_0\n2011_2\n2011_1\n")
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    yield folder, f"http://127.0.0.1:{httpd.server_port}"
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+    with over_http(folder) as url:
+        yield folder, url
 
 
 @pytest.fixture(scope="module")
