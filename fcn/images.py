@@ -182,7 +182,7 @@ def _checked(
     formats: Sequence[str],
     refusal: Refusal | None,
 ) -> Iterator[Image.Image]:
-    with Image.open(file, formats=formats) as image:
+    with Image.open(file, formats=tuple(formats)) as image:
         why = refusal(*image.size) if refusal else ""
         if why:
             raise UserError(f"{name}: {why}")

@@ -110,8 +110,9 @@ def stored(path: Path) -> Stored:
         file, mode, raw = str(image.format), image.mode, _raw_mode(image)
         if mode == "F":
             raise UserError(f"{path}: expected a label of whole numbers or colours, got {file} of mode F (floating point)")
-        if getattr(image, "n_frames", 1) > 1:
-            raise UserError(f"{path}: expected a label of one frame, got {image.n_frames}: save the right one alone")
+        frames: int = getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise UserError(f"{path}: expected a label of one frame, got {frames}: save the right one alone")
         if raw.endswith(";16B") and mode != "I;16":
             raise UserError(
                 f"{path}: expected a label of 8 bits per colour, got 16, half of which its decoder drops: "
@@ -143,7 +144,8 @@ def stored(path: Path) -> Stored:
 
 def _raw_mode(image: Image.Image) -> str:
     """What Pillow calls the samples of the file, such as "L;4" for grey of 4 bits."""
-    arguments = image.tile[0].args if getattr(image, "tile", None) else ""
+    tiles = getattr(image, "tile", None)
+    arguments = tiles[0].args if tiles else ""
     return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 

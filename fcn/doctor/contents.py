@@ -140,7 +140,7 @@ def _smear(found: Stored) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
     pixels = found.pixels
     changes = _differ(pixels, 1, lossy=False)
     from_left, from_right = changes[:, :-1], changes[:, 1:]
-    edges = np.count_nonzero(from_left | from_right)
+    edges = int(np.count_nonzero(from_left | from_right))
     rows, columns = np.nonzero(from_left & from_right)  # few, where labels are areas
     near = [pixels[rows, columns + step] for step in range(3)]
     mixed = _between(near) if found.kind != "rgb" else np.zeros(len(rows), bool)
@@ -150,7 +150,7 @@ def _smear(found: Stored) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
         for parts in zip(*(channels(each) for each in shown if each is not None), strict=True):
             by_colour &= _between(parts)
         mixed = max(mixed, by_colour, key=np.count_nonzero)
-    return np.count_nonzero(mixed) / max(edges, 1), (rows[mixed], columns[mixed] + 1)
+    return (np.count_nonzero(mixed) / edges if edges else 0.0), (rows[mixed], columns[mixed] + 1)
 
 
 def _between(near: Sequence[np.ndarray]) -> np.ndarray:

@@ -142,8 +142,8 @@ def smeared(contents: Sequence[Content]) -> list[Content]:
     line = max((key for key in between if not inside[key]), key=lambda key: between[key], default=-1)
 
     def share(content: Content) -> float:
-        drawn = sum(n for key, n in zip(_keys(content), content.between.tolist(), strict=True) if key == line)
-        return content.smear * (content.mixed - drawn) / content.mixed
+        drawn: int = sum(n for key, n in zip(_keys(content), content.between.tolist(), strict=True) if key == line)
+        return float(content.smear * (content.mixed - drawn) / content.mixed)
 
     return [content for content in contents if content.mixed >= LEAST and share(content) > SMEARED]
 

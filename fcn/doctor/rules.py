@@ -275,7 +275,7 @@ def _also(case: Case, contents: Sequence[Content]) -> tuple[Finding, ...]:
         findings.append(Finding("smeared", str(content.path), smear_words(content)))
     if case.form == "values" and any(content.kind == "palette" for content in contents):
         findings += palettes.remarks(contents, case.classes)
-    if len({content.kind for content in contents} - {"bits"}) > 1 and case.form == "colours":
+    if len({content.kind for content in contents} - {"bits"}) > 1 and case.form == "colours" and not case.table:
         counts = Counter(content.mode for content in contents)
         words = ", ".join(f"{count} of mode {mode}" for mode, count in sorted(counts.items()))
         findings.append(Finding("mixed", "", words))

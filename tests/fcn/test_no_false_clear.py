@@ -307,6 +307,15 @@ def test_a_class_that_is_called_like_void(own, tmp_path, name):
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "converted" / "p00.png")), expected)
 
 
+def test_colours_of_classes_txt_may_be_stored_in_several_ways(tmp_path):
+    """An optimiser of PNGs makes a palette of few colours, and grey of black alone."""
+    root = write_folder(tmp_path / "own", coloured, void=False, classes=OWN_LINES)
+    coloured(truth(1, void=False)).quantize(8).save(root / "masks" / "p01.png")
+    grey(np.zeros((HEIGHT, WIDTH))).save(root / "masks" / "p02.png")
+    assert stops(root) == []
+    records(root, tmp_path / "out")
+
+
 def test_voids_namesakes_are_classes():
     assert folder.like_void(("background", "avoid", "label", "bg", "unlabeled road")) == ""
 
