@@ -316,7 +316,8 @@ def _faults(kind: Any, error: Any) -> Iterator[tuple[Place, str]]:
             below = [int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]]+", key)]
             yield (*place, *below), words
     else:
-        expected = str(raised) if raised else allowed(*_at(kind, place))
+        of, extra = _at(kind, place)
+        expected = str(raised) if raised else allowed(of, () if error["type"] == "tuple_type" else extra)
         yield place, f"expected {expected}; got {came(error['input'])}"
 
 
