@@ -30,6 +30,8 @@ from fcn.recipe import TrainSpec
 
 NAME = re.compile(r"\w[\w.-]*")
 """Of a profile or variant: it stands in command lines, paths and MLflow's names."""
+FOLDER = re.compile(rf"{NAME.pattern}(/{NAME.pattern})*")
+"""Of a model that a variant starts from: names with strokes between them, from the project's root."""
 NAME_WORDS = "a name of letters, digits, `_`, `.` and `-` that begins with a letter, a digit or `_`"
 
 Place = tuple[str | int, ...]
@@ -215,7 +217,8 @@ class Settings(Profile):
 
     Attributes:
         profile: its name.
-        variants: what is trained, in this order, and what each starts from: "vgg.npz" or a variant.
+        variants: what is trained, in this order, and what each starts from: "models/vgg.npz"; the model of a variant before
+            it, "models/fcn32s"; or another model of the same variant, a folder such as "fcn/pretrained/voc20".
     """
 
     profile: Annotated[str, _that(NAME.fullmatch, NAME_WORDS)]
@@ -224,16 +227,17 @@ class Settings(Profile):
     def __post_init__(self) -> None:
         """Raises UserError for a variant without a recipe, or that begins with what it cannot have."""
         super().__post_init__()
-        lines = {variant: VARIANTS[variant].parent or "vgg.npz" for variant in self.train}
+        lines = {variant: f"models/{VARIANTS[variant].parent or 'vgg.npz'}" for variant in self.train}
         possible = ", ".join(f"`{key}: {value}`" for key, value in lines.items())
-        ready = {"vgg.npz"}
+        ready = {"models/vgg.npz"}
         for variant, parent in self.variants.items():
-            if lines.get(variant) != parent or parent not in ready:
+            own = not parent.startswith("models/")  # a folder from elsewhere: it is read when the training begins
+            if variant not in lines or (not own and (lines[variant] != parent or parent not in ready)):
                 raise UserError(
                     f"variants: `{variant}: {parent}` does not fit the profile {self.profile}, which can "
                     f"train, in this order, {possible}; each needs the one that it starts from"
                 )
-            ready.add(variant)
+            ready.add(f"models/{variant}")
         if not self.variants:
             raise UserError(f"variants: expected at least one line of {possible}; got none")
 

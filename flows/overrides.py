@@ -19,7 +19,7 @@ from ruamel.yaml.comments import CommentedMap
 from fcn import files
 from fcn.addresses import secret
 from fcn.errors import UserError
-from fcn.params import NAME, NAME_WORDS, nearest
+from fcn.params import FOLDER, NAME, NAME_WORDS, nearest
 from flows import config, output, remote, yamlfile
 
 BEFORE = Path(".cache/params-before.json")
@@ -61,9 +61,13 @@ def change(text: str) -> tuple[str, Any]:
     if top not in config.KEYS:
         raise UserError(f"--set {key}: expected a key below {', '.join(config.KEYS)}; {nearest(top, config.KEYS)}")
     if top in ("profile", "variants"):
-        named = value.items() if isinstance(value, Mapping) else [] if value is REMOVE else [(value,)]
-        for name in (*below, *(part for pair in named for part in pair)):
-            if name is None or not NAME.fullmatch(str(name)):
+        names, folders = [*below, *(value if isinstance(value, Mapping) else ())], []
+        if value is not REMOVE:
+            folders = [*value.values()] if isinstance(value, Mapping) else [value]
+        if top == "profile":
+            names, folders = [*names, *folders], []
+        for name, form in (*((name, NAME) for name in names), *((name, FOLDER) for name in folders)):
+            if name is None or not form.fullmatch(str(name)):
                 raise UserError(f"--set {key}: expected {NAME_WORDS}; got {name!r}")
     return key, value
 
@@ -100,10 +104,10 @@ def check_file(path: Path = config.PARAMS, changes: Mapping[str, Any] | None = N
         return
     variants = data.get("variants")
     pairs = variants.items() if isinstance(variants, Mapping) else ()
-    named = [("profile", data.get("profile", "none"))]
-    named += [(f"variants.{key}", name) for key, item in pairs for name in (key, item)]
-    for where, name in named:
-        if not NAME.fullmatch(str(name)):
+    named = [("profile", data.get("profile", "none"), NAME)]
+    named += [(f"variants.{key}", name, form) for key, item in pairs for name, form in ((key, NAME), (item, FOLDER))]
+    for where, name, form in named:
+        if not form.fullmatch(str(name)):
             raise UserError(f"{path}: {where}: expected {NAME_WORDS}; got {name!r}")
 
 

@@ -16,7 +16,7 @@ from fcn.recipe import TrainSpec
 TEXT = """
 profile: small
 variants:
-  fcn32s: vgg.npz
+  fcn32s: models/vgg.npz
 download:
   archives:
     voc: {urls: ["https://example.org/a/world.tar?version=2", "file:sample/world.tar"], checksums: ["md5:0123"]}
@@ -70,7 +70,7 @@ def test_valid_settings_give_exactly_these_values():
         train={"fcn32s": TrainSpec(*RECIPE, "poly", 4, 2, "bfloat16", Augment((0.5, 2.0), True, 32, 0), False)},
         evaluate=Evaluate(6, ("resize520",), "float32"),
         profile="small",
-        variants={"fcn32s": "vgg.npz"},
+        variants={"fcn32s": "models/vgg.npz"},
     )
 
 
@@ -101,34 +101,34 @@ RECIPES = TEXT.replace("fcn32s:\n    {", "fcn32s: &recipe\n    {").replace(
 
 
 def with_variants(*lines):
-    return RECIPES.replace("  fcn32s: vgg.npz\n", "".join(f"  {line}\n" for line in lines), 1)
+    return RECIPES.replace("  fcn32s: models/vgg.npz\n", "".join(f"  {line}\n" for line in lines), 1)
 
 
 def test_the_variants_come_in_their_order():
-    text = with_variants("fcn8s_atonce: vgg.npz", "fcn32s: vgg.npz", "fcn16s: fcn32s")
+    text = with_variants("fcn8s_atonce: models/vgg.npz", "fcn32s: models/vgg.npz", "fcn16s: models/fcn32s")
     assert [*settings(text).variants] == ["fcn8s_atonce", "fcn32s", "fcn16s"]
 
 
 @pytest.mark.parametrize(
     ("lines", "wrong"),
     [
-        (["fcn32s: vgg.npz", "fcn8s: fcn16s"], "fcn8s: fcn16s"),  # no recipe
-        (["fcn32s: vgg.npz", "fcn16s: vgg.npz"], "fcn16s: vgg.npz"),  # another parent
-        (["fcn16s: fcn32s", "fcn32s: vgg.npz"], "fcn16s: fcn32s"),  # before its parent
-        (["fcn16s: fcn32s"], "fcn16s: fcn32s"),  # without its parent
-        (["fcn64s: vgg.npz"], "fcn64s: vgg.npz"),  # unheard of
+        (["fcn32s: models/vgg.npz", "fcn8s: models/fcn16s"], "fcn8s: models/fcn16s"),  # no recipe
+        (["fcn32s: models/vgg.npz", "fcn16s: models/vgg.npz"], "fcn16s: models/vgg.npz"),  # another parent
+        (["fcn16s: models/fcn32s", "fcn32s: models/vgg.npz"], "fcn16s: models/fcn32s"),  # before its parent
+        (["fcn16s: models/fcn32s"], "fcn16s: models/fcn32s"),  # without its parent
+        (["fcn64s: models/vgg.npz"], "fcn64s: models/vgg.npz"),  # unheard of
     ],
 )
 def test_a_variant_that_cannot_be_trained_is_answered_with_those_that_can(lines, wrong):
     assert message(with_variants(*lines)) == (
         f"p.variants: `{wrong}` does not fit the profile small, which can train, in this order, "
-        "`fcn32s: vgg.npz`, `fcn16s: fcn32s`, `fcn8s_atonce: vgg.npz`; each needs the one that it starts from"
+        "`fcn32s: models/vgg.npz`, `fcn16s: models/fcn32s`, `fcn8s_atonce: models/vgg.npz`; each needs the one that it starts from"
     )
 
 
 def test_no_variant_at_all():
-    assert message(TEXT.replace("variants:\n  fcn32s: vgg.npz\n", "variants: {}\n")) == (
-        "p.variants: expected at least one line of `fcn32s: vgg.npz`; got none"
+    assert message(TEXT.replace("variants:\n  fcn32s: models/vgg.npz\n", "variants: {}\n")) == (
+        "p.variants: expected at least one line of `fcn32s: models/vgg.npz`; got none"
     )
 
 
@@ -206,7 +206,7 @@ def test_no_variant_at_all():
         (
             "[104, 116.5, 122]}",
             '[104, 116.5, 122], knows: "a\\e[31m"}',
-            ".model.knows: expected one line of at most 300 letters",
+            ".model.knows: expected one line of at most 300 letters; got 'a\\x1b[31m'",
         ),
         ("optimizer: sgd", "optimizer: adagrad", ".train.fcn32s.optimizer: expected sgd, adam or adamw; got 'adagrad'"),
         ("loss: sum", "loss: max", ".train.fcn32s.loss: expected sum or mean; got 'max'"),

@@ -41,7 +41,7 @@ def other(key, value):
 
 def profile(name, profiles):
     """What comes out, and all leaves of it with their values and defaults."""
-    variants = {"fcn4s": "vgg.npz"} if name == "toy" else OWN["variants"]
+    variants = {"fcn4s": "models/vgg.npz"} if name == "toy" else OWN["variants"]
     settings = config.resolve({**OWN, "profile": name, "variants": variants, "profiles": profiles}, SHARED)[1]
     leaves = json.loads(json.dumps([[place, value] for place, value in show.leaves(asdict(settings))]))
     return {tuple(place): value for place, value in leaves if place[0] not in ("profile", "variants")}
@@ -112,7 +112,7 @@ RATE = "profiles.voc2011.train.fcn32s.learning_rate"
         ("profile=voc2012", "profile: sample", "profile: voc2012"),
         (f"{RATE}=1e-9", "profiles: {}", "profiles: {voc2011: {train: {fcn32s: {learning_rate: 1e-09}}}}"),
         ("recipes.heavy.batch=2", "recipes: {}", "recipes: {heavy: {batch: 2}}"),
-        ("~variants.fcn8s", "  fcn8s: fcn16s\n", ""),
+        ("~variants.fcn8s", "  fcn8s: models/fcn16s\n", ""),
     ],
 )
 def test_a_change_is_one_line(change, old, new, monkeypatch):

@@ -64,7 +64,7 @@ def test_a_profile_begins_with_the_one_that_it_is_from():
 def test_a_change_reaches_who_inherits_it_and_nobody_else():
     rate = {"voc2012": {"model": {"dropout": 0.25}}}
     for name in SHARED["profiles"]:
-        variants = {"fcn4s": "vgg.npz"} if name == "toy" else OWN["variants"]
+        variants = {"fcn4s": "models/vgg.npz"} if name == "toy" else OWN["variants"]
         before, after = (resolved(name, variants=variants, profiles=each) for each in ({}, rate))
         assert after.model.dropout == (0.25 if name == "voc2012" else before.model.dropout)
     both = {"recipes": {"heavy": {"momentum": 0.5}}}
@@ -125,7 +125,7 @@ FROM_RECIPE = "params.yaml: recipes.heavy.batch (for profiles.sample.train.fcn32
         ({"profile": "smaple"}, "; got 'smaple', did you mean `sample`?"),
         ({"profile": 2012}, "got 2012, did you mean `voc2012`?"),
         ({"profile": ["sample"]}, "got ['sample'], did you mean `sample`?"),
-        ({"variants": {"fcn16s": "fcn32s"}}, "params.yaml: variants: `fcn16s: fcn32s` does not fit the profile sample"),
+        ({"variants": {"fcn16s": "models/fcn32s"}}, "params.yaml: variants: `fcn16s: models/fcn32s` does not fit the profile sample"),
         ({"profiles": {"samle": {"model": {}}}}, "params.yaml: profiles.samle: expected one of sample, "),
         ({"profiles": {"samle": None}}, "did you mean `sample`? A new one names what it begins with: `from: sample`"),
         ({"profiles": {"mine": {"from": "voc"}}}, "params.yaml: profiles.mine.from: expected one of sample, "),
@@ -238,7 +238,7 @@ def test_no_file_and_a_folder_in_its_place(tmp_path):
     path.mkdir()
     with pytest.raises(UserError) as error:
         config.read(path)
-    assert str(error.value).startswith(f"{path}: expected a file, it is a folder or a device; ")
+    assert str(error.value).startswith(f"{path}: expected a file, but it is not a regular file; ")
     path.rmdir()
     shutil.copy(ROOT / "params.yaml", path)
     with pytest.raises(UserError, match=r"profiles\.yaml: no such file"):

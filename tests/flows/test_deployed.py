@@ -161,7 +161,7 @@ def test_a_killed_runs_changes_are_taken_back_by_the_next_one_but_no_edit_of_the
     [
         ({"profile": "smaple"}, "params.yaml: profile: expected one of sample, "),
         ({RATE: "fast"}, f"params.yaml: {RATE}: expected a number, above 0 and at most 1000; got 'fast'"),
-        ({"variants.fcn32s": "vgg.npz; id"}, "params.yaml: variants: "),
+        ({"variants.fcn32s": "models/vgg.npz; id"}, "params.yaml: variants: "),
     ],
 )
 def test_wrong_changes_are_refused_before_anything_is_written(project, changes, words):

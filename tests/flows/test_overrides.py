@@ -31,7 +31,9 @@ FINE = ["sample", "voc2012", "8s", "my-own_1.5", "straße"]
 
 
 @pytest.mark.parametrize("name", SHELL)
-@pytest.mark.parametrize("form", ["profile={}", "+variants.{}=vgg.npz", "variants.fcn8s={}", "+variants={{{}: vgg.npz}}"])
+@pytest.mark.parametrize(
+    "form", ["profile={}", "+variants.{}=models/vgg.npz", "variants.fcn8s={}", "+variants={{{}: models/vgg.npz}}"]
+)
 def test_what_a_shell_would_take_for_more_than_a_name_is_refused(name, form):
     with pytest.raises(UserError, match="--set"):
         overrides.change(form.format(name))
@@ -39,7 +41,7 @@ def test_what_a_shell_would_take_for_more_than_a_name_is_refused(name, form):
 
 @pytest.mark.parametrize("name", FINE)
 def test_names_pass(name):
-    for form in ("profile={}", "+variants.{}=vgg.npz", "variants.fcn8s={}", "~variants.{}"):
+    for form in ("profile={}", "+variants.{}=models/vgg.npz", "variants.fcn8s={}", "~variants.{}"):
         overrides.change(form.format(name))
 
 
@@ -47,7 +49,7 @@ def test_names_pass(name):
     ("change", "key", "value"),
     [
         ("~variants", "variants", overrides.REMOVE),
-        ("variants={fcn4s: vgg.npz}", "variants", {"fcn4s": "vgg.npz"}),
+        ("variants={fcn4s: models/vgg.npz}", "variants", {"fcn4s": "models/vgg.npz"}),
         ("profiles.sample.train.fcn32s.learning_rate=1e-3", "profiles.sample.train.fcn32s.learning_rate", 1e-3),
         ("profiles.a.b=no", "profiles.a.b", "no"),
         ("profile=a\n", "profile", "a"),
@@ -135,7 +137,7 @@ def test_what_the_pipeline_is_for_passes(command):
     ("text", "where"),
     [
         ("profile: 'a; touch x'", "profile"),
-        ("variants: {'$(touch x)': vgg.npz}", r"variants\.\$"),
+        ("variants: {'$(touch x)': models/vgg.npz}", r"variants\.\$"),
         ("variants: {fcn8s: '`touch x`'}", r"variants\.fcn8s"),
         ("profile: [", "line 1: not valid YAML"),
     ],

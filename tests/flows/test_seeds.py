@@ -80,7 +80,7 @@ def stages(tmp_path, monkeypatch):
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
     Path("code.py").write_text("")
     shutil.copy(ROOT / "profiles.yaml", "profiles.yaml")
-    change({"variants": {"fcn32s": "vgg.npz", "fcn16s": "fcn32s"}, "profile": "sample"})
+    change({"variants": {"fcn32s": "models/vgg.npz", "fcn16s": "models/fcn32s"}, "profile": "sample"})
     for file in ("data/records/index.json", "models/vgg.npz"):
         Path(file).parent.mkdir(parents=True)
         Path(file).write_text("{}")

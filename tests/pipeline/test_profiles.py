@@ -52,7 +52,7 @@ def test_a_folder_with_coloured_masks_from_the_doctor_to_overlays(a_checkout):
     asked = project.run("python", "-m", "flows.doctor", "data/own")
     assert asked.returncode == 0, asked.stdout
 
-    choose(project, "folder", {"fcn32s": "vgg.npz"})
+    choose(project, "folder", {"fcn32s": "models/vgg.npz"})
     done = reproduce(project)
     assert done.returncode == 0, done.stdout
     index = json.loads((project.folder / "data/records/index.json").read_text())
@@ -88,7 +88,7 @@ def test_real_ade20k_pairs(realdata, a_checkout):
         "records": {"roots": {"ade20k": "."}, "train": "80%", "val": "6%"},
         "model": sample["model"],
     }
-    choose(project, "ade20k", {"fcn32s": "vgg.npz"}, changes)
+    choose(project, "ade20k", {"fcn32s": "models/vgg.npz"}, changes)
     done = reproduce(project)
     assert done.returncode == 0, done.stdout
     index = json.loads((project.folder / "data/records/index.json").read_text())
@@ -103,7 +103,7 @@ def test_real_ade20k_pairs(realdata, a_checkout):
 def test_the_toy(a_checkout):
     project = a_checkout
     assert project.run("python", "-m", "sample.toy", "data/toy").returncode == 0
-    choose(project, "toy", {"fcn4s": "vgg.npz"})
+    choose(project, "toy", {"fcn4s": "models/vgg.npz"})
     done = reproduce(project)
     assert done.returncode == 0, done.stdout
     spec = json.loads((project.folder / "models/fcn4s/model.json").read_text())
