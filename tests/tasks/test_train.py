@@ -19,8 +19,13 @@ from tasks import train
 @pytest.fixture
 def data(tmp_path):
     """The index of records of ten images of 500 x 375 pixels."""
-    info = {"images": 10, "pixels": {"background": 1_800_000, "cat": 0}, "void_pixels": 75_000}
-    (tmp_path / "index.json").write_text(json.dumps({"schema": SCHEMA, "splits": {"train": info}}))
+    info = {
+        "list": "train", "digest": "0", "images": 10, "files": {"x.tfrecord": {"images": 10, "sha256": "0" * 64}},
+        "height": [375, 375], "width": [500, 500], "pixels": {"background": 1_800_000, "cat": 0}, "void_pixels": 75_000,
+        "images_with": {"background": 10, "cat": 0}, "skipped": [], "ids": [*"abcdefghij"], "sizes": [[375, 500]] * 10,
+    }  # fmt: skip
+    index = {"schema": SCHEMA, "classes": ["background", "cat"], "notes": [], "splits": {"train": info}}
+    (tmp_path / "index.json").write_text(json.dumps(index))
     return tmp_path
 
 
