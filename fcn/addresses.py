@@ -12,7 +12,8 @@ _ALLOWED = {
     *("download", "dl", "export", "confirm", "id", "file", "filename", "fileid", "name", "path", "raw", "inline"),
     *("format", "type", "version", "v", "ref", "ref_type", "rev", "revision", "branch", "tag", "persistentid"),
 }
-"""Names in queries of public files, as data archives and code hosts have them: these alone may be written down."""
+"""Names in queries of public files, as data archives and code hosts have them: these alone may be
+written down."""
 
 _NAME = (
     r"(?<![\w.-])[\w.-]*(?:token|secret|passw\w*|pwd|credential|signature|auth(?:orization|entication)?|jwt|bearer|"
@@ -37,11 +38,12 @@ _LONGEST = 2 * LINE
 
 
 def public(text: str) -> str:
-    """A text for messages and records, its addresses without user and password, and without what follows `?`, `#` or `;`.
+    """A text for messages and records, its addresses without user and password, and without what
+    follows `?`, `#` or `;`.
 
-    A query may be a signature or a token under any name, so all of it becomes `?...`. Outside of addresses, the values of
-    what is named like a secret (`token=`, `Authorization:`) become `...`, too. Of a line, 8000 characters are looked at
-    and returned.
+    A query may be a signature or a token under any name, so all of it becomes `?...`. Outside of
+    addresses, the values of what is named like a secret (`token=`, `Authorization:`) become `...`,
+    too. Of a line, 8000 characters are looked at and returned.
     """
     return "\n".join(_public(line[:_LONGEST]) for line in text.split("\n"))
 
@@ -54,13 +56,15 @@ def _public(text: str) -> str:
 
 
 def _tail(word: str) -> str:
-    """A word without what follows the first `?`, `#` or `;`; what closes a bracket or a sentence stays."""
+    """A word without what follows the first `?`, `#` or `;`; what closes a bracket or a sentence
+    stays."""
     bare = word.rstrip(_CLOSING)
     return (_TAIL_OF_ADDRESS if _ADDRESS.search(bare) else _TAIL).sub(r"\1...", bare) + word[len(bare) :]
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """The text with `...` in place of each of the `secrets`, wherever they stand; for values that are known to be such."""
+    """The text with `...` in place of each of the `secrets`, wherever they stand; for values that
+    are known to be such."""
     for value in sorted(secrets, key=len, reverse=True):  # one may be part of another
         if len(value) >= SHORTEST:
             text = text.replace(value, "...")
@@ -68,7 +72,8 @@ def without(text: str, secrets: Iterable[str]) -> str:
 
 
 def secret(url: str) -> str | None:
-    """What there is in a URL that must not stand in a file or a log: words for a message, without the secret; or None.
+    """What there is in a URL that must not stand in a file or a log: words for a message, without
+    the secret; or None.
 
     Of a query, only names that addresses of public files are known to have may be written down.
     """
@@ -95,7 +100,8 @@ def secret(url: str) -> str | None:
 
 
 def _named_secret(query: str) -> str | None:
-    """The first name that is one of secrets; what has no value may be the secret itself, and is not named."""
+    """The first name that is one of secrets; what has no value may be the secret itself, and is not
+    named."""
     names = [name for part in query.split("&") for name, given, _ in [part.partition("=")] if given]
     return next((f"a secret, `{name}`" for name in names if _NAMED.fullmatch(name)), None)
 

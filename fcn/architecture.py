@@ -209,6 +209,7 @@ class ModelSpec:
         upsampling: "fixed" bilinear (PAMI) or "learned": the inner deconvolutions are trained, the last stays fixed (CVPR).
         dropout: share of fc6's and fc7's values dropped in training, 0.5 in the paper; 0 for LeNet, which has none.
         mean_bgr: subtracted from the image, in units of 0..255; zeros for LeNet, which takes grey without a mean.
+        knows: a sentence for those who use the net, on what it was trained on; may be empty.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -222,6 +223,7 @@ class ModelSpec:
     upsampling: str
     dropout: Annotated[float, Field(ge=0, lt=1)]
     mean_bgr: tuple[float, float, float]
+    knows: Annotated[str, Field(max_length=300)] = ""
 
 
 def parameters(spec: ModelSpec) -> int:

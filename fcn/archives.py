@@ -47,25 +47,31 @@ def extract(
     wanted: Callable[[str], bool] = lambda name: True,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Put the regular files that are `wanted` of a tar (plain, gzip, bzip2, xz), zip or folder into the directory `target`.
+    """Put the regular files that are `wanted` of a tar (plain, gzip, bzip2, xz), zip or folder into
+    the directory `target`.
 
-    `target` appears complete, in place of what was unpacked there before, or not at all, and bears `MARK`. Owners, times and
-    permissions stay behind, and so does what file managers leave everywhere (.DS_Store, Thumbs.db). Files of a folder are
-    hard-linked, or copied where that cannot be.
+    `target` appears complete, in place of what was unpacked there before, or not at all, and bears
+    `MARK`. Owners, times and permissions stay behind, and so does what file managers leave
+    everywhere (.DS_Store, Thumbs.db). Files of a folder are hard-linked, or copied where that
+    cannot be.
 
     Args:
-        archive: file or folder, not inside `target`, which is replaced. A folder may be a symbolic link itself.
-        target: directory for the files, under the names that they have in the archive; not there yet, empty, or with `MARK`.
+        archive: file or folder, not inside `target`, which is replaced. A folder may be a symbolic
+            link itself.
+        target: directory for the files, under the names that they have in the archive; not there
+            yet, empty, or with `MARK`.
         wanted: called with the name of each file ("VOCdevkit/VOC2012/JPEGImages/2007_000027.jpg").
-        progress: called before each member with the bytes read so far and their total, as they lie on the disk.
+        progress: called before each member with the bytes read so far and their total, as they lie
+            on the disk.
 
     Returns the number of files.
 
-    Raises UserError, naming the archive, if it is none, is truncated, damaged or encrypted, holds no wanted file, has a
-    member with an absolute name or one that leads outside, if something wanted is a link or a device, has an endless name,
-    or one that this file system does not tell from another (`A.jpg`, `a.jpg`), or if it would unpack to more than the disk
-    has room for or a true archive can hold. Where sizes are known beforehand (all but compressed tars) nothing has been
-    written then.
+    Raises UserError, naming the archive, if it is none, is truncated, damaged or encrypted, holds
+    no wanted file, has a member with an absolute name or one that leads outside, if something
+    wanted is a link or a device, has an endless name, or one that this file system does not tell
+    from another (`A.jpg`, `a.jpg`), or if it would unpack to more than the disk has room for or a
+    true archive can hold. Where sizes are known beforehand (all but compressed tars) nothing has
+    been written then.
     """
     archive, target = Path(archive), Path(target)
     if archive.resolve().is_relative_to(target.resolve()):

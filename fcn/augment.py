@@ -1,9 +1,12 @@
 """What is done at random to a training image: the dice. The pixels are moved in `fcn.inputs`. Imports no framework."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
+from fcn.bounds import CHECKED
 from fcn.errors import UserError
 
 
@@ -21,18 +24,17 @@ class Augment:
         crop: side of the window that is kept, in pixels; a side that is shorter stays as it is. 0 is off.
     """
 
-    scale: tuple[float, ...] = (1.0, 1.0)
+    __pydantic_config__ = CHECKED
+
+    scale: tuple[Annotated[float, Gt(0), Le(16)], ...] = (1.0, 1.0)
     mirror: bool = False
-    jitter: int = 0
-    crop: int = 0
+    jitter: Annotated[int, Ge(0), Le(4096)] = 0
+    crop: Annotated[int, Ge(0), Le(16_384)] = 0
 
     def __post_init__(self) -> None:
         """Raises UserError for values that mean nothing."""
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise UserError(f"scale: expected the least and the greatest factor, above 0; got {list(self.scale)}")
-        for key in ("jitter", "crop"):
-            if getattr(self, key) < 0:
-                raise UserError(f"{key}: expected a number of pixels, at least 0; got {getattr(self, key)}")
 
 
 OFF = Augment()

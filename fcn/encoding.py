@@ -12,8 +12,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from fcn import images, labels
+from fcn import images, labels, near
 from fcn.datasets.pairs import Pair
+from fcn.doctor.contents import Content, count
+from fcn.doctor.meaning import smear_words, smeared
+from fcn.doctor.turned import unclear
 from fcn.errors import UserError
 from fcn.records import SCHEMA
 
@@ -23,7 +26,8 @@ class Example:
     """An encoded pair and what the index says of it.
 
     `size` is (height, width); `pixels`, int64 (256,), counts the label values; `sample` is a digest of the image's size and of
-    some of its pixels: equal images have equal samples.
+    some of its pixels: equal images have equal samples. `thumbnail` is that of `fcn.near`; `content` is what the label holds,
+    for what can be told of all labels together only.
     """
 
     pair: Pair
@@ -31,6 +35,8 @@ class Example:
     size: tuple[int, int]
     pixels: np.ndarray
     sample: bytes
+    thumbnail: np.ndarray
+    content: Content
 
 
 def encode(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = ()) -> Example:
@@ -47,25 +53,33 @@ def encode(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = (
         The example.
 
     Raises:
-        UserError: the image is unreadable; the label is unreadable, of another size, or out of range.
+        UserError: the image is unreadable; the label is unreadable, of another size, out of range, smoothed, or may not be
+            turned as EXIF turns its image.
     """
     header = images.header(pair.image, images.longest)
-    stored, sample = _jpeg(pair.image) if header.plain_jpeg else _as_png(pair.image)
+    stored, sample, thumbnail = _jpeg(pair.image) if header.plain_jpeg else _as_png(pair.image)
     width, height = header.size
+    label = labels.stored(pair.label)
     try:
-        truth = labels.read(pair.label, classes, header.size, pair.encoding, colours)
+        truth = labels.classes_of(pair.label, label, classes, header.size, pair.encoding, colours)
     except UserError as error:
         if header.orientation == 1:
             raise
         raise UserError(
             f"{error}. EXIF data turn this image (orientation {header.orientation}); its label must fit the upright picture"
         ) from error
+    content = count(pair.label, label)
+    if smeared([content]):
+        raise UserError(f"{pair.label}: {smear_words(content)}: it was smoothed, or resized like a picture")
+    if header.orientation != 1 and (doubt := unclear(header, images.read(pair.image), label.pixels)):
+        raise UserError(f"{pair.image}: {doubt}. Turn the image's pixels if its label was drawn upright, or remove the mark")
     features = {
         "schema": _integer(SCHEMA), "id": _text(pair.id.encode()), "image": _text(stored), "label": _text(_grey_png(truth)),
         "height": _integer(height), "width": _integer(width),
     }  # fmt: skip
     example = tf.train.Example(features=tf.train.Features(feature=features))
-    return Example(pair, example.SerializeToString(deterministic=True), (height, width), _counts(truth), sample)
+    data = example.SerializeToString(deterministic=True)
+    return Example(pair, data, (height, width), _counts(truth), sample, thumbnail, content)
 
 
 def same_picture(first: Pair, second: Pair) -> bool:
@@ -73,16 +87,16 @@ def same_picture(first: Pair, second: Pair) -> bool:
     return np.array_equal(images.read(first.image), images.read(second.image))
 
 
-def _jpeg(path: Path) -> tuple[bytes, bytes]:
+def _jpeg(path: Path) -> tuple[bytes, bytes, np.ndarray]:
     with images.opened(path) as picture:
         picture.load()
-        return path.read_bytes(), _sample(picture)
+        return path.read_bytes(), _sample(picture), near.thumbnail(picture)
 
 
-def _as_png(path: Path) -> tuple[bytes, bytes]:
+def _as_png(path: Path) -> tuple[bytes, bytes, np.ndarray]:
     picture, buffer = Image.fromarray(images.read(path)), io.BytesIO()
     picture.save(buffer, "PNG")
-    return buffer.getvalue(), _sample(picture)
+    return buffer.getvalue(), _sample(picture), near.thumbnail(picture)
 
 
 def _sample(picture: Image.Image) -> bytes:

@@ -13,9 +13,10 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 class UserError(ValueError):
     """Something outside the code is wrong: a file, a parameter, a label, a checksum.
 
-    The message says what was wanted, what came, where (file, key, image id) and what to do about it; the flows print it
-    as it is, without a stack trace. Each argument is one line of it. An end of a line inside of an argument can only
-    come from outside, from the name of a file for example, and is shown as an escape, as in `shown`: nobody forges a line.
+    The message says what was wanted, what came, where (file, key, image id) and what to do about
+    it; the flows print it as it is, without a stack trace. Each argument is one line of it. An end
+    of a line inside of an argument can only come from outside, from the name of a file for example,
+    and is shown as an escape, as in `shown`: nobody forges a line.
     """
 
     def __str__(self) -> str:
@@ -24,10 +25,12 @@ class UserError(ValueError):
 
 
 def shown(text: object, most: int = 200) -> str:
-    r"""Text from outside (names of files and classes, members of archives, answers of servers) for a terminal or a log.
+    r"""Text from outside (names of files and classes, members of archives, answers of servers) for
+    a terminal or a log.
 
-    Control characters, which could colour, retitle or overwrite the terminal or begin a line of their own, and marks that
-    turn the direction of writing become escapes such as `\x1b`; of a long text the middle is left out.
+    Control characters, which could colour, retitle or overwrite the terminal or begin a line of
+    their own, and marks that turn the direction of writing become escapes such as `\x1b`; of a long
+    text the middle is left out.
 
     Args:
         text: anything; what `str` makes of it is shown.

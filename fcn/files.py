@@ -83,27 +83,32 @@ def sniff_bytes(head: bytes) -> str:
 
 
 PART, FORMER = ".fcn-part-", ".fcn-former-"
-"""How the names begin under which something new is written, and something old steps aside, beside what is replaced.
+"""How the names begin under which something new is written, and something old steps aside, beside
+what is replaced.
 
-What bears such a name was left by a process of this program that was killed. Nothing else beside a target is ever removed.
+What bears such a name was left by a process of this program that was killed. Nothing else beside a
+target is ever removed.
 """
 
 Mark = tuple[str, str]
-"""By what a folder is known that this program made: the name of a file in it, and a text in that file's beginning."""
+"""By what a folder is known that this program made: the name of a file in it, and a text in that
+file's beginning."""
 
 _HEAD = 2**16
 """Bytes of a file in which its mark is looked for."""
 
 
 def check_file(path: str | os.PathLike[str], option: str = "") -> None:
-    """Ask whether a file may be written to `path`, before the work begins whose result goes there; changes nothing.
+    """Ask whether a file may be written to `path`, before the work begins whose result goes there;
+    changes nothing.
 
     Args:
         path: of a file, which need not exist; nor need its folder.
         option: by which the user named it, for the message.
 
     Raises:
-        UserError: see `replacing_file`; also if this program's own output goes there, or if no file can be made there.
+        UserError: see `replacing_file`; also if this program's own output goes there, or if no file
+            can be made there.
     """
     with _told(path, option, "a file"):
         target = _file(path, follow=True)
@@ -115,7 +120,8 @@ def check_file(path: str | os.PathLike[str], option: str = "") -> None:
 
 
 def check_folder(path: str | os.PathLike[str], mark: Mark | None = None, option: str = "") -> None:
-    """Ask whether a folder may be written to `path`, before the work begins whose result goes there; changes nothing.
+    """Ask whether a folder may be written to `path`, before the work begins whose result goes
+    there; changes nothing.
 
     Args:
         path: of a folder, which need not exist; nor need the one that it is in.
@@ -133,17 +139,19 @@ def check_folder(path: str | os.PathLike[str], mark: Mark | None = None, option:
 def replacing_file(path: str | os.PathLike[str], follow: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`, with the same suffixes; write a file there.
 
-    When the block ends well, the file takes the place of `path`; when it raises, KeyboardInterrupt included, it is removed
-    and `path` stays as it was. Parents are created. The temporary name depends on `path` alone, so what a killed process
-    left is cleared by the next one: only one process may write a `path` at a time.
+    When the block ends well, the file takes the place of `path`; when it raises, KeyboardInterrupt
+    included, it is removed and `path` stays as it was. Parents are created. The temporary name
+    depends on `path` alone, so what a killed process left is cleared by the next one: only one
+    process may write a `path` at a time.
 
     Args:
-        path: nothing, or a regular file. Of a symbolic link, what it leads to is replaced, and the link stays.
+        path: nothing, or a regular file. Of a symbolic link, what it leads to is replaced, and the
+            link stays.
         follow: False replaces a link itself.
 
     Raises:
-        UserError: there is a folder, a device, a pipe or a loop of links, or a link to a file that is write-protected, as
-            those of DVC's cache are. Nothing is changed then.
+        UserError: there is a folder, a device, a pipe or a loop of links, or a link to a file that
+            is write-protected, as those of DVC's cache are. Nothing is changed then.
         FileNotFoundError: nothing was written.
     """
     with _told(path, "", "a file"):
@@ -168,12 +176,13 @@ def replacing_folder(path: str | os.PathLike[str], mark: Mark | None = None) -> 
     It takes the place of `path` as `replacing_file` says it of a file.
 
     Args:
-        path: nothing, an empty folder, or one that bears the `mark`. Of a symbolic link, what it leads to is replaced.
+        path: nothing, an empty folder, or one that bears the `mark`. Of a symbolic link, what it
+            leads to is replaced.
         mark: of what the block writes, by which the next time knows it.
 
     Raises:
-        UserError: there is a file, or a folder with files that this program did not make; or it is the current folder, or
-            one that the current one is in. Nothing is changed then.
+        UserError: there is a file, or a folder with files that this program did not make; or it is
+            the current folder, or one that the current one is in. Nothing is changed then.
         FileNotFoundError: nothing was written.
     """
     target = Path(os.path.realpath(path))
@@ -208,7 +217,8 @@ class _Refusal(Exception):
 
 @contextlib.contextmanager
 def _told(path: str | os.PathLike[str], option: str, wanted: str) -> Iterator[None]:
-    """Makes a refusal, ours or the system's, the sentence about `path` and the `option` that named it."""
+    """Makes a refusal, ours or the system's, the sentence about `path` and the `option` that named
+    it."""
     try:
         yield
     except (_Refusal, OSError) as error:
@@ -274,7 +284,8 @@ def _bears(folder: Path, mark: Mark | None) -> bool:
 
 
 def _try(target: Path) -> None:
-    """Makes a file without a name in the folder that is there already, and looks whether the longest name is too long."""
+    """Makes a file without a name in the folder that is there already, and looks whether the
+    longest name is too long."""
     parent = next(parent for parent in (*target.parents, target) if os.path.isdir(parent))
     with contextlib.suppress(FileNotFoundError):
         os.lstat(target.parent / f"{FORMER}{target.name}")

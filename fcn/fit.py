@@ -4,7 +4,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from fcn.recipe import TrainSpec
 def fingerprint(spec: ModelSpec, recipe: TrainSpec, data: Path, parent: Path) -> str:
     """What decides the result of a training, as 16 hexadecimal digits: parameters, records, parent and this code.
 
-    A checkpoint bears it in its name, so one of other parameters, data or code is never gone on from.
+    A checkpoint bears it in its name, so one of other parameters, data or code is never gone on from. `spec.knows` is words:
+    a training goes on under others.
 
     Args:
         spec: the net.
@@ -28,7 +29,7 @@ def fingerprint(spec: ModelSpec, recipe: TrainSpec, data: Path, parent: Path) ->
     code = sorted(m.__file__ for name, m in sys.modules.items() if name.split(".")[0] == "fcn" and m.__file__)
     weights = parent / "weights.npz" if parent.is_dir() else parent
     facts = {
-        "model": asdict(spec),
+        "model": asdict(replace(spec, knows="")),
         "recipe": asdict(recipe),
         "data": [records.split_info(data, split)["digest"] for split in ("train", "val")],
         "parent": files.digest(weights),

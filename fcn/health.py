@@ -104,7 +104,7 @@ def from_validation(
         histogram: its confusion (classes, classes), rows true; see `fcn.metrics`.
         history: all rows up to now, that of this validation included: `step` with `loss` or with `val_mean_iu`.
         iterations: steps of the whole training.
-        classes: names; without them classes are called by number, and none is known to be the background.
+        classes: names; without them classes are called by number. The background is the class that most pixels are of.
 
     Returns:
         Any of these. "background", "one_class": at least 99.9 % of the pixels are predicted as one class, at two validations
@@ -137,7 +137,7 @@ def _collapsed(
         f"after {step:.0f} steps {predicted[most] / total:.2%} of the validation pixels are predicted as `{names[most]}`, "
         f"which makes {truth[most] / total:.1%} of the truth: mean IU {score:.4f}. "
     )
-    if names[most] == "background":
+    if most == truth.argmax():  # which decides what the background is, whatever it is called
         text += (
             "So it is as long as the score layers have learned nothing. Likely the rate is too low for the loss (1e-10 is for "
             "`loss: sum`; on a mean it is nothing), or the net starts from weights that know nothing. Raise the rate tenfold, "

@@ -110,7 +110,7 @@ def stored(path: Path) -> Stored:
         file, mode, raw = str(image.format), image.mode, _raw_mode(image)
         if mode == "F":
             raise UserError(f"{path}: expected a label of whole numbers or colours, got {file} of mode F (floating point)")
-        frames = getattr(image, "n_frames", 1)
+        frames: int = getattr(image, "n_frames", 1)
         if frames > 1:
             raise UserError(f"{path}: expected a label of one frame, got {frames}: save the right one alone")
         if raw.endswith(";16B") and mode != "I;16":

@@ -1,23 +1,79 @@
-"""The parameters as frozen, typed dataclasses, built from plain data, with errors that name the key."""
+"""The parameters as frozen, typed dataclasses, checked by pydantic, with errors that name the key.
+
+A parameter is declared here, or in `fcn.recipe`, `fcn.augment` and `fcn.protocols`, with all that
+is allowed for it; whoever adds one writes one line with its type and its bounds. Bounds above are
+where memory or time would end otherwise.
+"""
 
 import dataclasses
-import math
+import difflib
+import functools
+import inspect
+import json
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import annotated_types as at
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from fcn.addresses import path_of, public, secret
 from fcn.architecture import BACKBONES, VARIANTS
+from fcn.bounds import CHECKED, Seed
 from fcn.datasets.contents import FOLDERS
 from fcn.errors import UserError
 from fcn.protocols import Evaluate
-from fcn.recipe import PRECISIONS, SCHEDULES, TrainSpec
+from fcn.reading import quoted
+from fcn.recipe import TrainSpec
 
 NAME = re.compile(r"\w[\w.-]*")
 """Of a profile or variant: it stands in command lines, paths and MLflow's names."""
 NAME_WORDS = "a name of letters, digits, `_`, `.` and `-` that begins with a letter, a digit or `_`"
+
+Place = tuple[str | int, ...]
+"""Where a value stands: keys and, in lists, numbers."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like `name`, for a message: "did you mean `sample`?"."""
+    found = difflib.get_close_matches(name, [*known], n=1, cutoff=0.0)
+    return f"did you mean `{found[0]}`?" if found else ""
+
+
+@dataclass(frozen=True)
+class _That:
+    """A condition, and in words what is expected."""
+
+    test: Callable[[Any], Any]
+    words: str
+
+    def __call__(self, value: Any) -> Any:
+        if not self.test(value):
+            raise ValueError(self.words)
+        return value
+
+
+def _that(test: Callable[[Any], Any], words: str) -> AfterValidator:
+    return AfterValidator(_That(test, words))
+
+
+def _one_of(known: Iterable[str]) -> AfterValidator:
+    names = tuple(known)
+    return _that(names.__contains__, f"one of {', '.join(names)}")
+
+
+Url = Annotated[str, at.MaxLen(4096)]
+Urls = Annotated[tuple[Url, ...], _that(lambda urls: 0 < len(urls) <= 100, "at least one URL, and at most 100")]
+Text = Annotated[str, at.MaxLen(1000)]
+Classes = Annotated[
+    tuple[Text, ...],
+    _that(
+        lambda names: len(names) != 1 and len(names) <= 255 and len(set(names)) == len(names),
+        "2 to 255 different names, or none: []",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -25,12 +81,16 @@ class Source:
     """A file to be had.
 
     Attributes:
-        urls: mirrors in order: http(s), or `file:` with a path from the project's root or an absolute one.
-        checksums: "md5:...", "sha1:..." or "sha256:...": the file must have one of them. Empty: it is taken as it comes.
+        urls: mirrors in order: http(s), or `file:` with a path from the project's root or an
+            absolute one.
+        checksums: "md5:...", "sha1:..." or "sha256:...": the file must have one of them. Empty: it
+            is taken as it comes.
     """
 
-    urls: tuple[str, ...]
-    checksums: tuple[str, ...]
+    __pydantic_config__ = CHECKED
+
+    urls: Urls
+    checksums: tuple[Text, ...]
 
     def __post_init__(self) -> None:
         """Raises UserError for a URL with a password or a token: it would stand in git, dvc.lock and every log."""
@@ -58,13 +118,16 @@ class Download:
     """What the stage `download` fetches.
 
     Attributes:
-        archives: by the key under which the data set knows it ("voc", "sbd", "ade20k", "folder"): a tar or zip of images and
-            labels, or a folder (a `file:` URL).
+        archives: by the key under which the data set knows it ("voc", "sbd", "ade20k", "folder"): a
+            tar or zip of images and labels, or a folder (a `file:` URL).
         weights: the classifier's weights, in any of the formats of `fcn.weights`.
-        cross_check: other files with the same weights, which the conversion compares with them; may be empty.
+        cross_check: other files with the same weights, which the conversion compares with them; may
+            be empty.
     """
 
-    archives: dict[str, Source]
+    __pydantic_config__ = CHECKED
+
+    archives: Annotated[dict[str, Source], _that(len, "at least one archive")]
     weights: Source
     cross_check: tuple[Source, ...]
 
@@ -74,7 +137,8 @@ class Records:
     """What the stage `records` writes.
 
     Attributes:
-        dataset: a key of `datasets.contents.FOLDERS`: the layout, the splits and their official counts.
+        dataset: a key of `datasets.contents.FOLDERS`: the layout, the splits and their official
+            counts.
         roots: for each of `Download.archives`, the folder inside of it that holds the data set.
         classes: names by label value; none: those that the data set brings along.
         train: the split to train on.
@@ -84,37 +148,58 @@ class Records:
         seed: of the order in which the training images are stored, and of splits that are drawn.
     """
 
-    dataset: str
-    roots: dict[str, str]
-    classes: tuple[str, ...]
-    train: str
-    val: str
-    on_bad: str
-    shards: int
-    seed: int
+    __pydantic_config__ = CHECKED
+
+    dataset: Annotated[str, _one_of(FOLDERS)]
+    roots: dict[str, Text]
+    classes: Classes
+    train: Text
+    val: Text
+    on_bad: Literal["stop", "skip"]
+    shards: Annotated[int, at.Ge(1), at.Le(10_000)]
+    seed: Seed
 
 
 @dataclass(frozen=True)
 class Model:
-    """What all stages' nets have in common; the fields are those of `architecture.ModelSpec`."""
+    """What all stages' nets have in common; the fields are those of `architecture.ModelSpec`.
 
-    backbone: str
-    width: float
-    fc_units: int
-    padding: str
-    upsampling: str
-    dropout: float
-    mean_bgr: tuple[float, ...]
+    Attributes:
+        backbone: the classifier that the net is made of.
+        width: factor on the filters of the convolutions; 1 is the published net.
+        fc_units: filters of the dense layers; 4096 in VGG, 500 in LeNet.
+        padding: "caffe", the authors' border around the image and no padding after it; or "same", which pads every layer by
+            just what it needs, at less than half the work (VGG alone).
+        upsampling: "fixed" bilinear (PAMI) or "learned": the inner deconvolutions are trained, the last stays fixed (CVPR).
+        dropout: share of fc6's and fc7's values dropped in training, 0.5 in the paper; 0 for LeNet, which has none.
+        mean_bgr: subtracted from the image, in units of 0..255; zeros for LeNet, which takes grey without a mean.
+        knows: a sentence for whoever uses the net: what it was trained on, and what it cannot do. predict and the page show it.
+    """
+
+    __pydantic_config__ = CHECKED
+
+    backbone: Annotated[str, _one_of(BACKBONES)]
+    width: Annotated[float, at.Gt(0), at.Le(4)]
+    fc_units: Annotated[int, at.Ge(1), at.Le(16_384)]
+    padding: Literal["caffe", "same"]
+    upsampling: Literal["fixed", "learned"]
+    dropout: Annotated[float, at.Ge(0), at.Lt(1)]
+    mean_bgr: Annotated[
+        tuple[Annotated[float, at.Ge(0), at.Le(255)], ...], _that(lambda v: len(v) == 3, "three numbers: blue, green, red")
+    ]
+    knows: Annotated[str, _that(lambda v: v.isprintable() and len(v) <= 300, "one line of at most 300 letters")] = ""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One block of params.yaml, by stage; `train` has a recipe per variant."""
+    """A block of `profiles`, by stage; `train` has a recipe per variant."""
+
+    __pydantic_config__ = CHECKED
 
     download: Download
     records: Records
     model: Model
-    train: dict[str, TrainSpec]
+    train: dict[Annotated[str, _one_of(VARIANTS)], TrainSpec]
     evaluate: Evaluate
 
     def __post_init__(self) -> None:
@@ -124,97 +209,59 @@ class Profile:
             raise UserError(f"records.roots: expected one for each of download.archives ({archives}); got {roots or 'none'}")
 
 
-# What a value must satisfy beyond its type, by the name of its field: a test and its words.
-_RANGES: dict[str, tuple[Any, str]] = {
-    "urls": (lambda v: len(v) > 0, "at least one URL"),
-    "archives": (lambda v: len(v) > 0, "at least one archive"),
-    "classes": (lambda v: len(v) != 1 and len(v) <= 255 and len(set(v)) == len(v), "2 to 255 different names, or none: []"),
-    "dataset": (lambda v: v in FOLDERS, f"one of {', '.join(FOLDERS)}"),
-    "on_bad": (lambda v: v in ("stop", "skip"), "stop or skip"),
-    "shards": (lambda v: v >= 1, "at least 1"),
-    "backbone": (lambda v: v in BACKBONES, f"one of {', '.join(BACKBONES)}"),
-    "padding": (lambda v: v in ("caffe", "same"), "caffe or same"),
-    "upsampling": (lambda v: v in ("fixed", "learned"), "fixed or learned"),
-    "width": (lambda v: v > 0, "above 0"),
-    "fc_units": (lambda v: v >= 1, "at least 1"),
-    "dropout": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
-    "mean_bgr": (lambda v: len(v) == 3, "three numbers: blue, green, red"),
-    "train": (lambda v: not isinstance(v, dict) or set(v) <= set(VARIANTS), f"recipes for {', '.join(VARIANTS)}"),
-    "optimizer": (lambda v: v in ("sgd", "adam", "adamw"), "sgd, adam or adamw"),
-    "rates": (lambda v: all(rate >= 0 for rate in v.values()), "factors of at least 0"),
-    "warmup": (lambda v: v >= 0, "at least 0"),
-    "clip_norm": (lambda v: v >= 0, "at least 0"),
-    "validate_images": (lambda v: v >= 0, "at least 0"),
-    "loss": (lambda v: v in ("sum", "mean"), "sum or mean"),
-    "schedule": (lambda v: v in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
-    "batch": (lambda v: v >= 1, "at least 1"),
-    "accumulate": (lambda v: v >= 1, "at least 1"),
-    "precision": (lambda v: v in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
-    "learning_rate": (lambda v: v > 0, "above 0"),
-    "momentum": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
-    "weight_decay": (lambda v: v >= 0, "at least 0"),
-    "bias_rate": (lambda v: v >= 0, "at least 0"),
-    "iterations": (lambda v: v >= 1, "at least 1"),
-    "log_every": (lambda v: v >= 1, "at least 1"),
-    "validate_every": (lambda v: v >= 1, "at least 1"),
-    "overlays": (lambda v: v >= 1, "at least 1"),
-    "seed": (lambda v: 0 <= v < 2**31, "0 to 2147483647"),
-}
+@dataclass(frozen=True)
+class Settings(Profile):
+    """All that is set: what params.yaml chooses, with what it changes, as it comes out.
 
-OPTIONAL = ("rates", "warmup", "clip_norm", "new_layers", "validate_images")
-"""Keys of a recipe that most recipes do without."""
-
-_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-
-
-def select(data: Any, where: str = "params.yaml") -> tuple[str, Profile, tuple[str, ...]]:
-    """Picks the profile that `data["profile"]` names and checks it.
-
-    Args:
-        data: what the YAML file holds: `profile`, `variants` and `profiles`.
-        where: name of the file, for messages.
-
-    Returns:
-        The profile's name, its parameters, and the variants to train, in order.
-
-    Raises:
-        UserError: the profile does not exist, a variant has no recipe in it or starts from the wrong weights, or a key is
-            unknown, missing, of the wrong type or out of range; the message names the key with its full path, what is
-            expected and what came.
+    Attributes:
+        profile: its name.
+        variants: what is trained, in this order, and what each starts from: "vgg.npz" or a variant.
     """
-    if not isinstance(data, Mapping) or not {"profile", "variants", "profiles"} <= set(data):
-        raise UserError(f"{where}: expected the keys `profile`, `variants` and `profiles`")
-    if not isinstance(data["profiles"], Mapping):
-        raise UserError(f"{where}: profiles: expected keys with values, got {data['profiles']!r}")
-    name, profiles = data["profile"], data["profiles"]
-    if not isinstance(name, str) or name not in profiles:
-        raise UserError(f"{where}: profile: expected one of {', '.join(map(str, profiles))}; got {name!r}")
-    if not NAME.fullmatch(name):
-        raise UserError(f"{where}: profile: expected {NAME_WORDS}; got {name!r}")
-    profile: Profile = parse(Profile, profiles[name], f"{where}: profiles.{name}")
-    variants = parse(dict[str, str], data["variants"], f"{where}: variants")
-    _check_variants(variants, name, profile, where)
-    return name, profile, tuple(variants)
+
+    profile: Annotated[str, _that(NAME.fullmatch, NAME_WORDS)]
+    variants: dict[str, str]
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a variant without a recipe, or that begins with what it cannot have."""
+        super().__post_init__()
+        lines = {variant: VARIANTS[variant].parent or "vgg.npz" for variant in self.train}
+        possible = ", ".join(f"`{key}: {value}`" for key, value in lines.items())
+        ready = {"vgg.npz"}
+        for variant, parent in self.variants.items():
+            if lines.get(variant) != parent or parent not in ready:
+                raise UserError(
+                    f"variants: `{variant}: {parent}` does not fit the profile {self.profile}, which can "
+                    f"train, in this order, {possible}; each needs the one that it starts from"
+                )
+            ready.add(variant)
+        if not self.variants:
+            raise UserError(f"variants: expected at least one line of {possible}; got none")
 
 
-def _check_variants(variants: Mapping[str, str], name: str, profile: Profile, where: str) -> None:
-    """Each variant that is trained has a recipe and starts from its parent, which is trained before it."""
-    lines = {variant: VARIANTS[variant].parent or "vgg.npz" for variant in profile.train}
-    ready = {"vgg.npz"}
-    for variant, parent in variants.items():
-        if lines.get(variant) != parent or parent not in ready:
-            raise UserError(
-                f"{where}: variants: `{variant}: {parent}` does not fit the profile {name}, which can train, in this order:",
-                *(f"  {key}: {value}" for key, value in lines.items()),
-                "A variant needs the one that it starts from. Write the lines that you want below `variants:`.",
-            )
-        ready.add(variant)
-    if not variants:
-        raise UserError(f"{where}: variants: expected at least one line such as `fcn32s: vgg.npz`")
+def reference(kind: Any = Profile, above: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """All keys below a dataclass: the key, what it may be, its default, and what it is, from where it is declared."""
+    doc = inspect.getdoc(kind) or ""
+    for field in dataclasses.fields(kind):
+        of, extra = _at(kind, (field.name,))
+        key = f"{above}{field.name}"
+        while typing.get_origin(of) in (dict, tuple) and dataclasses.is_dataclass(_at(of, (0,))[0]):
+            key += ".<name>" if typing.get_origin(of) is dict else "[n]"
+            of, extra = _at(of, (0,))
+        if dataclasses.is_dataclass(of):
+            yield from reference(of, f"{key}.")
+            continue
+        if typing.get_origin(of) is dict:
+            key += ".<name>"
+            of, extra = _at(of, (0,))
+        said = re.search(rf"^    {field.name}: (.*(?:\n {{8}}.*)*)", doc, re.MULTILINE)
+        given = field.default_factory() if callable(field.default_factory) else field.default
+        shown = "" if given is dataclasses.MISSING else json.dumps(given)
+        yield key, allowed(of, extra), shown, " ".join(said[1].split()) if said else ""
 
 
 def parse(kind: Any, value: Any, path: str) -> Any:
-    """Turns plain data into `kind`: a dataclass, `tuple[X, ...]`, `dict[str, X]`, int, float, str or bool.
+    """Turns plain data into `kind`: a dataclass, `tuple[X, ...]`, `dict[str, X]`, int, float, str
+    or bool.
 
     Args:
         kind: the type wanted.
@@ -225,61 +272,92 @@ def parse(kind: Any, value: Any, path: str) -> Any:
         An instance of `kind`.
 
     Raises:
-        UserError: see `select`.
+        UserError: a key is unknown, missing, of the wrong type or out of range. The message has a
+            line for each of them, which names the key with its full path, what is expected and what
+            came.
     """
-    if dataclasses.is_dataclass(kind):
-        return _parse_fields(kind, value, path)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise UserError(f"{path}: expected a list, got {public(repr(value))}")
-        return tuple(parse(arguments[0], item, f"{path}[{n}]") for n, item in enumerate(value))
-    if origin is dict:
-        if not isinstance(value, Mapping):
-            raise UserError(f"{path}: expected keys with values, got {value!r}")
-        return {str(key): parse(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise UserError(f"{path}: expected {_WORDS[kind]}, got {public(repr(value))}{_hint(kind, value)}")
-    if kind is float and not math.isfinite(value):
-        raise UserError(f"{path}: expected a finite number, got {value!r}")
-    return value
+    found, faults = checked(kind, value)
+    if faults:
+        raise UserError(*(f"{path}{dotted(place)}: {words}" for place, words in faults))
+    return found
 
 
-def _parse_fields(kind: Any, value: Any, path: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise UserError(f"{path}: expected keys with values, got {value!r}")
-    hints = typing.get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-    optional = {f.name for f in dataclasses.fields(kind) if f.name in OPTIONAL}
-    unknown, missing = [k for k in value if k not in names], [n for n in names if n not in {*value, *optional}]
-    if unknown:
-        raise UserError(f"{path}: unknown key {unknown[0]!r}; the keys here are {', '.join(names)}")
-    if missing:
-        raise UserError(f"{path}.{missing[0]}: missing")
-    values = {}
-    for name in names:
-        if name not in value:
-            continue
-        values[name] = parse(hints[name], value[name], f"{path}.{name}")
-        fits, words = _RANGES.get(name, (lambda _: True, ""))
-        if not fits(values[name]):
-            came = ", ".join(value[name]) if isinstance(value[name], Mapping) else repr(value[name])
-            raise UserError(f"{path}.{name}: expected {words}; got {came}")
+def checked(kind: Any, value: Any) -> tuple[Any, list[tuple[Place, str]]]:
+    """The same without raising: an instance of `kind` or None, and all faults, each with its place."""
     try:
-        return kind(**values)
-    except UserError as error:
-        raise UserError(f"{path}.{error}") from None
+        # Of JSON, pydantic takes lists for tuples and mappings for dataclasses, and no text for a number.
+        return _adapter(kind).validate_json(json.dumps(value)), []
+    except ValidationError as error:
+        faults = [fault for each in error.errors(include_url=False) for fault in _faults(kind, each)]
+        return None, [*dict.fromkeys(faults)]
 
 
-def _hint(kind: Any, value: Any) -> str:
-    if kind is float and isinstance(value, str):
-        try:
-            float(value)
-        except ValueError:
-            return ""
-        mantissa, _, exponent = f"{float(value):.9e}".partition("e")
-        mantissa = mantissa.rstrip("0") + "0" * mantissa.rstrip("0").endswith(".")
-        return f" as a text: YAML takes a number with an exponent only with a point and a sign: write {mantissa}e{exponent}"
-    return ""
+def dotted(place: Place) -> str:
+    """A place as the end of a path: `.train.fcn32s`, `.urls[0]`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _faults(kind: Any, error: Any) -> Iterator[tuple[Place, str]]:
+    """What pydantic found, as one fault, or as many as the fields' own checks name."""
+    place = tuple(part for part in error["loc"] if part != "[key]")
+    if error["type"] == "missing":
+        yield place, "missing"
+    elif error["type"] == "unexpected_keyword_argument":
+        keys = [field.name for field in dataclasses.fields(_at(kind, place[:-1])[0])]
+        yield place, f"unknown key, {nearest(str(place[-1]), keys)} The keys here are {', '.join(keys)}"
+    elif isinstance(raised := error.get("ctx", {}).get("error"), UserError):
+        for line in str(raised).splitlines():
+            key, _, words = line.partition(": ")
+            below = [int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]]+", key)]
+            yield (*place, *below), words
+    else:
+        of, extra = _at(kind, place)
+        expected = str(raised) if raised else allowed(of, () if error["type"] == "tuple_type" else extra)
+        yield place, f"expected {expected}; got {came(error['input'])}"
+
+
+def _at(kind: Any, place: Iterable[str | int]) -> tuple[Any, tuple[Any, ...]]:
+    """The type of what stands at a place of `kind`, and what is said of it besides."""
+    extra: tuple[Any, ...] = ()
+    for part in (None, *place):
+        if part is not None:
+            if dataclasses.is_dataclass(kind):
+                kind = typing.get_type_hints(kind, include_extras=True)[str(part)]
+            else:  # dict[str, X] or tuple[X, ...]
+                kind = typing.get_args(kind)[1 if typing.get_origin(kind) is dict else 0]
+        extra = ()
+        if typing.get_origin(kind) is Annotated:
+            kind, *extra_list = typing.get_args(kind)
+            extra = tuple(extra_list)
+    return kind, extra
+
+
+_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_BOUNDS = {at.Gt: "above {0.gt}", at.Ge: "at least {0.ge}", at.Lt: "below {0.lt}", at.Le: "at most {0.le}"}
+_BOUNDS[at.MaxLen] = "{0.max_length} characters at most"
+
+
+def allowed(kind: Any, extra: Iterable[Any] = ()) -> str:
+    """What a value of this type may be, in words: "a number, above 0 and at most 4"."""
+    for each in extra:
+        if isinstance(each, AfterValidator) and isinstance(each.func, _That):
+            return each.func.words
+    if typing.get_origin(kind) is Literal:
+        *names, last = map(str, typing.get_args(kind))
+        return f"{', '.join(names)} or {last}"
+    if dataclasses.is_dataclass(kind) or typing.get_origin(kind) is dict:
+        return "keys with values"
+    if typing.get_origin(kind) is tuple:
+        return "a list"
+    bounds = [_BOUNDS[type(each)].format(each) for each in extra if type(each) in _BOUNDS]
+    return ", ".join([_WORDS[kind], *filter(None, [" and ".join(bounds)])])
+
+
+def came(value: Any) -> str:
+    """A value for a message: short, without secrets and control characters."""
+    return public(quoted(value))

@@ -44,7 +44,8 @@ def find(given: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:
 
 
 def _real(path: Path) -> Path:
-    """Where a path leads, also one that leads nowhere: a loop of links, or a name that no disk takes."""
+    """Where a path leads, also one that leads nowhere: a loop of links, or a name that no disk
+    takes."""
     return Path(os.path.realpath(path))
 
 
@@ -98,8 +99,8 @@ def refuse(out: Path, given: Sequence[str], images: Sequence[Path], names: Seque
         names: theirs, see `names`.
 
     Raises:
-        UserError: `out` is a file, or one of the folders given; an image would be overwritten, or something else that is no
-            prediction; or nothing can be written there.
+        UserError: `out` is a file, or one of the folders given; an image would be overwritten, or
+            something else that is no prediction; or nothing can be written there.
     """
     if os.path.lexists(out) and not os.path.isdir(out):
         raise UserError(f"--out: expected a folder, but {out} is a file")

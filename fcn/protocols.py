@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Le
 from PIL import Image
 
+from fcn.bounds import CHECKED, Precision
 from fcn.errors import UserError
 from fcn.metrics import VOID
-from fcn.recipe import PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,11 @@ class Evaluate:
         precision: in which the layers up to fc7 compute, "float32" or "bfloat16".
     """
 
-    overlays: int
+    __pydantic_config__ = CHECKED
+
+    overlays: Annotated[int, Ge(1), Le(10_000)]
     protocols: tuple[str, ...] = ()
-    precision: str = "float32"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         """Raises UserError for names that are not known."""
@@ -68,8 +71,6 @@ class Evaluate:
         for name in self.protocols:
             if name not in known or self.protocols.count(name) > 1:
                 raise UserError(f"protocols: expected any of {', '.join(known)}, each once; got {name!r}")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"precision: expected one of {', '.join(PRECISIONS)}; got {self.precision!r}")
 
 
 def shown(protocol: Protocol, image: np.ndarray, truth: np.ndarray, colour: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,12 +1,13 @@
 """How a stage is trained, as data. Imports no framework."""
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
 
 from fcn.augment import OFF, Augment
+from fcn.bounds import CHECKED, Precision, Seed, Steps
 from fcn.errors import UserError
-
-SCHEDULES = ("fixed", "poly", "cosine")
-PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -40,33 +41,38 @@ class TrainSpec:
             evaluation afterwards scores all.
     """
 
-    optimizer: str
-    learning_rate: float
-    momentum: float
-    weight_decay: float
-    bias_rate: float
-    loss: str
-    iterations: int
-    log_every: int
-    validate_every: int
-    seed: int
-    schedule: str = "fixed"
-    batch: int = 1
-    accumulate: int = 1
-    precision: str = "float32"
+    __pydantic_config__ = CHECKED
+
+    optimizer: Literal["sgd", "adam", "adamw"]
+    learning_rate: Annotated[float, Gt(0), Le(1000)]
+    momentum: Annotated[float, Ge(0), Lt(1)]
+    weight_decay: Annotated[float, Ge(0), Le(1)]
+    bias_rate: Annotated[float, Ge(0), Le(1000)]
+    loss: Literal["sum", "mean"]
+    iterations: Steps
+    log_every: Steps
+    validate_every: Steps
+    seed: Seed
+    schedule: Literal["fixed", "poly", "cosine"] = "fixed"
+    batch: Annotated[int, Ge(1), Le(1024)] = 1
+    accumulate: Annotated[int, Ge(1), Le(10_000)] = 1
+    precision: Precision = "float32"
     augment: Augment = OFF
     deterministic: bool = True
-    rates: dict[str, float] = field(default_factory=dict)
-    warmup: int = 0
-    clip_norm: float = 0.0
+    rates: dict[str, Annotated[float, Ge(0), Le(1000)]] = field(default_factory=dict)
+    warmup: Annotated[int, Ge(0), Le(10**9)] = 0
+    clip_norm: Annotated[float, Ge(0)] = 0.0
     new_layers: tuple[str, ...] = ()
-    validate_images: int = 0
+    validate_images: Annotated[int, Ge(0)] = 0
 
     def __post_init__(self) -> None:
-        """Raises UserError for steps that do not fit together."""
-        for key in ("iterations", "validate_every"):
-            steps = getattr(self, key)
-            if steps % self.log_every or steps < self.log_every:
-                raise UserError(f"{key}: expected a multiple of log_every = {self.log_every}, got {steps}")
+        """Raises UserError for steps that do not fit together, with a line for each."""
+        faults = [
+            f"{key}: expected a multiple of log_every = {self.log_every}, got {steps}"
+            for key, steps in (("iterations", self.iterations), ("validate_every", self.validate_every))
+            if steps % self.log_every or steps < self.log_every
+        ]
         if self.log_every % self.accumulate:
-            raise UserError(f"accumulate: expected a divisor of log_every = {self.log_every}, got {self.accumulate}")
+            faults.append(f"accumulate: expected a divisor of log_every = {self.log_every}, got {self.accumulate}")
+        if faults:
+            raise UserError(*faults)

@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fcn import files
+from fcn import files, near
 from fcn.datasets.pairs import Listing, Pair, enumeration, leaks
+from fcn.doctor.contents import Content
+from fcn.doctor.looks import of_labels
+from fcn.doctor.rules import judge
 from fcn.encoding import Example, encode, same_picture
 from fcn.errors import UserError
 from fcn.records import MARK, SCHEMA
@@ -44,7 +47,7 @@ class Bad:
 
 @dataclass
 class _Split:
-    """What is known of a split so far; per image it keeps a reference, a size and a digest only."""
+    """What is known of a split so far; per image it keeps a reference, a size, a digest, 256 colours and counts."""
 
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     pairs: list[Pair] = field(default_factory=list)
@@ -52,6 +55,8 @@ class _Split:
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
     images_with: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
     samples: list[bytes] = field(default_factory=list)
+    thumbnails: list[tuple[str, np.ndarray]] = field(default_factory=list)
+    contents: list[Content] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
 
     def add(self, example: Example) -> None:
@@ -60,6 +65,8 @@ class _Split:
         self.pixels += example.pixels
         self.images_with += example.pixels > 0
         self.samples.append(example.sample)
+        self.thumbnails.append((example.pair.id, example.thumbnail))
+        self.contents.append(example.content)
 
     def entry(self, name: str, classes: Sequence[str]) -> dict[str, Any]:
         heights, widths = zip(*self.sizes, strict=True)
@@ -113,8 +120,10 @@ def write(
         `ids`, `sizes` as [height, width]: of each image, in stored order.
 
     Raises:
-        UserError: the splits share an image, by its id or, under another one, pixel by pixel; pairs cannot be used (see
-            `encode`), or all of a split; the disk is full. Nothing is left behind then, and what was at `out` stays.
+        UserError: the splits share an image, by its id or, under another one, pixel by pixel, or in the user's own splits
+            nearly so; pairs cannot be used (see `encode`), or all of a split; the doctor would stop at the labels, looked at
+            together; a split has no labelled pixel; the disk is full. Nothing is left behind then, and what was at `out`
+            stays.
     """
     leaks(listing.splits["train"], listing.splits["val"])
     work = functools.partial(_attempt, classes=len(listing.classes), colours=listing.colours)
@@ -135,7 +144,8 @@ def write(
             except tf.errors.ResourceExhaustedError as error:
                 raise UserError(f"{error.message}: make room on the disk of {out} and run the stage again") from error
         _refuse_bad(lists, splits, on_bad, explain)
-        _refuse_same(lists, splits["train"], splits["val"])
+        _refuse_labels(listing, lists, splits)
+        _refuse_same(lists, splits["train"], splits["val"], listing.own)
         entries = {split: found.entry(lists[split], listing.classes) for split, found in splits.items()}
         index = {"schema": SCHEMA, "classes": list(listing.classes), "notes": list(listing.notes), "splits": entries}
         files.write_json(folder / "index.json", index)
@@ -206,7 +216,29 @@ def _reasons(start: str, bad: Sequence[Bad], explain: Callable[[Pair], str]) -> 
     return [start, *(f"- {reason}" for reason in reasons), *more]
 
 
-def _refuse_same(lists: Mapping[str, str], train: _Split, val: _Split) -> None:
+def _refuse_labels(listing: Listing, lists: Mapping[str, str], splits: Mapping[str, _Split]) -> None:
+    """What can be told of all labels together only: what the doctor would stop at, stops here."""
+    table = [red << 16 | green << 8 | blue for red, green, blue in listing.colours]
+    by_encoding: dict[str, list[Content]] = {}
+    for found in splits.values():
+        for pair, content in zip(found.pairs, found.contents, strict=True):
+            by_encoding.setdefault(pair.encoding, []).append(content)
+    stops = []
+    for encoding, contents in by_encoding.items():
+        meaning = judge(contents, len(listing.classes), table if encoding == "colours" else (), encoding)
+        stops += [str(finding) for finding in of_labels(contents, meaning, encoding) if finding.stops]
+    if stops:
+        more = f"\n- and {len(stops) - NAMED} more" if len(stops) > NAMED else ""
+        raise UserError("the labels cannot be used:" + "".join(f"\n- {each}" for each in stops[:NAMED]) + more)
+    for split, found in splits.items():
+        if not found.pixels[: len(listing.classes)].any():
+            raise UserError(
+                f"{lists[split]}: every pixel of its {len(found.pairs)} labels is void: choose images that have labels, or "
+                "mend the labels"
+            )
+
+
+def _refuse_same(lists: Mapping[str, str], train: _Split, val: _Split, nearly: bool) -> None:
     candidates = collections.defaultdict(list)
     for pair, sample in zip(train.pairs, train.samples, strict=True):
         candidates[sample].append(pair)
@@ -220,4 +252,10 @@ def _refuse_same(lists: Mapping[str, str], train: _Split, val: _Split) -> None:
         raise UserError(
             f"{lists['train']} and {lists['val']} share {len(same)} images under different names, equal pixel by pixel: "
             f"{enumeration(same)}. Scores on images that were trained on mean nothing: take them off one of the lists"
+        )
+    alike = [f"{one} = {other}" for one, other in near.pairs(train.thumbnails, val.thumbnails)] if nearly else []
+    if alike:
+        raise UserError(
+            f"{lists['train']} and {lists['val']} share {len(alike)} images that are nearly the same: {enumeration(alike)}. "
+            "Scores on images that were trained on mean nothing: take them off one of the lists, or put both into the same"
         )

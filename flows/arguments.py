@@ -5,7 +5,8 @@ from pathlib import Path
 
 
 def to_path(text: str) -> Path:
-    """A path of the command line. An empty one, as an unset variable of a shell gives it, is misuse.
+    """A path of the command line. An empty one, as an unset variable of a shell gives it, is
+    misuse.
 
     Raises:
         argparse.ArgumentTypeError: it is empty.

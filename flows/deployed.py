@@ -4,22 +4,19 @@ A worker runs these in a process of its own, with the workspace as its folder. P
 server: they become single words of a command, never text for a shell, and all is checked before anything is written.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import psutil
-import yaml
 from prefect import flow, runtime
 from prefect.client.orchestration import get_client
 from pydantic import Field, WithJsonSchema
 
-from fcn import files
 from fcn.architecture import VARIANTS
 from fcn.errors import UserError
-from fcn.params import select
 from flows import children, config, pipeline, runs, workspace
+from flows import overrides as setting
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 Profile = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")]
@@ -55,21 +52,23 @@ def run_pipeline(
     targets: tuple[Stage, ...] = (),
     force: bool = False,
     push: bool = False,
+    keep: bool = False,
 ) -> None:
     """Bring the workspace up to date.
 
     Args:
-        profile: a profile of params.yaml; WRITTEN into the file, where it stays, without comments. Empty: the one there.
-        overrides: values by full keys of params.yaml, e.g. {"profiles.sample.train.fcn32s.iterations": 500}; WRITTEN, too.
+        profile: one of profiles.yaml, for this run. Empty: that of params.yaml.
+        overrides: values by full keys, for this run, e.g. {"profiles.sample.train.fcn32s.iterations": 500}.
         targets: stages to bring up to date, with all that they need, e.g. ["train@fcn16s"]. Empty: all.
         force: run every stage, changed or not.
         push: send data, models and the run cache to the DVC remote afterwards.
+        keep: leave profile and overrides in params.yaml, for all later runs.
 
     Raises:
-        UserError: a profile, key, value or stage is not one of params.yaml's; nothing was written. Or see `pipeline`.
+        UserError: a profile, key, value or stage does not exist or does not fit; nothing was written. Or see `pipeline`.
     """
     changes = ({"profile": profile} if profile else {}) | (overrides or {})
-    _reproduce([*targets], force, changes)
+    _reproduce([*targets], force, changes, keep)
     if push:
         _push()
 
@@ -95,13 +94,13 @@ def evaluate_model(model: Folder, variant: Name, out: Name) -> None:
 
     Args:
         model: a folder with model.json and weights.npz, on the worker's machine; from the workspace, or absolute.
-        variant: its architecture, which has a recipe in params.yaml: fcn32s, fcn16s, ...
+        variant: its architecture, which has a recipe in the profile: fcn32s, fcn16s, ...
         out: the scores go to reports/evaluations/<out>.json, pictures and tables to the folder beside it.
 
     Raises:
         UserError: there is no such model or variant, or the evaluation failed.
     """
-    name, profile, _ = config.read()
+    profile = config.read()
     if variant not in profile.train:
         raise UserError(f"variant: expected one of {', '.join(v for v in VARIANTS if v in profile.train)}; got {variant!r}")
     if not (Path(model) / "model.json").is_file():
@@ -114,46 +113,13 @@ def evaluate_model(model: Folder, variant: Name, out: Name) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         code = children.follow(command, {**extra, "DVC_STAGE": f"evaluate {model}"}, record)
     if code:
-        raise UserError(f"the evaluation of {model} with profile {name} ended with {code}; its run below says why")
+        raise UserError(f"the evaluation of {model} with profile {profile.profile} ended with {code}; its run below says why")
 
 
-def changed(changes: Mapping[str, Any]) -> Any:
-    """What params.yaml will hold with these changes.
-
-    Args:
-        changes: values by their full keys.
-
-    Raises:
-        UserError: a key is not there, or the parameters would not be valid with them; the message names the key.
-    """
-    data = json.loads(json.dumps(config.plain()))  # no block twice in memory, as YAML's aliases leave it
-    for key, value in changes.items():
-        *outer, last = key.split(".")
-        node = data
-        for depth, name in enumerate(outer, 1):
-            node = node.get(name)
-            if not isinstance(node, dict):
-                raise UserError(f"params.yaml: {'.'.join(outer[:depth])}: no such block; overrides have full keys")
-        if last not in node:
-            raise UserError(f"params.yaml: {key}: no such key; the keys there are {', '.join(node)}")
-        node[last] = value
-    select(data)
-    return data
-
-
-def _reproduce(targets: list[str], force: bool, changes: Mapping[str, Any]) -> None:
+def _reproduce(targets: list[str], force: bool, changes: Mapping[str, Any], keep: bool = False) -> None:
     _tag()
-    with workspace.held(_called()):
-        data = changed(changes)  # checked also where nothing changes: better now than in the last stage
-        if data != config.plain():
-            _write(data)
-        pipeline.reproduce(pipeline.words(targets, force, []))
-
-
-def _write(data: Any) -> None:
-    """Write params.yaml anew. Not by `dvc exp run -S`: at its end, a clone must have all the data that dvc.lock knows."""
-    with files.replacing_file(Path("params.yaml")) as temporary:
-        temporary.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    with workspace.held(_called()), setting.applied(changes, keep):
+        pipeline.reproduce(pipeline.words(targets, force))
 
 
 def _push() -> None:

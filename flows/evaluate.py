@@ -12,7 +12,14 @@ from tasks.score import score
 
 @flow
 def evaluate(
-    variant: str, records: Path, model: Path, metrics: Path, plots: Path, seed: int | None = None, registry: bool = True
+    variant: str,
+    records: Path,
+    model: Path,
+    metrics: Path,
+    plots: Path,
+    settings: Path = config.PARAMS,
+    seed: int | None = None,
+    registry: bool = True,
 ) -> None:
     """Score one model on the validation records.
 
@@ -22,12 +29,13 @@ def evaluate(
         model: model folder.
         metrics: JSON file to write.
         plots: folder to write.
+        settings: what is set: params.yaml, or the settings.json that came out of it.
         seed: that the model was trained with instead of the recipe's; see `flows.seeds`.
         registry: whether MLflow's registry gets it as a version, which may become champion; scores go to MLflow anyway.
     """
-    name, profile, _ = config.read()
+    profile = config.read(settings)
     kept.forget()
-    score(name, profile, variant, records, model, metrics, plots, seed, registry)
+    score(profile.profile, profile, variant, records, model, metrics, plots, seed, registry)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -47,8 +47,9 @@ def main(argv: list[str] | None = None) -> int:
         default=[],
         metavar="KEY=VALUE",
         dest="changes",
-        help="WRITES a value into params.yaml, where it stays, and records the outcome as a DVC experiment "
-        "(dvc exp run -S): --set profile=voc2012; repeatable. Needs a git commit to start from.",
+        help="checks a value and WRITES it into params.yaml, where it stays: --set profile=voc2012, or any key of "
+        "profiles.yaml, --set profiles.sample.model.dropout=0.3; ~KEY takes it out again; repeatable. The outcome is "
+        "recorded as an experiment of DVC, if there is a git commit to start from and no output is missing.",
     )
     parser.add_argument(
         "--pull",
@@ -56,37 +57,40 @@ def main(argv: list[str] | None = None) -> int:
         help="take from the DVC remote what others have made (default: if there is a default remote and outputs are missing)",
     )
     parameters = vars(parser.parse_args(argv))
+    changes = parameters.pop("changes")
     try:
-        for change in parameters["changes"]:
-            overrides.check_change(change)
+        wanted = dict(overrides.change(change) for change in changes)
     except UserError as error:
         parser.error(str(error))
     try:
-        command = words(**parameters)
+        overrides.check_file(changes=wanted)  # before a server starts, and before anything is written
+        command = words(**parameters, experiment=bool(changes))
         # Without a server to record it, a pipeline with nothing to do starts none: that would take longer than all the rest.
-        if command == ["repro", *parameters["targets"]] and not server.is_there() and is_done(command):
+        if not changes and command == ["repro", *parameters["targets"]] and not server.is_there() and is_done(command):
             return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return processes.INTERRUPTED
-    return stage.execute(pipeline, {"command": command}, name=" ".join(["dvc", *command]))
+    name = " ".join(["dvc", *command, *(f"--set {change}" for change in changes)])
+    return stage.execute(pipeline, {"command": command, "changes": changes}, name=name)
 
 
-def words(targets: list[str], force: bool, changes: list[str], pull: bool | None = None) -> list[str]:
-    """The words after `dvc` for these arguments of the command line; says what will be written into params.yaml."""
+def words(targets: list[str], force: bool, pull: bool | None = None, experiment: bool = False) -> list[str]:
+    """The words after `dvc` for these arguments of the command line."""
     command = ["repro", *targets, *["--force"] * force]
     if not force:
         command += ["--pull"] * pull if pull is not None else remote.options()
-    if changes:
-        output.say(
-            f"params.yaml: setting {', '.join(changes)} in the file itself, where it stays after the run "
-            "(`git diff params.yaml` shows it)"
-        )
+    if experiment and remote.is_whole() and git_has_a_commit():
         command[:1] = ["exp", "run"]
-        command += [word for change in changes for word in ("-S", change)]
     return command
+
+
+def git_has_a_commit() -> bool:
+    """Whether there is something that an experiment can start from."""
+    asked = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
+    return subprocess.run(asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def is_done(command: list[str]) -> bool:
@@ -96,25 +100,33 @@ def is_done(command: list[str]) -> bool:
         overrides.check_file()
     except UserError:
         return False  # `reproduce` will say so
+    if overrides.BEFORE.exists():  # a run changed params.yaml for itself
+        return False
     asked = subprocess.run([sys.executable, "-m", "dvc", *command, "--dry"], capture_output=True, text=True)
     if asked.returncode or not asked.stdout.endswith("Data and pipelines are up to date.\n"):
         return False
-    output.say(asked.stdout, end="")
+    output.say("\n".join(shown(line, LINE) for line in asked.stdout.splitlines()))
     return True
 
 
 @flow(name=runs.PIPELINE)
-def pipeline(command: list[str]) -> None:
+def pipeline(command: list[str], changes: Sequence[str] = ()) -> None:
     """Run one dvc command; its stages become child runs, those that it skips task runs.
 
     Args:
         command: the words after `dvc`.
+        changes: `KEY=VALUE`, written into params.yaml before, see `overrides.change`.
 
     Raises:
         UserError: another command than `pipeline` is for, see `overrides`; or dvc did not end well: the message repeats its
             last error, or says who else is at work here.
     """
+    wanted = dict(overrides.change(change) for change in changes)
+    overrides.check_command(command)
     with workspace.held(" ".join(["dvc", *command])):
+        overrides.restore()
+        if wanted and overrides.write(wanted):
+            output.say(f"params.yaml: {', '.join(changes)} is set, and stays set (`git diff params.yaml` shows it)")
         reproduce(command)
 
 

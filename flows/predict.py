@@ -57,6 +57,8 @@ def run(arguments: argparse.Namespace) -> list[str]:
     predictions.prepare(arguments.out, classes)
     for complaint in failed:
         print(shown(complaint, LINE), file=sys.stderr)
+    if predictor.spec.knows:
+        print(f"{shown(predictor.spec.knows, LINE)} `--model ...` names another net.", flush=True)
     done = 0
 
     def bounded(width: int, height: int) -> str:
@@ -91,17 +93,23 @@ def run(arguments: argparse.Namespace) -> list[str]:
 
 def model_folder(given: str = pretrained.DEFAULT) -> Path:
     """The folder of a model: `models/<variant>` for a variant's name; a net in the box; or the one given; or what a model of
-    MLflow's holds.
+    MLflow's holds; or one of the authors' nets, `voc-<variant>`, which is fetched the first time.
 
     Raises:
-        UserError: neither.
+        UserError: none of these.
     """
     boxed = pretrained.folders()
     artifacts = sorted(glob.glob(f"{glob.escape(given)}/artifacts/*"))
     for folder in (Path("models", given), boxed.get(given, Path(given)), *map(Path, artifacts)):
         if os.path.isfile(folder / "model.json"):  # also of a name that no disk takes
             return folder
-    there = [*boxed, *sorted(shown(path.parent.name) for path in Path("models").glob("*/model.json"))]
+
+    from flows import published_nets  # only now: what lies here needs neither YAML nor HTTP
+
+    if given in published_nets.names():
+        return published_nets.model_folder(given)
+    trained = sorted(shown(path.parent.name) for path in Path("models").glob("*/model.json"))
+    there = [*boxed, *trained, *published_nets.names()]
     raise UserError(
         f"--model: expected {', '.join(there)}, a variant ({', '.join(VARIANTS)}) once it has been trained, or a folder with "
         f"model.json and weights.npz; got {shown(given)}"
@@ -110,7 +118,8 @@ def model_folder(given: str = pretrained.DEFAULT) -> Path:
 
 MODEL: dict[str, Any] = {
     "default": pretrained.DEFAULT,
-    "help": "a net in the box (default: %(default)s); a variant, fcn8s, which stands for models/fcn8s; or a model's folder",
+    "help": "a net in the box (default: %(default)s); a variant, fcn8s, which stands for models/fcn8s; a model's folder; or "
+    "voc-fcn8s, voc-fcn16s, voc-fcn32s: the authors' own nets, fetched once",
 }
 """Of the option `--model`, the same for every command."""
 

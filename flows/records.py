@@ -14,7 +14,7 @@ from tasks.write_records import write_records
 
 
 @flow
-def records(raw: Path, out: Path, plots: Path, images: int) -> None:
+def records(raw: Path, out: Path, plots: Path, images: int, settings: Path = config.PARAMS) -> None:
     """Check every pair of image and label, write the records, and show what is in them.
 
     Args:
@@ -22,8 +22,9 @@ def records(raw: Path, out: Path, plots: Path, images: int) -> None:
         out: folder to write.
         plots: folder to write: classes, sizes and a contact sheet.
         images: how many the contact sheet has.
+        settings: what is set: params.yaml, or the settings.json that came out of it.
     """
-    _, profile, _ = config.read()
+    profile = config.read(settings)
     files.check_folder(out, MARK, "--out")
     files.check_folder(plots, LOOK, "--plots")
     write_records(raw / "images", profile.records, out)

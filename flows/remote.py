@@ -12,6 +12,11 @@ LENIENT = ("--pull", "--allow-missing")
 _VALUE = re.compile(r"\\\$\\\{[^}]*\\\}")  # what `re.escape` makes of DVC's ${profile}
 
 
+def is_whole() -> bool:
+    """Whether all outputs are there that dvc.lock knows: DVC records no experiment otherwise."""
+    return all(Path(path).exists() for path in _outputs())
+
+
 def options() -> list[str]:
     """What to tell `dvc repro` besides.
 

@@ -29,7 +29,7 @@ class Job:
         variant: its name in params.yaml.
         command: what comes after `python -m`.
         deps: files and folders that decide the result.
-        params: values of params.yaml that do, by their paths.
+        params: values of settings.json that do, by their paths.
         outs: what it writes.
         scores: the JSON file with the scores; None for a training.
         done: the file that holds the key of the last run that ended well.
@@ -65,7 +65,7 @@ def jobs(stages: Mapping[str, Any], params: Mapping[str, Any], seed: int, folder
 
     Args:
         stages: `stages` of dvc.yaml.
-        params: params.yaml.
+        params: what settings.json holds.
         seed: in place of that of the recipes.
         folder: below which the outputs have the paths that they have in dvc.yaml.
     """
@@ -91,7 +91,11 @@ def jobs(stages: Mapping[str, Any], params: Mapping[str, Any], seed: int, folder
             variant=key,
             command=(*(str(place(word)) for word in words[words.index("-m") + 1 :]), "--seed", str(seed)),
             deps=tuple(place(resolve(dep, key)) for dep in body["deps"]),
-            params={path: _value(params, path) for path in (resolve(path, key) for path in body["params"])},
+            params={
+                path: _value(params, path)
+                for keys in body["params"]
+                for path in (resolve(path, key) for listed in keys.values() for path in listed)
+            },
             outs=tuple(place(resolve(out, key)) for out in _outs(body)),
             scores=place(resolve(scores[0], key)) if scores else None,
             done=folder / "done" / name,

@@ -10,7 +10,7 @@ from tasks.report import write_report
 
 
 @flow
-def report(records: Path, models: Path, metrics: Path, plots: Path, out: Path) -> None:
+def report(records: Path, models: Path, metrics: Path, plots: Path, out: Path, settings: Path = config.PARAMS) -> None:
     """Write the page.
 
     Args:
@@ -19,9 +19,10 @@ def report(records: Path, models: Path, metrics: Path, plots: Path, out: Path) -
         metrics: folder with a JSON file per variant.
         plots: folder with a folder per variant.
         out: folder to write.
+        settings: what is set: params.yaml, or the settings.json that came out of it.
     """
-    name, profile, variants = config.read()
-    write_report(name, profile, variants, records, models, metrics, plots, out)
+    profile = config.read(settings)
+    write_report(profile.profile, profile, [*profile.variants], records, models, metrics, plots, out)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
     if n < 1:
         raise UserError(f"--n: expected at least 1 seed, got {n}")
     files.check_file(out, "--out")
-    name, _, variants = config.read()
+    settings = config.read()
+    name, variants = settings.profile, tuple(settings.variants)
     with workspace.held(f"flows.seeds --n {n}"), pipeline.connected() as (extra, record):
         if error := pipeline.dvc(["repro", *PREPARED], extra, record):
             raise UserError(f"dvc repro {' '.join(PREPARED)}: {error}")
@@ -50,11 +51,11 @@ def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
 
 
 def _jobs(name: str, seed: int) -> tuple[list[repeats.Job], dict[str, str]]:
-    """The jobs of a seed as dvc.yaml and params.yaml now have them, and DVC's digests of its outputs."""
+    """The jobs of a seed as dvc.yaml and settings.json now have them, and DVC's digests of its outputs."""
     dvcfiles.stages()  # is checked; then it is taken as it stands, with all its keys
     stages, lock = dvcfiles.plain(Path("dvc.yaml"), dvcfiles.STAGES)["stages"], dvcfiles.lock()
     known = {out.path: out.digest for stage in PREPARED if stage in lock for out in lock[stage].outs}
-    return list(repeats.jobs(stages, config.plain(), seed, FOLDER / name / str(seed))), known
+    return list(repeats.jobs(stages, config.plain(config.SETTINGS), seed, FOLDER / name / str(seed))), known
 
 
 def _repeat(name: str, seed: int, extra: dict[str, str], record: Callable[[str], None]) -> None:

@@ -27,6 +27,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.engine import URL
 
 from fcn.addresses import public
+from flows import config
 from flows.processes import identity, is_alive
 from tasks import origins
 
@@ -69,15 +70,10 @@ class Entry(BaseModel):
 def home() -> Path:
     """The absolute folder of Prefect's database, `home` in Prefect's settings (pyproject.toml, PREFECT_HOME, profile).
 
-    A relative one is meant from the project's root, also for an experiment that DVC runs in a copy of the project below
-    `.dvc/tmp/exps/`: the copy vanishes, the record of its runs must not.
+    A relative one is meant from the project's root, also for an experiment that DVC runs in a copy of the project: the copy
+    vanishes, the record of its runs must not.
     """
-    here = Path.cwd()
-    for folder in here.parents:
-        if folder.name == "exps" and folder.parent.name == "tmp" and folder.parent.parent.name == ".dvc":
-            here = folder.parent.parent.parent
-            break
-    return here / get_current_settings().home
+    return config.root() / get_current_settings().home
 
 
 @contextlib.contextmanager

@@ -287,7 +287,8 @@ def _say(kind: str, message: object) -> None:
 
 
 def _record(*args: Any, **kwargs: Any) -> logging.LogRecord:
-    """A record of any logger: what goes into its message comes from outside as a rule, and is `shown` without secrets."""
+    """A record of any logger: what goes into its message comes from outside as a rule, and is
+    `shown` without secrets."""
     record = logging.LogRecord(*args, **kwargs)
     if isinstance(record.args, tuple):
         secrets = known()

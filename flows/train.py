@@ -13,7 +13,15 @@ from tasks import train as tasks
 
 
 @flow
-def train(variant: str, records: Path, look: Path, init: Path, out: Path, seed: int | None = None) -> None:
+def train(
+    variant: str,
+    records: Path,
+    look: Path,
+    init: Path,
+    out: Path,
+    settings: Path = config.PARAMS,
+    seed: int | None = None,
+) -> None:
     """Train one variant.
 
     Args:
@@ -22,13 +30,15 @@ def train(variant: str, records: Path, look: Path, init: Path, out: Path, seed: 
         look: folder with the look at the data, which is kept with the run in MLflow.
         init: the classifier's .npz, or the parent variant's model folder.
         out: model folder to write.
+        settings: what is set: params.yaml, or the settings.json that came out of it.
         seed: instead of the recipe's; see `flows.seeds`.
     """
-    name, profile, _ = config.read()
+    profile = config.read(settings)
     if variant not in profile.train:
-        raise UserError(f"params.yaml: profiles.{name}.train.{variant}: missing; it has {', '.join(profile.train)}")
+        known = ", ".join(profile.train)
+        raise UserError(f"profiles.{profile.profile}.train.{variant}: missing; it has {known}")
     kept.forget()
-    tasks.train(name, profile, variant, records, look, init, out, seed)
+    tasks.train(profile.profile, profile, variant, records, look, init, out, seed)
 
 
 if __name__ == "__main__":

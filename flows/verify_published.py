@@ -1,7 +1,6 @@
 """`make verify-published`: do the authors' own nets, converted, score here what they were published with?"""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -9,30 +8,9 @@ from prefect import flow, get_run_logger
 from fcn import archives, files, published
 from fcn.architecture import MARK
 from fcn.errors import UserError
-from fcn.params import Source, parse
-from flows import config, stage
+from flows import published_nets, stage
 from tasks.fetch import fetch
 from tasks.verify import convert_net, score_net, unpack_listed
-
-
-@dataclass(frozen=True)
-class Net:
-    """A published net: its file, and its four scores in percent."""
-
-    weights: Source
-    scores: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Published:
-    """What `published.yaml` holds: nets by variant, tolerance in points, the archive, its root, the list, the classes."""
-
-    nets: dict[str, Net]
-    tolerance: float
-    images: Source
-    root: str
-    ids: str
-    class_names: tuple[str, ...]
 
 
 @flow
@@ -77,8 +55,8 @@ def verify_published(
     get_run_logger().info("\n".join(text))
 
 
-def _read(path: Path) -> Published:
-    facts: Published = parse(Published, config.plain(path), str(path))
+def _read(path: Path) -> published_nets.Published:
+    facts = published_nets.read(path)
     for name, net in facts.nets.items():
         if len(net.scores) != len(published.SCORES):
             raise UserError(f"{path}: nets.{name}.scores: expected {', '.join(published.SCORES)}; got {net.scores}")

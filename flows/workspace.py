@@ -109,7 +109,7 @@ def _take_out_stale() -> None:
             locks = Locks.model_validate_json(path.read_bytes())
         except ValueError:
             if at_work := [*_at_work()]:
-                raise UserError(_refusal("\n  ".join(map(_described, at_work)))) from None
+                raise UserError(*_refusal("\n  ".join(map(_described, at_work))).splitlines()) from None
             path.unlink()
             output.say(f"{path}: damaged, as a killed dvc leaves it; removed, since no dvc is at work here")
             return

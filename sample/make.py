@@ -1,7 +1,7 @@
 """Makes both artefacts of the sample again: `python -m sample.make [--only world|vgg]`.
 
 The tar takes seconds and comes out the same, byte for byte. The classifier took 5 minutes on two cores;
-its bytes depend on the processor, so whoever makes it again writes its new checksum into params.yaml.
+its bytes depend on the processor, so whoever makes it again writes its new checksum into profiles.yaml.
 """
 
 import argparse

@@ -24,7 +24,8 @@ ADDRESSES = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "HTTP_PROXY", "HTTPS_PROX
 
 
 def hidden(text: str) -> str:
-    """The text with `...` in place of the secrets of the environment and of ~/.netrc, and with its addresses `public`."""
+    """The text with `...` in place of the secrets of the environment and of ~/.netrc, and with its
+    addresses `public`."""
     return without(public(without(text, known())), known())
 
 

@@ -137,7 +137,8 @@ def _follow(database: Path) -> None:
                 if "://" not in place or place.startswith("file:")
             }
             for folder in sorted(folders):
-                if folder.name != ARTIFACTS or folder == mine or (folder.exists() and mine.exists() and folder.samefile(mine)):
+                here = folder == mine or (folder.exists() and mine.exists() and folder.samefile(mine))
+                if here or folder.name != ARTIFACTS or not folder.is_absolute():
                     continue
                 for table, column in _PLACES:
                     for before in (str(folder), folder.as_uri()):
@@ -199,10 +200,11 @@ def asked() -> Iterator[None]:
 def failures() -> tuple[type[Exception], ...]:
     """What a store that does not work raises."""
     from alembic.util.exc import CommandError
+    from google.protobuf.json_format import Error as NotItsAnswer
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return MlflowException, SQLAlchemyError, CommandError, OSError  # requests' errors are OSErrors
+    return MlflowException, NotItsAnswer, SQLAlchemyError, CommandError, OSError  # requests' errors are OSErrors
 
 
 def address() -> str:

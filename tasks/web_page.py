@@ -67,8 +67,8 @@ def segment(path: str | None, model: str | None, models: Mapping[str, Path]) -> 
         models: model folders by name.
 
     Yields:
-        HTML of how far it is, and nothing; and at last of the picture with its classes, and of the legend; or of what is
-        wrong, and nothing.
+        HTML of how far it is, and nothing; and at last of the picture with its classes, and of what the net knows and the
+        legend; or of what is wrong, and nothing.
     """
     if not path:
         yield EMPTY, ""
@@ -91,7 +91,9 @@ def segment(path: str | None, model: str | None, models: Mapping[str, Path]) -> 
     except (UserError, OSError) as error:
         yield f'<p class="wrong" role="alert">{html.escape(str(error))}</p>', ""
         return
-    yield view(image, found, net.spec.classes), legend(found, net.spec.classes, f"{Path(path).stem}-{model}.png")
+    classes = net.spec.classes
+    knows = f'<p class="knows">{html.escape(net.spec.knows)}</p>' if net.spec.knows else ""
+    yield view(image, found, classes), knows + legend(found, classes, f"{Path(path).stem}-{model}.png")
 
 
 def _transparent(names: tuple[str, ...]) -> bool:

@@ -1,6 +1,7 @@
 """dvc.yaml against the code: a stage depends on what its module of fcn/ imports, and on no more."""
 
 import ast
+import functools
 import hashlib
 import itertools
 import os
@@ -13,8 +14,11 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
+from flows import config
+
 ROOT = Path(__file__).parents[1]
 WORK = {
+    "settings": [],
     "download": ["fcn.download", "fcn.archives", "fcn.datasets.contents"],
     "convert_vgg": ["fcn.weights.readers", "fcn.weights.convert", "fcn.weights.account", "fcn.files"],
     "records": ["fcn.writing", "fcn.datasets.catalog", "fcn.look"],
@@ -23,8 +27,10 @@ WORK = {
 }
 """The modules that decide the bytes of a stage's outputs; tasks/ and flows/ hand them parameters and paths."""
 VALUES = {"fcn/params.py", "fcn/health.py", "fcn/watches.py"}
-"""Left out of every stage: what params makes of params.yaml are values, which the stages track as parameters; what health and
+"""Left out of every stage: what params makes of settings.json are values, which the stages track as parameters; what health and
 watches say of a training is words, and changes no byte of it."""
+SETTINGS = {"flows/config.py", "flows/yamlfile.py"}
+"""What decides the bytes of settings.json."""
 CHAIN = ["train@fcn32s", "train@fcn16s", "train@fcn8s"]
 
 
@@ -82,7 +88,7 @@ def expanded():
 def test_a_stage_depends_on_exactly_the_code_that_decides_its_bytes(name):
     deps = code(stages()[name])
     assert len(deps) == len(set(deps))
-    assert set(deps) == closure(WORK[name]) - VALUES
+    assert set(deps) == closure(WORK[name]) - VALUES | (SETTINGS if name == "settings" else set())
 
 
 def test_the_closure_follows_imports_of_imports():
@@ -116,7 +122,8 @@ def test_only_the_report_depends_on_files_of_tasks():
     report = named.pop("report")
     names = ("charts", "durations", "dvcfiles", "examples", "page", "pictures", "progress", "provenance", "report")
     assert set(report) == {*(f"tasks/{name}.py" for name in names), "tasks/report.html", "tasks/report_style.html"}
-    assert named == {name: [] for name in WORK}
+    assert {*named.pop("settings")} == SETTINGS
+    assert named == {name: [] for name in WORK if name != "settings"}
 
 
 def test_every_dependency_on_code_exists():
@@ -129,12 +136,12 @@ def test_every_dependency_on_data_is_another_stage_s_output():
         listed = [*stage["outs"], *stage.get("metrics", [])]
         outs |= {resolved(out if isinstance(out, str) else next(iter(out)), **values) for out in listed}
         needed |= {resolved(dep, **values) for dep in stage["deps"] if not dep.endswith((".py", ".html"))}
-    needed -= {"data/own"}  # the user's own images, if there are any
+    needed -= {"data/own", "profiles.yaml"}  # the user's own images, if there are any
     # A folder stands for all outputs below it.
     assert [need for need in needed if need not in outs and not any(out.startswith(f"{need}/") for out in outs)] == []
 
 
-@pytest.mark.parametrize("name", ["dvc.yaml", "params.yaml", "dvc.lock"])
+@pytest.mark.parametrize("name", ["dvc.yaml", "params.yaml", "profiles.yaml", "dvc.lock"])
 def test_no_absolute_path_and_none_outside_of_the_project(name):
     if not (ROOT / name).is_file():
         pytest.skip(f"there is no {name} yet")
@@ -183,15 +190,23 @@ def test_the_lock_has_the_code_as_it_is():
 
 
 def test_the_lock_has_the_parameters_as_they_are():
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for name, stage, values in expanded():
-        wanted = {}
-        for key in stage.get("params", []):
-            path, value = resolved(key, **values), params
-            for part in path.split("."):
-                value = value[part]
-            wanted[path] = value
-        assert lock()[name].get("params", {}).get("params.yaml", {}) == wanted, name
+        for entry in stage["params"]:
+            ((file, keys),) = entry.items()
+            data = config.plain(ROOT / file)
+            wanted = {}
+            for key in keys or data:  # none: the whole file
+                path = resolved(key, **values)
+                wanted[path] = functools.reduce(lambda found, part: found[part], path.split(".") if keys else [path], data)
+            assert lock()[name]["params"] == {file: wanted}, name
+
+
+def test_all_stages_see_what_comes_out_and_only_the_first_what_was_written():
+    files = {name: [next(iter(entry)) for entry in stage["params"]] for name, stage, _ in expanded()}
+    assert files.pop("settings") == ["params.yaml"]
+    assert set(map(tuple, files.values())) == {("settings.json",)}
+    for name, stage, _ in expanded():
+        assert ("--settings settings.json" in stage["cmd"]) == (name != "settings"), "and read it from there"
 
 
 def test_the_lock_joins_the_stages_without_a_gap():
@@ -231,8 +246,9 @@ def test_dvc_orders_the_stages_as_the_paper_does(dvc):
         return following.union(*map(after, following))
 
     assert {("convert_vgg", CHAIN[0]), *itertools.pairwise(CHAIN)} == {
-        (begin, end) for begin, end in edges if end.startswith("train@") and begin != "records"
+        (begin, end) for begin, end in edges if end.startswith("train@") and begin not in ("records", "settings")
     }
+    assert {end for begin, end in edges if begin == "settings"} == {name for name, *_ in expanded()} - {"settings"}
     assert {"records", "convert_vgg"} <= after("download")
     for variant, stage in zip(("fcn32s", "fcn16s", "fcn8s"), CHAIN, strict=True):
         assert ("records", stage) in edges

@@ -13,8 +13,8 @@ TENSORFLOW = {f"fcn/{name}.py" for name in ("cpu", "devices", "distribution", "e
 MLFLOW = {f"tasks/{name}.py" for name in ("pyfunc", "registry", "scoring", "sending", "served_model", "spool", "store")}
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
-        "addresses", "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "containers", "disk",
-        "download", "errors", "files", "health", "images", "interrupts", "labels", "metrics", "params", "predictions",
+        "addresses", "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "bounds", "containers", "disk",
+        "download", "errors", "files", "health", "images", "interrupts", "labels", "metrics", "near", "params", "predictions",
         "protocols", "reading", "recipe", "results", "serving", "spread", "submission", "tally", "upper_bound", "visualize",
     )),
     *sorted(

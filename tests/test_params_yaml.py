@@ -1,29 +1,30 @@
-"""The committed params.yaml: it parses, and its numbers are the published ones."""
+"""The committed params.yaml and profiles.yaml: they parse, and their numbers are the published ones."""
 
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
-from fcn import params
 from fcn.architecture import VARIANTS
+from flows import config
 
 ROOT = Path(__file__).parents[1]
-DATA = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-VOC = [name for name in DATA["profiles"] if name.startswith("voc201") and "transfer" not in name]
+OWN = config.plain(ROOT / "params.yaml")
+DATA = config.plain(ROOT / "profiles.yaml")
+VOC = ("voc2011", "voc2011_rebuilt", "voc2012")
 CHAIN = ("fcn32s", "fcn16s", "fcn8s")
 
 
 def profile(name):
-    variants = {v: VARIANTS[v].parent or "vgg.npz" for v in DATA["profiles"][name]["train"]}
-    return params.select({**DATA, "profile": name, "variants": variants})[1]
+    chain = ("fcn4s",) if name == "toy" else CHAIN
+    variants = {variant: VARIANTS[variant].parent or "vgg.npz" for variant in chain}
+    return config.resolve({**OWN, "profile": name, "variants": variants}, DATA)[1]
 
 
 def test_the_sample_is_what_a_newcomer_gets():
-    assert DATA["profile"] == "sample"
-    assert params.select(DATA)[2] == CHAIN
+    assert {"profile": "sample", "variants": OWN["variants"], "profiles": {}, "recipes": {}} == OWN
+    assert tuple(config.resolve(OWN, DATA)[1].variants) == CHAIN
 
 
 @pytest.mark.parametrize("name", DATA["profiles"])
@@ -59,6 +60,13 @@ def test_no_path_leads_out_of_the_project(name):
     for root in map(Path, found.records.roots.values()):
         assert not root.is_absolute()
         assert ".." not in root.parts
+
+
+@pytest.mark.parametrize("name", DATA["profiles"])
+def test_nets_that_know_no_photographs_say_so(name):
+    drawn = {"sample": "six drawn shapes", "sample_modern": "six drawn shapes", "toy": "handwritten digits"}
+    knows = profile(name).model.knows
+    assert (drawn[name] in knows and "on photographs its answers mean nothing" in knows) if name in drawn else knows == ""
 
 
 @pytest.mark.parametrize("name", VOC)

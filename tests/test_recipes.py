@@ -1,26 +1,28 @@
-"""docs/recipes.md: its numbers follow from params.yaml, and its formulas hold."""
+"""docs/recipes.md: its numbers follow from profiles.yaml, and its formulas hold."""
 
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from fcn import params
 from fcn.architecture import BACKBONES
 from fcn.recipe import TrainSpec
+from flows import config
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-DATA = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+DATA = config.plain(ROOT / "profiles.yaml")
 HEAD, *TABLE = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.splitlines() if line.startswith("| ")][:7]
 ROWS = {row[0].strip("`"): dict(zip(HEAD, row, strict=True)) for row in TABLE}
 PIXELS = 500 * 375
 
 
 def recipe(name):
-    return params.parse(TrainSpec, DATA[name], f"params.yaml: {name}")
+    own = {**config.plain(ROOT / "params.yaml"), "recipes": {"wanted": {"recipe": name}}}
+    layers = config.Layers(own, DATA, "params.yaml")
+    return params.parse(TrainSpec, config.split(layers.recipe("wanted")).data, name)
 
 
 def operations(backbone, padding, height=500, width=375, classes=21):
@@ -50,23 +52,24 @@ def spelled(number, digits=2):
 
 def test_the_page_has_every_recipe_and_no_other():
     assert set(ROWS) == {"heavy", "atonce", "cvpr", "adam", "sgd", "modern"}
-    recipes = {name for name, block in DATA.items() if isinstance(block, dict) and "optimizer" in block}
-    assert recipes == {*ROWS, "transfer"}  # whose operations depend on what is held: it has no row, but a table of its keys
+    # The operations of `transfer` depend on what is held: it has no row, but a table of its keys. The rest is for small images.
+    assert {*DATA["recipes"]} == {*ROWS, "transfer", "sample", "sample_modern", "folder", "subset"}
 
 
-def test_the_table_of_transfer_says_what_params_yaml_does():
-    transfer = DATA["transfer"]
+def test_the_table_of_transfer_says_what_profiles_yaml_does():
+    transfer = DATA["recipes"]["transfer"]
     for key in ("warmup", "clip_norm", "validate_images"):
         assert f"| `{key}: {transfer[key]}` |" in PAGE
     assert transfer["rates"] == {"conv1": 0.0, "conv2": 0.0, "conv3": 0.0, "conv4": 0.0, "conv5": 0.15}
     assert "`rates: {conv1: 0.0, ..., conv5: 0.15}`" in PAGE
     train = DATA["profiles"]["voc2012_transfer"]["train"]
     assert train["fcn32s"]["new_layers"] == ["fc6", "fc7"]
+    assert {train[name]["recipe"] for name in train if train[name]} == {"transfer"}
     assert {train[name]["learning_rate"] for name in ("fcn16s", "fcn8s")} == {transfer["learning_rate"] / 2}
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_row_says_what_params_yaml_does(name):
+def test_a_row_says_what_profiles_yaml_does(name):
     row, found = ROWS[name], recipe(name)
     assert float(re.match(r"[\d.e-]+", row["rate of 32s, 16s, 8s"])[0]) == found.learning_rate
     assert float(row["momentum"]) == found.momentum

@@ -13,6 +13,7 @@ from fcn.labels import VOID_COLOUR, Colour
 
 _COLOURED = re.compile(r"(.*\S)\s*#([0-9a-fA-F]{6})")
 _MOST = 255
+_VOID = re.compile(r"(?i)(un-?labell?ed|void|ignored?|ignore[ _-](label|region)|don'?t[ _-]?care)")
 
 
 def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
@@ -57,6 +58,14 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
     return tuple(names), colours
 
 
+def like_void(names: Sequence[str]) -> str:
+    """Words on a class that is called like pixels that count for nothing; "" if there is none."""
+    for index, name in enumerate(names):
+        if _VOID.fullmatch(name):
+            return f"class {index} is called {name!r}, but would be trained and averaged as any other"
+    return ""
+
+
 def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int) -> Listing:
     """A user's folder.
 
@@ -74,6 +83,11 @@ def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str
     path = root / "classes.txt"
     names, colours = read_classes(path) if path.exists() else ((), ())
     chosen = choose_classes(classes, names, str(path))
+    if like_void(chosen):
+        raise UserError(
+            f"{path}: {like_void(chosen)}. If its pixels are to count for nothing, take its line out and run the doctor, whose "
+            "--convert makes them void (255); if it is a class, name it otherwise, such as background"
+        )
     images, masks = stems.by_stem(root / "images", stems.IMAGES), stems.by_stem(root / "masks", (".png",))
     listed = stems.splits(root, images, masks, "colours" if colours else "indices", train, val, seed)
-    return Listing(chosen, listed, colours)
+    return Listing(chosen, listed, colours, own=True)

@@ -39,12 +39,14 @@ class Listing:
         splits: "train" and "val", each in a fixed order.
         colours: (red, green, blue), 0..255, by label value, where the labels are of the encoding "colours".
         notes: what scores depend on beyond the pairs, in sentences: labels without a void border, a rebuilt list.
+        own: the user's, whose splits nobody has published: nearly equal images in both are refused.
     """
 
     classes: tuple[str, ...]
     splits: dict[str, list[Pair]]
     colours: tuple[tuple[int, int, int], ...] = ()
     notes: tuple[str, ...] = ()
+    own: bool = False
 
 
 def enumeration(names: Collection[object]) -> str:

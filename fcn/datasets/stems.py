@@ -14,6 +14,16 @@ IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
+def shown(path: Path) -> str:
+    """A path for messages, whose bytes that are no UTF-8 are escaped."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def nameable(path: Path) -> bool:
+    """Whether the name is UTF-8: others stand in no list and in no record."""
+    return shown(path) == str(path)
+
+
 def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
     """The files of a folder and of those below it, by their name without suffix, in the order of the names.
 
@@ -22,7 +32,8 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
         suffixes: in small letters, with the dot; the files' may be in large ones.
 
     Raises:
-        UserError: no such folder, no such files in it, or two that differ by their suffix or folder only.
+        UserError: no such folder, no such files in it, names that are no UTF-8, or two that differ by their suffix or folder
+            only.
     """
     if not folder.is_dir():
         there = sorted(path.name for path in folder.parent.glob("*")) if folder.parent.is_dir() else []
@@ -31,6 +42,9 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
     for parent, below, names in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
         files += [Path(parent, name) for name in names if not name.startswith(".")]
+    odd = [shown(path) for path in sorted(files) if path.suffix.lower() in suffixes and not nameable(path)]
+    if odd:
+        raise UserError(f"{folder}: names that are no UTF-8: {enumeration(odd)}. Rename them (convmv -f latin1 -t utf8)")
     found: dict[str, Path] = {}
     twice = set()
     for path in sorted(path for path in files if path.suffix.lower() in suffixes):

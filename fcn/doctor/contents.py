@@ -1,5 +1,6 @@
 """What a label file holds, before anybody says what it means: values, colours, how often, and how clean its edges are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +27,10 @@ class Content:
         counts: int64 (n,), pixels of each.
         inside: int64 (n,), those of them whose four neighbours are equal to them (in a lossy format: nearly).
         rest: pixels of rarer colours, which are not in the arrays.
-        smear: share of the edge pixels that lie between their left and right neighbour in value or colour: below 0.02 for
-            labels drawn by hand, above 0.2 for labels that were smoothed or resized like pictures.
-        mixtures: how many values or colours such pixels have: few if they are but a line between two classes.
+        smear: share of the edge pixels that lie between their left and right neighbour in value or colour: below 0.011 for
+            labels drawn by hand, above 0.08 for labels that were smoothed or resized like pictures.
+        between: int64 (n,), such pixels of each value or colour.
+        mixed: such pixels, those of rarer colours among them.
     """
 
     path: Path
@@ -43,7 +45,8 @@ class Content:
     inside: np.ndarray
     rest: int
     smear: float
-    mixtures: int
+    between: np.ndarray
+    mixed: int
 
     @property
     def lossy(self) -> bool:
@@ -67,11 +70,13 @@ def count(path: Path, found: Stored) -> Content:
     keys, positions = _ranked(pixels)
     counts = np.bincount(positions.reshape(-1), minlength=len(keys))
     inside = np.bincount(positions[inner], minlength=len(keys))
+    smear, mixed = _smear(found)
+    between = np.bincount(positions[mixed], minlength=len(keys))
     values, colours, rest = found.values(keys), found.colours(keys), 0
     if len(keys) > _KEPT:
         kept = np.sort(np.lexsort((-counts, -inside))[:_KEPT])
         rest = int(counts.sum() - counts[kept].sum())
-        counts, inside = counts[kept], inside[kept]
+        counts, inside, between = counts[kept], inside[kept], between[kept]
         values = None if values is None else values[kept]
         colours = None if colours is None else colours[kept]
     size = (pixels.shape[1], pixels.shape[0])
@@ -87,7 +92,9 @@ def count(path: Path, found: Stored) -> Content:
         counts,
         inside,
         rest,
-        *_smear(found),
+        smear,
+        between,
+        len(mixed[0]),
     )
 
 
@@ -107,10 +114,15 @@ def _inner(found: Stored) -> np.ndarray:
     inner[1:-1, 1:-1] = True
     lossy = found.format in _LOSSY
     for plane in channels(found.pixels) if lossy and found.kind == "rgb" else (found.pixels,):
-        middle = plane[1:-1, 1:-1]
-        for other in (plane[1:-1, :-2], plane[1:-1, 2:], plane[:-2, 1:-1], plane[2:, 1:-1]):
-            inner[1:-1, 1:-1] &= np.abs(middle - other) <= _NOISE if lossy else middle == other
+        across, down = (_differ(plane, axis, lossy) for axis in (1, 0))
+        inner[1:-1, 1:-1] &= ~(across[1:-1, :-1] | across[1:-1, 1:] | down[:-1, 1:-1] | down[1:, 1:-1])
     return inner
+
+
+def _differ(plane: np.ndarray, axis: int, lossy: bool) -> np.ndarray:
+    if lossy:
+        return np.asarray(np.abs(np.diff(plane, axis=axis)) > _NOISE)
+    return np.asarray(plane[:, 1:] != plane[:, :-1] if axis else plane[1:] != plane[:-1])
 
 
 def _ranked(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -123,21 +135,24 @@ def _ranked(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return keys, positions.reshape(pixels.shape)
 
 
-def _smear(found: Stored) -> tuple[float, int]:
-    planes: list[tuple[np.ndarray, ...]] = [(found.pixels,)] if found.kind != "rgb" else []
+def _smear(found: Stored) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
+    """The share of the mixed pixels among those at edges, and their rows and columns."""
+    pixels = found.pixels
+    changes = _differ(pixels, 1, lossy=False)
+    from_left, from_right = changes[:, :-1], changes[:, 1:]
+    edges = int(np.count_nonzero(from_left | from_right))
+    rows, columns = np.nonzero(from_left & from_right)  # few, where labels are areas
+    near = [pixels[rows, columns + step] for step in range(3)]
+    mixed = _between(near) if found.kind != "rgb" else np.zeros(len(rows), bool)
     if found.kind in ("palette", "rgb"):
-        colours = found.colours(found.pixels)
-        assert colours is not None
-        planes.append(channels(colours))
-    return max(_between(each, found.pixels) for each in planes)
+        shown = [found.colours(each) for each in near]
+        by_colour = np.ones(len(rows), bool)
+        for parts in zip(*(channels(each) for each in shown if each is not None), strict=True):
+            by_colour &= _between(parts)
+        mixed = max(mixed, by_colour, key=np.count_nonzero)
+    return (np.count_nonzero(mixed) / edges if edges else 0.0), (rows[mixed], columns[mixed] + 1)
 
 
-def _between(planes: tuple[np.ndarray, ...], pixels: np.ndarray) -> tuple[float, int]:
-    monotone = np.ones((pixels.shape[0], max(pixels.shape[1] - 2, 0)), bool)
-    from_left, from_right = ~monotone, ~monotone
-    for plane in planes:
-        left, middle, right = plane[:, :-2], plane[:, 1:-1], plane[:, 2:]
-        monotone &= (np.minimum(left, right) <= middle) & (middle <= np.maximum(left, right))
-        from_left, from_right = from_left | (middle != left), from_right | (middle != right)
-    edges, mixed = np.count_nonzero(from_left | from_right), monotone & from_left & from_right
-    return (np.count_nonzero(mixed) / edges, len(np.unique(pixels[:, 1:-1][mixed]))) if edges else (0.0, 0)
+def _between(near: Sequence[np.ndarray]) -> np.ndarray:
+    left, middle, right = near
+    return np.asarray((np.minimum(left, right) <= middle) & (middle <= np.maximum(left, right)))

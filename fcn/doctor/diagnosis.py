@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fcn import near
+from fcn.datasets import folder
 from fcn.datasets.pairs import enumeration
 from fcn.doctor import layouts
 from fcn.doctor.contents import Content, hexadecimal
 from fcn.doctor.findings import KINDS, Finding
-from fcn.doctor.looks import look, of_labels
+from fcn.doctor.looks import Look, look, of_labels
 from fcn.doctor.meaning import Meaning
 from fcn.doctor.rules import judge
 from fcn.metrics import VOID
@@ -163,6 +165,10 @@ def examine(
     rows, void = _rows(contents, meaning, names, 0 if meaning.kind == "own_colours" else count or 0)
     if len(contents) > 1:
         findings += _of_classes(rows, void, bool(count))
+    findings += _of_splits(found, seen, meaning)
+    void_class = folder.like_void(names) if found.layout in ("folder", "labels") else ""
+    if void_class:
+        findings.append(Finding("void_class", "", void_class))
     lines: tuple[str, ...] = ()
     if found.layout in ("folder", "labels"):
         lines = _lines(meaning, names)
@@ -176,6 +182,26 @@ def examine(
         rows, void, lines, _names(meaning, names),
         tuple(sorted(findings, key=lambda finding: (not finding.stops, list(KINDS).index(finding.kind)))), meaning,
     )  # fmt: skip
+
+
+def _of_splits(found: layouts.Found, seen: Sequence[Look], meaning: Meaning) -> list[Finding]:
+    """What is wrong with the lists: nothing labelled in one, or nearly the same images in two."""
+    findings = []
+    looks = dict(zip((item.id for item in found.items), seen, strict=True))
+    for path, ids in found.lists.items():
+        contents = [looks[id].content for id in sorted(ids & set(looks))]
+        keys = [getattr(each, meaning.form) for each in contents if each is not None]
+        if meaning.classes and keys and all(k is not None and (meaning.assign(k) == VOID).all() for k in keys):
+            findings.append(Finding("all_void", str(path), f"every pixel of its {len(keys)} labels is void"))
+    if found.layout != "folder":
+        return findings  # whose splits are published
+    small = {id: look.thumbnail for id, look in looks.items() if look.thumbnail is not None}
+    lists = {path.stem: [(id, small[id]) for id in sorted(ids & set(small))] for path, ids in found.lists.items()}
+    if {"train", "val"} <= set(lists):
+        same = [f"{one} = {other}" for one, other in near.pairs(lists["train"], lists["val"])]
+        return [*findings, Finding("near_duplicates", "", f"{len(same)}: {enumeration(same)}")] if same else findings
+    same = [f"{one} = {other}" for one, other in near.pairs(list(small.items()), list(small.items())) if one < other]
+    return [*findings, Finding("near_duplicates_anywhere", "", f"{len(same)}: {enumeration(same)}")] if same else findings
 
 
 _WRITE = "Write classes.txt as proposed below; the labels stay as they are. Or write them anew as indices, with --convert OUT."

@@ -30,6 +30,26 @@ KINDS = {
     "beside": Kind(True, "images and labels in one folder", "Move the images to images/ and the labels to masks/."),
     "list_broken": Kind(True, "a list that cannot be used", "Correct the list: one name without suffix per line, none twice."),
     "classes_broken": Kind(True, "a classes.txt that cannot be used", "Correct it, or remove it and run this again."),
+    "no_images": Kind(True, "no images at all", "Put the images there, and a label of the same name for each."),
+    "link": Kind(True, "links in place of files or folders", "Put the files themselves there: `download` takes no links."),
+    "name_bytes": Kind(
+        True, "a file name that is no UTF-8", "Rename it: convmv -f latin1 -t utf8 --notest FILE, if it was Latin-1."
+    ),
+    "void_class": Kind(
+        True,
+        "a class that is called like void, and would be trained and averaged as one",
+        "If it is the first: take its line out of classes.txt, and run this again: --convert OUT then makes its pixels void. "
+        "If it is another one, give its pixels the value 255. If it is a class, name it otherwise, such as background.",
+    ),
+    "all_void": Kind(True, "a list of images without a labelled pixel", "Choose images that have labels, or mend the labels."),
+    "near_duplicates": Kind(
+        True,
+        "images in train that lie in val again, nearly the same",
+        "Take them off one of the lists: scores on images that were trained on mean nothing.",
+    ),
+    "near_duplicates_anywhere": Kind(
+        False, "images that are nearly the same", "See to it, with lists, that they come into the same split; or remove them."
+    ),
     "image_unreadable": Kind(True, "an image that cannot be read", "Get the file again, or remove it and its label."),
     "label_unreadable": Kind(True, "a label that cannot be read", "Get the file again, or remove it and its image."),
     "size_mismatch": Kind(
@@ -41,6 +61,12 @@ KINDS = {
         True,
         "the label fits the image only as it lies in the file, not as EXIF turns it",
         "The label was drawn on the unturned pixels: remove the mark (exiftool -Orientation= IMAGE), or turn the label too.",
+    ),
+    "turned_unclear": Kind(
+        True,
+        "an image that EXIF turns, whose label may not be turned",
+        "If the label was drawn on the upright image, turn the image's pixels (magick mogrify -auto-orient IMAGE); if on the "
+        "unturned one, remove the mark (exiftool -Orientation= IMAGE).",
     ),
     "image_turned": Kind(False, "an image that EXIF turns", "Nothing, if the label was drawn on the upright image."),
     "image_inks": Kind(
@@ -91,15 +117,23 @@ KINDS = {
     "smeared": Kind(
         True,
         "labels with mixed values along the edges: smoothed, or resized like pictures",
-        "Export them without smoothing and resize with nearest neighbour only. --convert OUT makes void of what is no class.",
+        "Export them without smoothing and resize with nearest neighbour only. --convert OUT makes void of what is no class. "
+        "If it is a line that was drawn, give it a value that does not lie between those on its two sides.",
     ),
     "lossy": Kind(
         False, "labels in a lossy format, which changes their values", "Export them as PNG; or try --convert OUT."
     ),
     "palettes_differ": Kind(
-        False,
+        True,
         "the same index has different colours in different files",
-        "The indices are taken, as always. If the colours are what is right, save the labels as RGB and look again.",
+        "If the indices are right, write them anew with one palette: --convert OUT. If the colours are, save the labels as RGB "
+        "and look again.",
+    ),
+    "palette_reordered": Kind(
+        True,
+        "indices under the colours of other classes of VOC's palette",
+        "If the colours are right, save the labels as RGB and look again; if the indices are, write them anew with VOC's "
+        "palette: --convert OUT.",
     ),
     "palette_foreign": Kind(False, "a palette of their own", "Nothing: only the indices count, not the colours."),
     # What is in them.

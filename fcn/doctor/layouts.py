@@ -1,8 +1,9 @@
 """Which files of a folder are images, which are labels, and which belong together."""
 
 import os
+from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fcn.datasets import ade20k, folder, pairs, stems, voc
@@ -56,6 +57,7 @@ class Found:
         colours: 0xRRGGBB by label value, where classes.txt has them.
         encoding: how labels should be stored, a key of `labels.ENCODINGS`; None: nothing says it.
         findings: files that do not pair up.
+        lists: the ids of each list, by its file.
     """
 
     layout: str
@@ -65,6 +67,7 @@ class Found:
     colours: tuple[int, ...]
     encoding: str | None
     findings: tuple[Finding, ...]
+    lists: dict[Path, frozenset[str]] = field(default_factory=dict)
 
 
 def find(path: Path) -> Found:
@@ -113,12 +116,14 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
     images, doubled_images = _by_stem(root / layout.images, stems.IMAGES)
     labels, doubled_labels = _by_stem(root / layout.labels, _LABELS)
     findings = doubled_images + doubled_labels
-    listed: set[str] = set()
+    findings += [finding for place in (layout.images, layout.labels) for finding in _odd(root / place)]
+    lists: dict[Path, frozenset[str]] = {}
     for path_of_list in _lists(root, layout):
         try:
-            listed |= set(pairs.read_ids(path_of_list))
+            lists[path_of_list] = frozenset(pairs.read_ids(path_of_list))
         except UserError as error:
             findings.append(_said("list_broken", path_of_list, error))
+    listed = frozenset().union(*lists.values())
     if not listed:
         labels, renamed = _renamed(images, labels)
         findings += renamed
@@ -127,13 +132,16 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
     if path != root and root in path.parents:
         items = [item for item in items if any(part and _within(part, path) for part in (item.image, item.label))]
     findings += [finding for item in items for finding in _lacking(item, root, layout)]
+    if not any(item.image for item in items):
+        findings.append(Finding("no_images", "", f"none in {root / layout.images} that could be read"))
     names: tuple[str, ...] = ()
     colours: tuple[int, ...] = ()
     try:
         names, colours = _classes(root, layout)
     except UserError as error:
         findings.append(_said("classes_broken", root / "classes.txt", error))
-    return Found(layout.name, root, tuple(items), names, colours, "colours" if colours else layout.encoding, tuple(findings))
+    encoding = "colours" if colours else layout.encoding
+    return Found(layout.name, root, tuple(items), names, colours, encoding, tuple(findings), lists)
 
 
 def _said(kind: str, path: Path, error: UserError) -> Finding:
@@ -179,10 +187,26 @@ def _classes(root: Path, layout: Layout) -> tuple[tuple[str, ...], tuple[int, ..
 def _files(place: Path, suffixes: Collection[str]) -> list[Path]:
     names = (Path(folder, file) for folder, _, files in os.walk(place) for file in files)
     return sorted(
-        path
-        for path in names
-        if path.suffix.lower() in suffixes and not any(part.startswith(".") for part in path.relative_to(place).parts)
+        path for path in names if path.suffix.lower() in suffixes and not _hidden(path, place) and stems.nameable(path)
     )
+
+
+def _hidden(path: Path, place: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(place).parts)
+
+
+def _odd(place: Path) -> list[Finding]:
+    """Links, which the download does not take, and names that no list and no record can hold."""
+    findings = [Finding("link", str(place), "a folder that is a link")] if place.is_symlink() else []
+    for parent, below, files in os.walk(place):
+        for name in sorted(below + files):
+            path = Path(parent, name)
+            if not _hidden(path, place) and path.is_symlink():
+                what = "a folder that is a link: what is in it was not looked at" if path.is_dir() else "a link"
+                findings.append(Finding("link", stems.shown(path), what))
+            elif not _hidden(path, place) and not stems.nameable(path):
+                findings.append(Finding("name_bytes", stems.shown(path), "was not looked at"))
+    return findings
 
 
 def _by_stem(place: Path, suffixes: Collection[str]) -> tuple[dict[str, Path], list[Finding]]:
@@ -210,14 +234,33 @@ def _renamed(images: dict[str, Path], labels: dict[str, Path]) -> tuple[dict[str
 
 def _labels_alone(path: Path) -> Found:
     files: Sequence[Path] = [path] if path.is_file() else _files(path, _LABELS)
-    if not files:
-        raise UserError(f"{path}: expected images that are labels ({', '.join(_LABELS)}), found none")
-    # Photographs beside labels of the same name: the labels are what a lossless format holds.
-    stems_of = {file.stem for file in files if file.suffix in (".png", ".mat")}
-    photographs = {f.stem: f for f in files if f.suffix.lower() in (".jpg", ".jpeg") and f.stem in stems_of}
-    labels = [file for file in files if file not in photographs.values()]
     place = path if path.is_dir() else path.parent
+    odd = _odd(path) if path.is_dir() else []
+    if not files:
+        links = "".join(f". {finding}" for finding in odd[:1])
+        raise UserError(f"{path}: expected images that are labels ({', '.join(_LABELS)}), found none{links}")
+    ending = _ending(files)
+    beside = "beside their labels" + (f", whose names end in {ending!r}" if ending else "")
+    if ending:
+        stem = {file.stem: file for file in files}
+        photographs = {name + ending: file for name, file in stem.items() if name + ending in stem}
+    else:
+        # Photographs beside labels of the same name: the labels are what a lossless format holds.
+        stems_of = {file.stem for file in files if file.suffix in (".png", ".mat")}
+        photographs = {f.stem: f for f in files if f.suffix.lower() in (".jpg", ".jpeg") and f.stem in stems_of}
+    labels = [file for file in files if file not in photographs.values()]
     encoding = "sbd" if all(file.suffix == ".mat" for file in labels) else None
     items = tuple(Item(file.relative_to(place).with_suffix("").as_posix(), photographs.get(file.stem), file) for file in labels)
-    beside = [Finding("beside", "", f"{len(photographs)} images lie beside their labels")] if photographs else []
-    return Found("labels", place, items, voc.CLASSES if encoding else (), (), encoding, tuple(beside))
+    if photographs:
+        odd.append(Finding("beside", "", f"{len(photographs)} images lie {beside}"))
+    return Found("labels", place, items, voc.CLASSES if encoding else (), (), encoding, tuple(odd))
+
+
+def _ending(files: Sequence[Path]) -> str:
+    """What most labels' names have at their end, `_mask` or the like, where their images' names end before it; or ""."""
+    names = {file.stem for file in files}
+    endings = Counter(
+        name[end:] for name in names for end in range(1, len(name)) if not name[end].isalnum() and name[:end] in names
+    )
+    ending, count = next(iter(endings.most_common(1)), ("", 0))
+    return ending if 2 * count > 0.8 * len(files) else ""

@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fcn import images
+import numpy as np
+from PIL import Image
+
+from fcn import images, near
 from fcn.datasets.pairs import Pair
-from fcn.doctor.contents import Content, content
+from fcn.doctor.contents import Content, count
 from fcn.doctor.findings import KINDS, Finding
 from fcn.doctor.layouts import Item
 from fcn.doctor.meaning import Meaning
 from fcn.doctor.rules import judge
+from fcn.doctor.turned import unclear
 from fcn.errors import UserError
 from fcn.images import Header
+from fcn.labels import stored
 from fcn.metrics import VOID
 
 _MODES = {"indices": ("P", "L", "1"), "ade20k": ("P", "L", "1"), "sbd": ("GTcls",), "colours": ("RGB", "RGBA", "P", "L", "1")}
@@ -21,10 +26,14 @@ _MODES = {"indices": ("P", "L", "1"), "ade20k": ("P", "L", "1"), "sbd": ("GTcls"
 
 @dataclass(frozen=True)
 class Look:
-    """What is in an item's files, as far as they can be read, and what is wrong with them before anybody asks for classes."""
+    """What is in an item's files, as far as they can be read, and what is wrong with them before anybody asks for classes.
+
+    `thumbnail` is that of `fcn.near`.
+    """
 
     header: Header | None
     content: Content | None
+    thumbnail: np.ndarray | None
     findings: tuple[Finding, ...]
 
 
@@ -55,22 +64,28 @@ def check(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = ()
 
 def look(item: Item) -> Look:
     """Reads both files of an item, or the one that is there."""
-    header, label, findings = None, None, []
+    header, label, small, findings = None, None, None, []
+    picture = values = None
     if item.image is not None:
         try:
             header = images.header(item.image, images.longest)
-            images.read(item.image)
+            picture = images.read(item.image)
+            small = near.thumbnail(Image.fromarray(picture))
             findings += _of_image(str(item.image), header)
         except UserError as error:
             findings.append(_said("image_unreadable", item.image, error))
     if item.label is not None:
         try:
-            label = content(item.label)
+            values = stored(item.label)
+            label = count(item.label, values)
         except UserError as error:
             findings.append(_said("label_unreadable", item.label, error))
     if header and label:
         findings += _of_sizes(header, label)
-    return Look(header, label, tuple(findings))
+    if header and picture is not None and values is not None:
+        why = unclear(header, picture, values.pixels)
+        findings += [Finding("turned_unclear", str(item.image), why)] if why else []
+    return Look(header, label, small, tuple(findings))
 
 
 def _said(kind: str, path: Path, error: UserError) -> Finding:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fcn.datasets.voc import CLASSES
 from fcn.doctor.contents import Content, hexadecimal
 from fcn.doctor.findings import Finding
 from fcn.labels import palette
@@ -14,8 +15,13 @@ VOC_VOID = next(colour for colour, index in VOC.items() if index == VOID)
 """The colour of void."""
 
 
-def remarks(contents: Sequence[Content]) -> list[Finding]:
-    """What is to be said of palettes where only the indices count: at most one thing."""
+def remarks(contents: Sequence[Content], classes: int | None = None) -> list[Finding]:
+    """What is to be said of palettes where only the indices count: at most one thing.
+
+    Args:
+        contents: of the label files.
+        classes: how many there are; None: unknown, as many as VOC's.
+    """
     conflict, seen = _conflict(contents)
     if conflict:
         return [conflict]
@@ -23,7 +29,12 @@ def remarks(contents: Sequence[Content]) -> list[Finding]:
     if not foreign:
         return []
     shown = ", ".join(f"{value} is {hexadecimal(seen[value][0])}" for value in foreign[:12])
-    return [Finding("palette_foreign", "", shown + (" and so on" if len(foreign) > 12 else ""))]
+    last = len(CLASSES) if classes is None else classes
+    elsewhere = [VOC.get(seen[value][0], VOID + 1) for value in foreign]
+    # Their colours are VOC's, but those of other classes: as `Image.quantize` leaves them, which sorts colours anew.
+    swapped = all(index < last or index == VOID for index in elsewhere)
+    kind = "palette_reordered" if swapped or VOID in elsewhere else "palette_foreign"
+    return [Finding(kind, "", shown + (" and so on" if len(foreign) > 12 else ""))]
 
 
 def colours_count(contents: Sequence[Content]) -> bool:

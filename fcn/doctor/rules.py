@@ -12,7 +12,7 @@ from fcn.datasets.voc import CLASSES
 from fcn.doctor import palettes
 from fcn.doctor.contents import Content, hexadecimal
 from fcn.doctor.findings import Finding
-from fcn.doctor.meaning import REACH, Case, Meaning, ranges, smeared, spot
+from fcn.doctor.meaning import REACH, Case, Meaning, ranges, smear_words, smeared, spot
 from fcn.doctor.palettes import VOC, VOC_VOID
 from fcn.labels import palette
 from fcn.metrics import VOID
@@ -272,11 +272,10 @@ def _also(case: Case, contents: Sequence[Content]) -> tuple[Finding, ...]:
     """What is to be said of files, whatever the labels mean."""
     findings = [Finding("lossy", str(c.path), f"a label as {c.format}") for c in contents if c.lossy]
     for content in smeared(contents):
-        words = f"{100 * content.smear:.0f} % of the edge pixels lie between their neighbours in value"
-        findings.append(Finding("smeared", str(content.path), words))
+        findings.append(Finding("smeared", str(content.path), smear_words(content)))
     if case.form == "values" and any(content.kind == "palette" for content in contents):
-        findings += palettes.remarks(contents)
-    if len({content.kind for content in contents} - {"bits"}) > 1 and case.form == "colours":
+        findings += palettes.remarks(contents, case.classes)
+    if len({content.kind for content in contents} - {"bits"}) > 1 and case.form == "colours" and not case.table:
         counts = Counter(content.mode for content in contents)
         words = ", ".join(f"{count} of mode {mode}" for mode, count in sorted(counts.items()))
         findings.append(Finding("mixed", "", words))

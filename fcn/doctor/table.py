@@ -30,7 +30,11 @@ def table(diagnosis: Diagnosis) -> str:
     if diagnosis.lines:
         lines += ["", *_proposal(diagnosis)]
     stops = [kind for kind, _ in groupby(finding.kind for finding in diagnosis.findings if finding.stops)]
-    verdict = f"{_number(len(stops), 'thing')} to be put right first." if stops else "Nothing here would stop `records`."
+    verdict = "Nothing here would stop `records`."
+    if stops:
+        verdict = f"{_number(len(stops), 'thing')} to be put right first."
+    elif not images:
+        verdict = "The labels are well. `records` needs an image for each, and there are none here."
     return "\n".join(shown(line, LINE) for line in (*lines, "", verdict))
 
 

@@ -266,11 +266,11 @@ def test_a_palette_for_each_file_makes_the_colours_count(tmp_path):
     assert {row.raw for row in diagnosis.rows} == {"#000000", "#ff0000", "#00c850", "#1e3cff"}
 
 
-def test_one_other_palette_among_vocs_is_only_mentioned(tmp_path):
+def test_one_other_palette_among_vocs_stops(tmp_path):
     root = write_folder(tmp_path / "own", voc, classes=NAMES)
     paletted(truth(2)).save(root / "masks" / "p02.png")
     diagnosis = doctor.examine(root)
-    assert (diagnosis.kind, diagnosis.stops) == ("indices", False)
+    assert (diagnosis.kind, diagnosis.stops) == ("indices", True)
     [finding] = diagnosis.findings
     assert (finding.kind, finding.what) == ("palettes_differ", "index 1 is #ff0000 here and #800000 in p00.png")
 

@@ -161,7 +161,7 @@ LABELS = {
     "one row": np.array([[0, 0, 1, 1, 1, 255]], np.uint8),
     "one column": np.array([[0], [2], [2], [255]], np.uint8),
     "all the same": np.zeros((30, 20), np.uint8),
-    "noise": np.random.default_rng(1).choice(np.array([0, 1, 2, 255], np.uint8), (61, 47)),
+    "noise": np.random.default_rng(1).choice(np.array([0, 255], np.uint8), (61, 47)),
     "wide": np.arange(3 * 2000).reshape(3, 2000).astype(np.uint8) % 3,
 }
 

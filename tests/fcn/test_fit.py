@@ -180,6 +180,14 @@ def test_the_wrong_parent_is_named_and_nothing_is_written(trained, dry, recipe, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_of_the_user_s_is_left_alone_and_that_is_said_before_the_training(dry, recipe, data, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model.json").write_text("the user's own")
+    with pytest.raises(UserError, match=r"out: .* a folder that this program did not make .*model\.json"):
+        fit.run(dry, recipe, data, tmp_path / "no parent", tmp_path / "out", tmp_path / "c.npz", silent, silent)
+    assert (tmp_path / "out" / "model.json").read_text() == "the user's own"
+
+
 def test_the_fingerprint_is_the_same_in_another_place(dry, recipe, data, trained, tmp_path):
     wanted = fit.fingerprint(dry, recipe, data, trained[0])
     assert len(wanted) == 16
@@ -199,10 +207,12 @@ def test_the_fingerprint_changes_with_all_that_decides_the_result(dry, recipe, d
         "variant": "fcn16s", "backbone": "vgg19", "classes": ("a", "b", "c"), "width": 0.5, "fc_units": 9, "padding": "caffe",
         "upsampling": "learned", "dropout": 0.25, "mean_bgr": (1.0, 2.0, 3.0),
     }  # fmt: skip
-    assert set(other) == {field.name for field in dataclasses.fields(dry)}
+    assert set(other) == {field.name for field in dataclasses.fields(dry)} - {"knows"}
+    assert fit.fingerprint(dataclasses.replace(dry, knows="Digits alone."), recipe, data, vgg) == seen[0]
     seen += [fit.fingerprint(dataclasses.replace(dry, **{key: value}), recipe, data, vgg) for key, value in other.items()]
     # Values that fit together.
     others = {"iterations": 30, "log_every": 1, "validate_every": 20, "augment": Augment(mirror=True)}
+    others |= {"rates": {"conv1": 0.5}, "new_layers": ("fc6",)}
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
         another = "other" if isinstance(value, str) else others[field.name] if field.name in others else value + 1
@@ -224,7 +234,7 @@ def test_the_fingerprint_changes_with_all_that_decides_the_result(dry, recipe, d
     seen.append(fit.fingerprint(dry, recipe, data, vgg))
     (tmp_path / "some_module.py").write_text("A = 2\n")
     seen.append(fit.fingerprint(dry, recipe, data, vgg))
-    assert len(seen) == 1 + 9 + 16 + 2 + 1 + 2
+    assert len(seen) == 1 + 9 + 21 + 2 + 1 + 2
     assert len(set(seen)) == len(seen)
 
 

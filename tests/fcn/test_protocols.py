@@ -151,5 +151,3 @@ def test_unknown_protocols_are_refused_with_those_that_there_are():
     for wrong in (("fcn",), ("center513", "center513")):
         with pytest.raises(UserError, match="each once"):
             Evaluate(6, wrong)
-    with pytest.raises(UserError, match="precision: expected one of float32, bfloat16; got 'half'"):
-        Evaluate(6, precision="half")

@@ -339,6 +339,7 @@ WRONG = [
     ({"dropout": 1}, "dropout: expected less than 1, got 1"),
     ({"mean_bgr": [1, float("nan"), 3]}, r"mean_bgr\[1\]: expected a finite number, got nan"),
     ({"mean_bgr": [1, 2]}, r"mean_bgr\[2\]: missing"),
+    ({"knows": "a" * 301}, "knows: expected at most 300 characters"),
 ]
 
 
@@ -406,6 +407,15 @@ def test_weights_that_are_no_finite_numbers_are_refused(parent, kind, words):
     np.savez(path, **{**arrays, "score_fr/bias": wrong})
     with pytest.raises(UserError, match=rf"^{path}: .*{words}"):
         surgery.load(path.parent)
+
+
+def test_what_a_net_knows_is_words_that_an_older_description_lacks_and_a_start_does_not_compare(small, parent):
+    path = parent("fcn32s", knows="Digits alone.") / "model.json"
+    assert surgery.read_spec(path.parent).knows == "Digits alone."
+    _, report = surgery.start(small("fcn16s", knows="Cats and dogs."), path.parent)
+    assert {row.action for row in report} == {"copied", "new"}
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "knows"}))
+    assert surgery.load(path.parent)[1].knows == ""
 
 
 def test_weights_of_another_net_are_refused(small, parent):

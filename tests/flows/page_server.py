@@ -21,7 +21,7 @@ RIGHT = {"fcn8s": 0, "fcn16s": 2}
 class Net:
     """Answers at once; for pictures of more than 1000 pixels' width it takes 200 tiles of a tenth of a second."""
 
-    spec = SimpleNamespace(classes=CLASSES)
+    spec = SimpleNamespace(classes=CLASSES, knows="")
 
     def __init__(self, folder, ran):
         self.name, self.ran = folder.name, ran

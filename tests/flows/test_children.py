@@ -83,3 +83,23 @@ def test_an_output_that_cannot_be_written_is_said_once_and_stops_nothing(start, 
     os.close(write)
     assert (process.returncode, (tmp_path / "result").read_text()) == (0, "all of it"), said
     assert said == {"a full disk": FULL, "a pipe that nobody reads": PIPE, "both": None, "nowhere": ""}[where]
+
+
+HANGUP = """
+import os, signal
+from flows import processes
+signal.signal(signal.SIGHUP, signal.{})
+processes.interrupt_on_signals()
+try:
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("goes on")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize(("before", "said"), [("SIG_DFL", "interrupted\n"), ("SIG_IGN", "goes on\n")])
+def test_a_closed_terminal_is_an_interrupt_but_under_nohup(before, said):
+    command = [sys.executable, "-c", HANGUP.format(before)]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.stdout == said, done.stderr

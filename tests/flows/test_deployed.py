@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from prefect.utilities.schema_tools.validation import validate
 
 from fcn.errors import UserError
 from flows import config, deployed, runs, workspace
+from flows import overrides as setting
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS = {
@@ -96,61 +98,87 @@ def test_the_flow_itself_refuses_texts_with_a_meaning(value):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    """A workspace; the commands that would run in it, each with what params.yaml says then."""
+    for name in ("params.yaml", "profiles.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").touch()
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    ran = []
+    monkeypatch.setattr(deployed.pipeline, "reproduce", lambda command: ran.append((command, config.read())))
+    return ran
 
 
-def test_changes_reach_their_keys_and_no_other(project):
-    before = config.plain()
-    rate = "profiles.voc2011.train.fcn32s.learning_rate"  # of a block that YAML's aliases share
-    data = deployed.changed({"profile": "voc2011", rate: 3e-10, "profiles.voc2011.model.padding": "same"})
-    assert (data["profile"], data["profiles"]["voc2011"]["train"]["fcn32s"]["learning_rate"]) == ("voc2011", 3e-10)
-    assert data["profiles"]["voc2011"]["model"]["padding"] == "same"
-    for name in set(before["profiles"]) - {"voc2011"}:
-        assert data["profiles"][name] == before["profiles"][name]
-    deployed._write(data)
-    assert config.plain() == data
-    assert config.read()[1].train["fcn32s"].learning_rate == 3e-10
+RATE = "profiles.voc2012.train.fcn32s.learning_rate"
 
 
-TRAIN = "profiles.sample.train.fcn32s"
+def test_the_example_of_the_docs_takes_effect_for_its_run_and_is_not_left_behind(project):
+    page = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    profile, given = re.search(r"by-hand -p profile=(\w+) -p 'overrides=(.*)'", page).groups()
+    before = Path("params.yaml").read_bytes()
+    deployed._reproduce(["report"], True, {"profile": profile} | json.loads(given))
+    ((command, settings),) = project
+    assert command == ["repro", "report", "--force"]
+    assert (settings.profile, settings.train["fcn32s"].iterations) == ("voc2012", 50_000)
+    assert Path("params.yaml").read_bytes() == before
+    assert not setting.BEFORE.exists()
+
+
+def test_kept_changes_stay_a_line_each(project):
+    deployed._reproduce([], False, {"profile": "voc2012", RATE: 3e-10}, keep=True)
+    assert project[0][1] == config.read()
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    changed = [line for line in Path("params.yaml").read_text().splitlines() if line not in lines]
+    assert changed == ["profile: voc2012", "profiles: {voc2012: {train: {fcn32s: {learning_rate: 3e-10}}}}"]
+
+
+def test_a_killed_runs_changes_are_taken_back_by_the_next_one_but_no_edit_of_the_users(project, capsys):
+    before = Path("params.yaml").read_text()
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    for edited in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(setting, "restore", lambda: None)  # kill -9: nothing is done at the end
+            patch.setattr(deployed.pipeline, "reproduce", kill)
+            with pytest.raises(Killed):
+                deployed._reproduce([], False, {"profile": "voc2012"})
+        assert config.read().profile == "voc2012"
+        if edited:
+            Path("params.yaml").write_text(before.replace("profile: sample", "profile: ade20k"))
+        deployed._reproduce([], False, {})
+        said = capsys.readouterr().out
+        assert (config.read().profile, "left as it is" in said) == (("ade20k", True) if edited else ("sample", False))
+    assert [settings.profile for _, settings in project] == ["sample", "ade20k"]
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"profile": "smaple"}, "params.yaml: profile: expected one of sample, "),
-        ({f"{TRAIN}.rate": 1}, f"params.yaml: {TRAIN}.rate: no such key; the keys there are "),
-        ({"profile.sample.train": 1}, "params.yaml: profile: no such block; "),
-        ({f"{TRAIN}.learning_rate": "fast"}, f"params.yaml: {TRAIN}.learning_rate: expected a number, got 'fast'"),
-        ({f"{TRAIN}.learning_rate": float("nan")}, f"params.yaml: {TRAIN}.learning_rate: expected a finite number, got nan"),
+        ({RATE: "fast"}, f"params.yaml: {RATE}: expected a number, above 0 and at most 1000; got 'fast'"),
         ({"variants.fcn32s": "vgg.npz; id"}, "params.yaml: variants: "),
     ],
 )
-def test_wrong_changes_are_refused_before_anything_is_written(project, monkeypatch, changes, words):
-    monkeypatch.setattr(deployed.pipeline, "reproduce", lambda command: pytest.fail("it ran"))
-    before = (project / "params.yaml").read_bytes()
+def test_wrong_changes_are_refused_before_anything_is_written(project, changes, words):
+    before = Path("params.yaml").read_bytes()
     with pytest.raises(UserError) as error:
         deployed._reproduce([], False, changes)
     assert str(error.value).startswith(words)
-    assert (project / "params.yaml").read_bytes() == before
+    assert Path("params.yaml").read_bytes() == before
+    assert project == []
 
 
-def test_nothing_is_written_while_another_pipeline_is_at_work(project, monkeypatch):
-    (project / ".dvc").mkdir()
-    (project / ".dvc/config").touch()
-    commands = []
-    monkeypatch.setattr(deployed.pipeline, "reproduce", commands.append)
-    before = (project / "params.yaml").read_bytes()
+def test_nothing_is_written_while_another_pipeline_is_at_work(project):
+    before = Path("params.yaml").read_bytes()
     with workspace.held("dvc repro"), pytest.raises(UserError, match="this workspace is busy"):
         deployed._reproduce(["report"], True, {"profile": "voc2012"})
-    assert (project / "params.yaml").read_bytes() == before
-    deployed._reproduce(["report"], True, {"profile": "sample"})  # as it stands there: the comments stay
-    assert (project / "params.yaml").read_bytes() == before
-    deployed._reproduce(["report"], True, {"profile": "voc2012"})
-    assert config.read()[0] == "voc2012"
-    assert commands == [["repro", "report", "--force"]] * 2
+    assert Path("params.yaml").read_bytes() == before
+    assert project == []
 
 
 def documents():

@@ -59,6 +59,14 @@ def test_a_finished_model_waits_until_dvc_has_it(folder, capfd):
     assert kept.forget() == [], "dvc.lock names it, and the cache does not have it"
 
     assert pipeline.dvc(["repro"], {}, lambda line: None) is None
+    cache = Path((folder / ".dvc/config").read_text().rpartition("= ")[2].strip())
+    (listing,) = cache.rglob("*.dir")
+    listing.chmod(0o600)
+    for damaged in (b"", b"[3]"):
+        whole = listing.read_bytes()
+        listing.write_bytes(damaged)
+        assert kept.forget() == []
+        listing.write_bytes(whole)
     assert kept.forget() == [Path(*made.parts[-3:])]
     assert not made.exists()
     assert (folder / "models/fcn8s/model.json").read_text() == "{}"

@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -62,7 +63,7 @@ def test_without_a_server_nothing_to_do_starts_none(project, done, monkeypatch, 
     monkeypatch.setattr(pipeline.server, "is_there", lambda: False)
     monkeypatch.setattr(pipeline.stage, "execute", lambda *_, **__: "with Prefect")
 
-    def refuse():
+    def refuse(changes):
         raise UserError("no name")
 
     assert pipeline.main([]) == 0
@@ -74,9 +75,12 @@ def test_without_a_server_nothing_to_do_starts_none(project, done, monkeypatch, 
     (project.folder / "second-b.txt").rename(project.folder / "moved")
     assert pipeline.main([]) == "with Prefect"
     (project.folder / "moved").rename(project.folder / "second-b.txt")
-    monkeypatch.setattr(pipeline.overrides, "check_file", refuse)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.overrides, "check_file", refuse)
+        patch.setattr(pipeline.subprocess, "run", None)
+        assert pipeline.main([]) == 1, "no dvc before names are known to be names, and no server"
+        assert capfd.readouterr().err == "error: no name\n"
     monkeypatch.setattr(pipeline.subprocess, "run", None)
-    assert pipeline.main([]) == "with Prefect", "no dvc before names are known to be names"
     monkeypatch.setattr(pipeline.server, "is_there", lambda: True)
     assert pipeline.main([]) == "with Prefect", "who watches it sees all stages as Cached"
 
@@ -159,22 +163,42 @@ def test_what_a_killed_pipeline_leaves_behind(project, done):
 
 
 @pytest.mark.parametrize(
-    ("words", "command", "said"),
+    ("words", "whole", "command", "changes"),
     [
-        ([], ["repro"], ""),
-        (["records", "report", "--force"], ["repro", "records", "report", "--force"], ""),
-        (
-            ["--set", "profile=voc2012", "--set", "a.b=1e-3", "report"],
-            ["exp", "run", "report", "-S", "profile=voc2012", "-S", "a.b=1e-3"],
-            "params.yaml: setting profile=voc2012, a.b=1e-3 in the file itself, where it stays after the run "
-            "(`git diff params.yaml` shows it)\n",
-        ),
+        ([], True, ["repro"], []),
+        (["records", "report", "--force"], True, ["repro", "records", "report", "--force"], []),
+        (["--set", "profile=voc2012", "report"], True, ["exp", "run", "report"], ["profile=voc2012"]),
+        (["--set", "profile=voc2012", "report"], False, ["repro", "report"], ["profile=voc2012"]),  # no clone has all outputs
     ],
 )
-def test_command_line(words, command, said, monkeypatch, capsys):
+def test_command_line(words, whole, command, changes, monkeypatch, capsys):
     called = []
+    monkeypatch.chdir(Path(__file__).parents[2])
     monkeypatch.setattr(pipeline.stage, "execute", lambda *args, **kwargs: called.append((args, kwargs)) or 7)
     monkeypatch.setattr(pipeline.remote, "options", list)
+    monkeypatch.setattr(pipeline.remote, "is_whole", lambda: whole)
+    monkeypatch.setattr(pipeline, "git_has_a_commit", lambda: True)
+    monkeypatch.setattr(pipeline, "is_done", lambda command: False)
     assert pipeline.main(words) == 7
-    assert called == [((pipeline.pipeline, {"command": command}), {"name": " ".join(["dvc", *command])})]
-    assert capsys.readouterr().out == said
+    name = " ".join(["dvc", *command, *(f"--set {change}" for change in changes)])
+    assert called == [((pipeline.pipeline, {"command": command, "changes": changes}), {"name": name})]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("profile=nix", "got 'nix', did you mean `"),
+        ("profiles.sample.train.fcn32s.iterations=77", "expected a multiple of log_every = 50, got 77"),
+    ],
+)
+def test_a_wrong_change_ends_before_a_server_starts_and_before_anything_is_written(
+    change, words, tmp_path, monkeypatch, capsys
+):
+    for name in ("params.yaml", "profiles.yaml"):
+        shutil.copy(Path(__file__).parents[2] / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = Path("params.yaml").read_bytes()
+    monkeypatch.setattr(pipeline.stage, "execute", lambda *_, **__: pytest.fail("it ran"))
+    assert pipeline.main(["--set", change]) == 1
+    assert words in capsys.readouterr().err
+    assert Path("params.yaml").read_bytes() == before

@@ -121,17 +121,28 @@ def test_the_same_name_twice_and_the_same_bytes_again(known, tmp_path, capsys):
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_net_that_knows_no_photographs_says_so_at_once(known, tmp_path, capsys, monkeypatch, lenet):
+    Image.new("RGB", (3, 2), "red").save("a.png")
+    assert predict.main(["a.png", "--model", "fcn8s", "--out", "out"]) == 0
+    assert capsys.readouterr().out.startswith("1 of 1  a.png")
+    monkeypatch.setattr(core, "load", lambda *_, **__: by_colour(lenet(classes=COLOURS, knows="This net knows only digits.")))
+    assert predict.main(["a.png", "--model", "fcn8s", "--out", "out"]) == 0
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert first == "This net knows only digits. `--model ...` names another net."
+    assert second.startswith("1 of 1  a.png")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (
             ["photos", "--model", "fcn16s", "--out", "out"],
-            "--model: expected voc20, fcn8s, a variant (fcn32s, ",
+            "--model: expected voc20, fcn8s, voc-fcn32s, ",
         ),
         (["photos", "--model", "fcn8s", "--out", "photos"], "--out: photos is the folder of the images"),
         (["nowhere", "--model", "fcn8s", "--out", "out"], "nowhere: no such file or folder, and a pattern of none"),
         (["x" * 5000, "--model", "fcn8s", "--out", "out"], "...xxx"),
-        (["photos", "--model", "x" * 5000, "--out", "out"], "--model: expected fcn8s, or a folder"),
+        (["photos", "--model", "x" * 5000, "--out", "out"], "--model: expected "),
         (["photos", "--model", "m\x1b[2J\n", "--out", "out"], "got m\\x1b[2J\\x0a"),
         (["photos", "--model", "fcn8s", "--out", "/dev/null"], "--out: expected a folder, but /dev/null is a file"),
         (
@@ -249,7 +260,8 @@ def test_a_real_model_by_its_variants_name(tmp_path, monkeypatch, small, capsys)
 
 
 def test_both_commands_start_without_tensorflow_and_without_prefect():
-    code = "import sys, flows.predict, flows.submit; print(*{'tensorflow', 'keras', 'prefect', 'mlflow'} & set(sys.modules))"
+    code = "import sys, flows.predict, flows.submit, flows.published_nets as nets; nets.names()\n"
+    code += "print(*{'tensorflow', 'keras', 'prefect', 'mlflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

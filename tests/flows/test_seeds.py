@@ -1,30 +1,32 @@
 """The chain repeated with several seeds, with stages that only note that they ran."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from fcn.errors import UserError
-from flows import children, pipeline, repeats, seeds, workspace
+from flows import children, config, pipeline, repeats, seeds, settings, workspace
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_jobs_are_the_stages_of_dvc_yaml_in_another_place(tmp_path):
-    stages, params = (yaml.safe_load((ROOT / name).read_text()) for name in ("dvc.yaml", "params.yaml"))
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    params = config.plain(ROOT / "settings.json")
     jobs = list(repeats.jobs(stages["stages"], params, 7, Path("x/7")))
     assert [job.name for job in jobs] == [f"{s}@{v}" for v in ("fcn32s", "fcn16s", "fcn8s") for s in ("train", "evaluate")]
     train, evaluate = jobs[2:4]
     assert " ".join(train.command) == (
-        "flows.train --variant fcn16s --records data/records --look plots/data "
+        "flows.train --settings settings.json --variant fcn16s --records data/records --look plots/data "
         "--init x/7/models/fcn32s --out x/7/models/fcn16s --seed 7"
     )
     assert {Path("data/records"), Path("x/7/models/fcn32s"), Path("fcn/training.py")} <= set(train.deps)
     assert train.outs == (Path("x/7/models/fcn16s"),)
     assert train.scores is None
-    recipe = train.params["profiles.sample.train.fcn16s"]
+    recipe = train.params["train.fcn16s"]
     assert "seed" not in recipe
     assert recipe["iterations"] == 1600
     assert evaluate.command[0] == "flows.evaluate"
@@ -35,6 +37,14 @@ def test_the_jobs_are_the_stages_of_dvc_yaml_in_another_place(tmp_path):
     assert "models/vgg.npz" in jobs[0].command
 
 
+def change(own):
+    """Writes params.yaml and, as the stage `settings` does, what comes out of it."""
+    if Path("params.yaml").exists():
+        own = config.plain() | own
+    Path("params.yaml").write_text(yaml.safe_dump(own, sort_keys=False))
+    assert settings.main(["--out", "settings.json"]) == 0
+
+
 class Stages:
     """Stand-ins for the stages: a training leaves its seed, an evaluation makes a score of it."""
 
@@ -43,7 +53,7 @@ class Stages:
 
     def __call__(self, command, extra, say):
         assert extra["FCN_PARENT_RUN"] == ""
-        name, variant, seed = command[0].removeprefix("flows."), command[2], int(command[-1])
+        name, variant, seed = command[0].removeprefix("flows."), command[4], int(command[-1])
         if self.fails == (name, variant, seed):
             raise KeyboardInterrupt
         self.ran.append((name, variant, seed))
@@ -69,9 +79,8 @@ def stages(tmp_path, monkeypatch):
         stages[stage]["do"]["deps"] = [d for d in stages[stage]["do"]["deps"] if not d.startswith("fcn/")] + ["code.py"]
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
     Path("code.py").write_text("")
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    del params["variants"]["fcn8s"]
-    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    shutil.copy(ROOT / "profiles.yaml", "profiles.yaml")
+    change({"variants": {"fcn32s": "vgg.npz", "fcn16s": "fcn32s"}, "profile": "sample"})
     for file in ("data/records/index.json", "models/vgg.npz"):
         Path(file).parent.mkdir(parents=True)
         Path(file).write_text("{}")
@@ -131,15 +140,11 @@ def test_two_at_once_are_refused_and_so_is_a_pipeline_beside_them(stages, monkey
 
 
 def change_rate():
-    params = yaml.safe_load(Path("params.yaml").read_text())
-    params["profiles"]["sample"]["train"]["fcn16s"]["learning_rate"] = 0.5
-    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    change({"profiles": {"sample": {"train": {"fcn16s": {"learning_rate": 0.5}}}}})
 
 
 def change_seed():
-    params = yaml.safe_load(Path("params.yaml").read_text())
-    params["profiles"]["sample"]["train"]["fcn32s"]["seed"] = 99
-    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    change({"profiles": {"sample": {"train": {"fcn32s": {"seed": 99}}}}})
 
 
 def change_records():
@@ -156,7 +161,7 @@ EVERYTHING = [(stage, variant) for variant in ("fcn32s", "fcn16s") for stage in 
 
 
 @pytest.mark.parametrize(
-    ("change", "again"),
+    ("changed", "again"),
     [
         (change_rate, [("train", "fcn16s")]),  # to the same bytes here, so that its evaluation need not be made again
         (change_seed, []),
@@ -165,10 +170,10 @@ EVERYTHING = [(stage, variant) for variant in ("fcn32s", "fcn16s") for stage in 
         (change_model, EVERYTHING[1:3]),
     ],
 )
-def test_only_what_changed_is_run_again(stages, change, again):
+def test_only_what_changed_is_run_again(stages, changed, again):
     seeds.seeds.fn(1)
     stages.ran = []
-    change()
+    changed()
     seeds.seeds.fn(1)
     assert stages.ran == [(*each, 1) for each in again]
 

@@ -144,7 +144,7 @@ def test_a_stranger_on_the_port_is_no_prefect(web, body, monkeypatch):
 def test_a_stage_does_its_work_where_a_stranger_is_configured(web, body, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(server, "ANSWER_SECONDS", 0.3)
     monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "0")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     web.body = body
     with temporary_settings({"api.url": f"http://127.0.0.1:{web.server_port}/api"}):
         code = stage.execute(tiny.tiny, {"text": "done", "out": tmp_path / "out"}, name="tiny")

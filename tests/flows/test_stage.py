@@ -57,7 +57,7 @@ def several() -> list:
 @pytest.fixture(autouse=True)
 def _process(monkeypatch):
     """What `execute` changes in the process, and what the developer's environment could change in it."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     for name in (stage.PARENT_RUN, processes.PARENT_PROCESS, "DVC_STAGE"):
         monkeypatch.delenv(name, raising=False)
     record = logging.getLogRecordFactory()

@@ -1,6 +1,5 @@
 """`make verify-published` from end to end, over http: random nets fail, and pass once their own scores are expected."""
 
-import functools
 import hashlib
 import io
 import json
@@ -8,8 +7,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +15,7 @@ import yaml
 from PIL import Image
 
 from fcn.datasets import voc
+from flows import config
 
 ROOT = Path(__file__).parents[2]
 from published_nets import FILES, net, write  # noqa: E402
@@ -25,13 +23,8 @@ from published_nets import FILES, net, write  # noqa: E402
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory, over_http):
     """A folder and the URL under which it is published: the four nets and a small tar in VOC's layout."""
     folder = tmp_path_factory.mktemp("server")
     for seed, (variant, name) in enumerate(FILES.items()):
@@ -54,13 +47,8 @@ def server(tmp_path_factory):
             add(f"SegmentationClass/2011_{number}.png", Image.fromarray(label), "PNG")
         add("JPEGImages/other.jpg", Image.new("RGB", (9, 9)), "JPEG")
     (folder / "listed.txt").write_text("2011_0\n2011_2\n2011_1\n")
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    yield folder, f"http://127.0.0.1:{httpd.server_port}"
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+    with over_http(folder) as url:
+        yield folder, url
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +106,7 @@ def test_random_nets_fail_and_pass_once_their_own_scores_are_expected(tmp_path, 
 
 
 def test_one_net_that_is_another_is_named(tmp_path, facts):
-    nets = {"fcn8s_atonce": facts["nets"]["fcn8s"], "fcn8s": facts["nets"]["fcn8s"]}
+    nets = {name: json.loads(json.dumps(facts["nets"]["fcn8s"])) for name in ("fcn8s_atonce", "fcn8s")}  # no aliases
     done = verify(tmp_path, {**facts, "nets": nets}, "--only", "fcn8s_atonce")
     assert done.returncode == 1
     assert "fcn8s-heavy-pascal.caffemodel: wanted fcn8s_atonce, but its layers are those of fcn8s" in done.stderr
@@ -133,7 +121,8 @@ def test_the_shipped_facts_are_those_of_the_reference(tmp_path):
     assert hashlib.sha256(ids).hexdigest().startswith("4ca991bd")
     assert len(set(ids.split())) == 736
     assert shipped["tolerance"] == 0.1
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())["profiles"]["voc2012"]
+    own, shared = (config.plain(ROOT / name) for name in ("params.yaml", "profiles.yaml"))
+    params = config.resolve({**own, "profile": "voc2012"}, shared)[0].data
     assert shipped["images"] == params["download"]["archives"]["voc"]
     assert tuple(shipped["class_names"]) == voc.CLASSES
     assert shipped["root"] == params["records"]["roots"]["voc"]

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows import config
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -38,6 +40,25 @@ class Project:
     def params(self) -> dict:
         return yaml.safe_load((self.folder / "params.yaml").read_text())
 
+    def resolved(self, profile: str = "sample") -> dict:
+        """What comes out of params.yaml and profiles.yaml for a profile."""
+        shared = config.plain(self.folder / "profiles.yaml")
+        own = {**self.params(), "profile": profile}
+        return config.split(config.Layers(own, shared, "params.yaml").profile(profile)).data
+
+    def change(self, values: dict) -> dict:
+        """Writes values by their full keys into params.yaml; returns what it held."""
+        before = self.params()
+        params = self.params()
+        for key, value in values.items():
+            *outer, last = key.split(".")
+            node = params
+            for name in outer:
+                node = node.setdefault(name, {})
+            node[last] = value
+        self.write_params(params)
+        return before
+
     def write_params(self, params: dict) -> None:
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
@@ -60,10 +81,9 @@ def checkout(folder: Path) -> Project:
 def project(tmp_path_factory) -> Project:
     """The project with four steps per stage instead of thousands."""
     project = checkout(tmp_path_factory.mktemp("a checkout"))
-    params = project.params()
-    for recipe in params["profiles"]["sample"]["train"].values():
-        recipe.update(iterations=4, log_every=2, validate_every=4)
-    project.write_params(params)
+    steps = {"iterations": 4, "log_every": 2, "validate_every": 4}
+    recipes = [f"profiles.sample.train.{variant}" for variant in ("fcn32s", "fcn16s", "fcn8s")]
+    project.change({f"{recipe}.{key}": value for recipe in recipes for key, value in steps.items()})
     return project
 
 

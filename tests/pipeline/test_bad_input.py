@@ -23,11 +23,11 @@ def run(project, stage):
 
 
 @pytest.fixture
-def params(project):
-    """The parameters, to be changed; they are put back afterwards."""
-    before = (project.folder / "params.yaml").read_text()
-    yield project.params()
-    (project.folder / "params.yaml").write_text(before)
+def change(project):
+    """Writes values by their keys into params.yaml; it is as before afterwards."""
+    before = project.params()
+    yield project.change
+    project.write_params(before)
 
 
 def write_set(folder, change):
@@ -52,6 +52,7 @@ def png(array):
     return buffer.getvalue()
 
 
+ARCHIVE = "profiles.sample.download.archives.voc"
 LABEL = "SegmentationClass/val_1.png"
 BAD_SETS = {
     "label value": (
@@ -66,11 +67,10 @@ BAD_SETS = {
 
 
 @pytest.mark.parametrize("problem", BAD_SETS)
-def test_a_bad_data_set_leaves_no_records(project, params, problem):
-    change, message = BAD_SETS[problem]
-    write_set(project.folder, change)
-    params["profiles"]["sample"]["download"]["archives"]["voc"] = {"urls": ["file:set.tar"], "checksums": []}
-    project.write_params(params)
+def test_a_bad_data_set_leaves_no_records(project, change, problem):
+    spoil, message = BAD_SETS[problem]
+    write_set(project.folder, spoil)
+    change({f"{ARCHIVE}.urls": ["file:set.tar"], f"{ARCHIVE}.checksums": []})
     assert run(project, "download") == (0, [])
     code, errors = run(project, "records")
     assert code == 1
@@ -79,12 +79,11 @@ def test_a_bad_data_set_leaves_no_records(project, params, problem):
     assert [path.name for path in (project.folder / "data").iterdir()] == ["own"], "half-written records"
 
 
-def test_a_truncated_tar_is_named_and_not_unpacked(project, params):
+def test_a_truncated_tar_is_named_and_not_unpacked(project, change):
     write_set(project.folder, lambda files: None)
     whole = (project.folder / "set.tar").read_bytes()
     (project.folder / "cut.tar").write_bytes(whole[:4000])
-    params["profiles"]["sample"]["download"]["archives"]["voc"] = {"urls": ["file:cut.tar"], "checksums": []}
-    project.write_params(params)
+    change({f"{ARCHIVE}.urls": ["file:cut.tar"], f"{ARCHIVE}.checksums": []})
     (project.folder / "raw/images").mkdir(parents=True, exist_ok=True)
     code, errors = run(project, "download")
     assert code == 1
@@ -93,9 +92,8 @@ def test_a_truncated_tar_is_named_and_not_unpacked(project, params):
     assert "complete tar archive" in errors[0]
 
 
-def test_a_wrong_checksum_says_what_came(project, params):
-    params["profiles"]["sample"]["download"]["weights"]["checksums"] = ["md5:" + "0" * 32]
-    project.write_params(params)
+def test_a_wrong_checksum_says_what_came(project, change):
+    change({"profiles.sample.download.weights.checksums": ["md5:" + "0" * 32]})
     (project.folder / "raw/weights/vgg16_small.caffemodel").unlink(missing_ok=True)
     code, errors = run(project, "download")
     assert code == 1
@@ -104,7 +102,7 @@ def test_a_wrong_checksum_says_what_came(project, params):
     assert not (project.folder / "raw/weights/vgg16_small.caffemodel").exists()
 
 
-def test_an_html_page_is_no_weight_file(project, params):
+def test_an_html_page_is_no_weight_file(project, change):
     weights = project.folder / "raw/weights"
     weights.mkdir(parents=True, exist_ok=True)
     (weights / "vgg16_small.caffemodel").write_text("<!DOCTYPE html><html><body>404</body></html>")
@@ -116,24 +114,18 @@ def test_an_html_page_is_no_weight_file(project, params):
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "message"),
+    ("key", "value", "message"),
     [
-        (["profile"], "smaple", "profile: expected one of sample, sample_modern, toy, voc2011, "),
-        (["profiles", "sample", "train", "fcn32s", "rate"], 1, "profiles.sample.train.fcn32s: unknown key 'rate'"),
+        ("profile", "smaple", "params.yaml: profile: expected one of sample, sample_modern, toy, voc2011, "),
         (
-            ["profiles", "sample", "train", "fcn32s", "learning_rate"],
+            "profiles.sample.train.fcn32s.learning_rate",
             "fast",
-            "profiles.sample.train.fcn32s.learning_rate: expected a number, got 'fast'",
+            "params.yaml: profiles.sample.train.fcn32s.learning_rate: expected a number, above 0 and at most 1000; got 'fast'",
         ),
     ],
 )
-def test_wrong_parameters_are_named_by_their_key(project, params, path, value, message):
-    *outer, last = path
-    node = params
-    for key in outer:
-        node = node[key]
-    node[last] = value
-    project.write_params(params)
+def test_wrong_parameters_are_named_by_their_key(project, change, key, value, message):
+    change({key: value})
     code, errors = run(project, "download")
     assert code == 1
     assert len(errors) == 1

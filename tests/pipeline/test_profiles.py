@@ -12,14 +12,10 @@ from fcn import labels
 STEPS = {"iterations": 2, "log_every": 2, "validate_every": 2}
 
 
-def choose(project, name, variants, change=lambda profile: None):
-    """Selects a profile, shortens its trainings, and leaves `variants` of them."""
-    params = project.params()
-    profile = params["profiles"][name]
-    for recipe in profile["train"].values():
-        recipe.update(STEPS)
-    change(profile)
-    project.write_params({**params, "profile": name, "variants": variants})
+def choose(project, name, variants, changes=None):
+    """Selects a profile, changes it, shortens its trainings, and leaves `variants` of them."""
+    changes = {"train": dict.fromkeys(variants, STEPS), **(changes or {})}
+    project.change({"profile": name, "variants": variants, f"profiles.{name}": changes})
 
 
 def reproduce(project, *targets):
@@ -85,15 +81,14 @@ def test_a_folder_with_coloured_masks_from_the_doctor_to_overlays(a_checkout):
 
 @pytest.mark.realdata
 def test_real_ade20k_pairs(realdata, a_checkout):
-    project, sample = a_checkout, a_checkout.params()["profiles"]["sample"]
-
-    def change(profile):
-        source = {"urls": [f"file:{realdata / 'ade20k'}"], "checksums": []}
-        profile["download"].update(archives={"ade20k": source}, weights=sample["download"]["weights"])
-        profile["records"].update(roots={"ade20k": "."}, train="80%", val="6%")
-        profile["model"] = sample["model"]
-
-    choose(project, "ade20k", {"fcn32s": "vgg.npz"}, change)
+    project, sample = a_checkout, a_checkout.resolved("sample")
+    source = {"urls": [f"file:{realdata / 'ade20k'}"], "checksums": []}
+    changes = {
+        "download": {"archives": {"ade20k": source}, "weights": sample["download"]["weights"]},
+        "records": {"roots": {"ade20k": "."}, "train": "80%", "val": "6%"},
+        "model": sample["model"],
+    }
+    choose(project, "ade20k", {"fcn32s": "vgg.npz"}, changes)
     done = reproduce(project)
     assert done.returncode == 0, done.stdout
     index = json.loads((project.folder / "data/records/index.json").read_text())

@@ -17,7 +17,8 @@ from tests.living import living
 
 VARIANTS = ("fcn32s", "fcn16s", "fcn8s")
 STAGES = (
-    "download", "convert_vgg", "records", *(f"train@{v}" for v in VARIANTS), *(f"evaluate@{v}" for v in VARIANTS), "report",
+    "settings", "download", "convert_vgg", "records", *(f"train@{v}" for v in VARIANTS),
+    *(f"evaluate@{v}" for v in VARIANTS), "report",
 )  # fmt: skip
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 
@@ -112,15 +113,12 @@ def test_a_change_to_the_report_the_wiring_or_the_logging_retrains_nothing(proje
 
 
 def test_a_changed_rate_reruns_its_stage_and_what_follows_and_going_back_restores(project, first):
-    params = project.params()
-    rate = params["profiles"]["sample"]["train"]["fcn16s"]["learning_rate"]
-    params["profiles"]["sample"]["train"]["fcn16s"]["learning_rate"] = 2 * rate
-    project.write_params(params)
+    before = project.change({"profiles.sample.train.fcn16s.learning_rate": 2e-8})
     done = project.run("dvc", "repro", FCN_PARENT_RUN="")
-    assert started(done.stdout) == {"train@fcn16s", "train@fcn8s", "evaluate@fcn16s", "evaluate@fcn8s", "report"}, done.stdout
+    changed = {"settings", "train@fcn16s", "train@fcn8s", "evaluate@fcn16s", "evaluate@fcn8s", "report"}
+    assert started(done.stdout) == changed, done.stdout
     assert (project.folder / "dvc.lock").read_bytes() != first[1]
-    params["profiles"]["sample"]["train"]["fcn16s"]["learning_rate"] = rate
-    project.write_params(params)
+    project.write_params(before)
     back = project.run("dvc", "repro", FCN_PARENT_RUN="")
     assert "Stage 'train@fcn16s' is cached - skipping run" in back.stdout, back.stdout
     assert (project.folder / "dvc.lock").read_bytes() == first[1]
@@ -169,8 +167,7 @@ def test_nothing_goes_to_the_internet_nor_waits_for_it(project, first):
 
 
 def test_seeds_train_nets_of_their_own_and_leave_the_results_alone(project, first):
-    params = project.params()
-    project.write_params({**params, "variants": {"fcn32s": "vgg.npz"}})
+    params = project.change({"variants": {"fcn32s": "vgg.npz"}})
     try:
         done, again = (project.run("python", "-m", "flows.seeds", "--n", "2") for _ in range(2))
     finally:
@@ -180,7 +177,7 @@ def test_seeds_train_nets_of_their_own_and_leave_the_results_alone(project, firs
     assert "Running stage" not in again.stdout
     folders = [project.folder / f".cache/seeds/sample/{seed}" for seed in (1, 2)]
     one, two, own = ((folder / "models/fcn32s/weights.npz").read_bytes() for folder in (*folders, project.folder))
-    assert params["profiles"]["sample"]["train"]["fcn32s"]["seed"] == 1
+    assert project.resolved()["train"]["fcn32s"]["seed"] == 1
     assert one == own != two
     scores = [json.loads((folder / "metrics/fcn32s.json").read_text())["mean_iu"] for folder in folders]
     summed = json.loads((project.folder / "reports/seeds.json").read_text())["variants"]["fcn32s"]["mean_iu"]
@@ -215,9 +212,8 @@ def interrupted(project, *command, by=signal.SIGINT):
 
 
 def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, first):
-    params = project.params()
-    params["profiles"]["sample"]["train"]["fcn32s"].update(iterations=100_000, log_every=1, validate_every=100_000)
-    project.write_params(params)
+    steps = {"iterations": 100_000, "log_every": 1, "validate_every": 100_000}
+    project.change({f"profiles.sample.train.fcn32s.{key}": value for key, value in steps.items()})
     steps = []
     for command, wanted in (("dvc", "repro", "train@fcn32s"), 255), (("python", "-m", "flows.pipeline", "train@fcn32s"), 130):
         code, output, alive = interrupted(project, *command)
@@ -246,14 +242,13 @@ def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, firs
         assert open_runs == [[], []]
     status = project.run("dvc", "status", "train@fcn32s")
     assert status.returncode == 0, status.stdout
-    assert "profiles.sample.train.fcn32s" in status.stdout
+    assert "train.fcn32s" in status.stdout
     assert 0 < steps[0] < steps[1] < 100_000
 
 
 def test_interrupted_and_killed_below_dvc_a_training_ends_in_the_bytes_of_one_that_was_let_be(project, first):
-    params = project.params()
-    params["profiles"]["sample"]["train"]["fcn32s"].update(iterations=200, log_every=1, validate_every=200)
-    project.write_params(params)
+    steps = {"iterations": 200, "log_every": 1, "validate_every": 200}
+    project.change({f"profiles.sample.train.fcn32s.{key}": value for key, value in steps.items()})
 
     def weights():
         return yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]["train@fcn32s"]["outs"]

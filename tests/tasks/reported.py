@@ -121,7 +121,7 @@ def write_project(folder):
 
 def build(folder, **changes):
     """The page that `tasks.report` makes of the project; the current directory has to be `folder`."""
-    _, profile, _ = config.read(ROOT / "params.yaml")
+    profile = config.read(ROOT / "params.yaml")
     arguments = {"profile_name": "sample", "profile": profile, "variants": list(MEASURED)}
     report.build(**arguments | changes, **{name: Path(name) for name in ("models", "metrics", "plots")},
                  data=Path("data/records"), out=Path("report"))  # fmt: skip

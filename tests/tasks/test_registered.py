@@ -33,7 +33,7 @@ def test_only_the_workspace_s_own_models_are_registered(empty, monkeypatch, word
     monkeypatch.setattr(score.tracking, "scoring", lambda *_, **__: contextlib.nullcontext(run))
     monkeypatch.setattr(score.pictures, "confusion_picture", lambda _: contextlib.nullcontext(plots))
     monkeypatch.setattr(score.registry, "register", lambda *given, **on: registered.append(given[4]))
-    name, profile, _ = config.read(ROOT / "params.yaml")
-    score.score.fn(name, profile, "fcn8s", empty, empty, empty / "metrics.json", plots, **words)
+    profile = config.read(ROOT / "params.yaml")
+    score.score.fn(profile.profile, profile, "fcn8s", empty, empty, empty / "metrics.json", plots, **words)
     assert registered == versions
     assert run.metrics.called, "its scores are told in any case"

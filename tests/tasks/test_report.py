@@ -154,7 +154,7 @@ def test_health_and_durations_are_those_of_the_run_that_made_the_model(project):
 
 
 def test_parameters_hashes_and_digests(found):
-    _, profile, _ = config.read(ROOT / "params.yaml")
+    profile = config.read(ROOT / "params.yaml")
     rows = {row[0]: row[1:] for row in found.rows["parameters"]}
     assert rows["learning_rate"] == [str(profile.train[v].learning_rate) for v in MEASURED]
     assert rows["padding"] == [profile.model.padding]
@@ -169,6 +169,16 @@ def test_parameters_hashes_and_digests(found):
 def test_names_are_text_and_never_html(found, text):
     assert "script" not in found.tags
     assert NASTY not in text
+
+
+def test_a_page_of_the_user_s_is_left_alone(made, project):
+    out = project / "report"
+    build(project)
+    build(project)  # its own page it replaces
+    (out / "index.html").write_text("<title>My page</title>")
+    with pytest.raises(UserError, match=r"report: .* a folder that this program did not make"):
+        build(project)
+    assert (out / "index.html").read_text() == "<title>My page</title>"
 
 
 def test_the_page_needs_nothing_else(found, text):
@@ -205,7 +215,7 @@ def test_prefect_and_mlflow_get_the_pictures(project, monkeypatch):
     monkeypatch.setattr(report, "create_markdown_artifact", lambda text, key, description: shown.update({key: text}))
     monkeypatch.setattr(report, "create_image_artifact", lambda url, key, description: shown.update({key: url}))
     monkeypatch.setattr(report.tracking, "scoring", scoring)
-    _, profile, _ = config.read(ROOT / "params.yaml")
+    profile = config.read(ROOT / "params.yaml")
     paths = (Path(name) for name in ("data/records", "models", "metrics", "plots", "report"))
     report.write_report.fn("sample", profile, list(MEASURED), *paths)
     assert shown.keys() == {"report", "report-overview", "report-worst", "report-boundary"}

@@ -29,6 +29,8 @@ class Guarded(http.server.BaseHTTPRequestHandler):
         if self.path == "/moved.tar":
             self.send_response(302)
             self.send_header("Location", f"/signed.tar?signature={SECRET}")
+        elif self.path == "/odd.tar":
+            self.send_response(404, "gone\x1b[31m" + "x" * 500)
         elif self.headers.get("Authorization") == "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode():
             self.send_response(200)
             self.send_header("Content-Length", "4")
@@ -70,6 +72,12 @@ def test_an_address_that_a_server_sends_us_to_is_not_repeated(guarded, tmp_path,
         fetch.fn(Source((f"{guarded.url}/moved.tar",) * 2, ()), tmp_path / "raw")
     assert guarded.asked[-1][0] == f"/signed.tar?signature={SECRET}"
     assert SECRET not in caplog.text
+
+
+def test_a_server_s_own_words_do_not_reach_the_terminal_raw(guarded, tmp_path):
+    with pytest.raises(UserError, match=r"/odd\.tar: the server answered 404 gone\\x1b\[31mx+\.\.\.x+$") as caught:
+        list(download.pieces(f"{guarded.url}/odd.tar", tmp_path / "part"))
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("url", [f"http://me:{SECRET}@127.0.0.1:{{port}}/a.tar", f"http://127.0.0.1:{{port}}/a.tar?x={SECRET}"])

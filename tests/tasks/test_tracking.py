@@ -322,7 +322,21 @@ class Broken(http.server.BaseHTTPRequestHandler):
 PAGE = b"<html>no MLflow here</html>"
 
 
-@pytest.fixture(params=["refused", "hangs", (200, PAGE), (200, b"[]"), (403, PAGE), (500, PAGE), (503, PAGE)], ids=str)
+@pytest.fixture(
+    params=[
+        "refused",
+        "hangs",
+        (200, PAGE),
+        (200, b"[]"),
+        (200, b"null"),
+        (200, b"true"),
+        (200, b'{"experiment": [3]}'),
+        (403, PAGE),
+        (500, PAGE),
+        (503, PAGE),
+    ],
+    ids=str,
+)
 def no_server(request, empty, monkeypatch):
     """The address of a port where no MLflow answers."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")

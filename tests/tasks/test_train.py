@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import logging
 import types
 
@@ -12,20 +11,14 @@ from fcn.architecture import MEAN_BGR, ModelSpec
 from fcn.errors import UserError
 from fcn.params import Model
 from fcn.recipe import TrainSpec
-from fcn.records import SCHEMA
 from tasks import train
 
 
 @pytest.fixture
-def data(tmp_path):
-    """The index of records of ten images of 500 x 375 pixels."""
-    info = {
-        "list": "train", "digest": "0", "images": 10, "files": {"x.tfrecord": {"images": 10, "sha256": "0" * 64}},
-        "height": [375, 375], "width": [500, 500], "pixels": {"background": 1_800_000, "cat": 0}, "void_pixels": 75_000,
-        "images_with": {"background": 10, "cat": 0}, "skipped": [], "ids": [*"abcdefghij"], "sizes": [[375, 500]] * 10,
-    }  # fmt: skip
-    index = {"schema": SCHEMA, "classes": ["background", "cat"], "notes": [], "splits": {"train": info}}
-    (tmp_path / "index.json").write_text(json.dumps(index))
+def data(tmp_path, monkeypatch):
+    """The folder of records of ten images of 500 x 375 pixels."""
+    info = {"images": 10, "pixels": {"background": 1_800_000, "cat": 0}, "void_pixels": 75_000}
+    monkeypatch.setattr(train.records, "split_info", lambda folder, split: {tmp_path: {"train": info}}[folder][split])
     return tmp_path
 
 

@@ -59,7 +59,7 @@ def test_the_legend():
 
 @pytest.fixture
 def models(tmp_path, small):
-    spec = small("fcn32s", padding="same")
+    spec = small("fcn32s", padding="same", knows="Only <b>digits</b>.")
     folder = tmp_path / "models" / "fcn32s"
     folder.mkdir(parents=True)
     model, draw = build(spec), np.random.default_rng(3)
@@ -79,6 +79,7 @@ def test_a_picture_through_a_real_net(models, tmp_path):
     np.testing.assert_array_equal(pictures(seen)[1], found)
     np.testing.assert_array_equal(pictures(key)[0].convert("RGB"), labels.palette()[found])
     assert 'download="noise-fcn32s.png"' in key
+    assert key.startswith('<p class="knows">Only &lt;b&gt;digits&lt;/b&gt;.</p><ul class="legend">')
 
 
 def test_what_is_wrong_is_said(models, tmp_path):
