@@ -10,7 +10,7 @@ from pathlib import Path
 from fcn import files, serving, surgery
 
 ROOT = Path(__file__).parents[1]
-REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
+REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "pydantic")
 """What the folder needs besides what is in it; a test reads the imports. MLflow would look for them for 15 s."""
 
 
