@@ -10,13 +10,15 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
 
-from fcn import files
+from fcn import files, reading
 from fcn.addresses import secret
 from fcn.errors import UserError
 from fcn.params import FOLDER, NAME, NAME_WORDS, nearest
@@ -124,7 +126,12 @@ def changed(text: str, changes: Mapping[str, Any]) -> str:
     """
     writer = YAML()  # as DVC has it, so that neither writes anew what the other has written
     writer.default_flow_style = False
-    data = writer.load(text)
+    try:
+        data = writer.load(text)
+    except (YAMLError, ValueError) as error:  # DVC's parser is another one than ours
+        raise UserError(f"params.yaml: DVC cannot read it: {' '.join(str(error).split())}") from error
+    if not isinstance(data, CommentedMap):
+        raise UserError(f"params.yaml: expected keys with values; the keys are {', '.join(config.KEYS)}")
     for key, value in changes.items():
         *outer, last = key.split(".")
         node = data
@@ -171,6 +178,14 @@ def write(changes: Mapping[str, Any]) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """What params.yaml was, and what a run made of it for itself."""
+
+    before: str
+    after: str
+
+
 @contextlib.contextmanager
 def applied(changes: Mapping[str, Any], keep: bool = False) -> Iterator[None]:
     """Has changes in params.yaml inside of this context; with `keep`, also after it.
@@ -184,7 +199,7 @@ def applied(changes: Mapping[str, Any], keep: bool = False) -> Iterator[None]:
     before = _text()
     after = changed(before, changes)
     if not keep and after != before:
-        files.write_json(BEFORE, {"before": before, "after": after})
+        files.write_json(BEFORE, asdict(_Kept(before, after)))
     if after != before:
         _replace(after)
     try:
@@ -197,9 +212,9 @@ def restore() -> None:
     """Takes back what `applied` wrote, also that of a killed run. The workspace must be held."""
     if not BEFORE.exists():
         return
-    kept = json.loads(BEFORE.read_text(encoding="utf-8"))
-    if config.PARAMS.read_text(encoding="utf-8") == kept["after"]:
-        _replace(kept["before"])
+    kept = reading.read_json(BEFORE, _Kept, f"look at params.yaml (`git diff params.yaml`), and remove {BEFORE}")
+    if not config.PARAMS.exists() or config.PARAMS.read_bytes() == kept.after.encode():
+        _replace(kept.before)
         output.say("params.yaml: as it was before the run that changed it for itself")
     else:
         output.say("params.yaml: edited while a run had changed it for itself, and left as it is")

@@ -166,6 +166,29 @@ def test_a_wrong_change_is_refused_and_leaves_the_file_alone(key, value, words, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["params.yaml", "profiles.yaml"]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "params.yaml: expected keys with values; the keys are profile, "),
+        ("- profile", "params.yaml: expected keys with values; the keys are profile, "),
+        (TEXT + "more: 2020-13-45\n", "params.yaml: DVC cannot read it: "),
+        ("profile: nix\n" + TEXT.partition("profile: sample\n")[2], ""),  # is mended
+    ],
+)
+def test_a_file_that_is_wrong_already(text, words, tmp_path, monkeypatch):
+    shutil.copy(ROOT / "profiles.yaml", tmp_path)
+    (tmp_path / "params.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    if not words:
+        assert overrides.write({"profile": "sample"})
+        assert config.read().profile == "sample"
+        return
+    with pytest.raises(UserError) as error:
+        overrides.write({"profile": "sample"})
+    assert str(error.value).startswith(words)
+    assert (tmp_path / "params.yaml").read_text() == text
+
+
 @pytest.fixture(scope="module")
 def dvc(tmp_path_factory):
     """DVC in a copy of the project's files, committed; only the stage `settings` is run there."""
