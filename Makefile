@@ -15,7 +15,7 @@ repro: $(BIN)/.$(RUN) .git ## the whole DAG: only what is out of date runs
 
 toy: $(BIN)/.$(RUN) .git ## a LeNet that reads digits becomes an FCN that finds them; writes params.yaml
 	python -m sample.toy data/toy
-	python -m flows.pipeline --set profile=toy --set 'variants={fcn4s: models/vgg.npz}' $(ARGS)
+	python -m flows.pipeline --set profile=toy $(ARGS)
 
 test: $(BIN)/.dev .git ## lint, types, tests
 	ruff check .

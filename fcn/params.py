@@ -194,7 +194,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Profile:
-    """A block of `profiles`, by stage; `train` has a recipe per variant."""
+    """A block of `profiles`, by stage; `train` has a recipe per variant.
+
+    Attributes:
+        chain: the `variants` to train, and what each starts from; none: those of the paper, one after the other.
+    """
 
     __pydantic_config__ = CHECKED
 
@@ -203,6 +207,7 @@ class Profile:
     model: Model
     train: dict[Annotated[str, _one_of(VARIANTS)], TrainSpec]
     evaluate: Evaluate
+    chain: dict[str, str] = dataclasses.field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         """Raises UserError where blocks do not fit together."""
@@ -227,7 +232,7 @@ class Settings(Profile):
     def __post_init__(self) -> None:
         """Raises UserError for a variant without a recipe, or that begins with what it cannot have."""
         super().__post_init__()
-        lines = {variant: f"models/{VARIANTS[variant].parent or 'vgg.npz'}" for variant in self.train}
+        lines = self.chain or {variant: f"models/{VARIANTS[variant].parent or 'vgg.npz'}" for variant in self.train}
         possible = ", ".join(f"`{key}: {value}`" for key, value in lines.items())
         ready = {"models/vgg.npz"}
         for variant, parent in self.variants.items():
@@ -235,7 +240,8 @@ class Settings(Profile):
             if variant not in lines or (not own and (lines[variant] != parent or parent not in ready)):
                 raise UserError(
                     f"variants: `{variant}: {parent}` does not fit the profile {self.profile}, which can "
-                    f"train, in this order, {possible}; each needs the one that it starts from"
+                    f"train, in this order, {possible}; each needs the one that it starts from. "
+                    f"`--set profile={self.profile}` writes them"
                 )
             ready.add(f"models/{variant}")
         if not self.variants:

@@ -26,6 +26,10 @@ SETTINGS = Path("settings.json")
 KEYS = ("profile", "variants", "profiles", "recipes")
 
 
+PAPER = {"fcn32s": "models/vgg.npz", "fcn16s": "models/fcn32s", "fcn8s": "models/fcn16s"}
+"""The paper's chain of variants, and what each starts from."""
+
+
 @dataclass(frozen=True)
 class Value:
     """A value, and where it was written: `params.yaml: profiles.sample.records.seed`."""
@@ -115,6 +119,27 @@ def resolve(own: Any, shared: Any, name: str = PARAMS.name) -> tuple[Resolved, S
         lines = [*{re.sub(r" \(for \S+\)", "", line): line for line in reversed(lines)}.values()][::-1]
         raise UserError(*([f"{len(lines)} faults in what is set:"] if lines[1:] else []), *lines)
     return resolved, settings
+
+
+def fitting(own: Any, shared: Any) -> dict[str, str]:
+    """The variants for the profile that params.yaml names: its chain; or those that stand there, if it has none of its own
+    and a recipe for each of them; or those of the paper.
+
+    Args:
+        own: what params.yaml holds.
+        shared: what profiles.yaml holds.
+
+    Raises:
+        UserError: there is no such profile.
+    """
+    layers = Layers(own, shared, PARAMS.name)
+    blocks = split(layers.profile(layers.choice())).data
+    written = own["variants"]
+    if blocks.get("chain"):
+        return dict(blocks["chain"])
+    if isinstance(written, Mapping) and written and set(written) <= set(blocks.get("train", {})):
+        return dict(written)
+    return dict(PAPER)
 
 
 class Layers:

@@ -149,9 +149,19 @@ def changed(text: str, changes: Mapping[str, Any]) -> str:
             del node[last]
         else:
             raise UserError(f"params.yaml: {key}: there is no such key to remove")
+    shared = config.plain(config.PARAMS.with_name(config.PROFILES))
+    if "profile" in changes and not any(key.partition(".")[0] == "variants" for key in changes):
+        fitting = config.fitting(yamlfile.parsed(_dumped(writer, data), "params.yaml"), shared)
+        if fitting != data.get("variants"):
+            data["variants"] = CommentedMap(fitting)
+    out = _dumped(writer, data)
+    config.resolve(yamlfile.parsed(out, "params.yaml"), shared)
+    return out
+
+
+def _dumped(writer: YAML, data: CommentedMap) -> str:
     out = io.StringIO()
     writer.dump(data, out)
-    config.resolve(yamlfile.parsed(out.getvalue(), "params.yaml"), config.plain(config.PARAMS.with_name(config.PROFILES)))
     return out.getvalue()
 
 

@@ -122,7 +122,8 @@ def test_the_variants_come_in_their_order():
 def test_a_variant_that_cannot_be_trained_is_answered_with_those_that_can(lines, wrong):
     assert message(with_variants(*lines)) == (
         f"p.variants: `{wrong}` does not fit the profile small, which can train, in this order, "
-        "`fcn32s: models/vgg.npz`, `fcn16s: models/fcn32s`, `fcn8s_atonce: models/vgg.npz`; each needs the one that it starts from"
+        "`fcn32s: models/vgg.npz`, `fcn16s: models/fcn32s`, `fcn8s_atonce: models/vgg.npz`; each needs the one that it "
+        "starts from. `--set profile=small` writes them"
     )
 
 

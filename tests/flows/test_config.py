@@ -125,7 +125,10 @@ FROM_RECIPE = "params.yaml: recipes.heavy.batch (for profiles.sample.train.fcn32
         ({"profile": "smaple"}, "; got 'smaple', did you mean `sample`?"),
         ({"profile": 2012}, "got 2012, did you mean `voc2012`?"),
         ({"profile": ["sample"]}, "got ['sample'], did you mean `sample`?"),
-        ({"variants": {"fcn16s": "models/fcn32s"}}, "params.yaml: variants: `fcn16s: models/fcn32s` does not fit the profile sample"),
+        (
+            {"variants": {"fcn16s": "models/fcn32s"}},
+            "params.yaml: variants: `fcn16s: models/fcn32s` does not fit the profile sample",
+        ),
         ({"profiles": {"samle": {"model": {}}}}, "params.yaml: profiles.samle: expected one of sample, "),
         ({"profiles": {"samle": None}}, "did you mean `sample`? A new one names what it begins with: `from: sample`"),
         ({"profiles": {"mine": {"from": "voc"}}}, "params.yaml: profiles.mine.from: expected one of sample, "),

@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fcn.errors import UserError
-from flows import overrides, pipeline
+from flows import config, overrides, pipeline
+
+ROOT = Path(__file__).parents[2]
 
 SHELL = [
     "a; touch x",
@@ -165,3 +168,29 @@ def test_why_dvc_itself_runs_what_stands_in_the_names(tmp_path):
     for words in (["init", "--no-scm", "-q"], ["repro", "-q"]):
         subprocess.run([sys.executable, "-m", "dvc", *words], cwd=tmp_path, env=os.environ | own, check=True)
     assert Path(tmp_path, "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("profile", "variants"),
+    [
+        ("toy", {"fcn4s": "models/vgg.npz"}),
+        ("folder", {"fcn8s": "fcn/pretrained/voc20"}),
+        ("voc2012", config.PAPER),
+        ("sample", config.PAPER),
+    ],
+)
+def test_a_profile_that_is_set_brings_the_variants_that_it_can_train(monkeypatch, profile, variants):
+    monkeypatch.chdir(ROOT)
+    before = Path("params.yaml").read_text(encoding="utf-8")
+    after = overrides.changed(before, {"profile": profile})
+    assert yaml.safe_load(after)["profile"] == profile
+    assert yaml.safe_load(after)["variants"] == variants
+    assert overrides.changed(after, {"profile": "sample"}) == before  # and back, comments and all
+    # Whoever names variants gets these; those that fit stay.
+    one = {"fcn32s": "models/vgg.npz"}
+    shorter = overrides.changed(before, {"variants": one})
+    if variants == config.PAPER:
+        assert yaml.safe_load(overrides.changed(shorter, {"profile": profile}))["variants"] == one
+    else:
+        with pytest.raises(UserError, match=rf"does not fit the profile {profile}, .*`--set profile={profile}` writes them"):
+            overrides.changed(before, {"profile": profile, "variants": one})

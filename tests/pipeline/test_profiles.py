@@ -52,7 +52,7 @@ def test_a_folder_with_coloured_masks_from_the_doctor_to_overlays(a_checkout):
     asked = project.run("python", "-m", "flows.doctor", "data/own")
     assert asked.returncode == 0, asked.stdout
 
-    choose(project, "folder", {"fcn32s": "models/vgg.npz"})
+    choose(project, "folder", {"fcn8s": "fcn/pretrained/voc20"})
     done = reproduce(project)
     assert done.returncode == 0, done.stdout
     index = json.loads((project.folder / "data/records/index.json").read_text())
@@ -61,12 +61,12 @@ def test_a_folder_with_coloured_masks_from_the_doctor_to_overlays(a_checkout):
     found = {line.split("#")[1]: count for line, count in zip(proposal, pixels, strict=True)}
     counts = sum(np.bincount(truth.ravel(), minlength=3) for truth in truths.values())
     assert found == dict(zip(("000000", "ff0000", "00a0ff"), counts.tolist(), strict=True))
-    assert 0 < scores(project, "fcn32s")["pixel_accuracy"] < 1
-    predicted = list((project.folder / "plots/fcn32s/predictions").glob("*.png"))
+    assert 0 < scores(project, "fcn8s")["pixel_accuracy"] < 1
+    predicted = list((project.folder / "plots/fcn8s/predictions").glob("*.png"))
     assert {path.stem for path in predicted} == set(index["splits"]["val"]["ids"])
     for path in predicted:
         assert labels.read(path, 3, truths[path.stem].shape[::-1]).shape == truths[path.stem].shape
-    for picture in ("plots/fcn32s/overlays.png", "plots/data/contact.png", "report/overview.jpg"):
+    for picture in ("plots/fcn8s/overlays.png", "plots/data/contact.png", "report/overview.jpg"):
         with Image.open(project.folder / picture) as image:
             assert image.size[0] > 100
 
