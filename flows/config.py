@@ -137,7 +137,8 @@ def fitting(own: Any, shared: Any) -> dict[str, str]:
     written = own["variants"]
     if blocks.get("chain"):
         return dict(blocks["chain"])
-    if isinstance(written, Mapping) and written and set(written) <= set(blocks.get("train", {})):
+    fits = isinstance(written, Mapping) and written and set(written) <= set(blocks.get("train", {}))
+    if fits and all(str(start).startswith("models/") for start in written.values()):
         return dict(written)
     return dict(PAPER)
 
