@@ -81,19 +81,19 @@ def read(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, ...]]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: wanted a .caffemodel, but there is no such file")
-    data = path.read_bytes()
     layers: dict[str, tuple[np.ndarray, ...]] = {}
     try:
-        net = MESSAGES["NetParameter"].FromString(data)
+        # The message has all bytes of the file, and every array of its own: the file's are not kept as a third copy.
+        net = MESSAGES["NetParameter"].FromString(path.read_bytes())
         for layer in (*net.layers, *net.layer):
             if layer.name in layers and layer.blobs:
                 raise UserError(f"{path}: two layers with weights are named {layer.name!r}: no network of Caffe's own")
             if layer.blobs:
                 layers[layer.name] = _arrays(layer, f"{path}: layer {layer.name!r}")
     except DecodeError as error:
-        raise _refusal(path, data) from error
+        raise _refusal(path) from error
     if not layers:
-        raise _refusal(path, data)
+        raise _refusal(path)
     return layers
 
 
@@ -147,9 +147,9 @@ def _is_text(head: bytes) -> bool:
     return all(byte > 31 or byte in b"\t\n\r" for byte in head)
 
 
-def _refusal(path: Path, data: bytes) -> UserError:
+def _refusal(path: Path) -> UserError:
     """Say what `path`, which is no network with weights, is instead."""
-    kind = sniff(path)
+    kind, data = sniff(path), path.read_bytes()
     try:
         state = MESSAGES["SolverState"].FromString(data)
         if state.HasField("iter") and state.learned_net:
