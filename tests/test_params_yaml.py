@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from fcn.architecture import VARIANTS
 from flows import config
 
 ROOT = Path(__file__).parents[1]
@@ -17,9 +16,8 @@ CHAIN = ("fcn32s", "fcn16s", "fcn8s")
 
 
 def profile(name):
-    chain = ("fcn4s",) if name == "toy" else CHAIN
-    variants = {variant: f"models/{VARIANTS[variant].parent or 'vgg.npz'}" for variant in chain}
-    return config.resolve({**OWN, "profile": name, "variants": variants}, DATA)[1]
+    own = {**OWN, "profile": name}
+    return config.resolve({**own, "variants": config.fitting(own, DATA)}, DATA)[1]
 
 
 def test_the_sample_is_what_a_newcomer_gets():
@@ -30,7 +28,7 @@ def test_the_sample_is_what_a_newcomer_gets():
 @pytest.mark.parametrize("name", DATA["profiles"])
 def test_every_profile_parses_and_fits_together(name):
     found = profile(name)
-    assert set(found.train) == {"fcn4s"} if found.model.backbone == "lenet" else set(CHAIN) <= set(found.train)
+    assert set(found.chain or CHAIN) <= set(found.train)
     for variant, recipe in found.train.items():
         assert recipe.iterations % recipe.log_every == 0, variant
         assert recipe.validate_every % recipe.log_every == 0, variant

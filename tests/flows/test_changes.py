@@ -41,10 +41,10 @@ def other(key, value):
 
 def profile(name, profiles):
     """What comes out, and all leaves of it with their values and defaults."""
-    variants = {"fcn4s": "models/vgg.npz"} if name == "toy" else OWN["variants"]
+    variants = config.fitting({**OWN, "profile": name}, SHARED)
     settings = config.resolve({**OWN, "profile": name, "variants": variants, "profiles": profiles}, SHARED)[1]
     leaves = json.loads(json.dumps([[place, value] for place, value in show.leaves(asdict(settings))]))
-    return {tuple(place): value for place, value in leaves if place[0] not in ("profile", "variants")}
+    return {tuple(place): value for place, value in leaves if place[0] not in ("profile", "variants", "chain")}
 
 
 def chain(name):

@@ -64,7 +64,7 @@ def test_a_profile_begins_with_the_one_that_it_is_from():
 def test_a_change_reaches_who_inherits_it_and_nobody_else():
     rate = {"voc2012": {"model": {"dropout": 0.25}}}
     for name in SHARED["profiles"]:
-        variants = {"fcn4s": "models/vgg.npz"} if name == "toy" else OWN["variants"]
+        variants = config.fitting({**OWN, "profile": name}, SHARED)
         before, after = (resolved(name, variants=variants, profiles=each) for each in ({}, rate))
         assert after.model.dropout == (0.25 if name == "voc2012" else before.model.dropout)
     both = {"recipes": {"heavy": {"momentum": 0.5}}}
