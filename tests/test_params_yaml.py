@@ -16,8 +16,8 @@ CHAIN = ("fcn32s", "fcn16s", "fcn8s")
 
 
 def profile(name):
-    variants = config.fitting({**OWN, "profile": name}, DATA)
-    return config.resolve({**OWN, "profile": name, "variants": variants}, DATA)[1]
+    own = {**OWN, "profile": name}
+    return config.resolve({**own, "variants": config.fitting(own, DATA)}, DATA)[1]
 
 
 def test_the_sample_is_what_a_newcomer_gets():
