@@ -28,6 +28,16 @@ RECIPES = {
     "two": TWO,
     "summed": SUMMED,
     "accumulated": dataclasses.replace(SUMMED, accumulate=2),
+    "transfer": dataclasses.replace(
+        TWO,
+        optimizer="adamw",
+        learning_rate=1e-2,
+        weight_decay=0.1,
+        schedule="poly",
+        warmup=3,
+        clip_norm=0.5,
+        rates={"conv1": 0.0, "conv2": 0.3},
+    ),
     "bfloat16": dataclasses.replace(TWO, precision="bfloat16", iterations=4),
 }
 
