@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
-from flows import download
+from flows import config, download
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +26,9 @@ def copy(tmp_path, monkeypatch):
 
 def run(monkeypatch, profile):
     """What is fetched: where to, from which URLs, and what of it is here already."""
-    Path("params.yaml").write_text((ROOT / "params.yaml").read_text().replace("profile: sample", f"profile: {profile}"))
+    own = {**config.plain(ROOT / "params.yaml"), "profile": profile}
+    own["variants"] = config.fitting(own, config.plain(ROOT / "profiles.yaml"))
+    Path("params.yaml").write_text(yaml.safe_dump(own, sort_keys=False))
     fetched = {}
 
     def fetch(source, folder, local):
