@@ -65,7 +65,12 @@ def test_the_table_of_transfer_says_what_profiles_yaml_does():
     train = DATA["profiles"]["voc2012_transfer"]["train"]
     assert train["fcn32s"]["new_layers"] == ["fc6", "fc7"]
     assert {train[name]["recipe"] for name in train if train[name]} == {"transfer"}
-    assert {train[name]["learning_rate"] for name in ("fcn16s", "fcn8s")} == {transfer["learning_rate"] / 2}
+    said = re.search(
+        r"The rate of 16s is ([\d.e-]+), that of 8s ([\d.e-]+); .*pool4 and pool3 have ([\d.]+) and ([\d.]+) of it", PAGE
+    )
+    rates = train["fcn8s"]["rates"]
+    found = (train["fcn16s"]["learning_rate"], train["fcn8s"]["learning_rate"], rates["score_pool4"], rates["score_pool3"])
+    assert tuple(map(float, said.groups())) == found
 
 
 @pytest.mark.parametrize("name", ROWS)
