@@ -42,7 +42,8 @@ def _of_mlflow(given: str | None, out: Path) -> str:
     try:
         pyfunc.save(model_folder(given) if given else model_folder(), out)
     except UserError as error:
-        raise ValueError(error) from error
+        words = str(error).replace("--model: expected ", "MODEL: expected models:/NAME@ALIAS, a folder of MLflow's, ")
+        raise ValueError(words) from error
     return str(out)
 
 
