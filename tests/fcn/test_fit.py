@@ -163,7 +163,7 @@ def test_the_parent_s_scores_are_the_child_s(trained, dry, data):
 def test_the_wrong_parent_is_named_and_nothing_is_written(trained, dry, recipe, data, vgg, tmp_path):
     for variant, parent, words in (
         ("fcn8s", trained[0], "fcn8s starts from fcn16s or from fcn8s, but this folder holds fcn32s"),
-        ("fcn32s", trained[0], "fcn32s starts from a classifier's weights"),
+        ("fcn8s_atonce", trained[0], "starts from a classifier or from fcn8s_atonce, but this folder holds fcn32s"),
         ("fcn16s", vgg, "expected a model folder"),
     ):
         with pytest.raises(UserError, match=words):
