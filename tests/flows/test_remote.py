@@ -79,7 +79,7 @@ def clone(origin, tmp_path, monkeypatch):
 
     def reproduce(capfd):
         (origin / "ran").write_text("")
-        command = pipeline.words([], False, [])
+        command = pipeline.words([], False)
         capfd.readouterr()
         pipeline.reproduce(command)
         return command, (origin / "ran").read_text().split(), capfd.readouterr().out
