@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from caffe_nets import assert_same_scores
 
-from fcn import files, model, surgery
+from fcn import model, surgery
 from fcn.architecture import MEAN_BGR, ModelSpec
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def numbers(tmp_path_factory):
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    jax = files.load_arrays(folder / "jax.npz")
+    jax = dict(np.load(folder / "jax.npz"))
     assert str(jax.pop("backend")) == "jax"
     tensorflow = backend_numbers.all_numbers(folder)
     assert list(jax) == list(tensorflow)

@@ -91,7 +91,7 @@ def test_a_single_image_is_an_epoch_too(tmp_path):
 
 @pytest.mark.parametrize("make", [lambda path: inputs.training(path, "train", 1), lambda path: inputs.validation(path, "val")])
 def test_without_records(tmp_path, make):
-    with pytest.raises(UserError, match="run the stage `records` first"):
+    with pytest.raises(UserError, match="run the stage `records` again"):
         make(tmp_path)
 
 

@@ -87,7 +87,7 @@ def test_more_images_than_there_are_is_all_of_them(data, tmp_path):
 
 
 def test_records_that_are_not_there_leave_nothing(tmp_path):
-    with pytest.raises(UserError, match="run the stage `records` first"):
+    with pytest.raises(UserError, match="run the stage `records` again"):
         look.run(tmp_path / "no", tmp_path / "look", 3)
     assert list(tmp_path.iterdir()) == []
 

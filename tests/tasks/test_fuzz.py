@@ -253,6 +253,7 @@ def test_a_command_with_any_arguments_does_its_work_or_says_one_sentence(odd, na
         codes.add(code := called(command, arguments, capfd))
         assert os.path.exists("new") == (code == 0 and "new/out" in arguments), arguments
         shutil.rmtree("new", ignore_errors=True)
+        shutil.rmtree("predicted", ignore_errors=True)  # where predict writes if it is not told
         assert mutations.tree(odd) == whole, arguments
     assert codes - {0}
     assert (0 in codes) == ("with a result" in name)
