@@ -221,7 +221,7 @@ COMMANDS = {
     "submit, with a result": (submit.main, "--images JPEGImages --ids test.txt --predictions labels --out !", 20),
     "doctor": (doctor.main, "? --classes ? --json !", 80),
     "doctor, with a result": (doctor.main, "labels --classes 21 --json !", 20),
-    "predict": (predict.main, "? --model ? --out ! --tile ?", 60),
+    "predict": (predict.main, "--model ? --out ! --tile ? ?", 60),
 }
 """What is called, with which arguments, ? being any of the words and ! any of the places, and how often."""
 
