@@ -24,13 +24,13 @@ test: $(BIN)/.dev .git ## lint, types, tests
 	python -m pytest -n 2 --dist loadfile
 
 verify-published: $(BIN)/.$(RUN) ## the authors' own nets against their published scores; needs the network
-	python -m flows.verify_published $(ARGS)
+	python -m flows.commands.verify_published $(ARGS)
 
 ui: $(BIN)/.$(RUN) ## the pages of Prefect and MLflow on the runs of this folder, until Ctrl-C
-	python -m flows.ui $(ARGS)
+	python -m flows.commands.ui $(ARGS)
 
 sync: $(BIN)/.$(RUN) ## tell MLflow what it could not be told while it was down
-	python -m flows.sync $(ARGS)
+	python -m flows.commands.sync $(ARGS)
 
 web: $(BIN)/.web ## a page to drop pictures on, on this machine alone, until Ctrl-C
 	python -m flows.web $(ARGS)

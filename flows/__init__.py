@@ -9,7 +9,7 @@ os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect sends an event else, from 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 if "DVC_STAGE" in os.environ:  # first: the imports of a stage take seconds, and dvc may go meanwhile
-    from flows import processes
+    from flows.runner import processes
 
     processes.end_with_parent(signal.SIGKILL)
     processes.refuse_alone()

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from prefect import flow
 
-from fcn.architecture import VARIANTS
-from flows import config, stage
+from fcn.spec import VARIANTS
+from flows.runner import stage
 from tasks.convert import convert_weights
+from tasks.settings import config
 
 
 @flow

@@ -4,9 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from fcn import doctor, files
+from fcn import doctor
 from fcn.errors import UserError, shown, words
-from flows.arguments import to_path
+from fcn.io import files
+from flows.runner import to_path
 
 STOPS, MISUSE = 1, 2
 

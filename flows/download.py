@@ -8,14 +8,12 @@ from urllib.parse import quote
 
 from prefect import flow
 
-from fcn import archives as unpacking
-from fcn import files
-from fcn.datasets import contents
-from fcn.download import local_path
-from fcn.params import Source
-from flows import config, stage
+from fcn.io import archives as unpacking
+from fcn.io import contents, files, local_path
+from flows.runner import stage
 from tasks.fetch import fetch, unpack
 from tasks.local import match
+from tasks.settings import Source, config
 
 
 @flow

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows import config, stage
+from flows.runner import stage
 from tasks import kept
 from tasks.score import score
+from tasks.settings import config
 
 
 @flow
@@ -30,7 +31,7 @@ def evaluate(
         metrics: JSON file to write.
         plots: folder to write.
         settings: what is set: params.yaml, or the settings.json that came out of it.
-        seed: that the model was trained with instead of the recipe's; see `flows.seeds`.
+        seed: that the model was trained with instead of the recipe's; see `flows.commands.seeds`.
         registry: whether MLflow's registry gets it as a version, which may become champion; scores go to MLflow anyway.
     """
     profile = config.read(settings)

@@ -5,10 +5,10 @@ import logging
 import os
 import sys
 
-from fcn import files
 from fcn.errors import UserError, shown, words
-from flows.arguments import to_path
+from fcn.io import files
 from flows.predict import MODEL, model_folder
+from flows.runner import to_path
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,7 +25,8 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     # Before TensorFlow comes in, which takes seconds and says things that are not about this.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from fcn import export, surgery
+    from fcn.net import surgery
+    from fcn.predict import export
 
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     try:

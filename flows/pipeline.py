@@ -21,7 +21,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
 from fcn.errors import LINE, UserError, shown
-from flows import children, output, overrides, processes, remote, runs, server, stage, workspace
+from flows.runner import children, output, overrides, processes, remote, runs, server, stage, workspace
 from tasks import kept
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.

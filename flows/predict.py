@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fcn import images, predictions, pretrained
-from fcn.architecture import VARIANTS
+from fcn import pretrained
 from fcn.errors import LINE, UserError, shown, words
-from flows.arguments import to_path
+from fcn.pixels import images
+from fcn.predict import predictions
+from fcn.spec import VARIANTS
+from flows.runner import to_path
 
 FAILED, MISUSE, INTERRUPTED = 1, 2, 130
 
@@ -50,7 +52,7 @@ def run(arguments: argparse.Namespace) -> list[str]:
     predictions.refuse(arguments.out, arguments.images, found, names)
     folder = model_folder(arguments.model)
 
-    from fcn import predict  # only now: misuse is told without the seconds that TensorFlow takes
+    from fcn.predict import predictor as predict  # only now: misuse is told without the seconds that TensorFlow takes
 
     predictor = predict.load(folder, arguments.tile, arguments.precision)
     classes = predictor.spec.classes

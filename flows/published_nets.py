@@ -9,12 +9,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from fcn import disk, download
-from fcn.bounds import CHECKED
 from fcn.errors import UserError
-from fcn.params import Source, parse
-from flows import config
-from tasks.progress import Progress
+from fcn.io import disk, download
+from fcn.spec import CHECKED
+from tasks.settings import Source, config, parse
+from tasks.tracking import Progress
 
 FACTS = Path(__file__).with_name("published.yaml")
 PREFIX = "voc-"
@@ -91,7 +90,7 @@ def model_folder(name: str) -> Path:
         try:
             _check(caffemodel, source)
 
-            from fcn import published  # only now: TensorFlow takes seconds
+            from fcn.published import scores as published  # only now: TensorFlow takes seconds
 
             published.to_model_folder(caffemodel, variant, facts.class_names, folder)
         except UserError:

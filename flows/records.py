@@ -5,11 +5,12 @@ from pathlib import Path
 
 from prefect import flow
 
-from fcn import files
-from fcn.look import MARK as LOOK
-from fcn.records import MARK
-from flows import config, stage
+from fcn.input import MARK
+from fcn.io import files
+from fcn.records import MARK as LOOK
+from flows.runner import stage
 from tasks.look import look
+from tasks.settings import config
 from tasks.write_records import write_records
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows import config, stage
+from flows.runner import stage
 from tasks.report import write_report
+from tasks.settings import config
 
 
 @flow

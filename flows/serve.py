@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         try:
             model = _of_mlflow(arguments.model, Path(temporary, "model"))
-            from tasks import scoring
+            from tasks.tracking import scoring
 
             scoring.serve(model, arguments.port, arguments.allow)
         except ValueError as error:
@@ -37,7 +37,7 @@ def _of_mlflow(given: str | None, out: Path) -> str:
         return given
     from fcn.errors import UserError
     from flows.predict import model_folder
-    from tasks import pyfunc
+    from tasks.tracking import pyfunc
 
     try:
         pyfunc.save(model_folder(given) if given else model_folder(), out)

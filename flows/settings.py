@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from fcn import files
 from fcn.errors import UserError
-from flows import config
+from fcn.io import files
+from tasks.settings import config
 
 
 def main(argv: list[str] | None = None) -> int:

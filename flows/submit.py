@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn import files, images, submission
 from fcn.datasets import official, voc
 from fcn.errors import UserError, shown, words
-from flows.arguments import to_path
+from fcn.io import files
+from fcn.pixels import images
+from fcn.predict import submission
 from flows.predict import INTERRUPTED, model_folder
+from flows.runner import to_path
 
 REFUSED = 1
 
@@ -55,7 +57,7 @@ def _by(arguments: argparse.Namespace, listed: Sequence[tuple[str, Path]]) -> It
     """Predicts the images, one by one."""
     folder = model_folder(arguments.model)
 
-    from fcn import predict  # only now: misuse is told without the seconds that TensorFlow takes
+    from fcn.predict import predictor as predict  # only now: misuse is told without the seconds that TensorFlow takes
 
     predictor = predict.load(folder, precision=arguments.precision)
     if predictor.spec.classes != voc.CLASSES:

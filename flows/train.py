@@ -7,9 +7,10 @@ from pathlib import Path
 from prefect import flow
 
 from fcn.errors import UserError
-from flows import config, stage
+from flows.runner import stage
 from tasks import kept
 from tasks import train as tasks
+from tasks.settings import config
 
 
 @flow
@@ -31,7 +32,7 @@ def train(
         init: the classifier's .npz, or the parent variant's model folder.
         out: model folder to write.
         settings: what is set: params.yaml, or the settings.json that came out of it.
-        seed: instead of the recipe's; see `flows.seeds`.
+        seed: instead of the recipe's; see `flows.commands.seeds`.
     """
     profile = config.read(settings)
     if variant not in profile.train:

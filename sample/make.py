@@ -7,7 +7,7 @@ its bytes depend on the processor, so whoever makes it again writes its new chec
 import argparse
 from pathlib import Path
 
-from fcn.files import digest
+from fcn.io.files import digest
 from sample import world
 
 HERE = Path(__file__).parent

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fcn.architecture import MEAN_BGR, ModelSpec
-from fcn.model import backbone
+from fcn.net.model import backbone
+from fcn.spec.architecture import MEAN_BGR, ModelSpec
 from fcn.weights import caffe
 from sample import world
 

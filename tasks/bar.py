@@ -1,4 +1,4 @@
-"""A progress bar in Prefect's UI, beside the lines that `tasks.progress` writes to the log."""
+"""A progress bar in Prefect's UI, beside the lines that `tasks.tracking.progress` writes to the log."""
 
 from typing import Any
 

@@ -8,9 +8,9 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import files
-from fcn.architecture import check_dense
-from fcn.weights import account, convert, readers
+from fcn.io import files
+from fcn.spec import check_dense
+from fcn.weights import account, conversion, readers
 
 
 @task(cache_policy=NO_CACHE, task_run_name="convert weights")
@@ -56,7 +56,7 @@ def convert_weights(
 def _converted(source: Path, backbone: str) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
     """One file's weights, their rows, and its own entry in the report."""
     found = readers.read(source)
-    weights, rows = convert.convert(found.layers, backbone, str(source), found.axes, found.channels)
+    weights, rows = conversion.convert(found.layers, backbone, str(source), found.axes, found.channels)
     keys = ("input_order", "input_order_by", "published", "differing")
     entry = {"file": source.name, "container": found.container, "sha256": files.digest(source)}
     return weights, rows, entry | {key: rows[0][key] for key in keys}

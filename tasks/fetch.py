@@ -12,12 +12,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import MissingContextError
 from prefect.tasks import exponential_backoff
 
-from fcn import archives, disk, download
-from fcn.addresses import public
 from fcn.errors import UserError
-from fcn.files import check_file, digest, sniff
-from fcn.params import Source
-from tasks.progress import Progress
+from fcn.io import archives, check_file, digest, disk, download, public, sniff
+from tasks.settings import Source
+from tasks.tracking import Progress
 
 RETRIES = 5
 MB = 10**6
@@ -94,7 +92,7 @@ def unpack(archive: str | os.PathLike[str], target_dir: str | os.PathLike[str], 
         folders: names in the archive, also of single files, without wildcards; "." is everything.
 
     Raises:
-        UserError: as `fcn.archives.extract` does; `target_dir` is then as it was.
+        UserError: as `fcn.io.archives.extract` does; `target_dir` is then as it was.
     """
     log, name = _logger(), Path(archive).name
     log.info("%s: taking %s", name, ", ".join(folders))

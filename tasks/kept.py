@@ -17,17 +17,18 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from fcn import disk, files, reading
-from fcn.architecture import MARK
+from fcn import reading
 from fcn.errors import UserError
-from tasks import provenance
+from fcn.io import disk, files
+from fcn.spec import MARK
+from tasks.tracking import provenance
 
 CHECKPOINTS = Path(".cache/checkpoints")
 """Outside of DVC: a checkpoint is no result.
 
 When a training ends well, what earlier trainings of the same profile and variant left under other
 parameters, data or code is removed; until then any of them can be gone back to. Trainings with a
-seed of their own (`flows.seeds`) have `-seed<n>` in the name and touch no others.
+seed of their own (`flows.commands.seeds`) have `-seed<n>` in the name and touch no others.
 """
 KEY = "[0-9a-f]" * 16
 """The pattern of a fingerprint in a name."""

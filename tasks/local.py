@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote
 
-from fcn import download
-from fcn.addresses import path_of
 from fcn.errors import UserError
-from fcn.params import Source
+from fcn.io import download, path_of
+from tasks.settings import Source
 
 
 def match(local: Path | None, sources: Iterable[Source]) -> dict[Source, Path]:

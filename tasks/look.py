@@ -11,11 +11,11 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_image_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import look as looking
-from fcn import results
+from fcn.compare import results
 from fcn.errors import UserError
-from tasks import pictures
-from tasks.progress import Progress
+from fcn.records import look as looking
+from tasks.report import pictures
+from tasks.tracking import Progress
 
 TALL = 50
 """Classes in one column of a chart."""
@@ -27,7 +27,7 @@ def look(data: Path, out: Path, images: int) -> None:
     """Writes the folder `out` about the records in `data`, and shows it in Prefect; `images` are on the contact sheet.
 
     Raises:
-        UserError: see `fcn.look.run`.
+        UserError: see `fcn.records.look.run`.
     """
     log = get_run_logger()
     found = looking.run(data, out, images, Progress(log.info, "contact sheet", "images"))
@@ -42,7 +42,8 @@ def look(data: Path, out: Path, images: int) -> None:
 
 @contextmanager
 def charts(folder: Path) -> Iterator[list[Path]]:
-    """`classes.png` and `sizes.png`, drawn from what `fcn.look.run` left in `folder`, for as long as the context lasts."""
+    """`classes.png` and `sizes.png`, drawn from what `fcn.records.look.run` left in `folder`, for as long as the context
+    lasts."""
     with tempfile.TemporaryDirectory() as temporary:
         paths = [Path(temporary) / "classes.png", Path(temporary) / "sizes.png"]
         for path, figure in zip(paths, (classes_figure, sizes_figure), strict=True):

@@ -8,12 +8,13 @@ from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import records, results
-from fcn import score as scoring
-from fcn.params import Profile
-from tasks import durations, pictures, provenance, registry, tracking
+from fcn.compare import results
+from fcn.evaluate import score as scoring
+from fcn.input import records
 from tasks.bar import Bar
-from tasks.progress import Progress
+from tasks.report import pictures
+from tasks.settings import Profile
+from tasks.tracking import Progress, durations, provenance, registry, tracking
 
 
 @task(cache_policy=NO_CACHE, task_run_name="score {variant}")
@@ -34,7 +35,7 @@ def score(
     Without `register` it becomes no version in MLflow's registry, and moves no alias there.
 
     Raises:
-        UserError: see `fcn.score.run`.
+        UserError: see `fcn.evaluate.score.run`.
     """
     log = get_run_logger()
     progress = Progress(log.info, f"evaluate {variant}", "images", show=Bar())

@@ -14,14 +14,18 @@ from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import distribution, files, fit, inputs, records, surgery
-from fcn.architecture import ModelSpec
 from fcn.errors import UserError
-from fcn.params import Profile
-from fcn.recipe import TrainSpec
-from tasks import charts, durations, kept, look, pictures, provenance, tracking
+from fcn.hardware import distribution
+from fcn.input import records, stream
+from fcn.io import files
+from fcn.net import surgery
+from fcn.spec import ModelSpec, TrainSpec
+from fcn.train import fit
+from tasks import kept, look
 from tasks.bar import Bar
-from tasks.progress import Progress, duration
+from tasks.report import charts, pictures
+from tasks.settings import Profile
+from tasks.tracking import Progress, duration, durations, provenance, tracking
 
 
 @task(cache_policy=NO_CACHE, task_run_name="train {variant}")
@@ -137,7 +141,7 @@ class _Told:
 
     def watch(self, examples: Iterable[Any]) -> Iterator[Any]:
         say = Progress(self.log.info, f"{self.variant}: validating", "images")
-        total = inputs.count(self.data, "val", self.recipe.validate_images)
+        total = stream.count(self.data, "val", self.recipe.validate_images)
         for number, example in enumerate(examples, 1):
             yield example
             if number < total:

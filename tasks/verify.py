@@ -6,11 +6,11 @@ from pathlib import Path
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from fcn import archives, published
-from fcn.datasets import voc
-from fcn.datasets.pairs import read_ids
+from fcn.datasets import read_ids, voc
 from fcn.errors import UserError
-from tasks.progress import Progress
+from fcn.io import archives
+from fcn.published import scores
+from tasks.tracking import Progress
 
 
 @task(cache_policy=NO_CACHE)
@@ -42,16 +42,16 @@ def unpack_listed(archive: Path, root: str, ids: Path, target: Path) -> list[voc
 
 @task(cache_policy=NO_CACHE, task_run_name="convert {variant}")
 def convert_net(caffemodel: Path, variant: str, classes: Sequence[str], folder: Path) -> None:
-    """Makes the model folder `folder` of a published net; see `fcn.published.to_model_folder`."""
-    published.to_model_folder(caffemodel, variant, classes, folder)
+    """Makes the model folder `folder` of a published net; see `fcn.published.scores.to_model_folder`."""
+    scores.to_model_folder(caffemodel, variant, classes, folder)
     get_run_logger().info("%s: converted into %s", caffemodel.name, folder)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="score {variant}")
 def score_net(
     folder: Path, variant: str, pairs: Sequence[voc.Pair], expected: Sequence[float], tolerance: float
-) -> published.Verdict:
-    """Scores a model folder and compares with the `expected` scores, in percent; see `fcn.published.judge`."""
+) -> scores.Verdict:
+    """Scores a model folder and compares with the `expected` scores, in percent; see `fcn.published.scores.judge`."""
     log = get_run_logger()
-    measured = published.score(folder, pairs, Progress(log.info, f"score {variant}", "images"))
-    return published.judge(variant, measured, expected, tolerance)
+    measured = scores.score(folder, pairs, Progress(log.info, f"score {variant}", "images"))
+    return scores.judge(variant, measured, expected, tolerance)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from fcn import labels, serving, visualize
 from fcn.errors import UserError
-from tasks.own_door import OwnDoor
+from fcn.pixels import labels, visualize
+from fcn.predict import OwnDoor, serving
 
 if TYPE_CHECKING:
     from fcn.predict import Predictor
@@ -53,9 +53,9 @@ EMPTY = '<p class="empty">The picture appears here, with its classes over it.</p
 
 @functools.lru_cache(maxsize=2)
 def _net(folder: Path, _written: int) -> "Predictor":
-    from fcn import predict
+    from fcn.predict import predictor
 
-    return predict.load(folder)
+    return predictor.load(folder)
 
 
 def segment(path: str | None, model: str | None, models: Mapping[str, Path]) -> Iterator[tuple[str, str]]:

@@ -7,13 +7,13 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fcn import doctor, writing
-from fcn.datasets import catalog
-from fcn.datasets.pairs import Listing, Pair
+from fcn import doctor
+from fcn.datasets import Listing, Pair, catalog
 from fcn.errors import UserError
-from fcn.metrics import VOID
-from fcn.params import Records
-from tasks.progress import Progress
+from fcn.records import writing
+from fcn.spec import VOID
+from tasks.settings import Records
+from tasks.tracking import Progress
 
 
 @task(cache_policy=NO_CACHE, task_run_name="write records")

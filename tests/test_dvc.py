@@ -14,22 +14,22 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from flows import config
+from tasks.settings import config
 
 ROOT = Path(__file__).parents[1]
 WORK = {
     "settings": [],
-    "download": ["fcn.download", "fcn.archives", "fcn.datasets.contents"],
-    "convert_vgg": ["fcn.weights.readers", "fcn.weights.convert", "fcn.weights.account", "fcn.files"],
-    "records": ["fcn.writing", "fcn.datasets.catalog", "fcn.look"],
-    "train": ["fcn.fit"],
-    "evaluate": ["fcn.score"],
+    "download": ["fcn.io.download", "fcn.io.archives", "fcn.io.contents"],
+    "convert_vgg": ["fcn.weights.readers", "fcn.weights.conversion", "fcn.weights.account", "fcn.io.files"],
+    "records": ["fcn.records.writing", "fcn.datasets.catalog", "fcn.records.look"],
+    "train": ["fcn.train.fit"],
+    "evaluate": ["fcn.evaluate.score"],
 }
 """The modules that decide the bytes of a stage's outputs; tasks/ and flows/ hand them parameters and paths."""
-VALUES = {"fcn/params.py", "fcn/health.py", "fcn/watches.py"}
+VALUES = {"tasks/settings/params.py", "fcn/monitor/health.py", "fcn/monitor/watches.py"}
 """Left out of every stage: what params makes of settings.json are values, which the stages track as parameters; what health and
 watches say of a training is words, and changes no byte of it."""
-SETTINGS = {"flows/config.py", "flows/yamlfile.py"}
+SETTINGS = {"tasks/settings/config.py", "tasks/settings/yamlfile.py"}
 """What decides the bytes of settings.json."""
 CHAIN = ["train@fcn32s", "train@fcn16s", "train@fcn8s"]
 
@@ -93,9 +93,23 @@ def test_a_stage_depends_on_exactly_the_code_that_decides_its_bytes(name):
 
 def test_the_closure_follows_imports_of_imports():
     # fit -> surgery -> model -> layers; inputs -> batches -> augment. Nothing of the report, the pictures, the download.
-    trained = closure(["fcn.fit"])
-    assert {"fcn/fit.py", "fcn/surgery.py", "fcn/model.py", "fcn/layers.py", "fcn/records.py", "fcn/augment.py"} <= trained
-    others = {"fcn/labels.py", "fcn/writing.py", "fcn/visualize.py", "fcn/download.py", "fcn/archives.py", "fcn/score.py"}
+    trained = closure(["fcn.train.fit"])
+    assert {
+        "fcn/train/fit.py",
+        "fcn/net/surgery.py",
+        "fcn/net/model.py",
+        "fcn/net/layers.py",
+        "fcn/input/records.py",
+        "fcn/spec/augment.py",
+    } <= trained
+    others = {
+        "fcn/pixels/labels.py",
+        "fcn/records/writing.py",
+        "fcn/pixels/visualize.py",
+        "fcn/io/download.py",
+        "fcn/io/archives.py",
+        "fcn/evaluate/score.py",
+    }
     assert not trained & {*others, "fcn/weights/caffe.py"}
 
 
@@ -121,7 +135,11 @@ def test_only_the_report_depends_on_files_of_tasks():
     named = {name: [dep for dep in code(stage) if not dep.startswith("fcn/")] for name, stage in stages().items()}
     report = named.pop("report")
     names = ("charts", "durations", "dvcfiles", "examples", "page", "pictures", "progress", "provenance", "report")
-    assert set(report) == {*(f"tasks/{name}.py" for name in names), "tasks/report.html", "tasks/report_style.html"}
+    assert set(report) == {
+        *(f"tasks/{name}.py" for name in names),
+        "tasks/report/report.html",
+        "tasks/report/report_style.html",
+    }
     assert {*named.pop("settings")} == SETTINGS
     assert named == {name: [] for name in WORK if name != "settings"}
 

@@ -72,7 +72,7 @@ def test_the_library_reads_neither_environment_nor_arguments_nor_the_parameter_f
                 assert node.attr not in ("environ", "getenv", "argv"), f"{name}, line {node.lineno}"
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith("params.yaml"):
                 # The default of `where`, a word in messages.
-                assert name == "fcn/params.py", f"{name}, line {node.lineno}"
+                assert name == "tasks/settings/params.py", f"{name}, line {node.lineno}"
 
 
 def test_mlflow_is_imported_only_by_those_that_speak_with_it():
@@ -106,4 +106,4 @@ def test_download_and_conversion_start_without_tensorflow():
 
 
 def test_comparing_starts_without_any_of_them():
-    assert loaded_after("import flows.compare") == []
+    assert loaded_after("import flows.commands.compare") == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import config
+from tasks.settings import config
 
 ROOT = Path(__file__).parents[1]
 OWN = config.plain(ROOT / "params.yaml")

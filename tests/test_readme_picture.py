@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from docs.images import segmentation
-from fcn import surgery
-from fcn.model import build
+from fcn.net import surgery
+from fcn.net.model import build
 
 
 def test_the_photograph_stands_beside_its_segmentation(small, tmp_path, capsys):

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fcn import params
-from fcn.architecture import BACKBONES
-from fcn.recipe import TrainSpec
-from flows import config
+from fcn.spec.architecture import BACKBONES
+from fcn.spec.recipe import TrainSpec
+from tasks.settings import config, params
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -126,7 +125,7 @@ def test_the_numbers_in_the_text():
 
 @pytest.mark.parametrize(("schedule", "mean"), [("fixed", 1), ("poly", 1 / 1.9), ("cosine", 0.5)])
 def test_the_mean_of_a_schedule(schedule, mean):
-    from fcn import optimizers
+    from fcn.train import optimizers
 
     rate = optimizers.rate(schedule, 1.0, 1000)
     rates = [float(rate(step)) if callable(rate) else rate for step in range(0, 1000, 10)]
@@ -137,8 +136,8 @@ def steps(loss, batches, rate, decay, accumulate=1, momentum=0.9, start="ones"):
     """The kernel of a net of one 1x1 convolution after an update for each of `batches`, whose images have 6 pixels."""
     import keras
 
-    from fcn import optimizers
-    from fcn.losses import PixelLoss
+    from fcn.train import optimizers
+    from fcn.train.losses import PixelLoss
 
     net = keras.Sequential([keras.Input((2, 3, 4)), keras.layers.Conv2D(3, 1, kernel_initializer=start)])
     net.compile(optimizer=optimizers.make("sgd", rate, momentum, decay, 2.0, accumulate), loss=PixelLoss(loss))

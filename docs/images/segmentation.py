@@ -10,7 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from fcn import images, predict, predictions, visualize
+from fcn.pixels import images, visualize
+from fcn.predict import predictions
+from fcn.predict import predictor as predict
 from flows.predict import MODEL, model_folder
 
 HERE = Path(__file__).parent

@@ -1,1 +1,7 @@
-"""Data sets: each module lists the image and label files of a named split; `catalog` has them all."""
+"""VOC, SBD, ADE20K and a user's own folders become checked pairs of image and label."""
+
+from fcn.datasets.pairs import Listing, enumeration, leaks, read_ids
+from fcn.datasets.stems import IMAGES
+from fcn.datasets.voc import CLASSES, Pair
+
+__all__ = ["CLASSES", "IMAGES", "Listing", "Pair", "enumeration", "leaks", "read_ids"]

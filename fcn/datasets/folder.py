@@ -9,7 +9,7 @@ from fcn import reading
 from fcn.datasets import stems
 from fcn.datasets.pairs import LONGEST, Listing, choose_classes, enumeration
 from fcn.errors import CONTROL, UserError
-from fcn.labels import VOID_COLOUR, Colour
+from fcn.spec import VOID_COLOUR, Colour
 
 _COLOURED = re.compile(r"(.*\S)\s*#([0-9a-fA-F]{6})")
 _MOST = 255

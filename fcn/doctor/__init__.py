@@ -20,19 +20,23 @@ whole split, `convert` writes labels anew as class indices. `Diagnosis.to_json` 
     classes_txt   lines proposed for classes.txt; none if it need not or cannot be proposed
     stops         whether any of the findings does
     findings      a list of: kind; stops (`records` refuses it, or would write labels that mean something else); file ("" if it
-                  is about all); what (was found here); title (of the kind); do (what to do about it)
-"""
+                  is about all); what (was found here); title (of the kind); do (what to do about it)"""
 
+from fcn.doctor.contents import Content, count
 from fcn.doctor.convert import convert
 from fcn.doctor.diagnosis import SCHEMA, Diagnosis, Row, check_counts, examine
 from fcn.doctor.findings import KINDS, Finding, Kind
 from fcn.doctor.layouts import read_classes
-from fcn.doctor.looks import check
+from fcn.doctor.looks import check, of_labels
+from fcn.doctor.meaning import smear_words, smeared
+from fcn.doctor.rules import judge
 from fcn.doctor.table import table
+from fcn.doctor.turned import unclear
 
 __all__ = [
     "KINDS",
     "SCHEMA",
+    "Content",
     "Diagnosis",
     "Finding",
     "Kind",
@@ -40,7 +44,13 @@ __all__ = [
     "check",
     "check_counts",
     "convert",
+    "count",
     "examine",
+    "judge",
+    "of_labels",
     "read_classes",
+    "smear_words",
+    "smeared",
     "table",
+    "unclear",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn.labels import Stored, stored
+from fcn.pixels import Stored, stored
 
 _KEPT = 1024  # distinct colours remembered per file; a label has fewer, and a photograph as many as it has pixels
 _LOSSY = ("JPEG", "MPO", "WEBP")

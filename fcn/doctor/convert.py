@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn import files, labels
 from fcn.doctor.diagnosis import Diagnosis
 from fcn.doctor.findings import KINDS
 from fcn.errors import UserError
+from fcn.io import files
+from fcn.pixels import labels
 
 _UNCLEAR = ("nothing", "sparse", "out_of_range", "unknown_colours", "photographs")
 

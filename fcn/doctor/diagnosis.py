@@ -6,16 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fcn import near
-from fcn.datasets import folder
-from fcn.datasets.pairs import enumeration
-from fcn.doctor import layouts
+from fcn.datasets import enumeration, folder
+from fcn.doctor import layouts, near
 from fcn.doctor.contents import Content, hexadecimal
 from fcn.doctor.findings import KINDS, Finding
 from fcn.doctor.looks import Look, look, of_labels
 from fcn.doctor.meaning import Meaning
 from fcn.doctor.rules import judge
-from fcn.metrics import VOID
+from fcn.spec import VOID
 
 SCHEMA = 1
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fcn import images, near
-from fcn.datasets.pairs import Pair
+from fcn.datasets import Pair
+from fcn.doctor import near
 from fcn.doctor.contents import Content, count
 from fcn.doctor.findings import KINDS, Finding
 from fcn.doctor.layouts import Item
@@ -16,9 +16,8 @@ from fcn.doctor.meaning import Meaning
 from fcn.doctor.rules import judge
 from fcn.doctor.turned import unclear
 from fcn.errors import UserError
-from fcn.images import Header
-from fcn.labels import stored
-from fcn.metrics import VOID
+from fcn.pixels import Header, images, stored
+from fcn.spec import VOID
 
 _MODES = {"indices": ("P", "L", "1"), "ade20k": ("P", "L", "1"), "sbd": ("GTcls",), "colours": ("RGB", "RGBA", "P", "L", "1")}
 """How `labels.read` takes labels of an encoding to be stored."""
@@ -28,7 +27,7 @@ _MODES = {"indices": ("P", "L", "1"), "ade20k": ("P", "L", "1"), "sbd": ("GTcls"
 class Look:
     """What is in an item's files, as far as they can be read, and what is wrong with them before anybody asks for classes.
 
-    `thumbnail` is that of `fcn.near`.
+    `thumbnail` is that of `fcn.doctor.near`.
     """
 
     header: Header | None

@@ -9,7 +9,7 @@ import numpy as np
 
 from fcn.doctor.contents import Content, channels, hexadecimal
 from fcn.doctor.findings import Finding
-from fcn.metrics import VOID
+from fcn.spec import VOID
 
 SMEARED = 0.04
 """The `Content.smear` above which labels were smoothed: real ones of VOC have 0.0006 at most, of ADE20K 0.011, resized

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from fcn.datasets.voc import CLASSES
+from fcn.datasets import CLASSES
 from fcn.doctor.contents import Content, hexadecimal
 from fcn.doctor.findings import Finding
-from fcn.labels import palette
-from fcn.metrics import VOID
+from fcn.spec import VOID, palette
 
 VOC = {int(red) << 16 | int(green) << 8 | int(blue): index for index, (red, green, blue) in enumerate(palette())}
 """Index by colour 0xRRGGBB."""

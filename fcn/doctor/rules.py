@@ -7,15 +7,13 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from fcn.datasets.pairs import enumeration
-from fcn.datasets.voc import CLASSES
+from fcn.datasets import CLASSES, enumeration
 from fcn.doctor import palettes
 from fcn.doctor.contents import Content, hexadecimal
 from fcn.doctor.findings import Finding
 from fcn.doctor.meaning import REACH, Case, Meaning, ranges, smear_words, smeared, spot
 from fcn.doctor.palettes import VOC, VOC_VOID
-from fcn.labels import palette
-from fcn.metrics import VOID
+from fcn.spec import VOID, palette
 
 _FLAT = 0.5
 """The share of pixels in plain areas above which pictures of many colours are smeared labels; VOC's photographs have 0.21."""

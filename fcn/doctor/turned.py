@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fcn.images import Header
+from fcn.pixels import Header
 
 UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda a: a[:, ::-1],

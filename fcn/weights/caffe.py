@@ -15,7 +15,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from fcn.errors import UserError
-from fcn.files import replacing_file, sniff
+from fcn.io import replacing_file, sniff
 
 # message -> field -> (number, type, repeated). Packed floats are declared as bytes: on the wire the two are the same,
 # and bytes become an array at once, where VGG-16 would be 138 million Python floats. `UnpackedBlob` is the other form.

@@ -16,8 +16,8 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from fcn.architecture import BACKBONES
 from fcn.errors import UserError
+from fcn.spec import BACKBONES
 
 _FULLY_CONNECTED = {"fc1": "fc6", "fc2": "fc7", "predictions": "fc8"}
 _MOST = 2**30

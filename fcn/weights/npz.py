@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn import files
 from fcn.errors import UserError
+from fcn.io import files
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, ...]]:

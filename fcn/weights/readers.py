@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fcn.errors import UserError
-from fcn.files import BROKEN, sniff
+from fcn.io import BROKEN, sniff
 from fcn.weights import caffe, keras_h5, matconvnet, npy, npz
 
 

@@ -1,4 +1,5 @@
-"""What `fcn.cpu.filters_at_once` gains: the 3x3 convolutions of an image of 500x375 with the border, whole and in blocks.
+"""What `fcn.hardware.cpu.filters_at_once` gains: the 3x3 convolutions of an image of 500x375 with the border, whole and in
+blocks.
 
     python -m tests.benchmarks.blocks [--precision bf16]
 
@@ -12,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fcn import cpu
-from fcn.layers import BlockedConv2D
+from fcn.hardware import cpu
+from fcn.net.layers import BlockedConv2D
 
 LAYERS = (
     (573, 698, 64, 64),

@@ -22,7 +22,8 @@ from tests.benchmarks import pairs
 PASS = """
 import sys, time
 from pathlib import Path
-from fcn import images, predict
+from fcn.pixels import images
+from fcn.predict import predictor as predict
 predictor, image = predict.load(Path(sys.argv[1])), images.read(Path(sys.argv[2]))
 predictor(image)
 begin = time.perf_counter(), time.process_time()

@@ -23,9 +23,12 @@ def measure(width: float, steps: int, deterministic: bool) -> tuple[str, float]:
     import keras
     import numpy as np
 
-    from fcn import devices, evaluation, model, optimizers
-    from fcn.architecture import MEAN_BGR, ModelSpec
-    from fcn.losses import PixelLoss
+    from fcn.hardware import devices
+    from fcn.net import model
+    from fcn.score import evaluation
+    from fcn.spec.architecture import MEAN_BGR, ModelSpec
+    from fcn.train import optimizers
+    from fcn.train.losses import PixelLoss
 
     device = devices.prepare(1, deterministic=deterministic)
     classes = tuple(f"class {n}" for n in range(21))

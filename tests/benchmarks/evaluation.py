@@ -3,8 +3,8 @@
     python -m tests.benchmarks.evaluation --images 20 --width 1.0 --precision bfloat16
 
 On N and on 4N images of VOC's size, with a net of random weights: the bare passes (read, predict, throw away), and
-`fcn.score.run` as the stage calls it, without other protocols; each in a process of its own. What an image costs is the
-difference over 3N images, so that what is done once does not count. One round after another, both ways in each.
+`fcn.evaluate.score.run` as the stage calls it, without other protocols; each in a process of its own. What an image costs is
+the difference over 3N images, so that what is done once does not count. One round after another, both ways in each.
 """
 
 import argparse
@@ -18,10 +18,15 @@ from pathlib import Path
 
 import keras
 
-from fcn import devices, evaluation, inputs, model, score, surgery, writing
-from fcn.architecture import MEAN_BGR, ModelSpec
 from fcn.datasets.pairs import Listing
-from fcn.protocols import Evaluate
+from fcn.evaluate import score
+from fcn.hardware import devices
+from fcn.input import stream
+from fcn.net import model, surgery
+from fcn.records import writing
+from fcn.score import evaluation
+from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.spec.protocols import Evaluate
 from tests.benchmarks import pairs
 
 
@@ -55,7 +60,7 @@ def one(way: str, data: Path, net: Path, precision: str) -> None:
     begin, cpu = time.perf_counter(), time.process_time()
     if way == "bare":
         label = evaluation.labeler(surgery.load(net)[0])
-        for batch in inputs.validation(data, "val"):
+        for batch in stream.validation(data, "val"):
             label(batch["image"])
     else:
         how = Evaluate(6, (), precision)

@@ -14,7 +14,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from fcn import export, surgery
+from fcn.net import surgery
+from fcn.predict import export
 
 SIZE, ROUNDS = (1, 375, 500), 15
 

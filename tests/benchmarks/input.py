@@ -19,8 +19,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from fcn import inputs, writing
 from fcn.datasets.pairs import Pair
+from fcn.input import stream
+from fcn.records import writing
 from tests.benchmarks import pairs as pairs_of
 
 
@@ -62,7 +63,7 @@ def main() -> None:
         writing.write(listing, lists, folder / "records", 4, 1, "stop", lambda *_: None)
         train = listing.splits["train"]
         ways: dict[str, Callable[[], Iterable]] = {
-            "records": lambda: inputs.training(folder / "records", "train", 1).take(len(train)),
+            "records": lambda: stream.training(folder / "records", "train", 1).take(len(train)),
             "Pillow": lambda: pillow(train),
             "raw files": lambda: raw(train),
         }

@@ -23,14 +23,14 @@ import sys
 from pathlib import Path
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
-from flows import stage
+from flows.runner import stage
 
 @task
 def work(tracked: bool) -> None:
     get_run_logger().info("nothing to do")
     create_table_artifact([{"a": 1}], key="table")
     if tracked:
-        from tasks import tracking
+        from tasks.tracking import tracking
         with tracking.training("fcn-nothing", "nothing", "key", params={"a": 1}, tags={"pipeline": "p"}) as run:
             run.metrics({"loss": 1.0}, 1)
 
@@ -94,8 +94,8 @@ def main() -> None:
         measured([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], folder, isolated)
         python("Python itself", "-c", "pass")
         python("import TensorFlow and Keras", "-c", "import tensorflow, keras")
-        python("import Prefect and flows.stage", "-c", "import flows.stage")
-        python("import MLflow", "-c", "from tasks import store; store.prepare()")
+        python("import Prefect and flows.runner.stage", "-c", "import flows.runner.stage")
+        python("import MLflow", "-c", "from tasks.tracking.tracking import store; store.prepare()")
         stage, repro = ("-m", "nothing", "--out", "out"), ("-m", "dvc", "repro", "--no-run-cache")
         python("a stage without Prefect (its API known to be gone)", *stage, FCN_PARENT_RUN="")
         with conftest.Keeper(folder, isolated) as keeper:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fcn import labels
 from fcn.datasets.pairs import Listing, Pair
+from fcn.pixels import labels
 
 CLASSES = tuple(f"class{n}" for n in range(21))
 

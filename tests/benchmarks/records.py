@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 from PIL import Image
 
-from fcn import writing
 from fcn.datasets.pairs import Pair
+from fcn.records import writing
 from tests.benchmarks import pairs as pairs_of
 
 LISTS = {"train": "train", "val": "val"}

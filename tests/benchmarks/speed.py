@@ -7,9 +7,9 @@ all cases take turns in every round, and what is told is the median of the round
 counts are the ratios, by the clock and, on a CPU, by the processor's time, which other programs disturb less.
 Static means that all images are resized to one size; varying, that every step has another one.
 
-A step of ours is what `fcn.training` does: `fit`, with deterministic operations and the watch for numbers that are not finite
-(but a `--batch` is of one size, without the mask of a padded one); an inference what `fcn.evaluation` does, up to the labels in
-the host's memory. The peer's are written in `speed_peer`.
+A step of ours is what `fcn.train.training` does: `fit`, with deterministic operations and the watch for numbers that are not
+finite (but a `--batch` is of one size, without the mask of a padded one); an inference what `fcn.score.evaluation` does, up to
+the labels in the host's memory. The peer's are written in `speed_peer`.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fcn.architecture import BACKBONES
+from fcn.spec.architecture import BACKBONES
 from tests.benchmarks import pairs
 
 SIZES = ((500, 375), (375, 500), (500, 333), (333, 500))

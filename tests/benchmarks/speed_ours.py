@@ -12,9 +12,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from fcn import devices, evaluation, model, optimizers, watches
-from fcn.architecture import MEAN_BGR, ModelSpec
-from fcn.losses import PixelLoss
+from fcn.hardware import devices
+from fcn.monitor import watches
+from fcn.net import model
+from fcn.score import evaluation
+from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.train import optimizers
+from fcn.train.losses import PixelLoss
 from tests.benchmarks.pairs import CLASSES
 
 Seconds = tuple[float, float]

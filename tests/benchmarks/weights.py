@@ -21,9 +21,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from fcn import files
-from fcn.architecture import BACKBONES
-from fcn.weights import convert, readers
+from fcn.io import files
+from fcn.spec.architecture import BACKBONES
+from fcn.weights import conversion, readers
 from tests.fcn import weight_files
 
 NET = BACKBONES["vgg16"]
@@ -111,7 +111,7 @@ def read(path: Path) -> None:
     """Reads and converts it; prints seconds and the peak of memory in bytes."""
     begin = time.perf_counter()
     found = readers.read(path)
-    weights, _ = convert.convert(found.layers, "vgg16", str(path), found.axes, found.channels)
+    weights, _ = conversion.convert(found.layers, "vgg16", str(path), found.axes, found.channels)
     seconds = time.perf_counter() - begin
     assert sum(array.size for array in weights.values()) > 134e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB

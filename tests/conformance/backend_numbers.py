@@ -7,9 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from fcn import evaluation, files, optimizers, surgery, training
-from fcn.losses import PixelLoss
-from fcn.recipe import TrainSpec
+from fcn.io import files
+from fcn.net import surgery
+from fcn.score import evaluation
+from fcn.spec.recipe import TrainSpec
+from fcn.train import optimizers, training
+from fcn.train.losses import PixelLoss
 
 RATE = 1e-9
 

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn import files, fit, predict, score, training
-from fcn.architecture import ModelSpec
 from fcn.errors import UserError
-from fcn.protocols import Evaluate
-from fcn.recipe import TrainSpec
+from fcn.evaluate import score
+from fcn.io import files
+from fcn.predict import predictor
+from fcn.spec.architecture import ModelSpec
+from fcn.spec.protocols import Evaluate
+from fcn.spec.recipe import TrainSpec
+from fcn.train import fit, training
 
 # A LeNet, since JAX compiles for a minute what is deeper.
 SPEC = ModelSpec("fcn4s", "lenet", ("background", "cat", "dog"), 1 / 5, 8, "caffe", "fixed", 0.0, (0.0, 0.0, 0.0))
@@ -122,7 +125,7 @@ def scored(folder, recipe):
     found = score.run(out, folder / "records", metrics, folder / f"plots {os.getpid()}", how, lambda *_: None)
     image = np.random.default_rng(5).integers(90, 130, (36, 100, 3)).astype(np.uint8)
     image[:, 20:60, 0] = image[:, 50:, 1] = 220
-    tiled = predict.load(out, tile=60)(image, probabilities=True)
+    tiled = predictor.load(out, tile=60)(image, probabilities=True)
     numbers = {name: value for name, value in found.items() if isinstance(value, float)}
     numbers |= {f"multiscale {name}": value for name, value in found["protocols"]["multiscale"].items()}
     return numbers | {"labels": tiled.labels, "probabilities": tiled.probabilities}
@@ -169,7 +172,7 @@ if __name__ == "__main__":
         results["odd"] = error(folder, dataclasses.replace(ONE, batch=3))
         results["accumulated"] = error(folder, RECIPES["accumulated"])
     if what in ("dying", "processes"):
-        from fcn import distribution
+        from fcn.hardware import distribution
 
         me = distribution.join(os.environ)
         checkpoint = folder / "c.npz"

@@ -1,7 +1,7 @@
 """The authors' nets as Caffe prototxts of our own writing, and what OpenCV computes from them.
 
 Facts from `net.py` of voc-fcn32s, voc-fcn16s, voc-fcn8s and voc-fcn8s-atonce (shelhamer/fcn.berkeleyvision.org). Nothing
-here is taken from `fcn.architecture` or `fcn.model`, so that a mistake there cannot repeat itself here.
+here is taken from `fcn.spec.architecture` or `fcn.net.model`, so that a mistake there cannot repeat itself here.
 """
 
 from typing import NamedTuple
@@ -9,8 +9,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fcn import model, surgery
-from fcn.weights import authors, caffe
+from fcn.net import model, surgery
+from fcn.published import authors
+from fcn.weights import caffe
 
 MEAN = np.array([104.00699, 116.66877, 122.67892])  # BGR
 DEPTHS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}

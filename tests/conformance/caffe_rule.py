@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from fcn.losses import PixelLoss
+from fcn.train.losses import PixelLoss
 
 CLASSES = 3
 RATE, DECAY, BIAS_RATE = 1e-3, 0.5, 2.0

@@ -19,7 +19,8 @@ from backend_training import LONG, ONE, RECIPES, TWO
 from PIL import Image
 from tiny_voc import truth, write_images, write_records
 
-from fcn import files, labels
+from fcn.io import files
+from fcn.pixels import labels
 
 ROOT = Path(__file__).parents[2]
 

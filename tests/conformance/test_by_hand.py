@@ -7,10 +7,11 @@ import tensorflow as tf
 from caffe_rule import CLASSES, assert_steps_are_caffes
 from keras import layers
 
-from fcn import model, optimizers
-from fcn.bilinear import Bilinear, Upsample
-from fcn.layers import Crop
-from fcn.losses import PixelLoss
+from fcn.net import model
+from fcn.net.bilinear import Bilinear, Upsample
+from fcn.net.layers import Crop
+from fcn.train import optimizers
+from fcn.train.losses import PixelLoss
 
 
 def tiny_net():

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from caffe_nets import assert_same_scores
 
-from fcn import model, surgery
-from fcn.architecture import MEAN_BGR, ModelSpec
+from fcn.net import model, surgery
+from fcn.spec.architecture import MEAN_BGR, ModelSpec
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ("background", "cat", "dog")

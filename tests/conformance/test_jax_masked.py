@@ -9,9 +9,10 @@ import keras
 import numpy as np
 import pytest
 
-from fcn import files, model, surgery
-from fcn.architecture import MEAN_BGR, ModelSpec
-from fcn.losses import PixelLoss
+from fcn.io import files
+from fcn.net import model, surgery
+from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.train.losses import PixelLoss
 
 ROOT = Path(__file__).parents[2]
 RATE = 1.0  # for steps that are large beside the rounding of the weights
@@ -20,8 +21,9 @@ STEP = f"""
 import sys
 import keras
 import numpy as np
-from fcn import files, masked, surgery
-from fcn.losses import PixelLoss
+from fcn.io import files
+from fcn.net import masking as masked, surgery
+from fcn.train.losses import PixelLoss
 
 folder = sys.argv[1]
 net, _ = surgery.load(files.Path(folder))

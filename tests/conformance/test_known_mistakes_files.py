@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import tiny_voc
 
-from fcn import files, writing
 from fcn.errors import UserError
+from fcn.io import files
+from fcn.records import writing
 from fcn.weights import caffe
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +112,7 @@ MEASURE = """
 import json, sys
 import psutil
 from pathlib import Path
-from fcn import inputs
+from fcn.input import stream as inputs
 
 folder = Path(sys.argv[1])
 

@@ -5,9 +5,9 @@ import pytest
 from caffe_rule import assert_steps_are_caffes, softmax_loss
 from keras import ops
 
-from fcn import optimizers
-from fcn.losses import PixelLoss
-from fcn.optimizers import CaffeSGD
+from fcn.train import optimizers
+from fcn.train.losses import PixelLoss
+from fcn.train.optimizers import CaffeSGD
 
 # ---- the loss
 

@@ -6,10 +6,10 @@ import pytest
 from caffe_nets import assert_same_scores, pair, picture, scores
 from keras import layers
 
-from fcn import model, surgery
-from fcn.bilinear import Bilinear
 from fcn.errors import UserError
-from fcn.layers import Crop, MeanBGR
+from fcn.net import model, surgery
+from fcn.net.bilinear import Bilinear
+from fcn.net.layers import Crop, MeanBGR
 
 IMAGE = picture(61, 74)
 SAME_WIDTH = 16  # of fc7 and pool4, so that they could be added before they are scored

@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from fcn import files, surgery, training
-from fcn.recipe import TrainSpec
+from fcn.io import files
+from fcn.net import surgery
+from fcn.spec.recipe import TrainSpec
+from fcn.train import training
 
 RECIPE = TrainSpec("sgd", 1e-2, 0.9, 0.1, 2.0, "sum", iterations=6, log_every=1, validate_every=2, seed=0)
 

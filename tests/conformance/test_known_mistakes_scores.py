@@ -6,8 +6,10 @@ import tiny_voc
 from PIL import Image
 from tiny import echo
 
-from fcn import evaluation, inputs, metrics, records
-from fcn.metrics import confusion
+from fcn.input import records
+from fcn.input import stream as inputs
+from fcn.score import evaluation, metrics
+from fcn.score.metrics import confusion
 
 # ---- scores
 

@@ -16,9 +16,9 @@ from caffe_nets import (
     scores,
 )
 
-from fcn import model, surgery
-from fcn.architecture import ModelSpec
-from fcn.weights import caffe, convert
+from fcn.net import model, surgery
+from fcn.spec.architecture import ModelSpec
+from fcn.weights import caffe, conversion
 from sample import toy
 
 REAL = ["v1_layers/lenet_iter_10000", "v2_layer/lenet_iter_10000"]
@@ -49,7 +49,7 @@ def toy_fcn(filters, hidden):
 def converted(path):
     """LeNet's caffemodel as an FCN-4s, whose score layer is ip2 as a 1x1 convolution."""
     blobs = caffe.read(path)
-    weights, _ = convert.convert(blobs, "lenet", str(path))
+    weights, _ = conversion.convert(blobs, "lenet", str(path))
     kernel, bias = blobs["ip2"]
     weights |= {"score_fr/kernel": kernel.T[None, None], "score_fr/bias": bias}
     width, units = weights["conv1/bias"].size / 20, weights["ip1/bias"].size

@@ -25,8 +25,8 @@ from caffe_nets import (
     vgg,
 )
 
-from fcn import model, surgery
-from fcn.weights import caffe, convert
+from fcn.net import model, surgery
+from fcn.weights import caffe, conversion
 
 HERE = Path(__file__).parent
 SIZES = [(64, 64), (45, 58), (97, 33), (101, 160), (1, 1)]
@@ -106,7 +106,7 @@ def test_the_convolutionalised_classifier_gives_the_classifiers_own_values(small
     if not matrices:  # as some files have them
         blobs["fc6"] = (blobs["fc6"][0].reshape(fc, channels, 7, 7), blobs["fc6"][1])
         blobs["fc7"] = (blobs["fc7"][0].reshape(fc, fc, 1, 1), blobs["fc7"][1])
-    weights, _ = convert.convert(blobs, "vgg16")
+    weights, _ = conversion.convert(blobs, "vgg16")
     ours = model.build(small(padding="same", width=width, fc_units=fc))
     surgery.transplant(ours, weights, new=["score_fr"])
     image = picture(224, 224)

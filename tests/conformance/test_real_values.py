@@ -6,8 +6,8 @@ import pytest
 from caffe_nets import MEAN, Layer, OpenCV, assert_same_scores, convolution, inner_product, pooling, relu, vgg
 from keras import layers
 
-from fcn import model, surgery
-from fcn.weights import caffe, convert, readers
+from fcn.net import model, surgery
+from fcn.weights import caffe, conversion, readers
 
 pytestmark = pytest.mark.realdata
 
@@ -37,7 +37,7 @@ def test_true_vgg16_gives_the_activations_that_others_printed(small, realdata):
 def test_all_five_blocks_of_the_true_vgg16_agree_with_opencv(small, realdata, tmp_path):
     """Keras' file through the conversion, and the same file's arrays through OpenCV, on a photograph."""
     found = readers.read(realdata / "vgg" / "vgg16_notop.h5")
-    weights, _ = convert.convert(found.layers, "vgg16", "it", found.axes, found.channels)
+    weights, _ = conversion.convert(found.layers, "vgg16", "it", found.axes, found.channels)
     kinds = {n: ("Convolution", (k.transpose(3, 2, 0, 1).copy(), b)) for n, (k, b) in found.layers.items()}
     caffe.write(tmp_path / "vgg.caffemodel", "vgg", kinds)
     net = model.build(small(width=1.0, fc_units=1, padding="same"))

@@ -3,8 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from fcn import labels, writing
 from fcn.datasets import voc
+from fcn.pixels import labels
+from fcn.records import writing
 
 CLASSES = ("background", "cat", "dog")
 SIZES = {"a": (40, 56), "b": (33, 47), "c": (48, 41), "v": (35, 50), "w": (50, 38)}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tiny import CLASSES, write_records, write_world
 
-from fcn import files
-from fcn.architecture import BACKBONES, ModelSpec
-from fcn.recipe import TrainSpec
+from fcn.io import files
+from fcn.spec.architecture import BACKBONES, ModelSpec
+from fcn.spec.recipe import TrainSpec
 
 
 @pytest.fixture

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn import files, fit, training
-from fcn.architecture import ModelSpec
-from fcn.params import parse
-from fcn.recipe import TrainSpec
+from fcn.io import files
+from fcn.spec.architecture import ModelSpec
+from fcn.spec.recipe import TrainSpec
+from fcn.train import fit, training
+from tasks.settings.params import parse
 
 
 def stop():

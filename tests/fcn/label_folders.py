@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from fcn import labels
+from fcn.pixels import labels
 
 HEIGHT, WIDTH = 60, 80
 OWN = {0: (0, 0, 0), 1: (255, 0, 0), 2: (0, 200, 80), 3: (30, 60, 255), 255: (224, 224, 192)}

@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 
-from fcn import files
+from fcn.io import files
 
 VALUES = (
     None, True, -1, 0, 1, 2**31, 10**30, -0.5, 1e300, float("nan"), float("inf"), "", "x", "\x1b[31m\a\r\nall is well",

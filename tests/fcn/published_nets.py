@@ -1,7 +1,7 @@
 """Caffemodels with the layer names and shapes of the authors' published nets, and random weights.
 
 Names and shapes are written down from their prototxts (voc-fcn*/train.prototxt of shelhamer/fcn.berkeleyvision.org), not taken
-from `fcn.architecture`.
+from `fcn.spec.architecture`.
 """
 
 import numpy as np

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import scipy.io
 
-from fcn import files
-from fcn.datasets import folder, matfile, official, sbd, stems, voc
+from fcn.datasets import folder, official, sbd, stems, voc
 from fcn.errors import UserError
+from fcn.io import files
+from fcn.pixels import matfile
 from fcn.weights import keras_h5, readers
 
 

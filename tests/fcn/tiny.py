@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from fcn import labels
+from fcn.pixels import labels
 
 CLASSES = ("background", "red", "green")
 SIZES = {"a": (40, 56), "b": (33, 47), "c": (48, 40), "d": (37, 37), "e": (40, 56), "v": (35, 50), "w": (50, 35), "x": (41, 43)}
@@ -40,8 +40,8 @@ def write_world(root):
 
 def write_records(root, out, train="train", val="val"):
     """Records of two lists of a data set in VOC's layout below `root`."""
-    from fcn import writing
     from fcn.datasets import voc
+    from fcn.records import writing
 
     listing = voc.load({"voc": root}, CLASSES, train, val, 0)
     writing.write(listing, {"train": train, "val": val}, out, 2, 1, "stop", lambda *_: None)

@@ -23,7 +23,7 @@ import os, sys, time
 from pathlib import Path
 from prefect import flow, task
 from fcn.errors import UserError
-from flows import stage
+from flows.runner import stage
 
 @task
 def make(text: str) -> str:
@@ -60,7 +60,7 @@ stages:
 # Keeps the server of a folder running until its standard input is closed.
 KEEPER = """
 import sys, psutil
-from flows import server
+from flows.runner import server
 with server.connected(psutil.Process()) as url:
     print(url, server.home(), flush=True)
     sys.stdin.read()

@@ -10,8 +10,8 @@ import pytest
 from label_folders import OWN, coloured, mask_255, truth, voc, write_folder
 from PIL import Image
 
-from fcn import labels
 from fcn.datasets import folder
+from fcn.pixels import labels
 from flows import doctor
 
 ROOT = Path(__file__).parents[2]

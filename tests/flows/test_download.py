@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows import config, download
+from flows import download
+from tasks.settings import config
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from fcn.errors import UserError
-from flows import pipeline, runs, workspace
+from flows import pipeline
+from flows.runner import runs, workspace
 from tests.living import living
 
 STAGES = ["first", "second@a", "second@b"]

@@ -14,9 +14,10 @@ import pytest
 from keras import ops
 from PIL import Image
 
-from fcn import images, labels, model, surgery
-from fcn import predict as core
 from fcn.datasets import voc
+from fcn.net import model, surgery
+from fcn.pixels import images, labels
+from fcn.predict import predictor as core
 from flows import predict, submit
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ import yaml
 from PIL import Image
 from published_nets import FILES, blobs, net, write
 
-from fcn import surgery
 from fcn.datasets import voc
+from fcn.net import surgery
 from flows import predict, published_nets
 
 FILE = FILES["fcn8s"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows import config
+from tasks.settings import config
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn import labels
+from fcn.pixels import labels
 
 STEPS = {"iterations": 2, "log_every": 2, "validate_every": 2}
 

@@ -99,7 +99,8 @@ def test_a_second_run_does_nothing(project, first):
 
 
 @pytest.mark.parametrize(
-    ("path", "rerun"), [("tasks/report.html", {"report"}), ("flows/train.py", set()), ("tasks/tracking.py", set())]
+    ("path", "rerun"),
+    [("tasks/report/report.html", {"report"}), ("flows/train.py", set()), ("tasks/tracking/tracking.py", set())],
 )
 def test_a_change_to_the_report_the_wiring_or_the_logging_retrains_nothing(project, first, path, rerun):
     file = project.folder / path
@@ -169,7 +170,7 @@ def test_nothing_goes_to_the_internet_nor_waits_for_it(project, first):
 def test_seeds_train_nets_of_their_own_and_leave_the_results_alone(project, first):
     params = project.change({"variants": {"fcn32s": "models/vgg.npz"}})
     try:
-        done, again = (project.run("python", "-m", "flows.seeds", "--n", "2") for _ in range(2))
+        done, again = (project.run("python", "-m", "flows.commands.seeds", "--n", "2") for _ in range(2))
     finally:
         project.write_params(params)
     assert (done.returncode, again.returncode) == (0, 0), done.stdout + again.stdout
@@ -207,7 +208,7 @@ def interrupted(project, *command, by=signal.SIGINT):
             output += line
         below = psutil.Process(process.pid).children(recursive=True)
         assert any("flows.train" in child.cmdline() for child in below)
-        below = [child for child in below if "flows.server" not in child.cmdline()]
+        below = [child for child in below if "flows.runner.server" not in child.cmdline()]
         os.killpg(process.pid, by)
         output += process.stdout.read()
     return process.returncode, output, living(below)

@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from tasks import store
+from tasks.tracking import store
 
 SETTINGS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *store.ENVIRONMENT)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import tasks
-from flows import sync
-from tasks import mlflow_run, registry, sending, spool, tracking
+from flows.commands import sync
+from tasks.tracking import mlflow_run, registry, sending, spool, tracking
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
@@ -27,16 +27,16 @@ NOTHING = {"params": {}, "tags": {}}
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    """A stand-in for `tasks.pyfunc`, whose own tests are elsewhere."""
+    """A stand-in for `tasks.tracking.pyfunc`, whose own tests are elsewhere."""
 
     def save(model_dir, out):
         out.mkdir()
         (out / "MLmodel").write_text("flavors: {python_function: {loader_module: none}}\n")
         shutil.copy(model_dir / "weights.npz", out)
 
-    stand_in = types.ModuleType("tasks.pyfunc")
+    stand_in = types.ModuleType("tasks.tracking.pyfunc")
     stand_in.save = save
-    monkeypatch.setitem(sys.modules, "tasks.pyfunc", stand_in)
+    monkeypatch.setitem(sys.modules, "tasks.tracking.pyfunc", stand_in)
     monkeypatch.setattr(tasks, "pyfunc", stand_in, raising=False)
 
 
@@ -103,7 +103,7 @@ def test_down_from_the_start_everything_comes_later_as_if_it_had_been_up(server,
     assert score(experiment, profile="down") is None
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == 2, "one each"
-    assert "is kept in .cache/mlflow-spool and delivered by the next run or `python -m flows.sync`" in warnings[0]
+    assert "is kept in .cache/mlflow-spool and delivered by the next run or `python -m flows.commands.sync`" in warnings[0]
     assert sync.main([]) == 1
     assert "Of 2 files 2 still wait." in capsys.readouterr().err
 
@@ -181,7 +181,7 @@ def test_a_slow_server_is_asked_no_more_and_told_at_the_end(server, client, expe
 def test_kill_9_with_mlflow_down_loses_nothing_of_what_was_said(server, client, experiment):
     code = """
 import os, signal, sys
-from tasks.tracking import training
+from tasks.tracking.tracking import training
 with training(sys.argv[1], "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
     for step in range(3):
         run.metrics({"loss": 8 / 2**step}, step)
@@ -341,7 +341,7 @@ def test_a_full_disk_under_mlflow_s_artifacts_costs_no_file(here):
     code = """
 import logging
 from pathlib import Path
-from tasks.tracking import training
+from tasks.tracking.tracking import training
 logging.basicConfig()
 with training("e", "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
     run.artifact(Path("small.txt"))
@@ -355,7 +355,7 @@ with training("e", "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
     mount = "mount -t tmpfs -o size=64k fcn mlartifacts"
     if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode:
         pytest.skip("no file system can be mounted here")
-    room = 'mount -o remount,size=1m mlartifacts && "$0" -W ignore -m flows.sync && cp -r mlartifacts kept'
+    room = 'mount -o remount,size=1m mlartifacts && "$0" -W ignore -m flows.commands.sync && cp -r mlartifacts kept'
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", f'{mount} && "$0" -W ignore -c "$1" && {room}', sys.executable, code],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,

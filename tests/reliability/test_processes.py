@@ -15,7 +15,7 @@ import psutil
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 
-from flows import processes, stage
+from flows.runner import processes, stage
 from tests.living import living
 from tests.reliability import tiny
 

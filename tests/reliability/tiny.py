@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows import stage
+from flows.runner import stage
 
 
 @task(cache_policy=NO_CACHE)

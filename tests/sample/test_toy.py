@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from fcn import labels
-from fcn.weights import caffe, convert
+from fcn.pixels import labels
+from fcn.weights import caffe, conversion
 from sample import toy, world
 
 SPLITS = {"train": 60, "val": 30}
@@ -131,6 +131,6 @@ def test_lenet_learns_to_read_and_repeats_its_bytes(trained, tmp_path: Path) -> 
         "conv1": ((20, 1, 5, 5), (20,)), "conv2": ((50, 20, 5, 5), (50,)),
         "ip1": ((500, 800), (500,)), "ip2": ((10, 500), (10,)),
     }  # fmt: skip
-    weights, _ = convert.convert(blobs, "lenet")
+    weights, _ = conversion.convert(blobs, "lenet")
     for name in ("conv1", "conv2", "ip1"):
         np.testing.assert_array_equal(weights[f"{name}/kernel"], models[0].get_layer(name).kernel)

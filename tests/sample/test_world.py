@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn import labels
-from fcn.weights import caffe, convert
+from fcn.pixels import labels
+from fcn.weights import caffe, conversion
 from sample import world
 
 SAMPLE = Path(world.__file__).parent
@@ -131,7 +131,7 @@ def test_caffemodel_is_a_whole_small_vgg() -> None:
     assert shapes == expected
     net = caffe.MESSAGES["NetParameter"].FromString(VGG.read_bytes())
     assert [layer.type for layer in net.layer] == ["Convolution"] * 13 + ["InnerProduct"] * 3
-    weights, report = convert.convert(layers, "vgg16")
+    weights, report = conversion.convert(layers, "vgg16")
     assert weights["fc6/kernel"].shape == (7, 7, 64, 128)
     assert [row["action"] for row in report if row["layer"] == "fc8"] == ["dropped", "dropped"]
 

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from tasks import store
-from tasks.tracking import training
+from tasks.tracking import store
+from tasks.tracking.tracking import training
 
 SETTINGS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *store.ENVIRONMENT)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from tiny import scene, write_records, write_world
 
-from fcn import labels
-from flows import config
-from tasks import report
+from fcn.pixels import labels
+from tasks.report import report
+from tasks.settings import config
 
 ROOT = Path(__file__).parents[2]
 NASTY = "<script>alert('red')</script>"
@@ -30,7 +30,7 @@ stages:
   records:
     outs: [{path: data/records, hash: md5, md5: aaa.dir}, {path: plots/data, hash: md5, md5: bbb.dir}]
   train@fcn32s:
-    deps: [{path: fcn/model.py, hash: md5, md5: ccc}]
+    deps: [{path: fcn/net/model.py, hash: md5, md5: ccc}]
     outs: [{path: models/fcn32s, hash: md5, md5: ddd.dir}]
   report:
     outs: [{path: report, hash: md5, md5: eee.dir}]
@@ -120,7 +120,7 @@ def write_project(folder):
 
 
 def build(folder, **changes):
-    """The page that `tasks.report` makes of the project; the current directory has to be `folder`."""
+    """The page that `tasks.report.report` makes of the project; the current directory has to be `folder`."""
     profile = config.read(ROOT / "params.yaml")
     arguments = {"profile_name": "sample", "profile": profile, "variants": list(MEASURED)}
     report.build(**arguments | changes, **{name: Path(name) for name in ("models", "metrics", "plots")},

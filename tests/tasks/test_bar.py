@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from tasks import bar, progress
+from tasks import bar
+from tasks.tracking import progress
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_server_that_does_not_answer_is_asked_once(api):
 
 
 def test_without_prefect_there_is_none(api):
-    api.id = None  # what flows.stage returns in place of an artifact
+    api.id = None  # what flows.runner.stage returns in place of an artifact
     show = bar.Bar()
     show(25.0, "a")
     show(50.0, "b")

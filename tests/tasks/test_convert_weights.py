@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from weight_files import classifier, hwio, write_caffemodel, write_h5, write_mat, write_npy
 
-from fcn import files
 from fcn.errors import UserError
+from fcn.io import files
 from tasks import convert as task_module
 from tasks.convert import convert_weights
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fcn import download
-from fcn.download import Interrupted
 from fcn.errors import UserError
-from fcn.params import Source
+from fcn.io import download
+from fcn.io.download import Interrupted
 from tasks import fetch as tasks_fetch
 from tasks.fetch import fetch, may_pass
+from tasks.settings.params import Source
 
 DATA = bytes(range(256)) * 16384  # 4 MiB, no two 1 KiB neighbours alike
 MD5 = "md5:" + hashlib.md5(DATA).hexdigest()

@@ -23,14 +23,23 @@ import weight_files
 from PIL import Image
 from reported import write_project
 
-from fcn import distribution, files, labels, records, results, resume, surgery
-from fcn.architecture import MEAN_BGR, ModelSpec
-from fcn.datasets import ade20k, folder, matfile, pairs
+from fcn.compare import results
+from fcn.datasets import ade20k, folder, pairs
 from fcn.errors import UserError
-from fcn.model import build
+from fcn.hardware import distribution
+from fcn.input import records
+from fcn.io import files
+from fcn.net import surgery
+from fcn.net.model import build
+from fcn.pixels import labels, matfile
+from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.train import checkpoint
 from fcn.weights import readers
-from flows import compare, doctor, predict, remote, submit
-from tasks import durations, evaluated, pictures, provenance
+from flows import doctor, predict, submit
+from flows.commands import compare
+from flows.runner import remote
+from tasks.report import pictures
+from tasks.tracking import durations, evaluated, provenance
 
 SPEC = ModelSpec("fcn32s", "vgg16", ("background", "cat", "dog"), 1 / 32, 8, "caffe", "fixed", 0.5, MEAN_BGR)
 TAGS = {"git.commit": "abc", "git.diff.sha256": "none"}
@@ -42,7 +51,7 @@ FIELDS, TABLE, ARRAYS, BYTES = mutations.of_json, mutations.of_table, mutations.
 
 
 def load_checkpoint(path):
-    return resume.load(path, {"weights/x": keras.Variable(np.zeros(2, np.float32))}, distribution.ONE)
+    return checkpoint.load(path, {"weights/x": keras.Variable(np.zeros(2, np.float32))}, distribution.ONE)
 
 
 def load_entry(path):

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from fcn import distribution
-from fcn.architecture import MEAN_BGR, ModelSpec
 from fcn.errors import UserError
-from fcn.params import Model
-from fcn.recipe import TrainSpec
+from fcn.hardware import distribution
+from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.spec.recipe import TrainSpec
 from tasks import train
+from tasks.settings.params import Model
 
 
 @pytest.fixture

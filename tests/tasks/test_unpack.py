@@ -8,10 +8,10 @@ import zipfile
 
 import pytest
 
-from fcn import archives
 from fcn.errors import UserError
-from fcn.params import Source
+from fcn.io import archives
 from tasks.fetch import fetch, unpack
+from tasks.settings.params import Source
 
 
 def tar(names, mode):

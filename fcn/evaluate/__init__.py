@@ -1,0 +1,1 @@
+"""Boundaries, upper bounds, tables, and the stage `evaluate` from files to files."""

@@ -1,0 +1,20 @@
+"""Moves bytes and decides none: atomic files, disk room, downloads, archives and their members, redaction."""
+
+from fcn.io.addresses import path_of, public, secret, without
+from fcn.io.contents import FOLDERS
+from fcn.io.download import local_path
+from fcn.io.files import BROKEN, check_file, digest, replacing_file, sniff
+
+__all__ = [
+    "BROKEN",
+    "FOLDERS",
+    "check_file",
+    "digest",
+    "local_path",
+    "path_of",
+    "public",
+    "replacing_file",
+    "secret",
+    "sniff",
+    "without",
+]

@@ -1,0 +1,1 @@
+"""What goes wrong in a training and how it is seen: words, no bytes."""

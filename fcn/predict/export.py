@@ -1,0 +1,182 @@
+"""Nets as files to pass on: TensorFlow's SavedModel and ONNX, which run without this project; and a model folder in 8 bits.
+
+The first two take `image`, RGB float32 (N, H, W, 3) of range 0..255 with any N, H and W, and give `scores`, float32
+(N, H, W, classes) before the softmax: its argmax over the last axis is the class map. What is done to the image before
+the net, and the crops, are inside. `model.json` lies beside, with the names of the classes; an ONNX file, which travels
+alone, holds them as well.
+"""
+
+import importlib
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+
+from fcn.errors import UserError
+from fcn.hardware import cpu
+from fcn.io import files
+from fcn.net import quantize, surgery
+from fcn.spec import ModelSpec
+
+TOLERANCE = 1e-4
+"""By how much the scores of a net that another library runs may differ, as a share of the largest score."""
+SIZES = ((1, 64, 96), (2, 37, 51), (1, 1, 33))
+"""(images, height, width) on which `write` compares: pooling, crops and upsampling meet odd sides and tiny ones."""
+OPSET = 18
+"""Of ONNX: the newest that tf2onnx writes; onnxruntime has read it since 1.14."""
+
+Scores = Callable[[np.ndarray], np.ndarray]
+"""RGB float32 (N, H, W, 3), 0..255 -> scores float32 (N, H, W, classes)."""
+
+
+def write(model: keras.Model, spec: ModelSpec, out: Path, form: str, sizes: Sequence[tuple[int, int, int]] = SIZES) -> float:
+    """Exports a net and compares what was written with it, on images of random pixels.
+
+    Args:
+        model: from images to scores, see `model.build`.
+        spec: that it was built from.
+        out: folder to make: a SavedModel, `model.onnx` or `weights.npz`; and `model.json`.
+        form: a key of `FORMATS`.
+        sizes: (images, height, width) to compare on.
+
+    Returns:
+        The largest difference of any score, divided by the largest score.
+
+    Raises:
+        UserError: an unknown format, `out` has files in it, a library is missing, another backend than TensorFlow, or the
+            scores differ by more than the format's tolerance. Nothing is written then.
+    """
+    if form not in FORMATS:
+        raise UserError(f"format: expected one of {', '.join(FORMATS)}; got {form!r}")
+    files.check_folder(out)
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(f"export needs Keras on TensorFlow; this is {keras.backend.backend()}: unset KERAS_BACKEND")
+    with files.replacing_folder(out) as folder:
+        with cpu.portable():
+            FORMATS[form].save(model, spec, folder)
+        files.write_json(folder / "model.json", asdict(spec))
+        # Called, not `predict`ed, which would trace it anew for every size.
+        found = difference(lambda image: model(image, training=False), FORMATS[form].load(folder), sizes)
+        allowed = FORMATS[form].tolerance
+        if not found <= allowed:  # NaN is not
+            raise UserError(
+                f"{out}: the exported net's scores differ by {found:.1e} of the largest one, {allowed:.0e} is allowed; "
+                "nothing was written. Other versions of TensorFlow, tf2onnx or onnxruntime than the locked ones?"
+            )
+    return found
+
+
+def difference(one: Scores, other: Scores, sizes: Sequence[tuple[int, int, int]], seed: int = 0) -> float:
+    """The largest difference between two nets' scores on images of random pixels, divided by the largest score.
+
+    Args:
+        one: a net.
+        other: one that should be the same.
+        sizes: (images, height, width) of the batches.
+        seed: of the pixels.
+
+    Raises:
+        UserError: their scores have different shapes.
+    """
+    pixels, largest, furthest = np.random.default_rng(seed), 0.0, 0.0
+    for size in sizes:
+        image = pixels.integers(0, 256, (*size, 3)).astype(np.float32)
+        wanted, got = np.asarray(one(image)), np.asarray(other(image))
+        if wanted.shape != got.shape:
+            raise UserError(f"the exported net gives scores {got.shape} for images {image.shape}, expected {wanted.shape}")
+        largest = max(largest, float(np.abs(wanted).max()))
+        furthest = np.maximum(furthest, np.abs(wanted - got).max())  # keeps a NaN
+    return float(furthest / largest) if largest else float(furthest)
+
+
+def _save_savedmodel(model: keras.Model, _spec: ModelSpec, folder: Path) -> None:
+    archive = keras.export.ExportArchive()  # without `track`, which would store every weight a second time
+    signature = [keras.InputSpec(shape=(None, None, None, 3), dtype="float32", name="image")]
+    archive.add_endpoint("serving_default", lambda image: {"scores": model(image, training=False)}, signature)
+    archive.write_out(str(folder), verbose=False)
+
+
+def _load_savedmodel(folder: Path) -> Scores:
+    layer = keras.layers.TFSMLayer(str(folder), call_endpoint="serving_default")
+    return lambda image: np.asarray(layer(image)["scores"])
+
+
+def _save_onnx(model: keras.Model, spec: ModelSpec, folder: Path) -> None:
+    _needed("tf2onnx")
+    onnx, path = _needed("onnx"), folder / "model.onnx"
+    folder.mkdir()
+    model(np.zeros((1, 32, 32, 3), np.float32))  # Keras exports only what has been called
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Keras asks numpy for `object` on behalf of tf2onnx
+        model.export(path, format="onnx", verbose=False, opset_version=OPSET)
+    proto = onnx.load(path)
+    _name_ends(proto.graph)
+    onnx.helper.set_model_props(proto, {**_described(spec), "input": "RGB, 0..255", "output": "before the softmax"})
+    onnx.checker.check_model(proto)
+    onnx.save(proto, path)
+
+
+def _name_ends(graph: Any) -> None:
+    """Calls the output `scores`, and the free sides of both ends N, H and W, where tf2onnx counts."""
+    (output,) = graph.output
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for number, name in enumerate(names):
+                if name == output.name:
+                    names[number] = "scores"
+    output.name = "scores"
+    for end in (*graph.input, output):
+        for side, name in zip(end.type.tensor_type.shape.dim, "NHW", strict=False):
+            side.dim_param = name
+
+
+def _described(spec: ModelSpec) -> dict[str, str]:
+    return {key: json.dumps(value) for key, value in asdict(spec).items()}
+
+
+def _load_onnx(folder: Path) -> Scores:
+    session = _needed("onnxruntime").InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    return lambda image: np.asarray(session.run(["scores"], {"image": image})[0])
+
+
+def _save_int8(model: keras.Model, _spec: ModelSpec, folder: Path) -> None:
+    weights = {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}
+    folder.mkdir()
+    files.save_arrays(folder / "weights.npz", quantize.pack(weights), compressed=True)
+
+
+def _load_int8(folder: Path) -> Scores:
+    model, _ = surgery.load(folder)
+    return lambda image: np.asarray(model(image, training=False))
+
+
+def _needed(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f"{name} is not installed, and ONNX needs it: make .venv/bin/.web") from error
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a net is `save`d in a folder that is not there yet, and `load`ed from it again.
+
+    `tolerance`: by how much its scores may differ, as a share of the largest score.
+    """
+
+    save: Callable[[keras.Model, ModelSpec, Path], None]
+    load: Callable[[Path], Scores]
+    tolerance: float = TOLERANCE
+
+
+FORMATS = {
+    "savedmodel": Format(_save_savedmodel, _load_savedmodel),
+    "onnx": Format(_save_onnx, _load_onnx),
+    "int8": Format(_save_int8, _load_int8, tolerance=0.1),
+}

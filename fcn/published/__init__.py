@@ -1,0 +1,1 @@
+"""The authors' own nets, and the scores that they published for them."""

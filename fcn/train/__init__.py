@@ -1,0 +1,1 @@
+"""Losses, optimizers, the loop, checkpoints, and the stage `train` from files to files."""

@@ -1,0 +1,110 @@
+"""A training's state in a file: whoever reads it goes on with the same bytes as the training that wrote it."""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import keras
+import numpy as np
+from pydantic import ConfigDict, FailFast, Field
+
+from fcn import reading
+from fcn.errors import UserError
+from fcn.hardware import Share
+from fcn.io import files
+from fcn.net import named_weights
+
+Steps = Annotated[int, Field(ge=0, le=2**53)]
+History = list[dict[str, float]]
+"""A row for every report, with `step` first."""
+
+
+class _Loss(reading.Model):
+    step: Steps
+    loss: float
+
+
+class _Validation(reading.Model):
+    model_config = ConfigDict(allow_inf_nan=True)  # of a class that no image has
+
+    step: Steps
+    val_pixel_accuracy: float
+    val_mean_accuracy: float
+    val_mean_iu: float
+    val_frequency_weighted_iu: float
+
+
+class Progress(reading.Model):
+    """How far a training is: see `save`."""
+
+    told: Steps
+    history: Annotated[list[_Loss | _Validation], FailFast()]
+
+
+def variables(net: keras.Model, since_report: Sequence[Any]) -> dict[str, Any]:
+    """Every variable that the next step or report depends on, by a stable name.
+
+    Args:
+        net: compiled, its optimizer built.
+        since_report: those of the metrics that go on from step to step, in a fixed order.
+    """
+    return {
+        **{f"weights/{name}": variable for name, variable in named_weights(net).items()},
+        **{f"optimizer/{n}": variable for n, variable in enumerate(net.optimizer.variables)},  # slots, step counter
+        **{f"seeds/{n}": variable for n, variable in enumerate(seeds(net))},
+        **{f"loss/{n}": variable for n, variable in enumerate(since_report)},
+    }
+
+
+def seeds(net: keras.Model) -> list[Any]:
+    """The states of the net's random numbers, one for every dropout layer."""
+    return [variable for variable in net.non_trainable_variables if "seed" in variable.path]
+
+
+def save(path: Path, arrays: Mapping[str, np.ndarray], told: int, history: History) -> None:
+    """Writes a checkpoint; until it is complete, the one before stays.
+
+    Args:
+        path: its file.
+        arrays: the values of `variables`.
+        told: the steps whose report is done.
+        history: the rows so far. Those beyond `told` are left out: a report that was cut short is made again.
+
+    Raises:
+        OSError: the disk is full, above all. The checkpoint of before is there.
+    """
+    text = json.dumps({"told": told, "history": [row for row in history if row["step"] <= told]}).encode()
+    files.save_arrays(path, {**arrays, "progress": np.frombuffer(text, np.uint8)})
+
+
+def load(path: Path, into: Mapping[str, Any], share: Share) -> tuple[int, History]:
+    """Reads a checkpoint.
+
+    Args:
+        path: its file.
+        into: `variables` to assign to.
+        share: who computes; of several processes the first one reads, and hands the others what it read.
+
+    Returns:
+        `told` and `history` of `save`.
+
+    Raises:
+        UserError: no checkpoint, a damaged one, or one with other variables.
+    """
+    arrays = files.load_arrays(path) if share.first else {}
+    remedy = "remove it to start this stage anew"
+    if share.first and {*into, "progress"} != {*arrays}:
+        raise UserError(f"{path}: a checkpoint of another net or version; {remedy}")
+    for name, variable in into.items() if share.first else ():
+        wanted, kept = (tuple(variable.shape), np.dtype(variable.dtype).kind), arrays[name]
+        if (kept.shape, kept.dtype.kind) != wanted:
+            raise UserError(
+                f"{path}: {name}: expected {wanted[0]} of {variable.dtype}, got {kept.shape} of {kept.dtype}; {remedy}"
+            )
+    arrays = {name: share.from_first(functools.partial(arrays.__getitem__, name)) for name in (*into, "progress")}
+    progress = reading.parse_json(arrays["progress"].tobytes(), Progress, f"{path}: progress", remedy)
+    for name, variable in into.items():
+        variable.assign(arrays[name])
+    return progress.told, [row.model_dump() for row in progress.history]

@@ -1,0 +1,263 @@
+"""One stage of training: steps, validation, checkpoints, resume. Knows of no tracker and no file layout but its own.
+
+What is trained, on what, and who listens comes in from outside. All state lives in arrays, so a training that was killed
+goes on from its last checkpoint and ends with the same bytes.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from fcn.errors import UserError
+from fcn.hardware import ONE, Share, interrupts
+from fcn.monitor import health, watches
+from fcn.net import masked
+from fcn.score import evaluation, metrics
+from fcn.spec import TrainSpec
+from fcn.train import checkpoint as resume
+from fcn.train import optimizers
+from fcn.train.losses import PixelLoss
+
+Report = Callable[[int, dict[str, float]], None]
+"""Called with (step, values): `{"loss": ...}` every `log_every` steps, `{"val_mean_iu": ..., ...}` at each validation."""
+
+
+def train(
+    model: keras.Model,
+    spec: TrainSpec,
+    data: Callable[[int], Iterable[Any]],
+    validation: Callable[[], Iterable[dict[str, Any]]],
+    checkpoint: Path,
+    report: Report,
+    seconds: float = 30.0,
+    note: Callable[[str, str], None] = lambda kind, text: None,
+    images: Callable[[int], Sequence[str]] = lambda step: (),
+    classes: Sequence[str] = (),
+    share: Share = ONE,
+) -> list[dict[str, float]]:
+    """Trains `model` in place.
+
+    Args:
+        model: as its training begins, made within `share.scope()`; overwritten when there is a checkpoint to go on from.
+        spec: the recipe.
+        data: from a step to the endless batches from there on, see `inputs.training`.
+        validation: the validation set, from its start; see `inputs.validation`.
+        checkpoint: file to resume from if it exists, and to write to, also upon KeyboardInterrupt. The caller removes it
+            after storing the model, and chooses its name such that trainings of other parameters or inputs never meet.
+        report: gets the numbers as they come; after a resume, from the checkpoint on.
+        seconds: least time between checkpoints; also, writing them takes no more than about a twentieth of all time.
+        note: gets what looks wrong, (kind, text), each kind once; see `fcn.monitor.health`. Also of a checkpoint that could not
+            be
+            written, which stops nothing: the one before stays, and the next is tried at its time.
+        images: from the number of a step, from 0 on, to the ids of its images; for the message of a loss that is not finite.
+        classes: names, for messages.
+        share: who computes; of several processes the first one reads and writes the checkpoint.
+
+    Returns:
+        The history: a row for every report, with `step` first.
+
+    Raises:
+        UserError: a checkpoint that cannot be read; a loss that is no longer finite (the last checkpoint is kept); another
+            process of the same training that died.
+    """
+    rate = optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations, spec.warmup)
+    optimizers.hold(model, spec.rates)
+    label = evaluation.labeler(model)  # for one device: outside of the scope
+    with share.scope():
+        optimizer = optimizers.make(
+            spec.optimizer, rate, spec.momentum, spec.weight_decay, spec.bias_rate, spec.accumulate, spec.rates, spec.clip_norm
+        )
+        net = masked(model) if spec.batch > 1 else model  # with the same weights
+        optimizer.build(net.trainable_variables)
+        not_finite = watches.NotFinite(spec.log_every)
+        loss = PixelLoss(spec.loss, share.total)
+        net.compile(optimizer=optimizer, loss=loss, metrics=[not_finite], jit_compile=evaluation.COMPILED)
+    seed_dropout(net, spec.seed)
+    loop = _Loop(net, label, spec, validation, checkpoint, report, seconds, share)
+    loop.watch(not_finite, health.once(note), images, classes)
+    if share.from_first(checkpoint.is_file):
+        loop.restore()
+    else:
+        loop.validate()
+    try:
+        loop.run(data)
+    except KeyboardInterrupt:
+        loop.save_interrupted()
+        raise
+    except (RuntimeError, ValueError) as error:
+        if share.processes == 1 or isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"process {share.process} of {share.processes} could not go on with the others: {str(error).splitlines()[0]} "
+            "Likely one of them has died: see its last messages. Start all of them again; they go on from the last checkpoint."
+        ) from error
+    return loop.history
+
+
+def seed_dropout(net: keras.Model, seed: int) -> None:
+    """Gives every dropout layer random numbers of its own, which follow from `seed` alone.
+
+    Keras draws their seeds from the random numbers of the process when a layer is made. Prefect's and MLflow's threads draw
+    from these too, at times of their own, and a training would not repeat.
+    """
+    for number, state in enumerate(resume.seeds(net)):
+        state.assign([np.random.SeedSequence([seed, number]).generate_state(1)[0], 0])  # Keras: the seed, and a counter
+
+
+class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
+    """What happens between the steps. An "epoch" of Keras is what lies between two reports, `log_every` steps.
+
+    `step` counts the steps that are done, `told` those whose report is, which is always a multiple of `log_every`.
+    """
+
+    def __init__(
+        self,
+        net: keras.Model,
+        label: evaluation.Labeler,
+        spec: TrainSpec,
+        validation: Callable[[], Iterable[dict[str, Any]]],
+        checkpoint: Path,
+        report: Report,
+        seconds: float,
+        share: Share,
+    ) -> None:
+        super().__init__()
+        self.net, self.label, self.spec, self.validation, self.share = net, label, spec, validation, share
+        self.checkpoint, self.report, self.seconds = checkpoint, report, seconds
+        self.told, self.history, self.next_save = 0, list[dict[str, float]](), time.monotonic() + seconds
+        self.mean_so_far: list[np.ndarray] | None = None
+        self.kept: int | None = None  # the step of the last checkpoint
+        self.looked: watches.Sample | None = None
+        self.held = interrupts.Held() if keras.backend.backend() == "jax" else None
+        if self.held:
+            interrupts.between_steps(net, self.held)
+
+    def watch(
+        self,
+        not_finite: watches.NotFinite,
+        say: Callable[[Iterable[health.Finding]], None],
+        images: Callable[[int], Sequence[str]],
+        classes: Sequence[str],
+    ) -> None:
+        """What looks after the training's health."""
+        self.not_finite, self.say, self.images, self.classes = not_finite, say, images, classes
+
+    @property
+    def step(self) -> int:
+        # `iterations` counts updates, of which there may be fewer. As an array: several devices' variable is no number.
+        return int(np.asarray(self.net.optimizer.variables[0]))
+
+    @property
+    def loss(self) -> Any:
+        """Keras' running mean of the losses since the last report."""
+        return next(metric for metric in self.net.metrics if metric.name == "loss")
+
+    def since_report(self) -> list[Any]:
+        """The variables that Keras resets after every report."""
+        return [*self.loss.variables, *self.not_finite.variables]
+
+    def run(self, data: Callable[[int], Iterable[Any]]) -> None:
+        """Steps from where the training is to its end; the first stretch is shorter if it was interrupted within."""
+        every = self.spec.log_every
+        if self.step == self.told + every:  # interrupted in its report
+            self.tell()
+        if self.step == self.told:
+            self.mean_so_far = None
+        rest = (self.told - self.step) % every
+        for steps, stop in ((rest, self.told + every), (every, self.spec.iterations)):
+            if steps and self.step < stop:
+                with self.held or contextlib.nullcontext():
+                    self.net.fit(
+                        self.share.spread(data(self.step)), shuffle=False, verbose=0, callbacks=[self], steps_per_epoch=steps,
+                        initial_epoch=self.told // every, epochs=stop // every,
+                    )  # fmt: skip
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keras has just begun a new mean; after an interrupted stretch the old one goes on."""
+        if self.mean_so_far is not None:
+            self.set_mean()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """After every stretch the report; then, when it is time for it, a checkpoint."""
+        self.tell()
+        if self.step < self.spec.iterations and time.monotonic() >= self.next_save:
+            self.save()
+
+    def tell(self) -> None:
+        loss = float(self.loss.result())
+        if not math.isfinite(loss):
+            raise self.stopped(loss)
+        self.emit({"loss": loss})
+        if self.looked:
+            self.say(watches.from_updates(self.looked, watches.sample(self.net), self.spec, loss))
+            self.looked = None
+        if self.step % self.spec.validate_every == 0 or self.step == self.spec.iterations:
+            self.validate()
+        self.told = self.step
+
+    def stopped(self, loss: float) -> UserError:
+        """The error of a loss that is not finite."""
+        first = self.not_finite.first()
+        step = None if first is None else self.told + first
+        images = self.images(step - 1) if step else ()
+        before = self.images(step - 2) if step and step > 1 else ()
+        rate = float(np.asarray(self.net.optimizer.learning_rate))
+        finding = health.not_finite(loss, self.step, step, rate, self.spec, images, before, self.kept)
+        self.say([finding])
+        return UserError(finding.text)
+
+    def emit(self, values: dict[str, float]) -> None:
+        self.history.append({"step": self.step, **values})
+        self.report(self.step, values)
+
+    def validate(self) -> None:
+        histogram = evaluation.evaluate(self.look, self.validation(), self.net.output_shape[-1])
+        self.emit({f"val_{name}": value for name, value in metrics.scores(histogram).items()})
+        self.say(health.from_validation(histogram, self.history, self.spec.iterations, self.classes))
+        self.looked = watches.sample(self.net)  # until the next report
+
+    def look(self, images: Any) -> np.ndarray:
+        """The labels of some images; then is a moment for Ctrl-C."""
+        labels = self.label(images)
+        if self.held:
+            self.held.let()
+        return labels
+
+    def state(self) -> dict[str, Any]:
+        return resume.variables(self.net, self.since_report())
+
+    def save(self, interrupted: bool = False) -> None:
+        if not self.share.first:
+            return
+        begin = time.monotonic()
+        arrays = {name: np.asarray(variable) for name, variable in self.state().items()}
+        if health.broken(arrays):  # the last update spoilt the weights, as the next report will say: the one before is kept
+            return
+        try:
+            resume.save(self.checkpoint, arrays, self.told, self.history)
+            self.kept = self.step
+        except OSError as error:  # a full disk costs this checkpoint, neither the one before nor the training
+            self.say([health.not_saved(error, self.checkpoint, self.step, self.kept, interrupted)])
+        now = time.monotonic()
+        self.next_save = now + max(self.seconds, 20 * (now - begin))
+
+    def save_interrupted(self) -> None:
+        """After Ctrl-C, which comes between two steps or in a report: nothing that was computed is lost."""
+        if self.step and self.history:  # Before the first step there is nothing.
+            self.save(interrupted=True)
+
+    def restore(self) -> None:
+        self.told, self.history = resume.load(self.checkpoint, self.state(), self.share)
+        self.kept = self.step
+        self.mean_so_far = [np.asarray(variable).copy() for variable in self.since_report()]
+
+    def set_mean(self) -> None:
+        for variable, value in zip(self.since_report(), self.mean_so_far or (), strict=True):
+            variable.assign(value)
+        self.mean_so_far = None

@@ -1,0 +1,154 @@
+"""The report's page: every number and picture that it shows, gathered from files, and the template filled with them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from fcn import reading
+from fcn.compare import results
+from fcn.input import records
+from fcn.spec import ModelSpec
+from tasks.report import charts, examples
+from tasks.report.pictures import confusion, present
+from tasks.settings import Profile
+from tasks.tracking import duration, durations, provenance
+
+SCORES = {
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "mean_iu": "mean IU",
+    "frequency_weighted_iu": "f.w. IU",
+}
+
+REFERENCES = {
+    "authors' weights": {
+        "fcn32s": (0.9048, 0.7648, 0.6363, 0.8346),
+        "fcn16s": (0.9100, 0.7807, 0.6501, 0.8426),
+        "fcn8s": (0.9122, 0.7761, 0.6551, 0.8454),
+        "fcn8s_atonce": (0.9113, 0.7850, 0.6540, 0.8443),
+    },
+    "CVPR 2015": {
+        "fcn32s": (0.891, 0.733, 0.594, 0.814),
+        "fcn16s": (0.900, 0.757, 0.624, 0.830),
+        "fcn8s": (0.903, 0.759, 0.627, 0.832),
+    },
+}
+"""On seg11valid (736 images of VOC2011), in the order of `SCORES`: the published weights, and the paper's table."""
+
+CELLS = 30
+"""Classes of a confusion matrix that is printed as a table; a larger one is a picture."""
+CONFUSED = 10
+"""Confusions that are listed."""
+
+
+def render(
+    profile_name: str, profile: Profile, measured: Mapping[str, Any],
+    data: Path, models: Path, metrics: Path, plots: Path, chosen: Mapping[str, Sequence[examples.Example]],
+    lock: Path = Path("dvc.lock"), runs: Path = durations.RUNS,
+) -> str:  # fmt: skip
+    """The page as HTML. Sections whose files are not there are left out.
+
+    Args:
+        profile_name: in params.yaml.
+        profile: its parameters.
+        measured: what `metrics/<variant>.json` holds, by variant.
+        data: folder of the records.
+        models: folder with a model folder per variant.
+        metrics: folder with a JSON file per variant.
+        plots: folder with a folder per variant.
+        chosen: images by section: `overview`, `worst`, `best`; any may be empty.
+        lock: DVC's lock file.
+        runs: see `tasks.tracking.durations`.
+    """
+    names, classes = list(measured), records.read_index(data)["classes"]
+    made = {f"train@{n}": durations.read(models / n / "weights.npz", runs) for n in names}
+    made |= {f"evaluate@{n}": durations.read(metrics / f"{n}.json", runs) for n in names}
+    return _template().render(
+        profile=profile_name,
+        names=names,
+        scores=SCORES,
+        measured=measured,
+        references=REFERENCES,
+        protocols=any(row.get("protocols") for row in measured.values()),
+        bands=any("boundary_iu" in row for row in measured.values()),
+        bounds=any("upper_bound" in row for row in measured.values()),
+        ious={n: {row.name: row.iu for row in results.table(plots / n / "class_iu.csv", results.ClassIU)} for n in names},
+        classes=classes,
+        learning=_learning(models, names),
+        boundary=_boundary(plots, names),
+        confusions={n: _confusion(plots / n / "confusion.csv") for n in names},
+        pictures={section: _rows(found, names, classes, plots) if found else None for section, found in chosen.items()},
+        made=made,
+        duration=duration,
+        specs={n: reading.read_json(models / n / "model.json", ModelSpec, "train the model again") for n in names},
+        model=asdict(profile.model),
+        recipes={n: asdict(profile.train[n]) for n in names},
+        records=asdict(profile.records),
+        hashes=_hashes(lock, names, data, models, metrics, plots),
+    )
+
+
+def _learning(models: Path, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """SVG by title and variant."""
+    wanted = (("Mean IU on the validation set", "validation.csv", "mean_iu", "mean IU", False),
+              ("Training loss", "history.csv", "loss", "loss", True))  # fmt: skip
+    return {
+        title: {
+            name: charts.svg(figure, f"{title} of {name} by iteration")
+            for name, figure in charts.curves(present(models, names, file), column, label, log).items()
+        }
+        for title, file, column, label, log in wanted
+    }
+
+
+def _boundary(plots: Path, names: Sequence[str]) -> list[str]:
+    tables = charts.bands(plots, names)
+    wanted = {"mean_iu": "mean IU", "pixel_accuracy": "pixel accuracy"} if tables else {}
+    text = "by the width of the band around the true boundaries, a line for each model"
+    return [charts.svg(charts.boundary(tables, column, title), f"{title} {text}") for column, title in wanted.items()]
+
+
+def _confusion(table: Path) -> dict[str, Any]:
+    """A matrix as whole percents of each true class, or as a picture, and its largest cells off the diagonal."""
+    names, shares = confusion(table)
+    off = [(float(shares[i, j]), names[i], names[j]) for i, j in np.argwhere(shares > 0) if i != j]
+    matrix = np.rint(100 * shares).astype(int).tolist() if len(names) <= CELLS else None
+    picture = None if matrix else examples.heat_url(shares)
+    return {"names": names, "matrix": matrix, "picture": picture, "largest": sorted(off, key=lambda x: -x[0])[:CONFUSED]}
+
+
+def _rows(found: Sequence[examples.Example], names: Sequence[str], classes: Sequence[str], plots: Path) -> dict[str, Any]:
+    """What a section of pictures shows: rows of cells (title, URL, classes in words, IU), and a legend."""
+    ious = {name: examples.image_ious(path) for name, path in present(plots, names, "images.csv").items()}
+    rows = []
+    for example in found:
+        cells = []
+        for title in ("truth", *names):
+            label = example.maps.get(title)
+            shown = None if label is None else ", ".join(examples.present(label, classes)) or "nothing"
+            url = None if label is None else examples.mask_url(label, classes)
+            cells.append({"title": title, "url": url, "shown": shown, "iu": ious.get(title, {}).get(example.id)})
+        rows.append({"id": example.id, "photo": examples.photo_url(example.image), "cells": cells})
+    return {"rows": rows, "legend": examples.legend(found, classes)}
+
+
+def _hashes(lock: Path, names: Sequence[str], data: Path, models: Path, metrics: Path, plots: Path) -> dict[str, str]:
+    """DVC's hashes of what the page is made from. All of it is a dependency of its stage: none can change without it."""
+    mine = {str(path) for n in names for path in (models / n, metrics / f"{n}.json", plots / n)} | {str(data)}
+    written = provenance.outputs(lock)
+    return {path: text for path, text in written.items() if path in mine or Path(path) == models / "vgg.npz"}
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html")

@@ -1,0 +1,141 @@
+"""The evaluated models in MLflow's registry: `fcn-<profile>`, one version per model, and which of them is the best."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.tracking import sending, store
+from tasks.tracking.mlflow_run import Run
+
+CHAMPION = "champion"
+"""The alias of the best version; each variant's newest version has the variant's name as its alias."""
+SHA = "model.sha256"
+"""The tag by which a model is known again; MLflow's runs have it, too."""
+
+
+def register(
+    run: Run,
+    profile_name: str,
+    variant: str,
+    model_dir: Path,
+    mean_iu: float,
+    split: str,
+    dataset: str,
+    model_sha256: str,
+) -> str | None:
+    """Makes a scored model a version of the registered model `fcn-<profile>`, unless it is one: then its tags are renewed.
+
+    The pyfunc, which holds the weights, is copied to MLflow's artifacts as a logged model of the run. The variant's alias
+    moves to a new version. `champion` moves to the version with the highest mean IU on this split of this data set, if that
+    is strictly higher than its own; scores on another split or other data are never compared, so a champion of those stays.
+
+    Args:
+        run: the run of the model, still open. Without a working store the model waits in the spool, as a hard link.
+        profile_name: e.g. `sample`.
+        variant: e.g. `fcn8s`.
+        model_dir: the model folder.
+        mean_iu: the model's headline score, 0..1.
+        split: what it was scored on, e.g. `seg11valid`.
+        dataset: digest of that data.
+        model_sha256: digest of the weights, hexadecimal.
+
+    Returns:
+        What happened, in words; None if that will happen later.
+
+    Raises:
+        UserError: `model_dir` is no model folder.
+    """
+    name = "fcn-" + store.plain(profile_name).replace("/", "_")
+    tags = {"variant": variant, "mean_iu": f"{mean_iu:.6f}", "split": split, "dataset": dataset, SHA: model_sha256}
+    return run.register(name, variant, model_dir, tags)
+
+
+def enter(target: sending.Target, entry: sending.Entry) -> str:
+    """What `register` does, with MLflow. `entry` has what `Run.register` puts there. Twice is once, but for broken-off ones."""
+    client, name, variant, tags = target.client, entry["model"], entry["variant"], entry["tags"]
+    _make(client, name)
+    versions = {int(version.version): dict(version.tags) for version in client.search_model_versions(f"name='{name}'")}
+    number = max((n for n, known in versions.items() if known.get(SHA) == tags[SHA]), default=None)
+    if number is None:
+        number = _new_version(client, target.id, name, Path(entry["path"]), tags)
+        client.set_registered_model_alias(name, variant, str(number))
+    else:
+        for key, value in tags.items():
+            if versions[number].get(key) != value:
+                client.set_model_version_tag(name, str(number), key, value)
+    versions[number] = tags
+    aliases = client.get_registered_model(name).aliases
+    before = int(aliases[CHAMPION]) if aliases.get(CHAMPION) else None
+    after = champion(versions, number, before)
+    if after != before:
+        client.set_registered_model_alias(name, CHAMPION, str(after))
+    return f"{name}, version {number}; {_words(versions, number, before, after)}"
+
+
+def champion(versions: Mapping[int, Mapping[str, str]], scored: int, before: int | None) -> int:
+    """Which version is the best, now that `scored` has its score.
+
+    Args:
+        versions: the tags of each version.
+        scored: a version of them.
+        before: the version that was the best so far; None, or one that is not there any more: there is none.
+
+    Returns:
+        The version with the highest mean IU (of equals the oldest) among those of the split and the data set of `scored`, if
+        that is higher than that of `before`; else `before`.
+    """
+    rivals = [number for number, tags in sorted(versions.items()) if _judged_on(tags) == _judged_on(versions[scored])]
+    best = max(rivals, key=lambda number: float(versions[number]["mean_iu"]))
+    if before is None or before not in versions:
+        return best
+    higher = before in rivals and float(versions[best]["mean_iu"]) > float(versions[before]["mean_iu"])
+    return best if higher else before
+
+
+def _judged_on(tags: Mapping[str, str]) -> tuple[str | None, str | None]:
+    return tags.get("split"), tags.get("dataset")
+
+
+def _words(versions: Mapping[int, Mapping[str, str]], scored: int, before: int | None, after: int) -> str:
+    tags = versions[after]
+    which = f"version {after} ({tags.get('variant')}, mean IU {tags.get('mean_iu')})"
+    if after != before:
+        return f"{CHAMPION} is now {which}"
+    if _judged_on(tags) == _judged_on(versions[scored]):
+        return f"{CHAMPION} stays {which}"
+    split, dataset = _judged_on(tags)
+    return (
+        f"{CHAMPION} stays {which}, which was scored on {split} of data set {dataset}. Scores on different data are not "
+        f"compared: remove the alias {CHAMPION} in MLflow to have it set anew"
+    )
+
+
+def _make(client: Any, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _new_version(client: Any, run_id: str, name: str, model_dir: Path, tags: Mapping[str, str]) -> int:
+    """Keeps the pyfunc as a logged model, which is what MLflow 3 shows beside a run, and enters that."""
+    from mlflow.entities import LoggedModelOutput
+
+    from tasks.tracking import pyfunc  # loads mlflow.pyfunc, and is not needed for a known model
+
+    experiment = client.get_run(run_id).info.experiment_id
+    with tempfile.TemporaryDirectory() as folder:
+        pyfunc.save(model_dir, Path(folder) / "model")
+        logged = client.create_logged_model(experiment, tags["variant"], run_id, dict(tags)).model_id
+        client.log_model_artifacts(logged, f"{folder}/model")
+    client.finalize_logged_model(logged, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged, 0)])
+    number = int(client.create_model_version(name, f"models:/{logged}", run_id, dict(tags), model_id=logged).version)
+    # As `mlflow.register_model` does, which cannot be told its store: the link from the logged model to its version.
+    client.set_logged_model_tags(logged, {"mlflow.modelVersions": json.dumps([{"name": name, "version": str(number)}])})
+    return number

@@ -1,0 +1,146 @@
+"""Exported nets against the nets themselves, and what happens where they differ."""
+
+import json
+import sys
+
+import keras
+import numpy as np
+import onnx
+import pytest
+
+from fcn.errors import UserError
+from fcn.hardware import cpu
+from fcn.net.model import build
+from fcn.predict.export import FORMATS, Format, difference, write
+
+SIZES = ((1, 64, 96), (2, 37, 51), (1, 1, 1), (1, 33, 130), (3, 101, 64))
+"""(images, height, width): even and odd, below and above every stride."""
+
+
+def random_net(spec):
+    """A net without a zero in it, so that each of its layers has a say in the scores."""
+    model, draw = build(spec), np.random.default_rng(7)
+    for weight in model.weights:
+        if "seed" not in weight.path:
+            scale = 1.4 / np.sqrt(max(1, np.prod(weight.shape[:-1])))
+            weight.assign(draw.normal(0, scale, weight.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Each net that is asked for, exported once: (model, folder)."""
+    made = {}
+
+    def export_once(spec, form):
+        if (spec, form) not in made:
+            model, out = random_net(spec), tmp_path_factory.mktemp("export") / "out"
+            assert write(model, spec, out, form, SIZES) <= 1e-4
+            made[spec, form] = model, out
+        return made[spec, form]
+
+    return export_once
+
+
+@pytest.mark.parametrize(
+    ("form", "changes"),
+    [
+        ("savedmodel", {"padding": "caffe"}),
+        ("onnx", {"padding": "caffe", "upsampling": "learned"}),
+        ("onnx", {"padding": "same"}),
+        ("onnx", None),
+    ],
+)
+def test_scores_are_those_of_the_net(small, lenet, exported, form, changes):
+    model, out = exported(lenet() if changes is None else small("fcn8s", **changes), form)
+    image = np.random.default_rng(1).integers(0, 256, (2, 45, 70, 3)).astype(np.float32)
+    wanted, got = np.asarray(model(image)), FORMATS[form].load(out)(image)
+    assert np.abs(wanted).max() > 0.01
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
+    assert np.abs(wanted - wanted[..., :1]).max() > 0.01  # classes differ, so that mixing them up would show
+    assert json.loads((out / "model.json").read_text())["classes"] == ["background", "cat", "dog"]
+
+
+def test_an_onnx_file_says_what_it_takes_and_gives(small, exported):
+    _, out = exported(small("fcn8s", padding="same"), "onnx")
+    proto = onnx.load(out / "model.onnx")
+    onnx.checker.check_model(proto, full_check=True)
+    ends = {
+        end.name: [side.dim_param or side.dim_value for side in end.type.tensor_type.shape.dim]
+        for end in (*proto.graph.input, *proto.graph.output)
+    }
+    assert ends == {"image": ["N", "H", "W", 3], "scores": ["N", "H", "W", 3]}
+    assert next(each.version for each in proto.opset_import if not each.domain) == 18
+    said = {each.key: each.value for each in proto.metadata_props}
+    assert json.loads(said["classes"]) == ["background", "cat", "dog"]
+    assert (said["input"], said["output"]) == ("RGB, 0..255", "before the softmax")
+
+
+def test_a_saved_model_stores_every_weight_once(small, exported):
+    model, out = exported(small("fcn8s", padding="caffe"), "savedmodel")
+    stored = sum(path.stat().st_size for path in (out / "variables").glob("variables.data*"))
+    assert 4 * model.count_params() <= stored < 4 * model.count_params() * 1.5
+
+
+@pytest.mark.parametrize(("form", "name"), [("savedmodel", b"Conv2D"), ("onnx", b"Conv")])
+def test_no_convolution_is_in_blocks_in_what_may_run_elsewhere(small, tmp_path, monkeypatch, form, name):
+    spec, found = small("fcn8s", padding="same"), []
+    monkeypatch.setattr(cpu, "_has_onednn", lambda: True)
+    for size in (cpu.BLOCK_BYTES, 1):
+        monkeypatch.setattr(cpu, "BLOCK_BYTES", size)
+        out = tmp_path / str(size)
+        write(build(spec), spec, out, form, SIZES[:1])
+        (graph,) = (path for path in out.iterdir() if path.suffix in (".pb", ".onnx") and path.stem != "fingerprint")
+        found.append(graph.read_bytes().count(name))
+    assert found[0] == found[1] >= 13
+
+
+def test_difference_by_hand():
+    def two(image):
+        return np.full((*image.shape[:3], 2), 2.0, np.float32)
+
+    def off_in_one(image):
+        scores = two(image)
+        scores[0, -1, -1, 1] = 1.5
+        return scores
+
+    assert difference(two, two, SIZES) == 0
+    assert difference(two, off_in_one, SIZES) == 0.25
+    assert np.isnan(difference(two, lambda image: two(image) * np.nan, SIZES))
+    with pytest.raises(UserError, match=r"gives scores \(1, 63, 96, 2\) .*, expected \(1, 64, 96, 2\)"):
+        difference(two, lambda image: two(image)[:, 1:], SIZES)
+
+
+@pytest.mark.parametrize("wrong", [lambda scores: scores + 1e-3, lambda scores: scores * np.nan])
+def test_an_export_that_differs_is_not_left_behind(small, tmp_path, monkeypatch, wrong):
+    def net(image, training=False):
+        return np.full((*image.shape[:3], 3), 5.0, np.float32)
+
+    monkeypatch.setitem(FORMATS, "onnx", Format(lambda _m, _s, folder: folder.mkdir(), lambda _: lambda x: wrong(net(x))))
+    with pytest.raises(UserError, match="1e-04 is allowed; nothing was written"):
+        write(net, small(), tmp_path / "out", "onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_with_files_in_them_are_left_alone(small, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(
+        UserError, match=r"expected a place to write a folder to, but a (file|folder with files in it) is there"
+    ):
+        write(None, small(), tmp_path, "onnx")
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_misuse(small, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="format: expected one of savedmodel, onnx, int8; got 'tflite'"):
+        write(None, small(), tmp_path / "out", "tflite")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(UserError, match="export needs Keras on TensorFlow; this is jax"):
+        write(None, small(), tmp_path / "out", "onnx")
+
+
+def test_a_missing_library_is_named_with_the_command_that_brings_it(small, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(UserError, match=r"tf2onnx is not installed, and ONNX needs it: make \.venv/bin/\.web"):
+        write(None, small(), tmp_path / "out", "onnx")
+    assert list(tmp_path.iterdir()) == []

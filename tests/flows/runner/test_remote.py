@@ -1,0 +1,122 @@
+"""A clone with a DVC remote, on a DAG of the project's form in shell commands that note when they run."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from flows import pipeline
+from flows.runner import remote, stage
+
+DVC = """
+stages:
+  download:
+    cmd: echo download >> $RAN && mkdir -p raw/${profile}/images && cp source raw/${profile}/images/x
+    deps: [source]
+    outs:
+      - raw/${profile}/images: {cache: false, persist: true}
+  records:
+    cmd: echo records >> $RAN && mkdir -p data && cat raw/${profile}/images/x params.yaml > data/x
+    deps: ["raw/${profile}/images"]
+    params: [shards]
+    outs: [data]
+  train:
+    foreach: {a: {}}
+    do:
+      cmd: echo train >> $RAN && mkdir -p models/${key} && (cat data/x; echo trained) > models/${key}/x
+      deps: [data]
+      outs: ["models/${key}"]
+  evaluate:
+    cmd: echo evaluate >> $RAN && mkdir -p metrics && echo '{"iu":1}' > metrics/a.json
+    deps: [models/a]
+    metrics:
+      - metrics/a.json: {cache: false}
+"""
+
+
+def run(folder, *command):
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory):
+    """A project that was run and pushed to the folder `store` beside it, and the environment for all that works on it."""
+    folder = tmp_path_factory.mktemp("remote")
+    changes = {"RAN": folder / "ran", "DVC_GLOBAL_CONFIG_DIR": folder / "g", "DVC_SITE_CACHE_DIR": folder / "s"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("DVC_", "GIT_"))]:
+            patch.delenv(name)
+        for name, value in {**changes, "DVC_NO_ANALYTICS": 1, "GIT_CONFIG_GLOBAL": os.devnull}.items():
+            patch.setenv(name, str(value))
+        origin = folder / "origin"
+        origin.mkdir()
+        ignored = "raw\ndata\nmodels\n"
+        files = {"dvc.yaml": DVC, "params.yaml": "profile: p\nshards: 1\n", "source": "pixels\n", ".gitignore": ignored}
+        for name, text in files.items():
+            (origin / name).write_text(text)
+        dvc = (sys.executable, "-m", "dvc")
+        run(origin, "git", "init", "--quiet")
+        run(origin, *dvc, "init", "--quiet")
+        with (origin / ".dvc/config").open("a") as config:
+            config.write("[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n")
+        run(origin, *dvc, "repro")
+        run(origin, *dvc, "push", "--run-cache")
+        run(origin, "git", "add", "--all")
+        run(origin, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "--message", "all of it")
+        assert (folder / "ran").read_text().split() == ["download", "records", "train", "evaluate"]
+        yield folder
+
+
+@pytest.fixture
+def clone(origin, tmp_path, monkeypatch):
+    """Clones the project and its remote; the function returned runs the pipeline: the command, what ran, what was said."""
+    run(tmp_path, "git", "clone", "--quiet", str(origin / "origin"), "clone")
+    shutil.copytree(origin / "store", tmp_path / "store")
+    monkeypatch.chdir(tmp_path / "clone")
+    monkeypatch.setattr(pipeline, "connected", lambda: contextlib.nullcontext(({stage.PARENT_RUN: ""}, lambda line: None)))
+
+    def reproduce(capfd):
+        (origin / "ran").write_text("")
+        command = pipeline.words([], False)
+        capfd.readouterr()
+        pipeline.reproduce(command)
+        return command, (origin / "ran").read_text().split(), capfd.readouterr().out
+
+    return reproduce
+
+
+def test_a_clone_pulls_and_makes_nothing_until_something_changes(clone, tmp_path, capfd):
+    lock = (tmp_path / "clone/dvc.lock").read_bytes()
+    command, ran, said = clone(capfd)
+    assert (command, ran) == (["repro", "--pull"], [])
+    assert "Pulling data for stage: 'train@a'\n" in said
+    assert (tmp_path / "clone/models/a/x").read_text() == "pixels\nprofile: p\nshards: 1\ntrained\n"
+    assert (tmp_path / "clone/dvc.lock").read_bytes() == lock
+
+    # Nobody needs the download now, which no remote has: nothing is to do, and no remote is asked.
+    shutil.move(tmp_path / "store", tmp_path / "away")
+    command, ran, said = clone(capfd)
+    assert (command, ran) == (["repro", "--allow-missing"], [])
+    assert "Stage 'download' didn't change, skipping\n" in said
+
+    # A changed stage needs it, so it runs.
+    (tmp_path / "clone/params.yaml").write_text("profile: p\nshards: 2\n")
+    command, ran, said = clone(capfd)
+    assert ran == ["download", "records", "train", "evaluate"]
+    assert "Not to be had from the remote (failed to reproduce 'records': [Errno 2] No such file or directory: " in said
+    assert remote.options() == [], "all is there"
+
+
+def test_a_remote_that_has_nothing_costs_no_run(clone, tmp_path, capfd):
+    shutil.rmtree(tmp_path / "store")
+    command, ran, _ = clone(capfd)
+    assert (command, ran) == (["repro", "--pull"], ["download", "records", "train"])  # the metrics lie in git
+
+
+def test_without_a_default_remote_nothing_is_pulled(clone, tmp_path):
+    assert remote.options() == ["--pull"]
+    (tmp_path / "clone/.dvc/config").write_text("")
+    assert remote.options() == []

@@ -1,0 +1,239 @@
+import contextlib
+import http.server
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import prefect
+import psutil
+import pytest
+import websockets.exceptions
+from prefect.settings import get_current_settings, temporary_settings
+from websockets.sync.client import connect
+
+from flows.runner import processes, server, stage
+from tests.reliability import tiny
+
+
+def test_two_processes_share_one_server_which_ends_after_them(tmp_path, keeper):
+    (tmp_path / "pyproject.toml").write_text('[tool.prefect]\nhome = "deep/home"\n')
+    home = tmp_path / "deep" / "home"
+    with keeper(tmp_path) as one, keeper(tmp_path) as two:
+        url, said = one.says()
+        assert two.says() == [url, said] == [url, str(home)]
+        entry = json.loads((home / "server.json").read_text())
+        assert sorted(int(user.split("-")[0]) for user in entry["users"]) == sorted([one.pid, two.pid])
+        serving = psutil.Process(int(entry["server"].split("-")[0]))
+        listening = {c.laddr.ip for c in serving.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        assert listening == {"127.0.0.1"}
+        assert os.getsid(serving.pid) == serving.pid  # Ctrl-C in the terminal of its users does not reach it
+        two.end()
+        # The UI of a server on another port than the default must ask that port.
+        assert httpx.get(url.removesuffix("/api") + "/ui-settings").json()["api_url"] == url
+        check_doors(url)
+        one.end()
+    serving.wait(timeout=100)
+    assert sorted(path.name for path in home.glob("server.*")) == ["server.lock", "server.log"]
+    assert (home / "prefect.db").exists()
+
+
+def check_doors(url):
+    """No page but its own may read the API, or make it do something; a program may."""
+    ask, port = f"{url}/flow_runs/filter", url.split(":")[2].removesuffix("/api")
+    own = [f"http://{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]")]
+    for origin in own:
+        answer = httpx.post(ask, json={"limit": 1}, headers={"Host": origin.removeprefix("http://"), "Origin": origin})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
+    for headers, status in (
+        ({"Host": "evil.example"}, 400),
+        ({"Host": f"evil.example:{port}", "Origin": own[0]}, 400),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+    ):
+        answer = httpx.post(ask, json={"limit": 1}, headers=headers)
+        assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (status, False)
+    preflight = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    assert httpx.options(ask, headers=preflight).status_code == 403
+    with (
+        pytest.raises(websockets.exceptions.InvalidStatus, match="403"),
+        connect(url.replace("http", "ws") + "/events/out", origin="http://evil.example", subprotocols=["prefect"]),
+    ):
+        pass
+
+
+@pytest.fixture
+def web():
+    """A web server on this machine that is not Prefect's, with the body of all its answers; None: it never answers."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.server.body is None:
+                self.server.over.wait()
+                return
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                while self.wfile.write(self.server.body) and self.server.endless:
+                    pass
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
+        web.over, web.endless = threading.Event(), False
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        yield web
+        web.over.set()
+        web.shutdown()
+
+
+@pytest.fixture
+def closed_port(web):
+    port = web.server_port
+    web.shutdown()
+    web.server_close()
+    return port
+
+
+def test_a_server_on_the_default_port_is_used(web, tmp_path):
+    web.body = f'"{prefect.__version__}"'.encode()  # what Prefect's /admin/version says
+    before = get_current_settings().api.url
+    settings = {"api.url": None, "server.api.port": web.server_port, "home": tmp_path / "home"}
+    with temporary_settings(settings), server.connected(psutil.Process()) as url:
+        assert server.is_there()
+        assert url == f"http://127.0.0.1:{web.server_port}/api" == get_current_settings().api.url
+        assert os.environ["PREFECT_API_URL"] == url
+        assert os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] == "false"
+    assert not (tmp_path / "home").exists()
+    assert get_current_settings().api.url == before
+    assert "PREFECT_SERVER_EPHEMERAL_ENABLED" not in os.environ
+
+
+def test_a_configured_api_comes_first(web):
+    web.body = b"no Prefect, and no question: what is configured is meant"
+    with temporary_settings({"api.url": f"http://127.0.0.1:{web.server_port}/api"}), server.connected() as url:
+        assert url == f"http://127.0.0.1:{web.server_port}/api"
+
+
+STRANGERS = {
+    "null": b"null", "a list": b"[]", "true": b"true", "html": b"<html>hello</html>", "another": b'"2.20.1"', "silent": None,
+    "a number": b"3",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [*STRANGERS.values(), pytest.param(b" " * 9, id="endless")])
+def test_a_stranger_on_the_port_is_no_prefect(web, body, monkeypatch):
+    monkeypatch.setattr(server, "STRANGER_SECONDS", 0.3)
+    web.body, web.endless = body, body == b" " * 9
+    begun = time.monotonic()
+    with temporary_settings({"server.api.port": web.server_port}):
+        assert server._default() is None
+    assert time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize("body", STRANGERS.values(), ids=STRANGERS.keys())
+def test_a_stage_does_its_work_where_a_stranger_is_configured(web, body, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(server, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "0")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    web.body = body
+    with temporary_settings({"api.url": f"http://127.0.0.1:{web.server_port}/api"}):
+        code = stage.execute(tiny.tiny, {"text": "done", "out": tmp_path / "out"}, name="tiny")
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    said = capsys.readouterr().err
+    assert (code, (tmp_path / "out").read_text()) == (0, "done"), said
+    assert said.count("warning: running without Prefect, which will know nothing of this run: ") == 1
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"server": "x"}', '{"server": "1-1"}', '{"url": 3}', '{"server": 7}', '{"server": "1-', "[]", "", "\xff",
+     '{"server": "ME", "url": "http://evil.example/api", "users": []}', '{"server": "ME", "url": "http://127.0.0.1:1/api"}',
+     '{"server": "x", "url": "http://127.0.0.1:1/api", "users": ["x", "1"]}'],
+)  # fmt: skip
+def test_a_torn_or_foreign_file_of_the_server_is_none(tmp_path, text):
+    text = text.replace("ME", processes.identity(psutil.Process()))
+    (tmp_path / "server.json").write_text(text, encoding="latin-1")
+    assert server.join(tmp_path, [], None) == ""
+
+
+def test_a_configured_api_that_is_not_there(closed_port):
+    url = f"http://127.0.0.1:{closed_port}/api"
+    with (
+        temporary_settings({"api.url": url}),
+        pytest.raises(server.Unavailable, match=rf"{url} \(PREFECT_API_URL or Prefect profile\) is not there"),
+        server.connected(),
+    ):
+        pass
+
+
+def test_another_server_on_the_default_port_and_a_home_that_cannot_be(web, tmp_path):
+    web.body = b"<html>hello</html>"
+    (tmp_path / "file").touch()
+    with temporary_settings({"api.url": None, "server.api.port": web.server_port, "home": tmp_path}):
+        assert not server.is_there()
+    with (
+        temporary_settings({"api.url": None, "server.api.port": web.server_port, "home": tmp_path / "file"}),
+        pytest.raises(server.Unavailable, match=f"no Prefect server can be started in {tmp_path / 'file'}: .*File exists"),
+        server.connected(psutil.Process()),
+    ):
+        pass
+
+
+def test_a_server_that_does_not_start(closed_port, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with (
+        temporary_settings({"api.url": None, "server.api.port": closed_port, "home": tmp_path}),
+        pytest.raises(server.Unavailable, match=r"it ended with code 1; it said nothing \(all of it in .*server.log\)"),
+        server.connected(psutil.Process()),
+    ):
+        pass
+    assert not (tmp_path / "server.json").exists()
+
+
+@pytest.mark.parametrize("below", ["", ".dvc/tmp/exps/tmp1a2b", ".dvc/tmp/exps/standalone/tmp1a2b"])
+def test_home_of_a_project_and_of_its_experiments(tmp_path, monkeypatch, below):
+    (tmp_path / below).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(tmp_path / below)
+    with temporary_settings({"home": ".prefect"}):
+        assert server.home() == tmp_path / ".prefect"
+    with temporary_settings({"home": "/elsewhere"}):
+        assert str(server.home()) == "/elsewhere"
+
+
+def test_a_process_is_known_by_pid_and_create_time():
+    mine = processes.identity(psutil.Process())
+    pid, created = mine.split("-")
+    assert processes.is_alive(mine)
+    assert not processes.is_alive(f"{pid}-{int(created) - 1000}")  # another process had this pid ten seconds before
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        name = processes.identity(psutil.Process(child.pid))
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
+        assert not processes.is_alive(name)
+    assert not processes.is_alive(name)
+
+
+def test_dvc_is_found_above_a_shell_and_named_by_its_command(tmp_path):
+    (tmp_path / "my tools").mkdir()
+    (tmp_path / "my tools" / "dvc").write_text(
+        "import subprocess, sys\n"
+        "code = 'from flows.runner import processes; print(processes.dvc_command(processes.dvc_above()))'\n"
+        "subprocess.run(['sh', '-c', f'{sys.executable} -c \"{code}\" --out models/dvc; true'], check=True)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    command = [sys.executable, str(tmp_path / "my tools" / "dvc"), "repro", "--force", "train@fcn8s"]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == (
+        "dvc repro --force train@fcn8s\n"
+    )

@@ -1,0 +1,87 @@
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from reported import table
+
+from fcn.pixels import visualize
+from tasks.report import examples
+
+CLASSES = ("background", "cat", "dog")
+
+
+def decoded(url):
+    kind, text = url.split(";base64,")
+    return kind, Image.open(io.BytesIO(base64.b64decode(text)))
+
+
+def test_the_iu_of_an_image_is_the_mean_over_its_classes(tmp_path):
+    rows = [("a", "cat", 10, 20, 30), ("b", "dog", 5, 5, 5), ("a", "dog", 0, 0, 7)]
+    table(tmp_path / "images.csv", ("image", "class", "both", "truth", "prediction"), rows)
+    # a: (10 / 40 + 0 / 7) / 2
+    assert examples.image_ious(tmp_path / "images.csv") == {"a": 0.125, "b": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("count", "worst", "best"), [(1, "b", "d"), (2, "ba", "dc"), (3, "bac", "d"), (9, "bacd", ""), (0, "", "")]
+)
+def test_no_image_is_both_among_the_worst_and_the_best(count, worst, best):
+    ious = {"d": 0.9, "a": 0.5, "c": 0.5, "b": 0.1}
+    assert examples.extremes(ious, count) == (list(worst), list(best))
+
+
+def test_images_are_spread_over_the_list():
+    assert examples.spread("abcdefg", 3) == ["a", "d", "g"]
+    assert examples.spread("ab", 6) == ["a", "b"]
+    assert examples.spread("", 6) == []
+
+
+def test_a_mask_is_a_palette_image_with_a_clear_background():
+    label = np.array([[0, 1, 2, 255]], np.uint8)
+    kind, mask = decoded(examples.mask_url(label, CLASSES))
+    assert kind == "data:image/png"
+    assert np.asarray(mask.convert("RGBA")).tolist() == [
+        [[0, 0, 0, 0], [128, 0, 0, 255], [0, 128, 0, 255], [224, 224, 192, 255]]
+    ]
+    _, mask = decoded(examples.mask_url(label, ("wall", "cat", "dog")))
+    assert np.asarray(mask.convert("RGBA"))[0, 0].tolist() == [0, 0, 0, 255], "class 0 is no background: it is painted"
+
+
+def test_large_pictures_are_reduced_and_labels_stay_labels():
+    label = np.zeros((500, 300), np.uint8)
+    label[:, 150:] = 2
+    _, mask = decoded(examples.mask_url(label, CLASSES))
+    assert mask.size == (192, 320)
+    assert set(np.unique(np.asarray(mask.convert("RGBA")).reshape(-1, 4), axis=0)[:, 1].tolist()) == {0, 128}
+    kind, photo = decoded(examples.photo_url(np.full((500, 300, 3), 90, np.uint8)))
+    assert (kind, photo.size) == ("data:image/jpeg", (192, 320))
+    assert decoded(examples.photo_url(np.zeros((20, 30, 3), np.uint8)))[1].size == (30, 20)
+
+
+def test_legend_and_words_name_what_is_painted():
+    label = np.array([[0, 2, 255]], np.uint8)
+    example = examples.Example("a", np.zeros((1, 3, 3), np.uint8), label, {"m": np.array([[0, 0, 1]], np.uint8)})
+    assert examples.legend([example], CLASSES) == [("#800000", "cat"), ("#008000", "dog"), ("#e0e0c0", "void")]
+    assert examples.present(label, CLASSES) == ["dog"]
+    assert examples.present(np.zeros((1, 1), np.uint8), CLASSES) == []
+
+
+def test_the_sheet_has_a_column_for_each_and_leaves_a_missing_one_white():
+    image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+    truth, predicted = np.zeros((2, 40, 60), np.uint8)
+    predicted[10:, 10:] = 1
+    sheet = np.asarray(examples.sheet([examples.Example("a", image, truth, {"m": predicted})], ("m", "n"), CLASSES, side=120))
+    # Twice the size, below titles of 26 pixels, columns 6 pixels apart.
+    columns = [sheet[26 : 26 + 80, start : start + 120] for start in (0, 126, 252, 378)]
+    assert all((column[::2, ::2] == column[1::2, 1::2]).all() for column in columns)
+    assert (columns[0][::2, ::2] == image).all()
+    assert (columns[1][::2, ::2] == image).all(), "background is not painted"
+    assert (columns[2][::2, ::2] == visualize.overlay(image, predicted, CLASSES)).all()
+    assert (columns[3] == 255).all()
+
+
+def test_heat_is_dark_where_much_is():
+    _, picture = decoded(examples.heat_url(np.array([[1, 0], [0.25, 0]])))
+    assert np.asarray(picture).tolist() == [[0, 255], [128, 255]]

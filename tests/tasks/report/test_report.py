@@ -1,0 +1,231 @@
+import json
+import logging
+import re
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from reported import MEASURED, NASTY, ROOT, build, table, write_project
+
+from fcn.errors import UserError
+from fcn.io import files
+from tasks.report import page, report
+from tasks.settings import config
+from tasks.tracking import durations
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return write_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="module")
+def found(made):
+    """What a reader finds on the page of a complete project."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made)
+        patch.setattr(report, "EXTREMES", 2)
+        return build(made)
+
+
+@pytest.fixture
+def text(made, found):
+    """The page itself."""
+    return (made / "report/index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def project(made, tmp_path, monkeypatch):
+    """A project to be changed at will, the current directory, whose page has no charts: they take a second."""
+    folder = shutil.copytree(made, tmp_path / "project", ignore=shutil.ignore_patterns("report"))
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(page.charts, "svg", lambda figure, text: "<svg></svg>")
+    return folder
+
+
+def test_the_models_stand_beside_the_paper(found):
+    assert found.rows["scores"] == [
+        ["model", "pixel accuracy", "mean accuracy", "mean IU", "f.w. IU", "boundary IU", "upper bound"],
+        ["fcn32s", "0.8000", "0.7000", "0.6001", "0.7500", "0.3333", "0.8600"],
+        ["authors' weights", "0.9048", "0.7648", "0.6363", "0.8346", "", ""],
+        ["CVPR 2015", "0.8910", "0.7330", "0.5940", "0.8140", "", ""],
+        ["fcn16s", "0.9000", "0.6500", "0.6636", "0.8500", "0.3333", "0.8600"],
+        ["authors' weights", "0.9100", "0.7807", "0.6501", "0.8426", "", ""],
+        ["CVPR 2015", "0.9000", "0.7570", "0.6240", "0.8300", "", ""],
+    ]
+    # The best of each column: mean accuracy is 32s's (column 2), the others 16s's.
+    assert found.best == [2, 1, 3, 4]
+
+
+def test_other_protocols_on_the_same_weights(found):
+    assert found.rows["protocols"][1:] == [
+        ["fcn32s", "fcn", "0.8000", "0.7000", "0.6001", "0.7500", ""],
+        ["", "resize520", "0.7900", "0.6900", "0.5901", "0.7400", "-0.0100"],
+        ["fcn16s", "fcn", "0.9000", "0.6500", "0.6636", "0.8500", ""],
+        ["", "resize520", "0.9200", "0.6700", "0.6836", "0.8700", "+0.0200"],
+    ]
+
+
+def test_classes_and_their_confusion(found, text):
+    assert found.rows["classes"] == [
+        ["background", "0.900 0.900"],
+        [NASTY, "\N{EN DASH} \N{EN DASH}"],
+        ["green", "0.250 0.250"],
+    ]
+    assert found.rows["confusion"][:4] == [
+        ["true", "background", NASTY, "green"],
+        ["background", "90", "5", "5"], [NASTY, "30", "70", "0"], ["green", "20", "40", "40"],
+    ]  # fmt: skip
+    assert 'style="--v: 25.0%"' in text
+    assert "green for &lt;script&gt;alert(&#39;red&#39;)&lt;/script&gt; (40.0&nbsp;%); " in text
+
+
+def test_a_matrix_of_many_classes_is_a_picture(tmp_path):
+    names = [f"c{n}" for n in range(31)]
+    cells = [(a, b, 1, 0.9 if a == b else 0.1 * (a == "c3" and b == "c7")) for a in names for b in names]
+    table(tmp_path / "confusion.csv", ("truth", "prediction", "pixels", "share"), cells)
+    found = page._confusion(tmp_path / "confusion.csv")
+    assert found["matrix"] is None
+    assert found["picture"].startswith("data:image/png;base64,")
+    assert found["largest"] == [(0.1, "c3", "c7")]
+
+
+def test_the_worst_and_the_best_image_stand_in_order(found, made):
+    assert [row[0] for row in found.rows["worst"][1:]] == ["v", "w"]  # both 0.5
+    assert [row[0] for row in found.rows["best"][1:]] == ["x"]
+    # Image, truth, 32s with its own IU (1 / (4 + 1 - 1)), 16s.
+    assert found.rows["best"][1] == ["x", "", "IU 0.250", "IU 0.525"]
+    assert found.rows["worst"][1] == ["v", "", "", "IU 0.500"]
+    assert found.images["best"] == ["Image x", *(f"{title} of x: {NASTY}, green" for title in ("truth", "fcn32s", "fcn16s"))]
+    assert [row[0] for row in found.rows["overview"][1:]] == json.loads((made / "data/records/index.json").read_text())[
+        "splits"
+    ]["val"]["ids"]
+    assert {path.name for path in (made / "report").iterdir()} == {
+        "index.html", "overview.jpg", "worst.jpg", "best.jpg", "boundary.png",
+    }  # fmt: skip
+
+
+def test_what_is_not_there_is_left_out(project, found):
+    full = set(found.headings)
+    for variant in MEASURED:
+        (project / f"plots/{variant}/boundary.csv").unlink()
+        (project / f"plots/{variant}/images.csv").unlink()
+        metrics = json.loads((project / f"metrics/{variant}.json").read_text())
+        for key in ("boundary_iu", "upper_bound", "protocols"):
+            del metrics[key]
+        (project / f"metrics/{variant}.json").write_text(json.dumps(metrics))
+    (project / "plots/fcn32s/predictions/v.png").unlink()
+    (project / "dvc.lock").unlink()
+    found = build(project)
+    assert full - set(found.headings) == {"protocols", "boundary", "worst", "best"}
+    assert found.rows["scores"][0] == ["model", "pixel accuracy", "mean accuracy", "mean IU", "f.w. IU"]
+    assert ["v", "", "not kept", ""] in found.rows["overview"]
+    assert found.rows["health"] == [["fcn32s", "", "not recorded"], ["fcn16s", "", "not recorded"]]
+    stages = [f"{stage}@{variant}" for stage in ("train", "evaluate") for variant in MEASURED]
+    assert [row for row in found.rows["provenance"] if row[1:] == ["not recorded"]] == [[s, "not recorded"] for s in stages]
+    assert {path.name for path in Path("report").iterdir()} == {"index.html", "overview.jpg"}
+    assert ("a", "#boundary") not in found.addresses
+
+
+def test_a_model_that_was_not_evaluated_is_left_out(project):
+    (project / "metrics/fcn16s.json").unlink()
+    assert [row[0] for row in build(project).rows["scores"]] == ["model", "fcn32s", "authors' weights", "CVPR 2015"]
+    (project / "metrics/fcn32s.json").unlink()
+    with pytest.raises(UserError, match="metrics: expected a metrics file such as fcn32s"):
+        build(project)
+
+
+def test_health_and_durations_are_those_of_the_run_that_made_the_model(project):
+    tags = {"git.commit": "0123456789abcdef", "git.diff.sha256": "fedcba9876543210"}
+    with durations.recording("key", tags) as entry:
+        entry.facts |= {"device": "GPU: <X>", "machine": "M", "versions": {"python": "3", "keras": "4"}}
+        entry.note("overfitting", "by heart & more")
+        entry.done(Path("models/fcn32s/weights.npz"))
+    with durations.recording("key", tags | {"git.diff.sha256": "none"}) as entry:
+        entry.done(Path("metrics/fcn16s.json"))
+    found = build(project)
+    assert found.rows["health"] == [["fcn32s", "overfitting", "by heart & more"], ["fcn16s", "", "not recorded"]]
+    stages = {row[0]: row[1:] for row in found.rows["provenance"]}
+    assert stages["train@fcn32s"] == [
+        "0 s", "GPU: <X>", "M", "python 3, keras 4", "0123456789ab with local changes fedcba987654",
+    ]  # fmt: skip
+    assert stages["evaluate@fcn16s"][-1] == "0123456789ab"
+    assert stages["evaluate@fcn32s"] == ["not recorded"]
+
+
+def test_parameters_hashes_and_digests(found):
+    profile = config.read(ROOT / "params.yaml")
+    rows = {row[0]: row[1:] for row in found.rows["parameters"]}
+    assert rows["learning_rate"] == [str(profile.train[v].learning_rate) for v in MEASURED]
+    assert rows["padding"] == [profile.model.padding]
+    assert rows["augment"][0].startswith("scale 1.0 to 1.0, mirror False")
+    stages = {row[0]: row[1:] for row in found.rows["provenance"]}
+    # Of dvc.lock what the page is made from, and neither code nor the page itself.
+    assert {name: cells for name, cells in stages.items() if "/" in name} == {
+        "data/records": ["aaa.dir"], "models/fcn32s": ["ddd.dir"],
+    }  # fmt: skip
+
+
+def test_names_are_text_and_never_html(found, text):
+    assert "script" not in found.tags
+    assert NASTY not in text
+
+
+def test_a_page_of_the_user_s_is_left_alone(made, project):
+    out = project / "report"
+    build(project)
+    build(project)  # its own page it replaces
+    (out / "index.html").write_text("<title>My page</title>")
+    with pytest.raises(UserError, match=r"report: .* a folder that this program did not make"):
+        build(project)
+    assert (out / "index.html").read_text() == "<title>My page</title>"
+
+
+def test_the_page_needs_nothing_else(found, text):
+    assert {tag for tag, address in found.addresses if not address.startswith("data:image/")} == {"a", "use"}
+    local = {address for tag, address in found.addresses if tag in ("a", "use")}
+    assert all(address.startswith("#") and text.count(f'id="{address[1:]}"') == 1 for address in local)
+    assert not re.search(r"url\((?!#|data:)|@import", text)
+    assert found.tags.count("svg") == 6
+
+
+def test_the_same_files_give_the_same_bytes(made, found, tmp_path, monkeypatch):
+    folder = shutil.copytree(made, tmp_path / "project", ignore=shutil.ignore_patterns("report"))
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(report, "EXTREMES", 2)
+    build(folder)
+    first, second = ({path.name: path.read_bytes() for path in (root / "report").iterdir()} for root in (made, folder))
+    assert first == second
+    assert len(first) == 5
+
+
+def test_prefect_and_mlflow_get_the_pictures(project, monkeypatch):
+    shown, kept = {}, []
+
+    class Run:
+        def artifact(self, path, folder):
+            kept.append((sorted(file.name for file in path.iterdir()), folder))
+
+    @contextmanager
+    def scoring(experiment, variant, sha256, *, params, tags):
+        kept.append((experiment, variant, sha256, params["train"]["optimizer"]))
+        yield Run()
+
+    monkeypatch.setattr(report, "get_run_logger", lambda: logging.getLogger("test"))
+    monkeypatch.setattr(report, "create_markdown_artifact", lambda text, key, description: shown.update({key: text}))
+    monkeypatch.setattr(report, "create_image_artifact", lambda url, key, description: shown.update({key: url}))
+    monkeypatch.setattr(report.tracking, "scoring", scoring)
+    profile = config.read(ROOT / "params.yaml")
+    paths = (Path(name) for name in ("data/records", "models", "metrics", "plots", "report"))
+    report.write_report.fn("sample", profile, list(MEASURED), *paths)
+    assert shown.keys() == {"report", "report-overview", "report-worst", "report-boundary"}
+    assert shown["report-worst"].startswith("data:image/jpeg;base64,")
+    assert shown["report-boundary"].startswith("data:image/png;base64,")
+    assert "| fcn16s | 0.9000 | 0.6500 | 0.6636 | 0.8500 |" in shown["report"]
+    pictures = (["boundary.png", "index.html", "overview.jpg", "worst.jpg"], "report")
+    digests = {variant: files.digest(Path(f"models/{variant}/weights.npz")) for variant in MEASURED}
+    assert kept == [
+        ("fcn-sample", "fcn32s", digests["fcn32s"], "sgd"), pictures,
+        ("fcn-sample", "fcn16s", digests["fcn16s"], "sgd"), pictures,
+    ]  # fmt: skip

@@ -1,0 +1,172 @@
+"""The registered models: a version per model, aliases that move, and a champion that only a better score moves."""
+
+import hashlib
+import json
+import logging
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import tasks
+from tasks.tracking import registry
+from tasks.tracking.registry import champion
+from tasks.tracking.tracking import scoring
+
+# SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+
+SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("fcn32s", "fcn16s", "fcn8s", "fcn8s again")}
+
+
+@pytest.fixture
+def saved(monkeypatch):
+    """A stand-in for `tasks.tracking.pyfunc`, whose own tests are elsewhere; lists the folders that were saved."""
+    folders = []
+
+    def save(model_dir, out):
+        folders.append(model_dir)
+        out.mkdir()
+        (out / "MLmodel").write_text("flavors: {python_function: {loader_module: none}}\n")
+        (out / "weights.npz").write_bytes((model_dir / "weights.npz").read_bytes())
+
+    stand_in = types.ModuleType("tasks.tracking.pyfunc")
+    stand_in.save = save
+    monkeypatch.setitem(sys.modules, "tasks.tracking.pyfunc", stand_in)
+    monkeypatch.setattr(tasks, "pyfunc", stand_in, raising=False)
+    return folders
+
+
+@pytest.fixture
+def enter(empty, saved):
+    def enter(model, mean_iu, split="val", dataset="d1", profile="sample"):
+        """Registers one scored model as the evaluation does; `model` is a variant and perhaps another training of it."""
+        folder = empty / "models" / model
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "weights.npz").write_text(model)
+        variant = model.split()[0]
+        with scoring(f"fcn-{profile}", variant, SHA[model], params={}, tags={}) as run:
+            return registry.register(run, profile, variant, folder, mean_iu, split, dataset, SHA[model])
+
+    return enter
+
+
+def aliases(client, name="fcn-sample"):
+    return {alias: int(version) for alias, version in client.get_registered_model(name).aliases.items()}
+
+
+def tags(client, version):
+    return dict(client.get_model_version("fcn-sample", str(version)).tags)
+
+
+def test_three_variants_are_three_versions_and_the_best_is_champion(client, enter):
+    assert enter("fcn32s", 0.41025) == "fcn-sample, version 1; champion is now version 1 (fcn32s, mean IU 0.410250)"
+    enter("fcn8s", 0.66)
+    assert enter("fcn16s", 0.5) == "fcn-sample, version 3; champion stays version 2 (fcn8s, mean IU 0.660000)"
+    assert aliases(client) == {"fcn32s": 1, "fcn8s": 2, "fcn16s": 3, "champion": 2}
+    assert tags(client, 1) == {
+        "variant": "fcn32s", "mean_iu": "0.410250", "split": "val", "dataset": "d1", "model.sha256": SHA["fcn32s"],
+    }  # fmt: skip
+
+
+def test_a_version_is_the_pyfunc_and_the_run_of_the_model(client, enter, tmp_path):
+    from mlflow.artifacts import download_artifacts
+
+    enter("fcn8s", 0.66)
+    version = client.get_model_version_by_alias("fcn-sample", "champion")
+    run = client.get_run(version.run_id)
+    assert run.data.tags["model.sha256"] == SHA["fcn8s"]
+    (output,) = run.outputs.model_outputs
+    assert version.source == f"models:/{output.model_id}"
+    logged = client.get_logged_model(output.model_id)
+    assert (logged.name, logged.status) == ("fcn8s", "READY")
+    assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "fcn-sample", "version": "1"}]
+    (tmp_path / "got").mkdir()
+    got = download_artifacts(
+        "models:/fcn-sample@champion", dst_path=str(tmp_path / "got"), tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        registry_uri=f"sqlite:///{tmp_path}/mlflow.db",
+    )  # fmt: skip
+    assert (Path(got) / "weights.npz").read_text() == "fcn8s"
+
+
+def test_a_model_scored_again_stays_one_version_with_new_tags(client, enter, saved):
+    enter("fcn8s", 0.66)
+    enter("fcn8s", 0.61, dataset="d2")
+    assert len(client.search_model_versions("name='fcn-sample'")) == len(saved) == 1
+    assert (tags(client, 1)["mean_iu"], tags(client, 1)["dataset"]) == ("0.610000", "d2")
+
+
+def test_a_variant_s_alias_moves_to_its_newest_version(client, enter):
+    enter("fcn8s", 0.66)
+    enter("fcn8s again", 0.6)
+    assert aliases(client) == {"fcn8s": 2, "champion": 1}
+    enter("fcn8s", 0.66)  # an old model, restored and scored again, is not the newest
+    assert aliases(client) == {"fcn8s": 2, "champion": 1}
+
+
+def test_profiles_have_models_of_their_own(client, enter):
+    enter("fcn8s", 0.66)
+    enter("fcn32s", 0.1, profile="mine")
+    assert aliases(client, "fcn-mine") == {"fcn32s": 1, "champion": 1}
+    assert aliases(client)["champion"] == 1
+    assert len(client.search_model_versions("name='fcn-sample'")) == 1
+
+
+def test_other_data_says_why_the_champion_stays(client, enter):
+    enter("fcn32s", 0.4)
+    said = enter("fcn8s", 0.9, dataset="d2")
+    assert aliases(client)["champion"] == 1
+    assert "stays version 1 (fcn32s, mean IU 0.400000), which was scored on val of data set d1" in said
+    assert "remove the alias champion" in said
+    client.delete_registered_model_alias("fcn-sample", "champion")
+    enter("fcn16s", 0.5, dataset="d2")
+    assert aliases(client)["champion"] == 2  # the best on d2, not the one that came last
+
+
+def scored(*rows):
+    return {
+        number: {"mean_iu": str(mean_iu), "split": split, "dataset": dataset}
+        for number, (mean_iu, split, dataset) in enumerate(rows, 1)
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "scored_now", "before", "after"),
+    [
+        ([(0.5, "val", "d")], 1, None, 1),
+        ([(0.5, "val", "d"), (0.6, "val", "d")], 2, 1, 2),
+        ([(0.5, "val", "d"), (0.5, "val", "d")], 2, 1, 1),  # not strictly better
+        ([(0.5, "val", "d"), (0.4, "val", "d")], 2, 1, 1),
+        ([(0.5, "val", "d"), (0.9, "test", "d")], 2, 1, 1),  # another split
+        ([(0.5, "val", "d"), (0.9, "val", "e")], 2, 1, 1),  # other data
+        ([(0.5, "val", "d"), (0.9, "val", "d")], 1, 7, 2),  # version 7 was deleted
+        ([(0.5, "val", "d"), (0.9, "val", "d"), (0.7, "val", "d")], 2, 2, 2),
+        ([(0.5, "val", "d"), (0.3, "val", "d"), (0.4, "val", "d")], 2, 2, 1),  # the champion itself fell
+        ([(0.9, "val", "d"), (0.0999, "val", "d")], 2, 1, 1),  # numbers, not texts
+    ],
+)
+def test_champion(rows, scored_now, before, after):
+    assert champion(scored(*rows), scored_now, before) == after
+
+
+@pytest.mark.parametrize("method", ["create_registered_model", "create_logged_model", "create_model_version"])
+def test_a_registry_that_fails_stops_no_scoring(client, enter, monkeypatch, caplog, method):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def broken(*_, **__):
+        raise MlflowException("no registry here")
+
+    monkeypatch.setattr(MlflowClient, method, broken)
+    assert enter("fcn8s", 0.66) is None
+    (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "MlflowException: no registry here. The stage goes on without it" in warning.getMessage()
+    assert client.search_model_versions("name='fcn-sample'") == []
+
+
+def test_without_a_store_nothing_is_saved(enter, saved, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
+    assert enter("fcn8s", 0.66) is None
+    assert saved == []
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
