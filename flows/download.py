@@ -9,7 +9,8 @@ from urllib.parse import quote
 from prefect import flow
 
 from fcn.io import archives as unpacking
-from fcn.io import contents, files, local_path
+from fcn.io import contents, files
+from fcn.io import download as downloads
 from flows.runner import stage
 from tasks.fetch import fetch, unpack
 from tasks.local import match
@@ -53,7 +54,7 @@ def _had(source: Source, folder: Path, have: Mapping[Source, Path]) -> Path:
 
 def _from(root: Path, url: str) -> str:
     """A relative `file:` URL of what is no file here, as that of the checkout."""
-    if not url.startswith("file:") or (path := local_path(url)).is_absolute() or path.is_file():
+    if not url.startswith("file:") or (path := downloads.local_path(url)).is_absolute() or path.is_file():
         return url
     return f"file:{quote(str(root / path))}"
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from fcn.spec.palette import VOID
 from keras import layers
 from PIL import Image, ImageFilter
 from sklearn.datasets import load_digits
 
 from fcn.io.files import digest, replacing_file
 from fcn.pixels.labels import to_image
+from fcn.spec.palette import VOID
 from fcn.weights import caffe
 from sample import world
 

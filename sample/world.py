@@ -12,11 +12,11 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-from fcn.spec.palette import VOID
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from fcn.io.files import replacing_file
 from fcn.pixels.labels import to_image
+from fcn.spec.palette import VOID
 
 CLASSES = ("background", "ring", "star", "cross", "moon", "comb", "key")
 YEAR = "World"

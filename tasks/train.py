@@ -1,8 +1,6 @@
 """One variant trained, watched and recorded."""
 
-import glob
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -55,10 +53,11 @@ def train(
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     share = distribution.join(os.environ)
     spec = ModelSpec(variant=variant, classes=tuple(records.read_index(data)["classes"]), **asdict(profile.model))
-    key = fit.fingerprint(spec, recipe, data, parent)
+    facts = fit.facts(spec, recipe, data, parent)
+    key, needed = fit.fingerprint(facts), fit.resumable(facts)
     name = f"{profile_name}-{variant}" + (f"-seed{seed}" if seed is not None else "")
     made = kept.CHECKPOINTS / f"{name}-{key}"
-    checkpoint = made.with_name(f"{made.name}.npz")
+    checkpoint = kept.CHECKPOINTS / f"{name}-{fit.fingerprint(needed)}.npz"
     _agree(share, key)
     if share.from_first(made.is_dir):
         if share.first:
@@ -71,6 +70,9 @@ def train(
         return
     if checkpoint.is_file():
         log.info("going on from %s", checkpoint)
+    for text in kept.others(name, checkpoint, needed):
+        log.warning(text)
+    kept.note(checkpoint, needed)
     tags = {
         "pipeline": provenance.pipeline(),
         "prefect.flow_run_id": str(runtime.flow_run.id),
@@ -101,7 +103,7 @@ def train(
         entry.done(out / "weights.npz")
     curves = pictures.figure_url(charts.learning(out))
     create_image_artifact(curves, key="curves", description=f"{variant}: loss and scores as it was trained")
-    _remove_others(name, made)
+    kept.remove_others(name, made)
 
 
 @dataclass
@@ -163,19 +165,6 @@ def _agree(share: distribution.Share, key: str) -> None:
             f"process {share.process} of {share.processes} has other parameters, records, weights or code than the first one: "
             "bring params.yaml, fcn/, data/records and models/ of the first machine here"
         )
-
-
-def _remove_others(name: str, made: Path) -> None:
-    """Removes what trainings of this name left that nobody will go on with; see `kept.CHECKPOINTS`."""
-    file = f"{glob.escape(name)}-{kept.KEY}"
-    for pattern in (file, f"{file}.npz", f"{files.PART}{file}", f"{files.PART}{file}.npz"):
-        for path in kept.CHECKPOINTS.glob(pattern):
-            if path != made:
-                get_run_logger().info("removing the checkpoint of an abandoned training: %s", path)
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)
 
 
 def _table(transfers: list[surgery.Transfer]) -> str:

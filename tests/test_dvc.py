@@ -1,9 +1,9 @@
-"""dvc.yaml against the code: a stage depends on what its module of fcn/ imports, and on no more."""
+"""dvc.yaml against the code: a stage depends on the rooms that the room of its work imports, and on no more."""
 
-import ast
 import functools
 import hashlib
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -11,48 +11,28 @@ import sys
 from pathlib import Path
 
 import pytest
+import rooms
 import yaml
 from ruamel.yaml import YAML
 
+from fcn.train import fit
 from tasks.settings import config
 
 ROOT = Path(__file__).parents[1]
 WORK = {
-    "settings": [],
-    "download": ["fcn.io.download", "fcn.io.archives", "fcn.io.contents"],
-    "convert_vgg": ["fcn.weights.readers", "fcn.weights.conversion", "fcn.weights.account", "fcn.io.files"],
-    "records": ["fcn.records.writing", "fcn.datasets.catalog", "fcn.records.look"],
-    "train": ["fcn.train.fit"],
-    "evaluate": ["fcn.evaluate.score"],
+    "settings": "tasks/settings",
+    "download": "fcn/io",
+    "convert_vgg": "fcn/weights",
+    "records": "fcn/records",
+    "train": "fcn/train",
+    "evaluate": "fcn/evaluate",
+    "report": "tasks/report",
 }
-"""The modules that decide the bytes of a stage's outputs; tasks/ and flows/ hand them parameters and paths."""
-VALUES = {"tasks/settings/params.py", "fcn/monitor/health.py", "fcn/monitor/watches.py"}
-"""Left out of every stage: what params makes of settings.json are values, which the stages track as parameters; what health and
-watches say of a training is words, and changes no byte of it."""
-SETTINGS = {"tasks/settings/config.py", "tasks/settings/yamlfile.py"}
-"""What decides the bytes of settings.json."""
+"""The room that does the work of a stage; tasks/ and flows/ hand it parameters and paths."""
+SILENT = {"fcn", "fcn/io", "fcn/monitor", "tasks", "tasks/settings", "tasks/tracking"}
+"""What decides no byte of what another room makes: errors and readers, files that are moved, words on a training, MLflow, and
+parameters, which the stages track as such."""
 CHAIN = ["train@fcn32s", "train@fcn16s", "train@fcn8s"]
-
-
-def file_of(module):
-    path = ROOT / f"{module.replace('.', '/')}.py"
-    return path if path.is_file() else None
-
-
-def closure(modules):
-    """Paths of all modules of fcn/ that `modules` import, directly or not, themselves included."""
-    found, left = set(), list(modules)
-    while left:
-        path = file_of(left.pop())
-        if path is None or path in found:
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                left += [alias.name for alias in node.names if alias.name.startswith("fcn.")]
-            elif isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "fcn":
-                left += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return {path.relative_to(ROOT).as_posix() for path in found}
 
 
 def stages():
@@ -64,7 +44,7 @@ def body(stage):
 
 
 def code(stage):
-    return [dep for dep in body(stage)["deps"] if dep.endswith((".py", ".html"))]
+    return [dep for dep in body(stage)["deps"] if dep.startswith(("fcn/", "tasks/", "flows/"))]
 
 
 def resolved(text, **values):
@@ -85,67 +65,40 @@ def expanded():
 
 
 @pytest.mark.parametrize("name", WORK)
-def test_a_stage_depends_on_exactly_the_code_that_decides_its_bytes(name):
-    deps = code(stages()[name])
-    assert len(deps) == len(set(deps))
-    assert set(deps) == closure(WORK[name]) - VALUES | (SETTINGS if name == "settings" else set())
+def test_a_stage_depends_on_exactly_the_rooms_that_decide_its_bytes(name):
+    room = WORK[name]
+    # The settings are values as they were written; what may be chosen (fcn/spec) refuses some and changes none.
+    wanted = {room} if name == "settings" else rooms.below(room, leave=SILENT)
+    assert code(stages()[name]) == sorted(wanted)
 
 
-def test_the_closure_follows_imports_of_imports():
-    # fit -> surgery -> model -> layers; inputs -> batches -> augment. Nothing of the report, the pictures, the download.
-    trained = closure(["fcn.train.fit"])
-    assert {
-        "fcn/train/fit.py",
-        "fcn/net/surgery.py",
-        "fcn/net/model.py",
-        "fcn/net/layers.py",
-        "fcn/input/records.py",
-        "fcn/spec/augment.py",
-    } <= trained
-    others = {
-        "fcn/pixels/labels.py",
-        "fcn/records/writing.py",
-        "fcn/pixels/visualize.py",
-        "fcn/io/download.py",
-        "fcn/io/archives.py",
-        "fcn/evaluate/score.py",
-    }
-    assert not trained & {*others, "fcn/weights/caffe.py"}
+def test_a_checkpoint_asks_for_the_rooms_that_its_stage_depends_on():
+    assert [f"fcn/{name}" for name in fit.ROOMS] == code(stages()["train"])
 
 
-def test_the_tasks_call_the_modules_that_the_stages_depend_on():
+def test_the_rooms_below_training_are_neither_words_nor_the_rest_of_the_house():
+    trained = rooms.below("fcn/train", leave=SILENT)
+    assert {"fcn/train", "fcn/net", "fcn/input", "fcn/spec", "fcn/score"} <= trained
+    assert not trained & {"fcn/monitor", "fcn/doctor", "fcn/records", "fcn/evaluate", "fcn/io", "fcn/pixels", "tasks/report"}
+
+
+def test_the_tasks_call_the_rooms_that_the_stages_depend_on():
     """Keeps WORK honest: what tasks/ and flows/ import of fcn/ besides is no computation on a stage's outputs."""
-    carriers = {f"fcn/{name}.py" for name in ("params", "errors", "architecture", "files", "results", "surgery")}
-    carriers |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "fcn" / "doctor").glob("*.py")}  # words, no bytes
+    carriers = {*SILENT, "fcn/compare", "fcn/spec", "fcn/doctor"}  # words and plain data
     tasks = {
         "download": "fetch", "convert_vgg": "convert", "records": "write_records", "train": "train", "evaluate": "score",
     }  # fmt: skip
     for stage, task in tasks.items():
         used = set()
-        for path in (ROOT / "tasks" / f"{task}.py", ROOT / "flows" / f"{stage}.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "fcn":
-                    names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                    used |= {file.relative_to(ROOT).as_posix() for file in map(file_of, names) if file}
-        assert used - carriers, stage
+        for path in (rooms.ROOT / "tasks" / f"{task}.py", rooms.ROOT / "flows" / f"{stage}.py"):
+            found = rooms.imports(path.read_text(encoding="utf-8"))
+            used |= {rooms.room(module) for module, _ in found if module.split(".")[0] == "fcn"}
         assert used - carriers <= set(code(stages()[stage])), stage
-
-
-def test_only_the_report_depends_on_files_of_tasks():
-    named = {name: [dep for dep in code(stage) if not dep.startswith("fcn/")] for name, stage in stages().items()}
-    report = named.pop("report")
-    names = ("charts", "durations", "dvcfiles", "examples", "page", "pictures", "progress", "provenance", "report")
-    assert set(report) == {
-        *(f"tasks/{name}.py" for name in names),
-        "tasks/report/report.html",
-        "tasks/report/report_style.html",
-    }
-    assert {*named.pop("settings")} == SETTINGS
-    assert named == {name: [] for name in WORK if name != "settings"}
+        assert WORK[stage] in used, stage
 
 
 def test_every_dependency_on_code_exists():
-    assert [dep for stage in stages().values() for dep in code(stage) if not (ROOT / dep).is_file()] == []
+    assert [dep for stage in stages().values() for dep in code(stage) if not (ROOT / dep).is_dir()] == []
 
 
 def test_every_dependency_on_data_is_another_stage_s_output():
@@ -153,7 +106,7 @@ def test_every_dependency_on_data_is_another_stage_s_output():
     for _, stage, values in expanded():
         listed = [*stage["outs"], *stage.get("metrics", [])]
         outs |= {resolved(out if isinstance(out, str) else next(iter(out)), **values) for out in listed}
-        needed |= {resolved(dep, **values) for dep in stage["deps"] if not dep.endswith((".py", ".html"))}
+        needed |= {resolved(dep, **values) for dep in stage["deps"] if dep not in code(stage)}
     needed -= {"data/own", "profiles.yaml"}  # the user's own images, if there are any
     # A folder stands for all outputs below it.
     assert [need for need in needed if need not in outs and not any(out.startswith(f"{need}/") for out in outs)] == []
@@ -198,13 +151,21 @@ def test_the_lock_has_every_stage_with_its_command():
 
 
 def test_the_lock_has_the_code_as_it_is():
+    """A folder's digest is that of the list of its files, as DVC makes it."""
     stale = []
     for name, stage, _ in expanded():
-        entry = lock()[name]
-        recorded = {dep["path"]: dep["md5"] for dep in entry["deps"] if dep["path"].endswith((".py", ".html"))}
+        recorded = {dep["path"]: dep["md5"] for dep in lock()[name]["deps"] if dep["path"] in code(stage)}
         assert set(recorded) == set(code(stage)), name
-        stale += [(name, p) for p, md5 in recorded.items() if hashlib.md5((ROOT / p).read_bytes()).hexdigest() != md5]
+        stale += [(name, path) for path, md5 in recorded.items() if digest(ROOT / path) != md5]
     assert stale == []
+
+
+def digest(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    listed = [
+        {"md5": hashlib.md5(path.read_bytes()).hexdigest(), "relpath": path.relative_to(folder).as_posix()} for path in files
+    ]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
 
 
 def test_the_lock_has_the_parameters_as_they_are():

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from fcn.errors import UserError
-from fcn.evaluate import boundary, tally
+from fcn.evaluate import boundary, tally, views
 from fcn.hardware import devices
 from fcn.input import records, stream
 from fcn.io import files
@@ -148,7 +148,7 @@ def _other(
     colour = np.rint(spec.mean_bgr[::-1]).astype(np.uint8)
     several = protocol.mirror or protocol.scales != (1.0,)
     label = evaluation.averaged(model, protocol.scales, protocol.mirror) if several else evaluation.labeler(model)
-    examples, number = protocols.views(stream.validation(data, "val"), protocol, colour), itertools.count(1)
+    examples, number = views.views(stream.validation(data, "val"), protocol, colour), itertools.count(1)
     return evaluation.evaluate(label, examples, len(spec.classes), lambda *_: done(next(number)))
 
 

@@ -1,8 +1,7 @@
-"""Moves bytes and decides none: atomic files, disk room, downloads, archives and their members, redaction."""
+"""Moves bytes and decides none: atomic files, disk room, downloads, archives and their members."""
 
 from fcn.io.addresses import path_of, public, secret, without
 from fcn.io.contents import FOLDERS
-from fcn.io.download import local_path
 from fcn.io.files import BROKEN, check_file, digest, replacing_file, sniff
 
 __all__ = [
@@ -10,7 +9,6 @@ __all__ = [
     "FOLDERS",
     "check_file",
     "digest",
-    "local_path",
     "path_of",
     "public",
     "replacing_file",

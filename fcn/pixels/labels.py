@@ -1,4 +1,4 @@
-"""Label images: the VOC palette, and reading a file into class indices without fooling oneself."""
+"""Label images: reading a file into class indices without fooling oneself."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,31 +9,11 @@ from PIL import Image
 
 from fcn.errors import UserError
 from fcn.pixels import images, matfile
-from fcn.spec import VOID
-
-Colour = tuple[int, int, int]
-"""Red, green, blue, 0..255."""
-
-VOID_COLOUR: Colour = (224, 224, 192)
-"""VOC's colour of void, which stands for void in all masks of colours."""
+from fcn.spec import VOID, VOID_COLOUR, Colour, palette
 
 _NOTHING = -1
 _SHOWN = 3
 _MANY = 20
-
-
-def palette() -> np.ndarray:
-    """The VOC colour map: uint8 (256, 3), RGB by class index; 255 (void) is (224, 224, 192).
-
-    The bits of the index are dealt out to red, green and blue, highest bit of the colour first (VOCcolormap of the
-    development kit).
-    """
-    index = np.arange(256)
-    colours = np.zeros((256, 3), np.uint8)
-    for bit in range(8):
-        for channel in range(3):
-            colours[:, channel] |= ((index >> (3 * bit + channel)) & 1).astype(np.uint8) << (7 - bit)
-    return colours
 
 
 def to_image(labels: np.ndarray) -> Image.Image:

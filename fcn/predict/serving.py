@@ -19,6 +19,7 @@ from PIL import Image
 
 from fcn.errors import UserError
 from fcn.pixels import images, labels, visualize
+from fcn.spec import palette
 
 if TYPE_CHECKING:
     from fcn.predict.predictor import Prediction, Predictor
@@ -261,7 +262,7 @@ def answers(
 
 def shares(found: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
     """The classes that occur, most pixels first: `value`, `name`, `share` (0..1) and `colour` (#rrggbb)."""
-    counts, table = np.bincount(found.ravel(), minlength=len(classes)), labels.palette()
+    counts, table = np.bincount(found.ravel(), minlength=len(classes)), palette()
     return [
         {
             "value": int(value),

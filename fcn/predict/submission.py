@@ -13,6 +13,7 @@ from fcn.datasets import enumeration, voc
 from fcn.errors import UserError, shown
 from fcn.io import archives, containers, files
 from fcn.pixels import images, labels
+from fcn.spec import palette
 
 CLASSES = len(voc.CLASSES)
 
@@ -160,5 +161,5 @@ def _fault(path: Path, size: tuple[int, int]) -> str | None:
         return f"no picture that can be read ({error.__cause__})"
     if used[-1] >= CLASSES:
         return f"value {used[-1]}, expected 0..{CLASSES - 1}" + (": a submission has no void" if used[-1] == 255 else "")
-    wrong = [value for value in used if value >= len(colours) or (colours[value] != labels.palette()[value]).any()]
+    wrong = [value for value in used if value >= len(colours) or (colours[value] != palette()[value]).any()]
     return f"value {wrong[0]} has not VOC's colour: is it a palette of VOC's?" if wrong else None

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-VOID = 255
-"""The label of pixels that are neither trained on nor scored: the borders of VOC's objects."""
+from fcn.spec import VOID
 
 
 def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from fcn.spec.architecture import (
 from fcn.spec.augment import OFF, Augment, moves
 from fcn.spec.bounds import CHECKED, Seed
 from fcn.spec.palette import VOID, VOID_COLOUR, Colour, palette
-from fcn.spec.protocols import HEADLINE, PROTOCOLS, Evaluate
+from fcn.spec.protocols import HEADLINE, PROTOCOLS, Evaluate, Protocol
 from fcn.spec.recipe import TrainSpec
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Colour",
     "Evaluate",
     "ModelSpec",
+    "Protocol",
     "Seed",
     "TrainSpec",
     "Variant",

@@ -99,6 +99,8 @@ def load(path: Path, into: Mapping[str, Any], share: Share) -> tuple[int, Histor
         raise UserError(f"{path}: a checkpoint of another net or version; {remedy}")
     for name, variable in into.items() if share.first else ():
         wanted, kept = (tuple(variable.shape), np.dtype(variable.dtype).kind), arrays[name]
+        if name.startswith("loss/") and kept.ndim == 1:  # a mark for every step of `log_every`, which may be another one now
+            kept = arrays[name] = np.resize(np.append(kept, np.zeros(variable.shape, kept.dtype)), variable.shape)
         if (kept.shape, kept.dtype.kind) != wanted:
             raise UserError(
                 f"{path}: {name}: expected {wanted[0]} of {variable.dtype}, got {kept.shape} of {kept.dtype}; {remedy}"

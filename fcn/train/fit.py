@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,29 +16,55 @@ from fcn.net import surgery
 from fcn.spec import MARK, ModelSpec, TrainSpec
 from fcn.train import training
 
+ROOMS = ("hardware", "input", "net", "score", "spec", "train")
+"""The folders of fcn/ whose code decides the bytes of a training; dvc.yaml names the same ones."""
+REPORTING = ("log_every", "validate_every", "validate_images")
+"""Keys of a recipe that decide what is told of a training, and no weight."""
 
-def fingerprint(spec: ModelSpec, recipe: TrainSpec, data: Path, parent: Path) -> str:
-    """What decides the result of a training, as 16 hexadecimal digits: parameters, records, parent and this code.
 
-    A checkpoint bears it in its name, so one of other parameters, data or code is never gone on from. `spec.knows` is words:
-    a training goes on under others.
+def facts(spec: ModelSpec, recipe: TrainSpec, data: Path, parent: Path) -> dict[str, Any]:
+    """What decides the result of a training: parameters, records, parent and code.
+
+    `spec.knows` is words: a training goes on under others.
 
     Args:
         spec: the net.
         recipe: the training.
         data: folder of the records.
         parent: weight file or model folder.
+
+    Returns:
+        A value for every fact, by a name as in params.yaml; of files and code a digest.
     """
-    code = sorted(m.__file__ for name, m in sys.modules.items() if name.split(".")[0] == "fcn" and m.__file__)
     weights = parent / "weights.npz" if parent.is_dir() else parent
-    facts = {
-        "model": asdict(replace(spec, knows="")),
-        "recipe": asdict(recipe),
-        "data": [records.split_info(data, split)["digest"] for split in ("train", "val")],
-        "parent": files.digest(weights),
-        "code": [files.digest(path) for path in code],
+    return {
+        **{f"model.{key}": value for key, value in asdict(replace(spec, knows="")).items()},
+        **{f"train.{key}": value for key, value in asdict(recipe).items()},
+        **{f"the {split} records": records.split_info(data, split)["digest"] for split in ("train", "val")},
+        "the parent's weights": files.digest(weights),
+        **{f"the code in fcn/{room}": _code(Path(__file__).parents[1] / room) for room in ROOMS},
     }
+
+
+def resumable(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `facts` that a checkpoint cannot go on without.
+
+    A recipe's keys that only report are none of them, nor is the number of iterations where the rate does not depend on it.
+    """
+    free = {f"train.{key}" for key in REPORTING}
+    if facts["train.schedule"] == "fixed":
+        free.add("train.iterations")
+    return {name: fact for name, fact in facts.items() if name not in free}
+
+
+def fingerprint(facts: Mapping[str, Any]) -> str:
+    """Facts as 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _code(room: Path) -> str:
+    listed = [(path.relative_to(room).as_posix(), files.digest(path)) for path in sorted(room.rglob("*.py"))]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
 
 
 def run(

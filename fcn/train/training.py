@@ -113,7 +113,7 @@ def seed_dropout(net: keras.Model, seed: int) -> None:
 class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
     """What happens between the steps. An "epoch" of Keras is what lies between two reports, `log_every` steps.
 
-    `step` counts the steps that are done, `told` those whose report is, which is always a multiple of `log_every`.
+    `step` counts the steps that are done, `told` those whose report is: a multiple of `log_every`, unless that was changed.
     """
 
     def __init__(
@@ -165,17 +165,17 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
     def run(self, data: Callable[[int], Iterable[Any]]) -> None:
         """Steps from where the training is to its end; the first stretch is shorter if it was interrupted within."""
         every = self.spec.log_every
-        if self.step == self.told + every:  # interrupted in its report
+        if self.step > self.told and self.step % every == 0:  # interrupted in its report
             self.tell()
         if self.step == self.told:
             self.mean_so_far = None
-        rest = (self.told - self.step) % every
-        for steps, stop in ((rest, self.told + every), (every, self.spec.iterations)):
+        rest = -self.step % every
+        for steps, stop in ((rest, self.step + rest), (every, self.spec.iterations)):
             if steps and self.step < stop:
                 with self.held or contextlib.nullcontext():
                     self.net.fit(
                         self.share.spread(data(self.step)), shuffle=False, verbose=0, callbacks=[self], steps_per_epoch=steps,
-                        initial_epoch=self.told // every, epochs=stop // every,
+                        initial_epoch=self.step // every, epochs=stop // every,
                     )  # fmt: skip
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -254,6 +254,11 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     def restore(self) -> None:
         self.told, self.history = resume.load(self.checkpoint, self.state(), self.share)
+        if self.step > self.spec.iterations:
+            raise UserError(
+                f"{self.checkpoint} is at step {self.step}, and `iterations` is {self.spec.iterations}: set it to {self.step} "
+                "or more to go on, or remove the file to begin anew"
+            )
         self.kept = self.step
         self.mean_so_far = [np.asarray(variable).copy() for variable in self.since_report()]
 

@@ -12,7 +12,7 @@ from PIL import Image
 from fcn.compare import results
 from fcn.input import records
 from fcn.pixels import labels, visualize
-from fcn.spec import VOID
+from fcn.spec import VOID, palette
 
 SIDE = 320
 """Pixels of the longer side of a picture, at most: twice what a page shows of it."""
@@ -79,7 +79,7 @@ def load(data: Path, plots: Path, names: Sequence[str], ids: Collection[str]) ->
 def legend(examples: Collection[Example], classes: Sequence[str]) -> list[tuple[str, str]]:
     """(colour as `#rrggbb`, class) of what is painted in these examples, by label value."""
     painted = visualize.painted([each for example in examples for each in example.maps.values()], classes)
-    return [(f"#{bytes(labels.palette()[v]).hex()}", "void" if v == VOID else classes[v]) for v in painted]
+    return [(f"#{bytes(palette()[v]).hex()}", "void" if v == VOID else classes[v]) for v in painted]
 
 
 def present(label: np.ndarray, classes: Sequence[str]) -> list[str]:

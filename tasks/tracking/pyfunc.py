@@ -12,7 +12,7 @@ from fcn.net import surgery
 from fcn.predict import serving
 
 ROOT = Path(__file__).parents[2]
-REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "pydantic")
+REQUIREMENTS = ("annotated-types", "mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "pydantic")
 """What the folder needs besides what is in it; a test reads the imports. MLflow would look for them for 15 s."""
 
 
@@ -41,7 +41,7 @@ def save(model_dir: Path, out: Path) -> None:
 
         mlflow.pyfunc.save_model(
             path=folder,
-            python_model=ROOT / "tasks" / "served_model.py",
+            python_model=ROOT / "tasks" / "tracking" / "served_model.py",
             artifacts={"model": str(model_dir.resolve())},
             code_paths=[str(code)],
             pip_requirements=[f"{name}=={metadata.version(name)}" for name in REQUIREMENTS],

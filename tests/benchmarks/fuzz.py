@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS / "fcn"), str(TESTS / "tasks")]
+sys.path[:0] = [str(TESTS / name) for name in ("fcn", "fcn/pixels", "tasks")]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import test_fuzz  # noqa: E402 - now it is found

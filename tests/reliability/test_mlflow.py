@@ -181,7 +181,7 @@ def test_a_slow_server_is_asked_no_more_and_told_at_the_end(server, client, expe
 def test_kill_9_with_mlflow_down_loses_nothing_of_what_was_said(server, client, experiment):
     code = """
 import os, signal, sys
-from tasks.tracking.tracking import training
+from tasks.tracking import training
 with training(sys.argv[1], "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
     for step in range(3):
         run.metrics({"loss": 8 / 2**step}, step)
@@ -341,7 +341,7 @@ def test_a_full_disk_under_mlflow_s_artifacts_costs_no_file(here):
     code = """
 import logging
 from pathlib import Path
-from tasks.tracking.tracking import training
+from tasks.tracking import training
 logging.basicConfig()
 with training("e", "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
     run.artifact(Path("small.txt"))

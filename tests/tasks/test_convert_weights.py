@@ -89,7 +89,7 @@ def test_several_sources_are_compared_with_the_first(tmp_path, log):
     assert rows[0]["explained_by"] == "input channels flipped"
     assert rows[1]["largest"] == pytest.approx(0.25, rel=1e-5)
     assert rows[1]["explained_by"] is None
-    expected, _ = task_module.convert.convert(classifier(), "vgg16")
+    expected, _ = task_module.conversion.convert(classifier(), "vgg16")
     written = files.load_arrays(tmp_path / "out" / "vgg.npz")
     assert {name: array.tobytes() for name, array in written.items()} == {n: a.tobytes() for n, a in expected.items()}
     warnings = [record.getMessage() for record in log.records if record.levelname == "WARNING"]

@@ -10,7 +10,7 @@ from fcn.errors import UserError
 from fcn.hardware import distribution
 from fcn.spec.architecture import MEAN_BGR, ModelSpec
 from fcn.spec.recipe import TrainSpec
-from tasks import train
+from tasks import kept, train
 from tasks.settings.params import Model
 
 
@@ -45,12 +45,12 @@ def test_there_is_no_warning_without_need(monkeypatch, caplog, data, how):
 
 
 def test_the_end_of_a_training_removes_what_abandoned_ones_of_its_kind_left(monkeypatch, tmp_path):
-    monkeypatch.setattr(train, "get_run_logger", lambda: logging.getLogger("test"))
-    monkeypatch.setattr(train.kept, "CHECKPOINTS", tmp_path)
-    kept = ("sample-fcn8s_atonce", "sample-fcn16s", "voc2012-fcn8s", "my-sample-fcn8s", "sample-fcn8s-seed2")
-    files = [f"{name}-0123456789abcdef.npz" for name in kept]
+    monkeypatch.setattr(kept, "CHECKPOINTS", tmp_path)
+    names = ("sample-fcn8s_atonce", "sample-fcn16s", "voc2012-fcn8s", "my-sample-fcn8s", "sample-fcn8s-seed2")
+    files = [f"{name}-0123456789abcdef.npz" for name in names]
     gone = [
         "sample-fcn8s-00000000deadbeef.npz",
+        "sample-fcn8s-00000000deadbeef.json",
         "sample-fcn8s-11111111deadbeef.npz",
         ".fcn-part-sample-fcn8s-11111111deadbeef.npz",
     ]
@@ -60,9 +60,9 @@ def test_the_end_of_a_training_removes_what_abandoned_ones_of_its_kind_left(monk
     for folder in (made, tmp_path / "sample-fcn8s-22222222deadbeef", tmp_path / "sample-fcn16s-22222222deadbeef"):
         folder.mkdir()
     files += [made.name, "sample-fcn16s-22222222deadbeef"]
-    train._remove_others("sample-fcn8s", made)
+    kept.remove_others("sample-fcn8s", made)
     assert {path.name for path in tmp_path.iterdir()} == set(files)
-    train._remove_others("sample-fcn8s-seed2", made)
+    kept.remove_others("sample-fcn8s-seed2", made)
     assert {path.name for path in tmp_path.iterdir()} == {*files} - {"sample-fcn8s-seed2-0123456789abcdef.npz"}
 
 
@@ -101,7 +101,8 @@ def trained(monkeypatch, tmp_path):
         monkeypatch.setattr(train, "get_run_logger", lambda: logging.getLogger("test"))
         monkeypatch.setattr(distribution, "join", lambda environment: share)
         monkeypatch.setattr(train.records, "read_index", lambda data: {"classes": MODEL.classes})
-        monkeypatch.setattr(train.fit, "fingerprint", lambda *_: key)
+        monkeypatch.setattr(train.fit, "facts", lambda *_: {"train.schedule": "fixed"})
+        monkeypatch.setattr(train.fit, "fingerprint", lambda _: key)
         monkeypatch.setattr(train.fit, "run", lambda *arguments: computed.append(arguments))
         for name in ("create_link_artifact", "create_markdown_artifact", "create_image_artifact"):
             monkeypatch.setattr(train, name, lambda *_, **__: pytest.fail("an artifact"))

@@ -12,7 +12,7 @@ from sklearn.metrics import jaccard_score
 from tiny import CLASSES, SIZES
 
 from fcn.errors import UserError
-from fcn.evaluate import boundary, score, upper_bound
+from fcn.evaluate import boundary, score, upper_bound, views
 from fcn.hardware import devices
 from fcn.input import records
 from fcn.net import surgery
@@ -172,7 +172,7 @@ def test_other_protocols_stand_beside_the_headline(scored, model, data, counted)
     net, spec = surgery.load(model)
     mean = np.rint(spec.mean_bgr[::-1]).astype(np.uint8)
     examples = [{"image": image[None], "label": label[None]} for _, image, label in records.read(data, "val")]
-    padded = evaluation.evaluate(evaluation.labeler(net), protocols.views(examples, protocols.PROTOCOLS["center513"], mean), 3)
+    padded = evaluation.evaluate(evaluation.labeler(net), views.views(examples, protocols.PROTOCOLS["center513"], mean), 3)
     several = evaluation.evaluate(evaluation.averaged(net, (0.75, 1.0, 1.25), True), examples, 3)
     assert found["center513"] == pytest.approx(metrics.scores(padded), abs=5.1e-7)
     assert found["multiscale"] == pytest.approx(metrics.scores(several), abs=5.1e-7)

@@ -5,8 +5,8 @@ from PIL import Image
 from tiny import echo
 
 from fcn.errors import UserError
+from fcn.evaluate import views
 from fcn.score import evaluation, metrics
-from fcn.spec import protocols
 from fcn.spec.protocols import PROTOCOLS, Evaluate, Protocol
 
 MEAN = np.array([123, 117, 104], np.uint8)
@@ -21,7 +21,7 @@ def pair(height, width, seed=0):
 
 def test_the_headline_is_the_image_itself():
     image, truth = pair(37, 50)
-    for given, found in zip((image, truth), protocols.shown(PROTOCOLS["fcn"], image, truth, MEAN), strict=True):
+    for given, found in zip((image, truth), views.shown(PROTOCOLS["fcn"], image, truth, MEAN), strict=True):
         np.testing.assert_array_equal(found, given)
     assert PROTOCOLS["fcn"] == Protocol()
 
@@ -32,12 +32,12 @@ def test_the_headline_is_the_image_itself():
     ((500, 500), (520, 520)), ((1040, 2080), (520, 1040)),
 ])  # fmt: skip
 def test_resize520_has_torchvisions_sizes(size, wanted):
-    assert protocols.resized(*size, 520) == wanted
+    assert views.resized(*size, 520) == wanted
 
 
 def test_resize520_takes_pillows_bilinear_image_and_nearest_truth():
     image, truth = pair(26, 40)
-    image2, truth2 = protocols.shown(PROTOCOLS["resize520"], image, truth, MEAN)
+    image2, truth2 = views.shown(PROTOCOLS["resize520"], image, truth, MEAN)
     assert image2.shape == (520, 800, 3)
     np.testing.assert_array_equal(truth2, truth.repeat(20, 0).repeat(20, 1))
     np.testing.assert_array_equal(image2, np.asarray(Image.fromarray(image).resize((800, 520), Image.Resampling.BILINEAR)))
@@ -45,7 +45,7 @@ def test_resize520_takes_pillows_bilinear_image_and_nearest_truth():
 
 def test_center513_puts_a_smaller_image_into_the_middle_of_mean_and_void():
     image, truth = pair(375, 500)
-    shown, label = protocols.shown(PROTOCOLS["center513"], image, truth, MEAN)
+    shown, label = views.shown(PROTOCOLS["center513"], image, truth, MEAN)
     assert shown.shape == (513, 513, 3)
     # (513 - 375) / 2 = 69, (513 - 500) / 2 = 6.5
     np.testing.assert_array_equal(shown[69:444, 6:506], image)
@@ -58,7 +58,7 @@ def test_center513_puts_a_smaller_image_into_the_middle_of_mean_and_void():
 
 def test_center513_cuts_the_middle_out_of_a_larger_one():
     image, truth = pair(600, 400)
-    shown, label = protocols.shown(PROTOCOLS["center513"], image, truth, MEAN)
+    shown, label = views.shown(PROTOCOLS["center513"], image, truth, MEAN)
     # (600 - 513) / 2 = 43.5, (513 - 400) / 2 = 56.5
     np.testing.assert_array_equal(shown[:, 56:456], image[43:556])
     np.testing.assert_array_equal(label[:, 56:456], truth[43:556])
@@ -68,7 +68,7 @@ def test_center513_cuts_the_middle_out_of_a_larger_one():
 def test_resize513_center_leaves_out_the_ends_of_the_longer_side():
     truth = np.zeros((171, 342), np.uint8)
     truth[:, :85], truth[:, 257:] = 1, 2  # x 3: the window begins at 1026 / 2 - 256.5 = column 256 of 1026
-    _, label = protocols.shown(PROTOCOLS["resize513_center"], np.zeros((171, 342, 3), np.uint8), truth, MEAN)
+    _, label = views.shown(PROTOCOLS["resize513_center"], np.zeros((171, 342, 3), np.uint8), truth, MEAN)
     assert label.shape == (513, 513)
     assert (label == 0).all()
 
@@ -81,7 +81,7 @@ def test_a_perfect_net_is_perfect_by_every_protocol_and_void_is_not_counted():
     batch = {"image": image[None], "label": truth[None]}
     # The two stripes' pixels: 60 x 30 each; enlarged to 520 x 780: 520 x 260 each.
     for name, pixels in {"fcn": 1800, "center513": 1800, "resize520": 135_200}.items():
-        seen = protocols.views([batch], PROTOCOLS[name], MEAN)
+        seen = views.views([batch], PROTOCOLS[name], MEAN)
         found = evaluation.evaluate(evaluation.labeler(echo()), seen, 3)
         np.testing.assert_array_equal(found, np.diag([pixels, pixels, 0]), err_msg=name)
         assert metrics.scores(found)["mean_iu"] == 1

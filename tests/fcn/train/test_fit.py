@@ -2,9 +2,10 @@ import csv
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
-import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,54 +191,108 @@ def test_a_folder_of_the_user_s_is_left_alone_and_that_is_said_before_the_traini
     assert (tmp_path / "out" / "model.json").read_text() == "the user's own"
 
 
-def test_the_fingerprint_is_the_same_in_another_place(dry, recipe, data, trained, tmp_path):
-    wanted = fit.fingerprint(dry, recipe, data, trained[0])
-    assert len(wanted) == 16
-    assert int(wanted, 16) >= 0
-    assert fit.fingerprint(dry, recipe, data, trained[0]) == wanted
+def test_the_facts_are_the_same_in_another_place(dry, recipe, data, trained, tmp_path):
+    wanted = fit.facts(dry, recipe, data, trained[0])
+    assert re.fullmatch("[0-9a-f]{16}", fit.fingerprint(wanted))
     moved, parent = shutil.copytree(data, tmp_path / "records"), shutil.copytree(trained[0], tmp_path / "parent")
     # Neither the validation curve of the parent nor a note beside it decides anything.
     (parent / "validation.csv").write_text("")
     (parent / "note.txt").write_text("")
-    assert fit.fingerprint(dry, recipe, moved, parent) == wanted
-    assert fit.fingerprint(dry, recipe, moved, parent / "weights.npz") == wanted
+    assert fit.facts(dry, recipe, moved, parent) == wanted
+    assert fit.facts(dry, recipe, moved, parent / "weights.npz") == wanted
+    assert fit.fingerprint(json.loads(json.dumps(wanted))) == fit.fingerprint(wanted)
 
 
-def test_the_fingerprint_changes_with_all_that_decides_the_result(dry, recipe, data, vgg, tmp_path, monkeypatch):
-    seen = [fit.fingerprint(dry, recipe, data, vgg)]
+def test_the_fingerprint_changes_with_all_that_decides_the_result(dry, recipe, data, vgg, tmp_path):
+    seen = [fit.facts(dry, recipe, data, vgg)]
     other = {
         "variant": "fcn16s", "backbone": "vgg19", "classes": ("a", "b", "c"), "width": 0.5, "fc_units": 9, "padding": "caffe",
         "upsampling": "learned", "dropout": 0.25, "mean_bgr": (1.0, 2.0, 3.0),
     }  # fmt: skip
     assert set(other) == {field.name for field in dataclasses.fields(dry)} - {"knows"}
-    assert fit.fingerprint(dataclasses.replace(dry, knows="Digits alone."), recipe, data, vgg) == seen[0]
-    seen += [fit.fingerprint(dataclasses.replace(dry, **{key: value}), recipe, data, vgg) for key, value in other.items()]
+    assert fit.facts(dataclasses.replace(dry, knows="Digits alone."), recipe, data, vgg) == seen[0]
+    seen += [fit.facts(dataclasses.replace(dry, **{key: value}), recipe, data, vgg) for key, value in other.items()]
     # Values that fit together.
     others = {"iterations": 30, "log_every": 1, "validate_every": 20, "augment": Augment(mirror=True)}
     others |= {"rates": {"conv1": 0.5}, "new_layers": ("fc6",)}
+    reporting = []
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
         another = "other" if isinstance(value, str) else others[field.name] if field.name in others else value + 1
-        changed = dataclasses.replace(recipe, **{field.name: another})
-        seen.append(fit.fingerprint(dry, changed, data, vgg))
+        changed = fit.facts(dry, dataclasses.replace(recipe, **{field.name: another}), data, vgg)
+        if fit.resumable(changed) == fit.resumable(seen[0]):
+            reporting.append(field.name)
+        seen.append(changed)
+    assert recipe.schedule == "fixed"
+    assert reporting == ["iterations", "log_every", "validate_every", "validate_images"]
+    with_end = dataclasses.replace(recipe, schedule="poly")
+    longer = dataclasses.replace(with_end, iterations=30)
+    assert fit.resumable(fit.facts(dry, with_end, data, vgg)) != fit.resumable(fit.facts(dry, longer, data, vgg))
     for split in ("train", "val"):
         folder = shutil.copytree(data, tmp_path / split)
         index = json.loads((folder / "index.json").read_text())
         index["splits"][split]["digest"] = "0"
         (folder / "index.json").write_text(json.dumps(index))
-        seen.append(fit.fingerprint(dry, recipe, folder, vgg))
+        seen.append(fit.facts(dry, recipe, folder, vgg))
     parent = tmp_path / "vgg.npz"
     parent.write_bytes(vgg.read_bytes() + b"\0")
-    seen.append(fit.fingerprint(dry, recipe, data, parent))
-    module = types.ModuleType("fcn.some_module")
-    module.__file__ = str(tmp_path / "some_module.py")
-    (tmp_path / "some_module.py").write_text("A = 1\n")
-    monkeypatch.setitem(sys.modules, "fcn.some_module", module)
-    seen.append(fit.fingerprint(dry, recipe, data, vgg))
-    (tmp_path / "some_module.py").write_text("A = 2\n")
-    seen.append(fit.fingerprint(dry, recipe, data, vgg))
-    assert len(seen) == 1 + 9 + 21 + 2 + 1 + 2
-    assert len(set(seen)) == len(seen)
+    seen.append(fit.facts(dry, recipe, data, parent))
+    keys = [fit.fingerprint(facts) for facts in seen]
+    assert len(keys) == 1 + 9 + 21 + 2 + 1
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("file", "same"),
+    [
+        ("monitor/health.py", True), ("io/files.py", True), ("doctor/rules.py", True),
+        ("train/losses.py", False), ("net/model.py", False), ("input/records.py", False),
+    ],
+)  # fmt: skip
+def test_the_code_that_decides_no_weight_changes_no_fingerprint(dry, recipe, data, vgg, tmp_path, monkeypatch, file, same):
+    """A comma in a message throws no day of training away; a change of the loss is never gone on from."""
+    wanted = fit.facts(dry, recipe, data, vgg)
+    copied = shutil.copytree(Path(fit.__file__).parents[1], tmp_path / "fcn", ignore=shutil.ignore_patterns("pretrained"))
+    monkeypatch.setattr(fit, "__file__", str(copied / "train" / "fit.py"))
+    assert fit.facts(dry, recipe, data, vgg) == wanted
+    (copied / file).write_text((copied / file).read_text() + "# another comment\n")
+    found = fit.facts(dry, recipe, data, vgg)
+    assert (found == wanted) == same
+    assert [key for key in wanted if found[key] != wanted[key]] == ([] if same else [f"the code in fcn/{file.split('/')[0]}"])
+
+
+def test_more_iterations_and_other_reports_go_on_from_a_checkpoint(spec, recipe, data, vgg, tmp_path):
+    """Stopped at step 8 of 20 with reports every 4 steps; gone on with to 22, every 11: the weights of an unbroken training."""
+    recipe = dataclasses.replace(recipe, iterations=20, log_every=4, validate_every=20)
+    checkpoint, steps = tmp_path / "c.npz", []
+
+    def stop(step, values):
+        if step == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit.run(spec, recipe, data, vgg, tmp_path / "out", checkpoint, silent, stop)
+    longer = dataclasses.replace(recipe, iterations=22, log_every=11, validate_every=22)
+    fit.run(spec, longer, data, vgg, tmp_path / "out", checkpoint, silent, lambda step, values: steps.append((step, *values)))
+    assert [step for step, name, *_ in steps if name == "loss"] == [11, 22]
+    fit.run(spec, longer, data, vgg, tmp_path / "whole", tmp_path / "d.npz", silent, silent)
+    assert (tmp_path / "out" / "weights.npz").read_bytes() == (tmp_path / "whole" / "weights.npz").read_bytes()
+
+
+def test_a_checkpoint_beyond_the_last_iteration_is_refused(spec, recipe, data, vgg, tmp_path):
+    recipe = dataclasses.replace(recipe, iterations=20, log_every=4, validate_every=20)
+    checkpoint = tmp_path / "c.npz"
+
+    def stop(step, values):
+        if step == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit.run(spec, recipe, data, vgg, tmp_path / "out", checkpoint, silent, stop)
+    shorter = dataclasses.replace(recipe, iterations=4, validate_every=4)
+    with pytest.raises(UserError, match=r"c\.npz is at step 8, and `iterations` is 4: set it to 8 or more to go on, or remove"):
+        fit.run(spec, shorter, data, vgg, tmp_path / "out", checkpoint, silent, silent)
+    assert checkpoint.is_file()
 
 
 def test_a_loss_that_is_not_finite_names_the_images_of_its_step(spec, recipe, data, vgg, tmp_path):

@@ -172,7 +172,13 @@ def test_after_all_that_it_still_answers(server):
 
 def test_the_folder_is_source_and_arrays_and_complete(saved, model_dir):
     names = {path.relative_to(saved).as_posix() for path in saved.rglob("*") if path.is_file()}
-    assert {"MLmodel", "served_model.py", "requirements.txt", "artifacts/fcn8s/weights.npz", "code/fcn/predict.py"} <= names
+    assert {
+        "MLmodel",
+        "served_model.py",
+        "requirements.txt",
+        "artifacts/fcn8s/weights.npz",
+        "code/fcn/predict/predictor.py",
+    } <= names
     assert {name for name in names if Path(name).suffix in (".pkl", ".pickle", ".pyc", ".joblib")} == set()
     description = yaml.safe_load((saved / "MLmodel").read_text())
     assert "python_model" not in description["flavors"]["python_function"]  # which would be a pickle
@@ -182,7 +188,7 @@ def test_the_folder_is_source_and_arrays_and_complete(saved, model_dir):
 
 def test_requirements_are_what_the_served_code_imports(saved):
     """Reads the imports of the served file and of every module of `fcn` that it leads to."""
-    todo, seen, foreign = [saved / "served_model.py", saved / "code/fcn/predict.py"], set(), set()
+    todo, seen, foreign = [saved / "served_model.py", saved / "code/fcn/predict/predictor.py"], set(), set()
     while todo:
         path = todo.pop()
         if path in seen or not path.is_file():
@@ -201,7 +207,8 @@ def test_requirements_are_what_the_served_code_imports(saved):
                     foreign.add(parts[0])
     import sys
 
-    needed = {{"PIL": "pillow"}.get(name, name) for name in foreign - set(sys.stdlib_module_names)}
+    written = {"PIL": "pillow", "annotated_types": "annotated-types"}
+    needed = {written.get(name, name) for name in foreign - set(sys.stdlib_module_names)}
     assert needed - {"jax"} == set(pyfunc.REQUIREMENTS)  # imported only where Keras runs on it
     wanted = (saved / "requirements.txt").read_text().split()
     assert [each.partition("==")[0] for each in wanted] == list(pyfunc.REQUIREMENTS)

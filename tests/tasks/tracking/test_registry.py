@@ -34,7 +34,7 @@ def saved(monkeypatch):
     stand_in = types.ModuleType("tasks.tracking.pyfunc")
     stand_in.save = save
     monkeypatch.setitem(sys.modules, "tasks.tracking.pyfunc", stand_in)
-    monkeypatch.setattr(tasks, "pyfunc", stand_in, raising=False)
+    monkeypatch.setattr(tasks.tracking, "pyfunc", stand_in, raising=False)
     return folders
 
 
