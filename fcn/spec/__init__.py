@@ -12,7 +12,7 @@ from fcn.spec.architecture import (
     filters,
     parameters,
 )
-from fcn.spec.augment import OFF, Augment, moves
+from fcn.spec.augment import Augment, moves
 from fcn.spec.bounds import CHECKED, Seed
 from fcn.spec.palette import VOID, VOID_COLOUR, Colour, palette
 from fcn.spec.protocols import HEADLINE, PROTOCOLS, Evaluate
@@ -24,7 +24,6 @@ __all__ = [
     "HEADLINE",
     "MARK",
     "MEAN_BGR",
-    "OFF",
     "PROTOCOLS",
     "VARIANTS",
     "VOID",
