@@ -1,7 +1,9 @@
 """tf.data input: whole images, or padded batches, in a shuffled order that depends on the seed and the step alone."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,72 +12,109 @@ import tensorflow as tf
 
 from fcn.hardware import ONE, Share
 from fcn.input import batches, records
-from fcn.spec import MEAN_BGR, OFF, VOID, Augment
+from fcn.input.examples import Examples
+from fcn.spec import MEAN_BGR, VOID, Augment, TrainSpec
+
+BUCKETS = 8
+"""How many different canvases padded batches have at most."""
 
 _AT_ONCE = min(16, os.cpu_count() or 1)
 _AHEAD = 4
 
 
-def training(
-    folder: Path,
-    split: str,
-    seed: int,
-    start: int = 0,
-    batch: int = 1,
-    augment: Augment = OFF,
-    mean_bgr: Sequence[float] = MEAN_BGR,
-    buckets: int = 8,
-    share: Share = ONE,
-) -> tf.data.Dataset:
-    """An endless stream of batches, each epoch in a new order.
+@dataclass(frozen=True)
+class Stream:
+    """What a training sees: an endless stream of batches, each epoch in a new order.
 
     The order of epoch e is a permutation drawn from (seed, e), and what is done to an image depends on (seed, e, its number),
-    so a training that is resumed at step `start` sees just what it would have seen without the break. An epoch has
-    ceil(images / batch) steps, see `batches.plan`.
+    so a training that is resumed at a step sees just what it would have seen without the break. An epoch has
+    ceil(images / batch) steps, see `batches.plan`. Images are read when their turn comes: memory does not grow with them.
 
-    Args:
+    Attributes:
         folder: of the records.
         split: name of the split.
-        seed: of the order and of the augmentation.
-        start: steps already done.
-        batch: images per step. 1: whole images at their native size. More: images that fit on the same canvas, each at its
-            top left, and around it the mean colour, and void.
-        augment: random changes to the images.
+        recipe: its `seed` is that of the order and of the augmentation, its `batch` the images per step. 1: whole images at
+            their native size. More: images that fit on the same canvas, each at its top left, and around it the mean colour,
+            and void. Its `augment` says how images are changed at random.
         mean_bgr: the colour of what is no image, in units of 0..255.
-        buckets: how many different canvases there may be.
         share: who computes: each process reads its own part of every batch, and that part alone.
-
-    Returns:
-        Batches (image uint8 (N, H, W, 3) RGB, label uint8 (N, H, W)). With `batch` above 1 the images have a fourth channel,
-        like the alpha of a PNG: 255 on the image and 0 around it, for `masked.masked`. The last batch of an epoch is filled up
-        with images that are void everywhere, which changes neither loss nor gradient: every device gets its part of each.
-
-    Raises:
-        UserError: records that are not there.
     """
-    info = records.split_info(folder, split)
-    count = info["images"]
-    colour = np.rint(mean_bgr[::-1]).astype(np.uint8)
-    # The encoded examples of the largest set that is trained on here (SBD, 8 498 images) are 1 GB: they are kept in
-    # memory, which makes every order free. Decoded, they would be 60 GB.
-    encoded = tf.data.TFRecordDataset(records.shard_paths(folder, split)).batch(count).get_single_element()
 
-    def one(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        example = records.parse(encoded[row[0]])
-        return _moved(example["image"], example["label"], row[1:8], augment, colour)
+    folder: Path
+    split: str
+    recipe: TrainSpec
+    mean_bgr: Sequence[float] = MEAN_BGR
+    share: Share = ONE
 
-    def load(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if batch == 1:
-            image, label = one(rows[0])
-            return image[None], label[None]
-        canvas = tf.reduce_max(rows[:, 8:], axis=0)
-        rows, real = _part(rows, batch, share)
-        kinds = (tf.TensorSpec((None, None, 4), tf.uint8), tf.TensorSpec((None, None), tf.uint8))
-        pair = tf.map_fn(lambda row: _on_canvas(*one(row), canvas, colour), rows, fn_output_signature=kinds)
-        return pair[0], tf.where(real[:, None, None], pair[1], np.uint8(VOID))
+    @functools.cached_property
+    def _info(self) -> dict:
+        return records.split_info(self.folder, self.split)
 
-    plan = _plan(info, seed, start, batch, augment, buckets)
-    return _read(plan, load)
+    @functools.cached_property
+    def _examples(self) -> Examples:
+        return Examples(self.folder, self.split)
+
+    def batches(self, start: int = 0) -> tf.data.Dataset:
+        """The stream from a step on.
+
+        Args:
+            start: steps already done.
+
+        Returns:
+            Batches (image uint8 (N, H, W, 3) RGB, label uint8 (N, H, W)). With `batch` above 1 the images have a fourth
+            channel, like the alpha of a PNG: 255 on the image and 0 around it, for `masked.masked`. The last batch of an epoch
+            is filled up with images that are void everywhere, which changes neither loss nor gradient: every device gets its
+            part of each.
+
+        Raises:
+            UserError: records that are not there.
+        """
+        examples, augment, batch = self._examples, self.recipe.augment, self.recipe.batch
+        colour = np.rint(self.mean_bgr[::-1]).astype(np.uint8)
+
+        def one(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            example = records.parse(examples.tensor(row[0]))
+            return _moved(example["image"], example["label"], row[1:8], augment, colour)
+
+        def load(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            if batch == 1:
+                image, label = one(rows[0])
+                return image[None], label[None]
+            canvas = tf.reduce_max(rows[:, 8:], axis=0)
+            rows, real = _part(rows, batch, self.share)
+            kinds = (tf.TensorSpec((None, None, 4), tf.uint8), tf.TensorSpec((None, None), tf.uint8))
+            pair = tf.map_fn(lambda row: _on_canvas(*one(row), canvas, colour), rows, fn_output_signature=kinds)
+            return pair[0], tf.where(real[:, None, None], pair[1], np.uint8(VOID))
+
+        return _read(self._plan(start), load)
+
+    def ids(self, step: int) -> list[str]:
+        """The images that `batches` gives at a step, the first being 0.
+
+        Raises:
+            UserError: records that are not there.
+        """
+        rows = next(self._plan(step).as_numpy_iterator())
+        return [self._info["ids"][number] for number in rows[:, 0]]
+
+    def _plan(self, start: int) -> tf.data.Dataset:
+        """Batches of rows of `batches.epoch` from a step on, without end."""
+        count, sizes = self._info["images"], np.array(self._info["sizes"])
+        seed, batch, augment = self.recipe.seed, self.recipe.batch, self.recipe.augment
+        steps = -(-count // batch)
+
+        def epoch(number: tf.Tensor) -> tf.data.Dataset:
+            order = tf.random.experimental.index_shuffle(
+                tf.range(count), tf.cast(tf.stack([seed, number]), tf.int32), count - 1
+            )  # fmt: skip
+            # With anything stateful in it, TensorFlow's deterministic mode would run the whole stream without parallelism.
+            table = tf.numpy_function(
+                lambda order, number: batches.epoch(order, sizes, seed, int(number), batch, BUCKETS, augment),
+                [order, number], tf.int32, stateful=False,
+            )  # fmt: skip
+            return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, (count, 10))).batch(batch)
+
+        return tf.data.Dataset.range(start // steps, tf.int64.max).flat_map(epoch).skip(start % steps)
 
 
 def _read(dataset: tf.data.Dataset, load: Callable[[tf.Tensor], Any]) -> tf.data.Dataset:
@@ -87,36 +126,6 @@ def _read(dataset: tf.data.Dataset, load: Callable[[tf.Tensor], Any]) -> tf.data
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.map(load, num_parallel_calls=_AT_ONCE).prefetch(_AHEAD).with_options(options)
-
-
-def ids(folder: Path, split: str, seed: int, step: int, batch: int = 1, augment: Augment = OFF, buckets: int = 8) -> list[str]:
-    """The images that `training`, called with the same arguments, gives at a step, the first being 0.
-
-    Raises:
-        UserError: records that are not there.
-    """
-    info = records.split_info(folder, split)
-    rows = next(_plan(info, seed, step, batch, augment, buckets).as_numpy_iterator())
-    return [info["ids"][number] for number in rows[:, 0]]
-
-
-def _plan(info: dict, seed: int, start: int, batch: int, augment: Augment, buckets: int) -> tf.data.Dataset:
-    """Batches of rows of `batches.epoch` from a step on, without end."""
-    count, sizes = info["images"], np.array(info["sizes"])
-    steps = -(-count // batch)
-
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.index_shuffle(
-            tf.range(count), tf.cast(tf.stack([seed, number]), tf.int32), count - 1
-        )  # fmt: skip
-        # With anything stateful in it, TensorFlow's deterministic mode would run the whole stream without parallelism.
-        table = tf.numpy_function(
-            lambda order, number: batches.epoch(order, sizes, seed, int(number), batch, buckets, augment),
-            [order, number], tf.int32, stateful=False,
-        )  # fmt: skip
-        return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, (count, 10))).batch(batch)
-
-    return tf.data.Dataset.range(start // steps, tf.int64.max).flat_map(epoch).skip(start % steps)
 
 
 def _part(rows: tf.Tensor, batch: int, share: Share) -> tuple[tf.Tensor, tf.Tensor]:

@@ -44,7 +44,7 @@ _POINTWISE = (MeanBGR, Grey, Crop, layers.Add, layers.Dropout, layers.Rescaling)
 
 
 def masked(net: keras.Model) -> keras.Model:
-    """The net with the same layers, and so the same weights, for batches that `inputs.training` has padded.
+    """The net with the same layers, and so the same weights, for batches that `inputs.Stream` has padded.
 
     Before every layer that looks beyond its own cell, all that lies outside of the images is set to what the layer would
     have found there had each image come alone: 0, which is what convolutions pad with, or for a pooling layer nothing (-inf).

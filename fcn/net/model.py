@@ -4,32 +4,53 @@ Names of layers are the paper's and the authors' (`net.py` of shelhamer/fcn.berk
 nets is in the tables of `fcn.spec.architecture`, with the derivation of every crop offset.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-from keras import layers
+import numpy as np
+from keras import layers, ops
 
 from fcn.net.bilinear import Bilinear, Upsample
 from fcn.net.layers import BlockedConv2D, Crop, DenseConv2D, Grey, MeanBGR
 from fcn.spec import BACKBONES, VARIANTS, ModelSpec, check, filters
 
+Kernels = Mapping[str, np.ndarray]
+"""Arrays by "layer/kernel", (H, W, in, out)."""
 
-def _conv(name: str, filters: int, size: int, padding: str, activation: str | None, kind: Any = BlockedConv2D) -> layers.Layer:
-    return kind(filters, size, padding=padding, activation=activation, name=name, kernel_initializer="he_normal")
+
+def _initial(name: str, kernels: dict[str, np.ndarray]) -> Callable[..., Any]:
+    """What a layer's kernel begins as: the array of its name, which is given up then; else 0."""
+
+    def begin(shape: Any, dtype: Any = None) -> Any:
+        array = kernels.pop(f"{name}/kernel", None)
+        if array is None or array.shape != tuple(shape):
+            return ops.zeros(shape, dtype)
+        return ops.convert_to_tensor(array, dtype)
+
+    return begin
 
 
-def backbone(spec: ModelSpec, image: Any) -> dict[str, Any]:
+def backbone(spec: ModelSpec, image: Any, kernels: Kernels | None = None) -> dict[str, Any]:
     """The convolutionalised classifier up to its last layer but the classes.
 
     Args:
         spec: width, padding and the rest.
         image: RGB (N, H, W, 3), uint8 or float, 0..255.
+        kernels: see `build`.
 
     Returns:
         The maps that can be scored, by name: the pooling layers (strides 2, 4, ...) and, last, the dense layers; of VGG
         `pool3`, `pool4` and `fc7` (strides 8, 16 and 32) are. All of them before any score layer.
     """
     net, maps = BACKBONES[spec.backbone], {}
+    names = [f"{name}/kernel" for name in net.layers()]
+    given = None if kernels is None else {name: kernels[name] for name in names if name in kernels}
+
+    def conv(name: str, count: int, size: int, padding: str, activation: str | None, kind: Any = BlockedConv2D) -> layers.Layer:
+        initial = "he_normal" if given is None else _initial(name, given)
+        return kind(count, size, padding=padding, activation=activation, name=name, kernel_initializer=initial)
+
     pad, first = net.paddings[spec.padding], next(iter(net.layers()))
     data = {"name": "data", "dtype": "float32"}  # the mean has more digits than bfloat16
     x = MeanBGR(spec.mean_bgr, **data)(image) if net.input == "bgr" else Grey(**data)(image)
@@ -38,22 +59,24 @@ def backbone(spec: ModelSpec, image: Any) -> dict[str, Any]:
     for number, block in enumerate(net.blocks, 1):
         for name, count in block:
             padding = pad.rest if name == first else net.padding
-            x = _conv(name, filters(spec, count), net.side, padding, net.activation)(x)
+            x = conv(name, filters(spec, count), net.side, padding, net.activation)(x)
         # SAME pooling of an odd side leaves a last cell of one row: Caffe's ceil mode.
         maps[f"pool{number}"] = x = layers.MaxPooling2D(2, padding="same", name=f"pool{number}")(x)  # stride 2, 4, 8, ...
     for dense in net.dense:
-        x = _conv(dense.name, spec.fc_units, dense.side, pad.rest, "relu", DenseConv2D)(x)
+        x = conv(dense.name, spec.fc_units, dense.side, pad.rest, "relu", DenseConv2D)(x)
         if dense.dropout:
             x = layers.Dropout(spec.dropout, name=dense.dropout)(x)
         maps[dense.name] = x
     return maps
 
 
-def build(spec: ModelSpec) -> keras.Model:
+def build(spec: ModelSpec, kernels: Kernels | None = None) -> keras.Model:
     """Builds a network with fresh weights: scores zero, upsampling bilinear, the rest random.
 
     Args:
         spec: see `ModelSpec`.
+        kernels: what those of the backbone begin as, where they fit, and 0 for the others; instead of random numbers. To
+            assign them afterwards takes twice the memory, and TensorFlow keeps it.
 
     Returns:
         A model from RGB images (N, H, W, 3), uint8 or float of range 0..255 and any H and W, to scores
@@ -79,7 +102,7 @@ def build(spec: ModelSpec) -> keras.Model:
         )(x)  # fmt: skip
 
     image = keras.Input((None, None, 3), name="image", dtype="float32")
-    maps = backbone(spec, image)
+    maps = backbone(spec, image, kernels)
     x = score("score_fr", maps[net.dense[-1].name])  # fc7, stride 32; LeNet: ip1, stride 4
     *inner, last = variant.upsamplings()
     for pool, (name, factor) in zip(variant.skips, inner, strict=True):

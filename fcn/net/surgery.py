@@ -1,6 +1,6 @@
 """Net surgery: weights of one net into another, with an account of every single one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from fcn.errors import UserError
 from fcn.io import files
 from fcn.net import quantize
 from fcn.net.model import build
-from fcn.spec import VARIANTS, ModelSpec, check, check_dense, parameters
+from fcn.spec import BACKBONES, VARIANTS, ModelSpec, check, check_dense, parameters
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,11 @@ def named_weights(model: keras.Model) -> dict[str, Any]:
 
 
 def transplant(
-    model: keras.Model, source: Mapping[str, np.ndarray], new: Iterable[str] = (), dropped: Iterable[str] = ()
+    model: keras.Model,
+    source: Mapping[str, np.ndarray],
+    new: Iterable[str] = (),
+    dropped: Iterable[str] = (),
+    held: Collection[str] = (),
 ) -> list[Transfer]:
     """Copies every weight of `source` into the layer of the same name.
 
@@ -42,6 +46,7 @@ def transplant(
         source: arrays by "layer/kernel" (H, W, in, out) and "layer/bias" (out,).
         new: layers of `model` that keep their fresh weights; those that `source` has too must stand in `dropped` as well.
         dropped: layers of `source` that are not wanted.
+        held: weights that `model` was built with, see `model.build`: they are in it already.
 
     Returns:
         One `Transfer` per weight: those of the model in its order, then those left out.
@@ -68,7 +73,8 @@ def transplant(
             "Are backbone, width, fc_units, classes and the parent those of these weights?"
         )
     for name, weight in wanted.items():
-        weight.assign(source[name])
+        if name not in held:
+            weight.assign(source[name])
     report = [Transfer(n, tuple(w.shape), "copied" if n in wanted else "new") for n, w in targets.items()]
     return report + [Transfer(n, a.shape, "dropped") for n, a in source.items() if n not in offered]
 
@@ -98,14 +104,16 @@ def start(
     Raises:
         UserError: `parent` is another kind of model than this variant starts from, or does not fit.
     """
-    model, folder, variant = build(spec), Path(parent), VARIANTS[spec.variant]
+    check(spec)
+    folder, variant, held = Path(parent), VARIANTS[spec.variant], _kernels(spec)
     if variant.parent is None and not folder.is_dir():
         source = read_weights(folder)
         check_dense(map(_layer, source), spec.backbone, new_layers, str(folder))
+        model = build(spec, {name: array for name, array in source.items() if _layer(name) not in new_layers})
         for name in new_layers:
             begin(model.get_layer(name), seed)
         replaced = {_layer(name) for name in source} & {*new_layers}
-        return model, transplant(model, source, [*variant.head(spec.upsampling), *new_layers], replaced)
+        return model, transplant(model, source, [*variant.head(spec.upsampling), *new_layers], replaced, held)
     if new_layers:
         raise UserError(f"new_layers: {spec.variant} starts from a model here ({folder}), whose layers it has: expected []")
     found = read_spec(folder)
@@ -119,10 +127,11 @@ def start(
     old, fresh = VARIANTS[found.variant].head(found.upsampling), variant.head(spec.upsampling)
     new, dropped = [name for name in fresh if name not in old], [name for name in old if name not in fresh]
     source = _stored(folder, found)
+    model = build(spec, source)
     if found.classes == spec.classes:
-        return model, transplant(model, source, new, dropped)
+        return model, transplant(model, source, new, dropped, held)
     both = [name for name in fresh if name in old]
-    report = transplant(model, source, [*new, *both], [*dropped, *both])
+    report = transplant(model, source, [*new, *both], [*dropped, *both], held)
     taken = {f"{name}/{array}" for name in both if name.startswith("score") for array in ("kernel", "bias")}
     for name in taken:
         _by_class(named_weights(model)[name], source[name], spec.classes, found.classes)
@@ -185,9 +194,9 @@ def load(folder: Path) -> tuple[keras.Model, ModelSpec]:
     """
     spec = read_spec(folder)
     stored = _stored(folder, spec)
-    model = build(spec)
+    model = build(spec, stored)
     try:
-        transplant(model, stored)
+        transplant(model, stored, held=_kernels(spec))
     except UserError as error:
         raise UserError(f"{folder / 'weights.npz'}: {error}") from None
     return model, spec
@@ -221,6 +230,11 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
             "Remove the file and let the stage that makes it run again."
         )
     return arrays
+
+
+def _kernels(spec: ModelSpec) -> list[str]:
+    """Those that `build` takes."""
+    return [f"{name}/kernel" for name in BACKBONES[spec.backbone].layers()]
 
 
 def _layer(name: str) -> str:

@@ -7,8 +7,6 @@ alone, holds them as well.
 """
 
 import importlib
-import json
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,14 +26,18 @@ TOLERANCE = 1e-4
 """By how much the scores of a net that another library runs may differ, as a share of the largest score."""
 SIZES = ((1, 64, 96), (2, 37, 51), (1, 1, 33))
 """(images, height, width) on which `write` compares: pooling, crops and upsampling meet odd sides and tiny ones."""
-OPSET = 18
-"""Of ONNX: the newest that tf2onnx writes; onnxruntime has read it since 1.14."""
-
 Scores = Callable[[np.ndarray], np.ndarray]
-"""RGB float32 (N, H, W, 3), 0..255 -> scores float32 (N, H, W, classes)."""
+"""RGB float32 (N, H, W, 3), 0..255 -> scores float32 (N, H, W, classes), or labels uint8 (N, H, W)."""
 
 
-def write(model: keras.Model, spec: ModelSpec, out: Path, form: str, sizes: Sequence[tuple[int, int, int]] = SIZES) -> float:
+def write(
+    model: keras.Model,
+    spec: ModelSpec,
+    out: Path,
+    form: str,
+    sizes: Sequence[tuple[int, int, int]] = SIZES,
+    **options: Any,
+) -> float:
     """Exports a net and compares what was written with it, on images of random pixels.
 
     Args:
@@ -44,9 +46,10 @@ def write(model: keras.Model, spec: ModelSpec, out: Path, form: str, sizes: Sequ
         out: folder to make: a SavedModel, `model.onnx` or `weights.npz`; and `model.json`.
         form: a key of `FORMATS`.
         sizes: (images, height, width) to compare on.
+        options: of ONNX, `size` and `labels`: see `onnx_graph.save`. A fixed size is the only one that is compared on.
 
     Returns:
-        The largest difference of any score, divided by the largest score.
+        The largest difference of any score, divided by the largest score; see `difference`.
 
     Raises:
         UserError: an unknown format, `out` has files in it, a library is missing, another backend than TensorFlow, or the
@@ -54,20 +57,20 @@ def write(model: keras.Model, spec: ModelSpec, out: Path, form: str, sizes: Sequ
     """
     if form not in FORMATS:
         raise UserError(f"format: expected one of {', '.join(FORMATS)}; got {form!r}")
+    if form != "onnx" and any(options.values()):
+        raise UserError(f"a fixed size and labels instead of scores are of the format onnx; got {form}")
     files.check_folder(out)
-    if keras.backend.backend() != "tensorflow":
-        raise UserError(f"export needs Keras on TensorFlow; this is {keras.backend.backend()}: unset KERAS_BACKEND")
     with files.replacing_folder(out) as folder:
-        with cpu.portable():
-            FORMATS[form].save(model, spec, folder)
+        FORMATS[form].save(model, spec, folder, **options)
         files.write_json(folder / "model.json", asdict(spec))
         # Called, not `predict`ed, which would trace it anew for every size.
+        sizes = [(1, *options["size"])] if options.get("size") else sizes
         found = difference(lambda image: model(image, training=False), FORMATS[form].load(folder), sizes)
         allowed = FORMATS[form].tolerance
         if not found <= allowed:  # NaN is not
             raise UserError(
                 f"{out}: the exported net's scores differ by {found:.1e} of the largest one, {allowed:.0e} is allowed; "
-                "nothing was written. Other versions of TensorFlow, tf2onnx or onnxruntime than the locked ones?"
+                "nothing was written. Other versions of TensorFlow or onnxruntime than the locked ones?"
             )
     return found
 
@@ -75,9 +78,11 @@ def write(model: keras.Model, spec: ModelSpec, out: Path, form: str, sizes: Sequ
 def difference(one: Scores, other: Scores, sizes: Sequence[tuple[int, int, int]], seed: int = 0) -> float:
     """The largest difference between two nets' scores on images of random pixels, divided by the largest score.
 
+    Of labels, it is by how much the first net scores them lower than its own.
+
     Args:
         one: a net.
-        other: one that should be the same.
+        other: one that should be the same, giving scores or uint8 labels.
         sizes: (images, height, width) of the batches.
         seed: of the pixels.
 
@@ -88,18 +93,25 @@ def difference(one: Scores, other: Scores, sizes: Sequence[tuple[int, int, int]]
     for size in sizes:
         image = pixels.integers(0, 256, (*size, 3)).astype(np.float32)
         wanted, got = np.asarray(one(image)), np.asarray(other(image))
-        if wanted.shape != got.shape:
-            raise UserError(f"the exported net gives scores {got.shape} for images {image.shape}, expected {wanted.shape}")
+        labels = got.dtype == np.uint8
+        if got.shape != (shape := wanted.shape[:-1] if labels else wanted.shape):
+            what = "labels" if labels else "scores"
+            raise UserError(f"the exported net gives {what} {got.shape} for images {image.shape}, expected {shape}")
+        if labels:
+            wanted, got = wanted.max(-1), np.take_along_axis(wanted, got[..., None], -1)[..., 0]
         largest = max(largest, float(np.abs(wanted).max()))
         furthest = np.maximum(furthest, np.abs(wanted - got).max())  # keeps a NaN
     return float(furthest / largest) if largest else float(furthest)
 
 
 def _save_savedmodel(model: keras.Model, _spec: ModelSpec, folder: Path) -> None:
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(f"a SavedModel needs Keras on TensorFlow; this is {keras.backend.backend()}: unset KERAS_BACKEND")
     archive = keras.export.ExportArchive()  # without `track`, which would store every weight a second time
     signature = [keras.InputSpec(shape=(None, None, None, 3), dtype="float32", name="image")]
-    archive.add_endpoint("serving_default", lambda image: {"scores": model(image, training=False)}, signature)
-    archive.write_out(str(folder), verbose=False)
+    with cpu.portable():
+        archive.add_endpoint("serving_default", lambda image: {"scores": model(image, training=False)}, signature)
+        archive.write_out(str(folder), verbose=False)
 
 
 def _load_savedmodel(folder: Path) -> Scores:
@@ -107,42 +119,23 @@ def _load_savedmodel(folder: Path) -> Scores:
     return lambda image: np.asarray(layer(image)["scores"])
 
 
-def _save_onnx(model: keras.Model, spec: ModelSpec, folder: Path) -> None:
-    _needed("tf2onnx")
-    onnx, path = _needed("onnx"), folder / "model.onnx"
+def _save_onnx(
+    model: keras.Model, spec: ModelSpec, folder: Path, size: tuple[int, int] | None = None, labels: bool = False
+) -> None:
+    _needed("onnx")
+    from fcn.predict import onnx_graph
+
     folder.mkdir()
-    model(np.zeros((1, 32, 32, 3), np.float32))  # Keras exports only what has been called
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # Keras asks numpy for `object` on behalf of tf2onnx
-        model.export(path, format="onnx", verbose=False, opset_version=OPSET)
-    proto = onnx.load(path)
-    _name_ends(proto.graph)
-    onnx.helper.set_model_props(proto, {**_described(spec), "input": "RGB, 0..255", "output": "before the softmax"})
-    onnx.checker.check_model(proto)
-    onnx.save(proto, path)
-
-
-def _name_ends(graph: Any) -> None:
-    """Calls the output `scores`, and the free sides of both ends N, H and W, where tf2onnx counts."""
-    (output,) = graph.output
-    for node in graph.node:
-        for names in (node.input, node.output):
-            for number, name in enumerate(names):
-                if name == output.name:
-                    names[number] = "scores"
-    output.name = "scores"
-    for end in (*graph.input, output):
-        for side, name in zip(end.type.tensor_type.shape.dim, "NHW", strict=False):
-            side.dim_param = name
-
-
-def _described(spec: ModelSpec) -> dict[str, str]:
-    return {key: json.dumps(value) for key, value in asdict(spec).items()}
+    onnx_graph.save(model, spec, folder, size, labels)
 
 
 def _load_onnx(folder: Path) -> Scores:
-    session = _needed("onnxruntime").InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    return lambda image: np.asarray(session.run(["scores"], {"image": image})[0])
+    runtime = _needed("onnxruntime")
+    options = runtime.SessionOptions()  # for little memory: weights are used where they lie, in no faster layout
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    session = runtime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    return lambda image: np.asarray(session.run(None, {"image": image})[0])
 
 
 def _save_int8(model: keras.Model, _spec: ModelSpec, folder: Path) -> None:
@@ -170,7 +163,7 @@ class Format:
     `tolerance`: by how much its scores may differ, as a share of the largest score.
     """
 
-    save: Callable[[keras.Model, ModelSpec, Path], None]
+    save: Callable[..., None]
     load: Callable[[Path], Scores]
     tolerance: float = TOLERANCE
 

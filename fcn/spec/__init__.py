@@ -5,14 +5,16 @@ from fcn.spec.architecture import (
     MARK,
     MEAN_BGR,
     VARIANTS,
+    Backbone,
     ModelSpec,
+    Padding,
     Variant,
     check,
     check_dense,
     filters,
     parameters,
 )
-from fcn.spec.augment import OFF, Augment, moves
+from fcn.spec.augment import Augment, moves
 from fcn.spec.bounds import CHECKED, Seed
 from fcn.spec.palette import VOID, VOID_COLOUR, Colour, palette
 from fcn.spec.protocols import HEADLINE, PROTOCOLS, Evaluate, Protocol
@@ -24,15 +26,16 @@ __all__ = [
     "HEADLINE",
     "MARK",
     "MEAN_BGR",
-    "OFF",
     "PROTOCOLS",
     "VARIANTS",
     "VOID",
     "VOID_COLOUR",
     "Augment",
+    "Backbone",
     "Colour",
     "Evaluate",
     "ModelSpec",
+    "Padding",
     "Protocol",
     "Seed",
     "TrainSpec",

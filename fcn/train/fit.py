@@ -109,16 +109,12 @@ def run(
         history = training.train(
             model,
             recipe,
-            lambda step: stream.training(
-                data, "train", recipe.seed, step, recipe.batch, recipe.augment, spec.mean_bgr, share=share
-            ),
+            stream.Stream(data, "train", recipe, spec.mean_bgr, share),
             lambda: watch(stream.validation(data, "val", recipe.validate_images)),
             checkpoint,
             report,
             note=note,
-            images=lambda step: stream.ids(data, "train", recipe.seed, step, recipe.batch, recipe.augment),
             classes=spec.classes,
-            share=share,
         )
     if not share.first:
         return

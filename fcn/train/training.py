@@ -15,7 +15,8 @@ import keras
 import numpy as np
 
 from fcn.errors import UserError
-from fcn.hardware import ONE, Share, interrupts
+from fcn.hardware import interrupts
+from fcn.input import Stream
 from fcn.monitor import health, watches
 from fcn.net import masked
 from fcn.score import evaluation, metrics
@@ -31,22 +32,20 @@ Report = Callable[[int, dict[str, float]], None]
 def train(
     model: keras.Model,
     spec: TrainSpec,
-    data: Callable[[int], Iterable[Any]],
+    stream: Stream,
     validation: Callable[[], Iterable[dict[str, Any]]],
     checkpoint: Path,
     report: Report,
     seconds: float = 30.0,
     note: Callable[[str, str], None] = lambda kind, text: None,
-    images: Callable[[int], Sequence[str]] = lambda step: (),
     classes: Sequence[str] = (),
-    share: Share = ONE,
 ) -> list[dict[str, float]]:
     """Trains `model` in place.
 
     Args:
-        model: as its training begins, made within `share.scope()`; overwritten when there is a checkpoint to go on from.
+        model: as its training begins, made within `stream.share.scope()`; overwritten when there is a checkpoint to go on from.
         spec: the recipe.
-        data: from a step to the endless batches from there on, see `inputs.training`.
+        stream: the batches, and who computes; of several processes the first one reads and writes the checkpoint.
         validation: the validation set, from its start; see `inputs.validation`.
         checkpoint: file to resume from if it exists, and to write to, also upon KeyboardInterrupt. The caller removes it
             after storing the model, and chooses its name such that trainings of other parameters or inputs never meet.
@@ -55,9 +54,7 @@ def train(
         note: gets what looks wrong, (kind, text), each kind once; see `fcn.monitor.health`. Also of a checkpoint that could not
             be
             written, which stops nothing: the one before stays, and the next is tried at its time.
-        images: from the number of a step, from 0 on, to the ids of its images; for the message of a loss that is not finite.
         classes: names, for messages.
-        share: who computes; of several processes the first one reads and writes the checkpoint.
 
     Returns:
         The history: a row for every report, with `step` first.
@@ -66,6 +63,7 @@ def train(
         UserError: a checkpoint that cannot be read; a loss that is no longer finite (the last checkpoint is kept); another
             process of the same training that died.
     """
+    share = stream.share
     rate = optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations, spec.warmup)
     optimizers.hold(model, spec.rates)
     label = evaluation.labeler(model)  # for one device: outside of the scope
@@ -79,14 +77,14 @@ def train(
         loss = PixelLoss(spec.loss, share.total)
         net.compile(optimizer=optimizer, loss=loss, metrics=[not_finite], jit_compile=evaluation.COMPILED)
     seed_dropout(net, spec.seed)
-    loop = _Loop(net, label, spec, validation, checkpoint, report, seconds, share)
-    loop.watch(not_finite, health.once(note), images, classes)
+    loop = _Loop(net, label, spec, stream, validation, checkpoint, report, seconds)
+    loop.watch(not_finite, health.once(note), classes)
     if share.from_first(checkpoint.is_file):
         loop.restore()
     else:
         loop.validate()
     try:
-        loop.run(data)
+        loop.run()
     except KeyboardInterrupt:
         loop.save_interrupted()
         raise
@@ -121,15 +119,15 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         net: keras.Model,
         label: evaluation.Labeler,
         spec: TrainSpec,
+        stream: Stream,
         validation: Callable[[], Iterable[dict[str, Any]]],
         checkpoint: Path,
         report: Report,
         seconds: float,
-        share: Share,
     ) -> None:
         super().__init__()
-        self.net, self.label, self.spec, self.validation, self.share = net, label, spec, validation, share
-        self.checkpoint, self.report, self.seconds = checkpoint, report, seconds
+        self.net, self.label, self.spec, self.stream, self.validation = net, label, spec, stream, validation
+        self.checkpoint, self.report, self.seconds, self.share = checkpoint, report, seconds, stream.share
         self.told, self.history, self.next_save = 0, list[dict[str, float]](), time.monotonic() + seconds
         self.mean_so_far: list[np.ndarray] | None = None
         self.kept: int | None = None  # the step of the last checkpoint
@@ -142,11 +140,10 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self,
         not_finite: watches.NotFinite,
         say: Callable[[Iterable[health.Finding]], None],
-        images: Callable[[int], Sequence[str]],
         classes: Sequence[str],
     ) -> None:
         """What looks after the training's health."""
-        self.not_finite, self.say, self.images, self.classes = not_finite, say, images, classes
+        self.not_finite, self.say, self.classes = not_finite, say, classes
 
     @property
     def step(self) -> int:
@@ -162,7 +159,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         """The variables that Keras resets after every report."""
         return [*self.loss.variables, *self.not_finite.variables]
 
-    def run(self, data: Callable[[int], Iterable[Any]]) -> None:
+    def run(self) -> None:
         """Steps from where the training is to its end; the first stretch is shorter if it was interrupted within."""
         every = self.spec.log_every
         if self.step > self.told and self.step % every == 0:  # interrupted in its report
@@ -172,9 +169,10 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         rest = -self.step % every
         for steps, stop in ((rest, self.step + rest), (every, self.spec.iterations)):
             if steps and self.step < stop:
+                batches = self.share.spread(self.stream.batches(self.step))
                 with self.held or contextlib.nullcontext():
                     self.net.fit(
-                        self.share.spread(data(self.step)), shuffle=False, verbose=0, callbacks=[self], steps_per_epoch=steps,
+                        batches, shuffle=False, verbose=0, callbacks=[self], steps_per_epoch=steps,
                         initial_epoch=self.step // every, epochs=stop // every,
                     )  # fmt: skip
 
@@ -205,8 +203,8 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         """The error of a loss that is not finite."""
         first = self.not_finite.first()
         step = None if first is None else self.told + first
-        images = self.images(step - 1) if step else ()
-        before = self.images(step - 2) if step and step > 1 else ()
+        images = self.stream.ids(step - 1) if step else ()
+        before = self.stream.ids(step - 2) if step and step > 1 else ()
         rate = float(np.asarray(self.net.optimizer.learning_rate))
         finding = health.not_finite(loss, self.step, step, rate, self.spec, images, before, self.kept)
         self.say([finding])

@@ -13,6 +13,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
+import onnxruntime
 
 from fcn.net import surgery
 from fcn.predict import export
@@ -28,6 +29,9 @@ def main(model_dir: Path) -> None:
         for form, kind in export.FORMATS.items():
             print(f"{form}: {export.write(model, spec, Path(folder) / form, form):.1e} of the largest score off")
             nets[form] = kind.load(Path(folder) / form)
+        # `load` is for a comparison in little memory.
+        session = onnxruntime.InferenceSession(Path(folder) / "onnx" / "model.onnx", providers=["CPUExecutionProvider"])
+        nets["onnx"] = lambda pixels: session.run(None, {"image": pixels})
         seconds = {name: [] for name in nets}
         for number in range(ROUNDS + 2):
             for name, net in nets.items():

@@ -22,7 +22,10 @@ from PIL import Image
 from fcn.datasets.pairs import Pair
 from fcn.input import stream
 from fcn.records import writing
+from fcn.spec.recipe import TrainSpec
 from tests.benchmarks import pairs as pairs_of
+
+RECIPE = TrainSpec("sgd", 1e-2, 0.9, 5e-4, 2.0, "mean", 20, 2, 10, 1)
 
 
 def pillow(pairs: list[Pair]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -63,7 +66,7 @@ def main() -> None:
         writing.write(listing, lists, folder / "records", 4, 1, "stop", lambda *_: None)
         train = listing.splits["train"]
         ways: dict[str, Callable[[], Iterable]] = {
-            "records": lambda: stream.training(folder / "records", "train", 1).take(len(train)),
+            "records": lambda: stream.Stream(folder / "records", "train", RECIPE).batches().take(len(train)),
             "Pillow": lambda: pillow(train),
             "raw files": lambda: raw(train),
         }

@@ -2,11 +2,13 @@
 
 import contextlib
 import sys
+import types
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from fcn.hardware import distribution
 from fcn.io import files
 from fcn.net import surgery
 from fcn.score import evaluation
@@ -57,9 +59,10 @@ def several_steps(net, checkpoint):
     def validation():
         return [{"image": image, "label": label}]
 
+    stream = types.SimpleNamespace(batches=batches, share=distribution.ONE)
     with contextlib.suppress(KeyboardInterrupt):
-        training.train(net, recipe, batches, validation, checkpoint, stop, seconds=-1e9)
-    history = training.train(net, recipe, batches, validation, checkpoint, lambda *_: None)
+        training.train(net, recipe, stream, validation, checkpoint, stop, seconds=-1e9)
+    history = training.train(net, recipe, stream, validation, checkpoint, lambda *_: None)
     numbers = {f"curve/{row['step']}": row["loss"] for row in history if "loss" in row}
     return numbers | {f"trained/{name}": weight for name, weight in surgery.named_weights(net).items()}
 

@@ -113,7 +113,9 @@ import json, sys
 import psutil
 from pathlib import Path
 from fcn.input import stream as inputs
+from fcn.spec.recipe import TrainSpec
 
+RECIPE = TrainSpec("sgd", 1e-2, 0.9, 5e-4, 2.0, "mean", 20, 2, 10, 1)
 folder = Path(sys.argv[1])
 
 def growth(examples):
@@ -130,7 +132,7 @@ def all_at_once(folder):
         yield example
 
 print(json.dumps({
-    "training": growth(inputs.training(folder, "train", 1).take(64)),
+    "training": growth(inputs.Stream(folder, "train", RECIPE).batches().take(64)),
     "validation": growth(inputs.validation(folder, "train")),
     "all at once": growth(all_at_once(folder)),
 }))

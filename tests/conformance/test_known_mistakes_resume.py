@@ -1,11 +1,13 @@
 """What other implementations forget when a training is resumed, forgotten on purpose: an assertion catches it."""
 
 import json
+import types
 
 import keras
 import numpy as np
 import pytest
 
+from fcn.hardware import distribution
 from fcn.io import files
 from fcn.net import surgery
 from fcn.spec.recipe import TrainSpec
@@ -29,7 +31,8 @@ def batches(start):
 def run(checkpoint, report=lambda *_: None):
     model = net()
     validation = [{"image": image, "label": label} for image, label in batches(0)]
-    history = training.train(model, RECIPE, batches, lambda: validation, checkpoint, report, seconds=-1e9)
+    stream = types.SimpleNamespace(batches=batches, share=distribution.ONE)
+    history = training.train(model, RECIPE, stream, lambda: validation, checkpoint, report, seconds=-1e9)
     return history, {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}
 
 

@@ -4,7 +4,10 @@ import keras
 import numpy as np
 from PIL import Image
 
+from fcn.input import stream
 from fcn.pixels import labels
+from fcn.spec.augment import OFF
+from fcn.spec.recipe import TrainSpec
 
 CLASSES = ("background", "red", "green")
 SIZES = {"a": (40, 56), "b": (33, 47), "c": (48, 40), "d": (37, 37), "e": (40, 56), "v": (35, 50), "w": (50, 35), "x": (41, 43)}
@@ -46,6 +49,12 @@ def write_records(root, out, train="train", val="val"):
     listing = voc.load({"voc": root}, CLASSES, train, val, 0)
     writing.write(listing, {"train": train, "val": val}, out, 2, 1, "stop", lambda *_: None)
     return out
+
+
+def stream(data, seed, batch=1, augment=OFF, split="train", **more):
+    """What a training with this seed, batch and augmentation sees; `more` as of `Stream`."""
+    recipe = TrainSpec("sgd", 1e-2, 0.9, 5e-4, 2.0, "mean", 20, 2, 10, seed, batch=batch, augment=augment)
+    return stream.Stream(data, split, recipe, **more)
 
 
 def echo(channels=3):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tiny import SIZES, scene, write_records, write_world
+from tiny import SIZES, scene, stream, write_records, write_world
 
 from fcn.errors import UserError
 from fcn.hardware import devices
@@ -22,7 +22,7 @@ def names(dataset, count):
 
 
 def epochs(data, seed, count):
-    text = names(inputs.training(data, "train", seed), 5 * count)
+    text = names(stream(data, seed).batches(), 5 * count)
     return [text[5 * n : 5 * n + 5] for n in range(count)]
 
 
@@ -45,13 +45,13 @@ def test_over_many_epochs_every_image_comes_first_now_and_then(data):
 
 @pytest.mark.parametrize("start", [0, 1, 4, 5, 7, 10, 13])
 def test_a_stream_from_a_later_step_is_the_rest_of_the_whole_one(data, start):
-    whole = names(inputs.training(data, "train", 9), 20)
-    assert names(inputs.training(data, "train", 9, start), 20 - start) == whole[start:]
+    whole = names(stream(data, 9).batches(), 20)
+    assert names(stream(data, 9).batches(start), 20 - start) == whole[start:]
 
 
 def test_training_batches_are_one_whole_image_and_its_label(data):
     read = {identity: (image, label) for identity, image, label in records.read(data, "train")}
-    for image, label in itertools.islice(inputs.training(data, "train", 0).as_numpy_iterator(), 5):
+    for image, label in itertools.islice(stream(data, 0).batches().as_numpy_iterator(), 5):
         wanted = read[HEIGHT_WIDTH[label[0].tobytes()]]
         assert (image.dtype, label.dtype) == (np.uint8, np.uint8)
         assert np.array_equal(image, wanted[0][None])
@@ -73,8 +73,9 @@ def test_validation_has_every_image_once_in_stored_order_at_its_own_size(data):
 @pytest.mark.parametrize("batch", [1, 2])
 def test_the_ids_of_a_step_are_those_of_the_images_that_it_gets(data, batch):
     read = {identity: label for identity, _, label in records.read(data, "train")}
-    for step, (_, labels) in enumerate(itertools.islice(inputs.training(data, "train", 3, 0, batch).as_numpy_iterator(), 8)):
-        ids = inputs.ids(data, "train", 3, step, batch)
+    seen = stream(data, 3, batch)
+    for step, (_, labels) in enumerate(itertools.islice(seen.batches().as_numpy_iterator(), 8)):
+        ids = seen.ids(step)
         assert len(labels) == batch
         assert (labels[len(ids) :] == 255).all()
         for name, label in zip(ids, labels[: len(ids)], strict=True):
@@ -88,10 +89,10 @@ def test_a_single_image_is_an_epoch_too(tmp_path):
     root = write_world(tmp_path / "world")
     (root / "ImageSets/Segmentation/one.txt").write_text("b\n")
     write_records(root, tmp_path / "out", "one")
-    assert names(inputs.training(tmp_path / "out", "train", 0, 1), 3) == "bbb"
+    assert names(stream(tmp_path / "out", 0).batches(1), 3) == "bbb"
 
 
-@pytest.mark.parametrize("make", [lambda path: inputs.training(path, "train", 1), lambda path: inputs.validation(path, "val")])
+@pytest.mark.parametrize("make", [lambda path: stream(path, 1).batches(), lambda path: inputs.validation(path, "val")])
 def test_without_records(tmp_path, make):
     with pytest.raises(UserError, match="run the stage `records` again"):
         make(tmp_path)
@@ -120,9 +121,10 @@ def unpadded(image, label):
         yield colours[:height, :width], truth[:height, :width]
 
 
-def test_padded_batches_are_the_images_on_the_mean_colour_and_void(data):
+def test_padded_batches_are_the_images_on_the_mean_colour_and_void(data, monkeypatch):
+    monkeypatch.setattr(inputs, "BUCKETS", 2)
     read = {label.tobytes(): image for image, label in pairs(data)}
-    batches = taken(inputs.training(data, "train", 3, batch=2, buckets=2), 6)
+    batches = taken(stream(data, 3, 2).batches(), 6)
     # 40x56, 33x47, 37x37 and 40x56 share a canvas, 48x40 stands alone: two pairs and a single in each of two epochs.
     assert [image.shape for image, _ in batches] == [(2, 40, 56, 4), (2, 40, 56, 4), (2, 48, 40, 4)] * 2
     for image, label in batches:
@@ -136,7 +138,7 @@ def test_padded_batches_are_the_images_on_the_mean_colour_and_void(data):
 
 
 def test_the_last_batch_of_an_epoch_is_filled_up_with_void(data):
-    whole = taken(inputs.training(data, "train", 3, batch=4), 2)
+    whole = taken(stream(data, 3, 4).batches(), 2)
     image, label = whole[1]
     assert (label[1:] == 255).all()
     assert all(np.array_equal(image[n], image[0]) for n in (1, 2, 3))
@@ -145,8 +147,8 @@ def test_the_last_batch_of_an_epoch_is_filled_up_with_void(data):
 
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_read_the_parts_of_each_batch(data, processes):
-    whole = taken(inputs.training(data, "train", 3, batch=4), 4)
-    parts = [taken(inputs.training(data, "train", 3, batch=4, share=Share(4, n, processes)), 4) for n in range(processes)]
+    whole = taken(stream(data, 3, 4).batches(), 4)
+    parts = [taken(stream(data, 3, 4, share=Share(4, n, processes)).batches(), 4) for n in range(processes)]
     for batch, *shares in zip(whole, *parts, strict=True):
         for wanted, *found in zip(batch, *shares, strict=True):
             assert {len(part) for part in found} == {4 // processes}
@@ -154,14 +156,14 @@ def test_processes_read_the_parts_of_each_batch(data, processes):
 
 
 def test_the_colour_around_is_the_nets_mean(data):
-    image, _ = taken(inputs.training(data, "train", 3, batch=5, mean_bgr=(1.4, 0.0, 200.6)), 1)[0]
+    image, _ = taken(stream(data, 3, 5, mean_bgr=(1.4, 0.0, 200.6)).batches(), 1)[0]
     assert image.shape == (5, 48, 56, 4)
     assert (image[image[..., 3] == 0] == [201, 0, 1, 0]).all()
 
 
 @pytest.mark.parametrize(("batch", "steps"), [(2, 3), (3, 2), (5, 1), (8, 1)])
 def test_every_epoch_of_batches_has_each_image_once(data, batch, steps):
-    found = taken(inputs.training(data, "train", 1, batch=batch), 4 * steps)
+    found = taken(stream(data, 1, batch).batches(), 4 * steps)
     names = ["".join(HEIGHT_WIDTH[label.tobytes()] for _, label in unpadded(*pair)) for pair in found]
     epochs = ["".join(names[n : n + steps]) for n in range(0, len(names), steps)]
     assert [sorted(epoch) for epoch in epochs] == [["a", "b", "c", "d", "e"]] * 4
@@ -173,13 +175,15 @@ EVERYTHING = Augment((0.5, 1.5), True, 5, 30)
 
 @pytest.mark.parametrize("augment", [OFF, EVERYTHING])
 @pytest.mark.parametrize(("batch", "steps"), [(1, 5), (3, 2)])
-def test_batches_from_any_step_are_the_rest_of_the_whole_stream(data, batch, steps, augment):
-    def stream(start):
-        return taken(inputs.training(data, "train", 9, start, batch, augment, buckets=2), 2 * steps + 1 - start)
+def test_batches_from_any_step_are_the_rest_of_the_whole_stream(data, batch, steps, augment, monkeypatch):
+    monkeypatch.setattr(inputs, "BUCKETS", 2)
 
-    whole = stream(0)
+    def rest(start):
+        return taken(stream(data, 9, batch, augment).batches(start), 2 * steps + 1 - start)
+
+    whole = rest(0)
     for start in range(1, 2 * steps + 1):
-        for (image, label), (wanted_image, wanted_label) in zip(stream(start), whole[start:], strict=True):
+        for (image, label), (wanted_image, wanted_label) in zip(rest(start), whole[start:], strict=True):
             assert np.array_equal(image, wanted_image)
             assert np.array_equal(label, wanted_label)
 
@@ -188,9 +192,9 @@ def of_the_first_epoch(data, augment, seed=6):
     """By the number of the image: its size's row of the dice, the original pair, and the changed one."""
     order = [
         next(n for n, (_, label) in enumerate(pairs(data)) if np.array_equal(label, truth[0]))
-        for _, truth in taken(inputs.training(data, "train", seed), 5)
+        for _, truth in taken(stream(data, seed).batches(), 5)
     ]
-    changed = [(image[0], label[0]) for image, label in taken(inputs.training(data, "train", seed, augment=augment), 5)]
+    changed = [(image[0], label[0]) for image, label in taken(stream(data, seed, augment=augment).batches(), 5)]
     dice = moves(augment, stored_sizes(data), seed, 0)
     return {n: (dice[n], pairs(data)[n], pair) for n, pair in zip(order, changed, strict=True)}
 
@@ -251,7 +255,7 @@ def test_what_is_done_to_an_image_does_not_depend_on_the_batch(data):
     }  # fmt: skip
     assert len(alone) == 5
     for batch in (2, 3, 5):
-        found = taken(inputs.training(data, "train", 6, batch=batch, augment=EVERYTHING), -(-5 // batch))
+        found = taken(stream(data, 6, batch, EVERYTHING).batches(), -(-5 // batch))
         together = {label.tobytes(): image for pair in found for image, label in unpadded(*pair)}
         assert together.keys() == alone.keys()
         assert all(np.array_equal(together[key], alone[key]) for key in alone)
@@ -259,7 +263,7 @@ def test_what_is_done_to_an_image_does_not_depend_on_the_batch(data):
 
 def test_epochs_and_seeds_change_the_images_differently(data):
     def epoch(seed, number):
-        return {image.tobytes() for image, _ in taken(inputs.training(data, "train", seed, 5 * number, augment=EVERYTHING), 5)}
+        return {image.tobytes() for image, _ in taken(stream(data, seed, augment=EVERYTHING).batches(5 * number), 5)}
 
     assert not epoch(6, 0) & epoch(6, 1)
     assert not epoch(6, 0) & epoch(7, 0)
@@ -273,7 +277,7 @@ def test_batches_of_one_are_those_of_the_first_version(data):
         return tf.random.experimental.index_shuffle(tf.range(5), tf.constant([21, epoch], tf.int32), 4).numpy()
 
     wanted = [records.parse(encoded[n]) for epoch in range(3) for n in order(epoch)]
-    for (image, label), example in zip(taken(inputs.training(data, "train", 21), 15), wanted, strict=True):
+    for (image, label), example in zip(taken(stream(data, 21).batches(), 15), wanted, strict=True):
         assert np.array_equal(image[0], example["image"])
         assert np.array_equal(label[0], example["label"])
 
@@ -284,7 +288,7 @@ def test_images_are_read_in_parallel_although_all_is_deterministic(data, batch, 
     devices.prepare(1)
     seen = tf.data.Options()
     seen.autotune.enabled = True  # else there is no account of what it is made of
-    iterator = iter(inputs.training(data, "train", 1, batch=batch, augment=augment).with_options(seen))
+    iterator = iter(stream(data, 1, batch, augment).batches().with_options(seen))
     next(iterator)
     stages = {node.name.partition("(")[0] for node in tf.data.experimental.get_model_proto(iterator).nodes.values()}
     assert "FlatMap" in stages

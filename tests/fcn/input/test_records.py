@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tiny import CLASSES
+from tiny import CLASSES, stream
 
 from fcn.datasets import voc
 from fcn.errors import UserError
-from fcn.input import records, stream
+from fcn.input import records
+from fcn.input import stream as inputs
 from fcn.io import files
 from fcn.records import encoding, writing
 
@@ -137,8 +138,8 @@ def flip(path, position):
 
 READERS = {
     "read": lambda folder: list(records.read(folder, "val")),
-    "training": lambda folder: next(iter(stream.training(folder, "val", 1))),
-    "validation": lambda folder: list(stream.validation(folder, "val")),
+    "training": lambda folder: next(iter(stream(folder, 1, split="val").batches())),
+    "validation": lambda folder: list(inputs.validation(folder, "val")),
 }
 
 
@@ -210,7 +211,7 @@ def test_a_missing_shard(folder, reader):
 
 
 def test_a_shard_that_breaks_while_it_is_read_is_explained(folder):
-    dataset = stream.validation(folder, "val")
+    dataset = inputs.validation(folder, "val")
     offset, _ = extents(folder / SHARD)[0]
     flip(folder / SHARD, offset + 20)
 
@@ -269,7 +270,7 @@ def test_a_record_of_another_kind_in_a_shard_of_the_right_digest_is_named(folder
 
 
 def test_a_shard_that_vanishes_before_it_is_read_is_explained(folder):
-    dataset = stream.validation(folder, "val")
+    dataset = inputs.validation(folder, "val")
     shutil.move(folder / SHARD, folder / "elsewhere")
 
     def read():

@@ -31,7 +31,7 @@ def compiled(spec, recipe, vgg, **options):
 
 @pytest.fixture(scope="module")
 def batches(data):
-    return list(stream.training(data, "train", 3).take(5).as_numpy_iterator())
+    return list(stream.Stream(data, "train", SGD).batches().take(5).as_numpy_iterator())
 
 
 def step(model, batches, steps):

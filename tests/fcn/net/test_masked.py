@@ -51,7 +51,7 @@ def examples(sizes=SIZES):
 
 
 def padded(images, labels, canvas=CANVAS):
-    """What `inputs.training` makes of them, with noise where it has one colour."""
+    """What `inputs.Stream` makes of them, with noise where it has one colour."""
     random = np.random.default_rng(13)
     batch = random.integers(0, 256, (len(images), *canvas, 4)).astype(np.uint8)
     truth = np.full((len(images), *canvas), 255, np.uint8)

@@ -3,6 +3,7 @@
 import json
 import sys
 
+import cv2
 import keras
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ import pytest
 from fcn.errors import UserError
 from fcn.hardware import cpu
 from fcn.net.model import build
+from fcn.predict import onnx_graph
 from fcn.predict.export import FORMATS, Format, difference, write
 
 SIZES = ((1, 64, 96), (2, 37, 51), (1, 1, 1), (1, 33, 130), (3, 101, 64))
@@ -32,12 +34,12 @@ def exported(tmp_path_factory):
     """Each net that is asked for, exported once: (model, folder)."""
     made = {}
 
-    def export_once(spec, form):
-        if (spec, form) not in made:
+    def export_once(spec, form, **options):
+        if (key := (spec, form, *options.values())) not in made:
             model, out = random_net(spec), tmp_path_factory.mktemp("export") / "out"
-            assert write(model, spec, out, form, SIZES) <= 1e-4
-            made[spec, form] = model, out
-        return made[spec, form]
+            assert write(model, spec, out, form, SIZES, **options) <= 1e-4
+            made[key] = model, out
+        return made[key]
 
     return export_once
 
@@ -48,11 +50,12 @@ def exported(tmp_path_factory):
         ("savedmodel", {"padding": "caffe"}),
         ("onnx", {"padding": "caffe", "upsampling": "learned"}),
         ("onnx", {"padding": "same"}),
+        ("onnx", {"padding": "same", "variant": "fcn8s_atonce", "upsampling": "learned"}),
         ("onnx", None),
     ],
 )
 def test_scores_are_those_of_the_net(small, lenet, exported, form, changes):
-    model, out = exported(lenet() if changes is None else small("fcn8s", **changes), form)
+    model, out = exported(lenet() if changes is None else small(**{"variant": "fcn8s", **changes}), form)
     image = np.random.default_rng(1).integers(0, 256, (2, 45, 70, 3)).astype(np.float32)
     wanted, got = np.asarray(model(image)), FORMATS[form].load(out)(image)
     assert np.abs(wanted).max() > 0.01
@@ -76,22 +79,51 @@ def test_an_onnx_file_says_what_it_takes_and_gives(small, exported):
     assert (said["input"], said["output"]) == ("RGB, 0..255", "before the softmax")
 
 
+@pytest.mark.parametrize(("padding", "upsampling"), [("caffe", "fixed"), ("same", "learned")])
+def test_opencv_reads_a_graph_of_a_fixed_size(small, exported, padding, upsampling):
+    model, out = exported(small("fcn8s", padding=padding, upsampling=upsampling), "onnx", size=(45, 70))
+    image = np.random.default_rng(1).integers(0, 256, (1, 45, 70, 3)).astype(np.float32)
+    net = cv2.dnn.readNetFromONNX(str(out / "model.onnx"))
+    net.setInput(image)
+    wanted = np.asarray(model(image))
+    np.testing.assert_allclose(net.forward(), wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_labels_come_out_of_the_graph(small, tmp_path):
+    spec = small("fcn8s", padding="same")
+    model, image = random_net(spec), np.random.default_rng(1).integers(0, 256, (2, 45, 70, 3)).astype(np.float32)
+    score = model.get_layer("score_fr")  # the classes' scores have the same mean, so that each wins somewhere
+    score.bias.assign(score.bias - np.asarray(model(image)).mean((0, 1, 2)))
+    assert write(model, spec, tmp_path / "out", "onnx", SIZES[:2], labels=True) <= 1e-4
+    labels = FORMATS["onnx"].load(tmp_path / "out")(image)
+    assert (labels.shape, labels.dtype) == ((2, 45, 70), np.uint8)
+    assert (labels == np.asarray(model(image)).argmax(-1)).mean() > 0.999  # but where two score the same to 4 digits
+    assert len(np.unique(labels)) > 1
+
+
+def test_many_weights_lie_beside_the_graph(small, exported, monkeypatch):
+    monkeypatch.setattr(onnx_graph, "INSIDE", 1000)
+    model, out = exported(small("fcn8s", padding="same", upsampling="learned"), "onnx")
+    assert sorted(path.name for path in out.iterdir()) == ["model.json", "model.onnx", "model.onnx.data"]
+    assert (out / "model.onnx").stat().st_size < 20_000
+    stored = (out / "model.onnx.data").stat().st_size
+    assert 0 <= stored - 4 * model.count_params() < 50 * onnx_graph.PAGE
+
+
 def test_a_saved_model_stores_every_weight_once(small, exported):
     model, out = exported(small("fcn8s", padding="caffe"), "savedmodel")
     stored = sum(path.stat().st_size for path in (out / "variables").glob("variables.data*"))
     assert 4 * model.count_params() <= stored < 4 * model.count_params() * 1.5
 
 
-@pytest.mark.parametrize(("form", "name"), [("savedmodel", b"Conv2D"), ("onnx", b"Conv")])
-def test_no_convolution_is_in_blocks_in_what_may_run_elsewhere(small, tmp_path, monkeypatch, form, name):
+def test_no_convolution_is_in_blocks_in_what_may_run_elsewhere(small, tmp_path, monkeypatch):
     spec, found = small("fcn8s", padding="same"), []
     monkeypatch.setattr(cpu, "_has_onednn", lambda: True)
     for size in (cpu.BLOCK_BYTES, 1):
         monkeypatch.setattr(cpu, "BLOCK_BYTES", size)
         out = tmp_path / str(size)
-        write(build(spec), spec, out, form, SIZES[:1])
-        (graph,) = (path for path in out.iterdir() if path.suffix in (".pb", ".onnx") and path.stem != "fingerprint")
-        found.append(graph.read_bytes().count(name))
+        write(build(spec), spec, out, "savedmodel", SIZES[:1])
+        found.append((out / "saved_model.pb").read_bytes().count(b"Conv2D"))
     assert found[0] == found[1] >= 13
 
 
@@ -106,6 +138,7 @@ def test_difference_by_hand():
 
     assert difference(two, two, SIZES) == 0
     assert difference(two, off_in_one, SIZES) == 0.25
+    assert difference(lambda image: two(image) * (1, 2), lambda image: np.zeros(image.shape[:3], np.uint8), SIZES) == 0.5
     assert np.isnan(difference(two, lambda image: two(image) * np.nan, SIZES))
     with pytest.raises(UserError, match=r"gives scores \(1, 63, 96, 2\) .*, expected \(1, 64, 96, 2\)"):
         difference(two, lambda image: two(image)[:, 1:], SIZES)
@@ -134,13 +167,15 @@ def test_folders_with_files_in_them_are_left_alone(small, tmp_path):
 def test_misuse(small, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="format: expected one of savedmodel, onnx, int8; got 'tflite'"):
         write(None, small(), tmp_path / "out", "tflite")
+    with pytest.raises(UserError, match="a fixed size and labels instead of scores are of the format onnx; got int8"):
+        write(None, small(), tmp_path / "out", "int8", labels=True)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(UserError, match="export needs Keras on TensorFlow; this is jax"):
-        write(None, small(), tmp_path / "out", "onnx")
+    with pytest.raises(UserError, match="a SavedModel needs Keras on TensorFlow; this is jax"):
+        write(None, small(), tmp_path / "out", "savedmodel")
 
 
 def test_a_missing_library_is_named_with_the_command_that_brings_it(small, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(UserError, match=r"tf2onnx is not installed, and ONNX needs it: make \.venv/bin/\.web"):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(UserError, match=r"onnx is not installed, and ONNX needs it: make \.venv/bin/\.web"):
         write(None, small(), tmp_path / "out", "onnx")
     assert list(tmp_path.iterdir()) == []

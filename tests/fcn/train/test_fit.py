@@ -303,7 +303,7 @@ def test_a_loss_that_is_not_finite_names_the_images_of_its_step(spec, recipe, da
             spec, wild, data, vgg, tmp_path / "out", tmp_path / "c.npz", lambda *_: None, lambda *_: None,
             note=lambda kind, text: noted.update({kind: text}),
         )  # fmt: skip
-    first, second = (stream.ids(data, "train", wild.seed, step)[0] for step in (0, 1))
+    first, second = (stream.Stream(data, "train", wild).ids(step)[0] for step in (0, 1))
     assert f"The scores of step 2 are the first that are not finite; its images: {second}" in str(error.value)
     assert f"those of step 1, whose update led there: {first}." in str(error.value)
     assert noted["not_finite"] == str(error.value)

@@ -35,7 +35,7 @@ def train(spec, recipe, data, vgg, checkpoint, report=lambda *_: None, seed=None
     history = training.train(
         model,
         recipe,
-        lambda step: stream.training(data, "train", recipe.seed, step, recipe.batch, recipe.augment),
+        stream.Stream(data, "train", recipe),
         lambda: stream.validation(data, "val"),
         checkpoint,
         report,
@@ -64,7 +64,7 @@ def by_hand(spec, recipe, data, vgg):
     values = [variable.numpy() for variable in variables]
     velocity = [np.zeros_like(value) for value in values]
     losses = []
-    for image, label in stream.training(data, "train", recipe.seed).take(recipe.iterations):
+    for image, label in stream.Stream(data, "train", recipe).batches().take(recipe.iterations):
         valid = label != 255
         with tf.GradientTape() as tape:
             scores = tf.boolean_mask(model(image, training=True), valid)
@@ -89,7 +89,7 @@ def test_the_curve_and_the_weights_are_those_of_a_loop_written_by_hand(spec, dat
     losses, wanted = by_hand(spec, recipe, data, vgg)
     curve = [row["loss"] for row in history if "loss" in row]
     # Score layers begin at zero, so every class is as likely: ln 3 for a pixel.
-    label = next(stream.training(data, "train", recipe.seed).as_numpy_iterator())[1]
+    label = next(stream.Stream(data, "train", recipe).batches().as_numpy_iterator())[1]
     assert losses[0] == pytest.approx(np.log(3) * ((label != 255).sum() if loss == "sum" else 1), rel=1e-6)
     # One point is the mean of two steps.
     np.testing.assert_allclose(curve, np.reshape(losses, (6, 2)).mean(1), rtol=1e-4)
@@ -398,7 +398,7 @@ def test_a_loss_that_is_no_number_names_the_rate_and_keeps_the_checkpoint(spec, 
         training.train(
             model,
             SGD,
-            lambda step: stream.training(data, "train", 3, step),
+            stream.Stream(data, "train", SGD),
             lambda: stream.validation(data, "val"),
             checkpoint,
             report,
