@@ -134,12 +134,8 @@ def test_the_tasks_call_the_modules_that_the_stages_depend_on():
 def test_only_the_report_depends_on_files_of_tasks():
     named = {name: [dep for dep in code(stage) if not dep.startswith("fcn/")] for name, stage in stages().items()}
     report = named.pop("report")
-    names = ("charts", "durations", "dvcfiles", "examples", "page", "pictures", "progress", "provenance", "report")
-    assert set(report) == {
-        *(f"tasks/{name}.py" for name in names),
-        "tasks/report/report.html",
-        "tasks/report/report_style.html",
-    }
+    names = ("durations", "dvcfiles", "progress", "provenance")
+    assert set(report) == {f"tasks/{name}.py" for name in names}
     assert {*named.pop("settings")} == SETTINGS
     assert named == {name: [] for name in WORK if name != "settings"}
 

@@ -8,7 +8,7 @@ import numpy as np
 from tiny import scene, write_records, write_world
 
 from fcn.pixels import labels
-from tasks.report import report
+from tasks.report import write
 from tasks.settings import config
 
 ROOT = Path(__file__).parents[2]
@@ -120,9 +120,9 @@ def write_project(folder):
 
 
 def build(folder, **changes):
-    """The page that `tasks.report.report` makes of the project; the current directory has to be `folder`."""
+    """The page that `tasks.report` makes of the project; the current directory has to be `folder`."""
     profile = config.read(ROOT / "params.yaml")
     arguments = {"profile_name": "sample", "profile": profile, "variants": list(MEASURED)}
-    report.build(**arguments | changes, **{name: Path(name) for name in ("models", "metrics", "plots")},
+    write.build(**arguments | changes, **{name: Path(name) for name in ("models", "metrics", "plots")},
                  data=Path("data/records"), out=Path("report"))  # fmt: skip
     return Page((folder / "report/index.html").read_text(encoding="utf-8"))

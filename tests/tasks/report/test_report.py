@@ -10,7 +10,7 @@ from reported import MEASURED, NASTY, ROOT, build, table, write_project
 
 from fcn.errors import UserError
 from fcn.io import files
-from tasks.report import page, report
+from tasks.report import page, write
 from tasks.settings import config
 from tasks.tracking import durations
 
@@ -25,7 +25,7 @@ def found(made):
     """What a reader finds on the page of a complete project."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(made)
-        patch.setattr(report, "EXTREMES", 2)
+        patch.setattr(write, "EXTREMES", 2)
         return build(made)
 
 
@@ -193,7 +193,7 @@ def test_the_page_needs_nothing_else(found, text):
 def test_the_same_files_give_the_same_bytes(made, found, tmp_path, monkeypatch):
     folder = shutil.copytree(made, tmp_path / "project", ignore=shutil.ignore_patterns("report"))
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(report, "EXTREMES", 2)
+    monkeypatch.setattr(write, "EXTREMES", 2)
     build(folder)
     first, second = ({path.name: path.read_bytes() for path in (root / "report").iterdir()} for root in (made, folder))
     assert first == second
@@ -212,13 +212,13 @@ def test_prefect_and_mlflow_get_the_pictures(project, monkeypatch):
         kept.append((experiment, variant, sha256, params["train"]["optimizer"]))
         yield Run()
 
-    monkeypatch.setattr(report, "get_run_logger", lambda: logging.getLogger("test"))
-    monkeypatch.setattr(report, "create_markdown_artifact", lambda text, key, description: shown.update({key: text}))
-    monkeypatch.setattr(report, "create_image_artifact", lambda url, key, description: shown.update({key: url}))
-    monkeypatch.setattr(report.tracking, "scoring", scoring)
+    monkeypatch.setattr(write, "get_run_logger", lambda: logging.getLogger("test"))
+    monkeypatch.setattr(write, "create_markdown_artifact", lambda text, key, description: shown.update({key: text}))
+    monkeypatch.setattr(write, "create_image_artifact", lambda url, key, description: shown.update({key: url}))
+    monkeypatch.setattr(write.tracking, "scoring", scoring)
     profile = config.read(ROOT / "params.yaml")
     paths = (Path(name) for name in ("data/records", "models", "metrics", "plots", "report"))
-    report.write_report.fn("sample", profile, list(MEASURED), *paths)
+    write.write_report.fn("sample", profile, list(MEASURED), *paths)
     assert shown.keys() == {"report", "report-overview", "report-worst", "report-boundary"}
     assert shown["report-worst"].startswith("data:image/jpeg;base64,")
     assert shown["report-boundary"].startswith("data:image/png;base64,")
