@@ -56,20 +56,19 @@ def spread(images: Sequence[str], count: int) -> list[str]:
     return [images[place] for place in np.linspace(0, len(images) - 1, count).round().astype(int)] if count else []
 
 
-def read(data: Path, plots: Path, names: Sequence[str], ids: Collection[str] | None = None) -> Iterator[Example]:
+def read(data: Path, folders: Mapping[str, Path], ids: Collection[str] | None = None) -> Iterator[Example]:
     """The validation images one after another, in the order of the records.
 
     Args:
         data: folder of the records.
-        plots: folder with `<name>/predictions/<id>.png`; what is not there is left out.
-        names: of the models.
+        folders: of the models by name, with `predictions/<id>.png`; what is not there is left out.
         ids: of the images; None: all.
     """
     known = records.split_info(data, "val")["ids"]
     places = None if ids is None else {known.index(image) for image in ids}
     for image_id, image, truth in records.read(data, "val", places) if places or ids is None else ():
-        kept = {name: path for name in names if (path := plots / name / "predictions" / f"{image_id}.png").is_file()}
-        predictions = {name: labels.stored(path).pixels.astype(np.uint8) for name, path in kept.items()}
+        paths = {name: folder / "predictions" / f"{image_id}.png" for name, folder in folders.items()}
+        predictions = {name: labels.stored(path).pixels.astype(np.uint8) for name, path in paths.items() if path.is_file()}
         yield Example(image_id, image, truth, predictions)
 
 

@@ -25,12 +25,13 @@ _CLEAR, _WRONG = 256, 257
 """Values of a strip that are no class: nothing is painted; the model is wrong here."""
 _WRONG_COLOUR = (255, 0, 200)
 _AT_ONCE = 8
+ImageIUs = Mapping[str, Mapping[int, float]]
+"""IU by image and label value."""
 
 
 def build(
     found: Iterable[Example],
-    plots: Path,
-    names: Sequence[str],
+    ious: Mapping[str, ImageIUs],
     classes: Sequence[str],
     folder: Path,
     inside: Collection[str],
@@ -39,8 +40,7 @@ def build(
 
     Args:
         found: the images; a few are held at a time.
-        plots: folder with a folder per model.
-        names: of the models.
+        ious: of every model by its name, as by `class_ius`.
         classes: by label value.
         folder: of the page; `pictures/` in it gets the pictures that are not in the page.
         inside: ids of the images whose pictures are.
@@ -54,12 +54,12 @@ def build(
     Raises:
         UserError: a prediction is damaged, or has another size than its image.
     """
-    tables = [class_ius(plots / name / "images.csv", classes) for name in names]
+    names = [*ious]
     clear = not visualize.painted([np.zeros((1, 1), np.uint8)], classes)
     made: list[dict[str, Any]] = []
 
     def work(example: Example) -> tuple[dict[str, Any], bytes, bytes]:
-        return _facts(example, plots, names, len(classes), tables), *_pictures(example, names, clear)
+        return _facts(example, ious, len(classes)), *_pictures(example, names, clear)
 
     for number, (facts, photo, strip) in enumerate(_each(work, found)):
         places = {"photo": (photo, "jpeg"), "strip": (strip, "png")}
@@ -72,12 +72,13 @@ def build(
         made.append(facts)
     table = labels.palette()
     colours = [f"#{bytes(table[value]).hex()}" for value in (*range(len(classes)), VOID)]
-    return {"models": [*names], "classes": [*classes], "colours": colours, "clear": clear, "images": made}
+    return {"models": names, "classes": [*classes], "colours": colours, "clear": clear, "images": made}
 
 
-def class_ius(table: Path, classes: Sequence[str]) -> dict[str, dict[int, float]]:
+def class_ius(table: Path, classes: Sequence[str]) -> ImageIUs:
     """IU of every class of every image, by id and label value, from `images.csv`; empty where there is none."""
-    values, found = {name: value for value, name in enumerate(classes)}, {}
+    values = {name: value for value, name in enumerate(classes)}
+    found: dict[str, dict[int, float]] = {}
     for row in results.table(table, results.ImageClass) if table.is_file() else ():
         if (either := row.truth + row.prediction - row.both) and row.name in values:
             found.setdefault(row.image, {})[values[row.name]] = round(row.both / either, 3)
@@ -92,30 +93,24 @@ def _each(work: Any, found: Iterable[Example]) -> Iterator[Any]:
             yield from pool.map(work, part)
 
 
-def _facts(
-    example: Example,
-    plots: Path,
-    names: Sequence[str],
-    classes: int,
-    tables: Sequence[Mapping[str, Mapping[int, float]]],
-) -> dict[str, Any]:
+def _facts(example: Example, tables: Mapping[str, ImageIUs], classes: int) -> dict[str, Any]:
     """The numbers of an image; see `build`."""
-    ius = [table.get(example.id, {}) for table in tables]
+    ius = [table.get(example.id, {}) for table in tables.values()]
     errors = []
-    for name in names:
+    for name in tables:
         label = example.predictions.get(name)
         if label is not None and label.shape != example.truth.shape:
             raise UserError(
-                f"{plots / name / 'predictions' / example.id}.png: expected labels of the image's size, "
+                f"{name}: expected labels of image {example.id} in its size, "
                 f"{example.truth.shape[1]}x{example.truth.shape[0]}; got {label.shape[1]}x{label.shape[0]}: "
-                "run the stage `evaluate` again"
+                "evaluate the model again"
             )
         errors.append([] if label is None else _errors(example.truth, label, classes))
     return {
         "id": example.id,
         "size": [example.truth.shape[1], example.truth.shape[0]],
         "truth": [int(value) for value in np.flatnonzero(np.bincount(example.truth.ravel())) if value != VOID],
-        "kept": [name in example.predictions for name in names],
+        "kept": [name in example.predictions for name in tables],
         "iu": [round(float(np.mean([*each.values()])), 4) if each else None for each in ius],
         "ius": [[[value, iu] for value, iu in each.items()] for each in ius],
         "errors": errors,

@@ -85,11 +85,13 @@ def build(
         inside = list(dict.fromkeys(image for ids in chosen.values() for image in ids))
         if len(known := records.split_info(data, "val")["ids"]) <= gallery.INSIDE:
             inside = known
-        found = examples.read(data, plots, names)
-        looked = gallery.build(found, plots, names, classes, folder, inside[: gallery.INSIDE])
+        folders = {name: plots / name for name in names}
+        ious = {name: gallery.class_ius(path / "images.csv", classes) for name, path in folders.items()}
+        found = examples.read(data, folders)
+        looked = gallery.build(found, ious, classes, folder, inside[: gallery.INSIDE])
         html = page.render(profile_name, profile, measured, data, models, metrics, plots, looked, lock, runs)
         (folder / "index.html").write_text(html, encoding="utf-8")
-        loaded = {each.id: each for each in examples.read(data, plots, names, inside)} if any(chosen.values()) else {}
+        loaded = {each.id: each for each in examples.read(data, folders, inside)} if any(chosen.values()) else {}
         for section, ids in chosen.items():
             if ids:
                 examples.sheet([loaded[image] for image in ids], names, classes).save(folder / f"{section}.jpg", quality=80)

@@ -18,7 +18,8 @@ PREDICTION = np.array([[0, 2, 2, 1]], np.uint8)
 
 
 def one(tmp_path, example, names=("m", "n"), classes=CLASSES, inside=("a",)):
-    return gallery.build([example], tmp_path / "plots", names, classes, tmp_path, inside)
+    ious = {name: gallery.class_ius(tmp_path / f"plots/{name}/images.csv", classes) for name in names}
+    return gallery.build([example], ious, classes, tmp_path, inside)
 
 
 def example(truth=TRUTH, **predictions):
@@ -79,5 +80,5 @@ def test_the_iu_of_a_class_in_an_image(tmp_path):
 
 
 def test_a_prediction_of_another_size_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"plots/m/predictions/a.png: expected labels of the image's size, 4x1; got 2x1: run"):
+    with pytest.raises(UserError, match="m: expected labels of image a in its size, 4x1; got 2x1: evaluate"):
         one(tmp_path, example(m=PREDICTION[:, :2]))

@@ -3,15 +3,17 @@
 import io
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
 from accessible import violations
 from browser import PATH, open_browser
 from PIL import Image
-from reported import NASTY, build, write_project
+from reported import NASTY, build, table, write_project
 
 from fcn.pixels import labels
+from flows.commands import compare
 
 pytestmark = pytest.mark.skipif(PATH is None, reason="there is no chromium")
 CARDS = "[...document.querySelectorAll('#cards b')].map(each => each.textContent)"
@@ -180,3 +182,32 @@ def test_it_is_whole_on_a_phone_in_the_dark_and_on_paper(page, tab):
     tab.call("Emulation.setEmulatedMedia", media="print")
     assert tab.run("document.querySelector('#filters').offsetParent") is None
     assert [entry for entry in tab.logged if entry[0] in ("exception", "warning")] == []
+
+
+def test_the_page_of_a_comparison(page, tab, tmp_path, monkeypatch):
+    """A finds x, B does not; both find the others."""
+    monkeypatch.chdir(page.parents[1])
+    header = ("image", "class", "both", "truth", "prediction")
+    rows = [(image, name, 20, 20, 20) for image in "vw" for name in ("background", "green")]
+    table(Path("plots/fcn32s/images.csv"), header, [*rows, ("x", "background", 9, 9, 9), ("x", NASTY, 5, 5, 5)])
+    table(Path("plots/fcn16s/images.csv"), header, [*rows, ("x", "background", 9, 9, 14), ("x", NASTY, 0, 5, 0)])
+    for path in Path("metrics").iterdir():  # of other numbers
+        path.rename(tmp_path / path.name)
+    assert compare.main(["fcn32s", "fcn16s", "--page", str(tmp_path / "c.html")]) == 0
+    tab.look(1280, 900)
+    tab.call("Page.navigate", url=(tmp_path / "c.html").as_uri())
+    tab.wait("document.querySelectorAll('#cards li').length === 3")
+    cells = "[...document.querySelectorAll('.differences tr')].map(row => [...row.cells].map(cell => cell.innerText))"
+    found = {name: rest for name, *rest in tab.run(cells)[1:]}
+    assert list(found) == ["mean IU", "pixel accuracy", "green", "background", NASTY]
+    assert found[NASTY] == ["1", "1.0000", "0.0000", "-1.0000", "-1.0000 to -1.0000", "", "A"]
+    assert found["green"] == ["2", "1.0000", "1.0000", "+0.0000", "+0.0000 to +0.0000", "", ""]
+    assert tab.run(CARDS)[-1] == "x"
+    choose(tab, "order", "loss 0")
+    assert tab.run(CARDS)[0] == "x"
+    assert violations(tab) == []
+    assert [entry for entry in tab.logged if entry[0] == "exception"] == []
+    assert compare.main(["fcn32s", "fcn16s", "--page", str(tmp_path)]) == 2  # a folder
+    Path("data/records/index.json").unlink()
+    assert compare.main(["fcn32s", "fcn16s", "--page", str(tmp_path / "c.html")]) == 0
+    assert "There are no records in data/records. So no pictures are shown." in (tmp_path / "c.html").read_text()
