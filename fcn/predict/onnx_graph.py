@@ -152,7 +152,8 @@ class _Graph:
         else:
             kernel = self.constant(f"{name}/kernel", np.tile(bilinear_kernel(factor), (classes, 1, 1, 1)))
         border = factor // 2 if self.pad.rest == "same" else 0
-        size = x.size and tuple(factor * (side + 1) - 2 * border for side in x.size)
+        height, width = x.size or (0, 0)
+        size = x.size and (factor * (height + 1) - 2 * border, factor * (width + 1) - 2 * border)
         out = self.node(
             "ConvTranspose", name, [x.name, kernel], group=1 if learned else classes,
             kernel_shape=[2 * factor] * 2, strides=[factor] * 2, pads=[border] * 4,

@@ -16,6 +16,8 @@ from flows.runner import to_path
 from tasks.tracking import Evaluation, evaluated
 
 MISUSE = 2
+RECORDS = Path("data/records")
+"""Where the page's pictures come from, if the images are those that were compared."""
 SAME = ("split", "dataset", "protocol")
 """What must be equal for two scores to be compared."""
 
@@ -30,6 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.json:
             files.check_file(arguments.json, "--json")
+        if arguments.page:
+            files.check_file(arguments.page, "--page")
         first, second = (evaluated.find(run) for run in arguments.runs)
         counts = _paired(first, second)
         if arguments.images:
@@ -38,6 +42,10 @@ def main(argv: list[str] | None = None) -> int:
         print(table(first, second, counts[0], found))
         if arguments.json:
             files.write_json(arguments.json, to_json(first, second, counts[0], found))
+        if arguments.page:
+            from tasks.report import comparison
+
+            comparison.write(arguments.page, first, second, counts, found, RECORDS)
     except (UserError, OSError) as error:
         print(words(error), file=sys.stderr)
         return MISUSE
@@ -53,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("runs", nargs=2, metavar="RUN", help="the two models; differences are the second minus the first")
     parser.add_argument("--json", type=to_path, metavar="FILE", help="write the numbers to FILE, too")
+    parser.add_argument("--page", type=to_path, metavar="FILE", help="write a page with pictures to FILE, too: one HTML file")
     parser.add_argument(
         "--images", type=to_path, metavar="LIST", help="compare on the images of this list alone, one id a line: seg11valid.txt"
     )

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from PIL import Image
 from fcn.compare import results
 from fcn.input import records
 from fcn.pixels import labels, visualize
-from fcn.spec import VOID, palette
 
 SIDE = 320
 """Pixels of the longer side of a picture, at most: twice what a page shows of it."""
@@ -57,50 +56,26 @@ def spread(images: Sequence[str], count: int) -> list[str]:
     return [images[place] for place in np.linspace(0, len(images) - 1, count).round().astype(int)] if count else []
 
 
-def load(data: Path, plots: Path, names: Sequence[str], ids: Collection[str]) -> dict[str, Example]:
-    """The validation images `ids` by id.
+def read(data: Path, folders: Mapping[str, Path], ids: Collection[str] | None = None) -> Iterator[Example]:
+    """The validation images one after another, in the order of the records.
 
     Args:
         data: folder of the records.
-        plots: folder with `<name>/predictions/<id>.png`; what is not there is left out.
-        names: of the models.
-        ids: of the images.
+        folders: of the models by name, with `predictions/<id>.png`; what is not there is left out.
+        ids: of the images; None: all.
     """
     known = records.split_info(data, "val")["ids"]
-    places = {known.index(image) for image in ids}
-    found = {}
-    for image_id, image, truth in records.read(data, "val", places) if places else ():
-        kept = {name: path for name in names if (path := plots / name / "predictions" / f"{image_id}.png").is_file()}
-        predictions = {name: labels.stored(path).pixels.astype(np.uint8) for name, path in kept.items()}
-        found[image_id] = Example(image_id, image, truth, predictions)
-    return {image_id: found[image_id] for image_id in ids}
-
-
-def legend(examples: Collection[Example], classes: Sequence[str]) -> list[tuple[str, str]]:
-    """(colour as `#rrggbb`, class) of what is painted in these examples, by label value."""
-    painted = visualize.painted([each for example in examples for each in example.maps.values()], classes)
-    return [(f"#{bytes(palette()[v]).hex()}", "void" if v == VOID else classes[v]) for v in painted]
-
-
-def present(label: np.ndarray, classes: Sequence[str]) -> list[str]:
-    """The classes that a label map has, background left out where there is one: what its picture shows, in words."""
-    return [classes[value] for value in visualize.painted([label], classes) if value != VOID]
-
-
-def photo_url(image: np.ndarray) -> str:
-    """An RGB image as the `data:` URL of a small JPEG."""
-    return _url(_shrunk(Image.fromarray(image), Image.Resampling.LANCZOS), "JPEG", quality=85)
-
-
-def mask_url(label: np.ndarray, classes: Sequence[str]) -> str:
-    """Labels as the `data:` URL of a small palette PNG to lay over the photo: the background, if there is one, is clear."""
-    clear = {} if 0 in visualize.painted([np.zeros((1, 1), np.uint8)], classes) else {"transparency": 0}
-    return _url(_shrunk(labels.to_image(label), Image.Resampling.NEAREST), "PNG", optimize=True, **clear)
+    places = None if ids is None else {known.index(image) for image in ids}
+    for image_id, image, truth in records.read(data, "val", places) if places or ids is None else ():
+        paths = {name: folder / "predictions" / f"{image_id}.png" for name, folder in folders.items()}
+        predictions = {name: labels.stored(path).pixels.astype(np.uint8) for name, path in paths.items() if path.is_file()}
+        yield Example(image_id, image, truth, predictions)
 
 
 def heat_url(shares: np.ndarray) -> str:
     """Shares, 0..1 (N, N), as the `data:` URL of a grey picture, a pixel for each: the darker, the more, on a root scale."""
-    return _url(Image.fromarray(np.rint(255 * (1 - np.sqrt(shares))).astype(np.uint8)), "PNG", optimize=True)
+    picture = Image.fromarray(np.rint(255 * (1 - np.sqrt(shares))).astype(np.uint8))
+    return data_url(encoded(picture, "PNG", optimize=True), "png")
 
 
 def sheet(examples: Sequence[Example], names: Sequence[str], classes: Sequence[str], side: int = 240) -> Image.Image:
@@ -114,14 +89,14 @@ def sheet(examples: Sequence[Example], names: Sequence[str], classes: Sequence[s
     """
     rows, shown = [], []
     for example in examples:
-        image = np.asarray(_shrunk(Image.fromarray(example.image), Image.Resampling.LANCZOS, side))
+        image = np.asarray(shrunk(Image.fromarray(example.image), Image.Resampling.LANCZOS, side))
         row = [image]
         for title in ("truth", *names):
             label = example.maps.get(title)
             if label is None:
                 row.append(np.full_like(image, 255))
                 continue
-            small = np.asarray(_shrunk(labels.to_image(label), Image.Resampling.NEAREST, side))
+            small = np.asarray(shrunk(labels.to_image(label), Image.Resampling.NEAREST, side))
             row.append(visualize.overlay(image, small, classes))
             shown.append(small)
         rows.append(row)
@@ -129,12 +104,19 @@ def sheet(examples: Sequence[Example], names: Sequence[str], classes: Sequence[s
     return visualize.panels(rows, ("image", "truth", *names), classes, visualize.painted(shown, classes), scale)
 
 
-def _shrunk(image: Image.Image, how: Image.Resampling, side: int = SIDE) -> Image.Image:
+def shrunk(image: Image.Image, how: Image.Resampling, side: int = SIDE) -> Image.Image:
+    """The picture with a longer side of at most `side` pixels."""
     scale = side / max(image.size)
     return image if scale >= 1 else image.resize([max(1, round(length * scale)) for length in image.size], how)
 
 
-def _url(image: Image.Image, kind: str, **options: object) -> str:
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    """The picture as the bytes of a file."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()
+
+
+def data_url(data: bytes, kind: str) -> str:
+    """A picture's file as a `data:` URL; `kind`: "png" or "jpeg"."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

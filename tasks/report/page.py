@@ -1,5 +1,8 @@
 """The report's page: every number and picture that it shows, gathered from files, and the template filled with them."""
 
+import base64
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +20,7 @@ from tasks.report.pictures import confusion, present
 from tasks.settings import Profile
 from tasks.tracking import duration, durations, provenance
 
+HERE = Path(__file__).parent
 SCORES = {
     "pixel_accuracy": "pixel accuracy",
     "mean_accuracy": "mean accuracy",
@@ -47,7 +51,7 @@ CONFUSED = 10
 
 def render(
     profile_name: str, profile: Profile, measured: Mapping[str, Any],
-    data: Path, models: Path, metrics: Path, plots: Path, chosen: Mapping[str, Sequence[examples.Example]],
+    data: Path, models: Path, metrics: Path, plots: Path, looked: Mapping[str, Any],
     lock: Path = Path("dvc.lock"), runs: Path = durations.RUNS,
 ) -> str:  # fmt: skip
     """The page as HTML. Sections whose files are not there are left out.
@@ -60,28 +64,30 @@ def render(
         models: folder with a model folder per variant.
         metrics: folder with a JSON file per variant.
         plots: folder with a folder per variant.
-        chosen: images by section: `overview`, `worst`, `best`; any may be empty.
+        looked: see `gallery.build`.
         lock: DVC's lock file.
         runs: see `tasks.tracking.durations`.
     """
     names, classes = list(measured), records.read_index(data)["classes"]
     made = {f"train@{n}": durations.read(models / n / "weights.npz", runs) for n in names}
     made |= {f"evaluate@{n}": durations.read(metrics / f"{n}.json", runs) for n in names}
-    return _template().render(
+    tables = {n: results.table(plots / n / "class_iu.csv", results.ClassIU) for n in names}
+    ious = {n: {row.name: row.iu for row in table} for n, table in tables.items()}
+    return template("report.html").render(
+        **script(looked),
         profile=profile_name,
         names=names,
         scores=SCORES,
         measured=measured,
-        references=REFERENCES,
+        references=REFERENCES if _is_papers(measured) else {},
         protocols=any(row.get("protocols") for row in measured.values()),
         bands=any("boundary_iu" in row for row in measured.values()),
         bounds=any("upper_bound" in row for row in measured.values()),
-        ious={n: {row.name: row.iu for row in results.table(plots / n / "class_iu.csv", results.ClassIU)} for n in names},
-        classes=classes,
+        ious=ious,
+        classes=sorted(classes, key=lambda name: -ious[names[-1]].get(name, -1.0)),
         learning=_learning(models, names),
         boundary=_boundary(plots, names),
         confusions={n: _confusion(plots / n / "confusion.csv") for n in names},
-        pictures={section: _rows(found, names, classes, plots) if found else None for section, found in chosen.items()},
         made=made,
         duration=duration,
         specs={n: reading.read_json(models / n / "model.json", ModelSpec, "train the model again") for n in names},
@@ -121,21 +127,6 @@ def _confusion(table: Path) -> dict[str, Any]:
     return {"names": names, "matrix": matrix, "picture": picture, "largest": sorted(off, key=lambda x: -x[0])[:CONFUSED]}
 
 
-def _rows(found: Sequence[examples.Example], names: Sequence[str], classes: Sequence[str], plots: Path) -> dict[str, Any]:
-    """What a section of pictures shows: rows of cells (title, URL, classes in words, IU), and a legend."""
-    ious = {name: examples.image_ious(path) for name, path in present(plots, names, "images.csv").items()}
-    rows = []
-    for example in found:
-        cells = []
-        for title in ("truth", *names):
-            label = example.maps.get(title)
-            shown = None if label is None else ", ".join(examples.present(label, classes)) or "nothing"
-            url = None if label is None else examples.mask_url(label, classes)
-            cells.append({"title": title, "url": url, "shown": shown, "iu": ious.get(title, {}).get(example.id)})
-        rows.append({"id": example.id, "photo": examples.photo_url(example.image), "cells": cells})
-    return {"rows": rows, "legend": examples.legend(found, classes)}
-
-
 def _hashes(lock: Path, names: Sequence[str], data: Path, models: Path, metrics: Path, plots: Path) -> dict[str, str]:
     """DVC's hashes of what the page is made from. All of it is a dependency of its stage: none can change without it."""
     mine = {str(path) for n in names for path in (models / n, metrics / f"{n}.json", plots / n)} | {str(data)}
@@ -143,12 +134,26 @@ def _hashes(lock: Path, names: Sequence[str], data: Path, models: Path, metrics:
     return {path: text for path, text in written.items() if path in mine or Path(path) == models / "vgg.npz"}
 
 
-def _template() -> jinja2.Template:
+def script(looked: Mapping[str, Any]) -> dict[str, Any]:
+    """The script of a page with a gallery, its digest for the page's policy, and its data as text that ends no element."""
+    code = (HERE / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    data = json.dumps(looked, separators=(",", ":"), ensure_ascii=False)
+    return {"code": code, "digest": digest, "looked": data.replace("<", "\\u003c")}
+
+
+def template(name: str) -> jinja2.Template:
+    """A template of this folder; what it is filled with is text and never HTML, unless it says `safe`."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html")
+    return environment.get_template(name)
+
+
+def _is_papers(measured: Mapping[str, Any]) -> bool:
+    """Whether the images are those of the paper's scores."""
+    return all(row["provenance"].get("split") == "seg11valid" for row in measured.values())

@@ -1,7 +1,7 @@
 """What an evaluation left behind, wherever it lies: in this workspace, in a folder, in MLflow."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Evaluation:
         counts: pixels per image and class.
         provenance: of its metrics file, e.g. `split`, `dataset`, `protocol`; empty where there is none.
         mean_iu: that file's; None where there is none.
+        folder: on this machine, with `predictions/`; None: it lies elsewhere.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Evaluation:
     counts: Counts
     provenance: dict[str, Any]
     mean_iu: float | None
+    folder: Path | None = None
 
 
 def find(run: str, root: Path = Path()) -> Evaluation:
@@ -63,7 +65,8 @@ def find(run: str, root: Path = Path()) -> Evaluation:
             f"{run}: there is no {places}. Expected {FORMS}. `dvc repro` or `dvc pull` brings the table of a variant."
         )
     beside = (folder.resolve().parent.parent / "metrics" / f"{folder.resolve().name}.json", folder / f"{name}.json")
-    return _read(table, next((path for path in beside if path.is_file()), None), name, str(folder), str(table))
+    read = _read(table, next((path for path in beside if path.is_file()), None), name, str(folder), str(table))
+    return replace(read, folder=folder)
 
 
 def _read(table: Path, metrics: Path | None, name: str, where: str, shown: str) -> Evaluation:

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from fcn.input import stream
+from fcn.input import Stream
 from fcn.pixels import labels
 from fcn.spec.augment import OFF
 from fcn.spec.recipe import TrainSpec
@@ -54,7 +54,7 @@ def write_records(root, out, train="train", val="val"):
 def stream(data, seed, batch=1, augment=OFF, split="train", **more):
     """What a training with this seed, batch and augmentation sees; `more` as of `Stream`."""
     recipe = TrainSpec("sgd", 1e-2, 0.9, 5e-4, 2.0, "mean", 20, 2, 10, seed, batch=batch, augment=augment)
-    return stream.Stream(data, split, recipe, **more)
+    return Stream(data, split, recipe, **more)
 
 
 def echo(channels=3):

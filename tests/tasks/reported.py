@@ -8,7 +8,7 @@ import numpy as np
 from tiny import scene, write_records, write_world
 
 from fcn.pixels import labels
-from tasks.report import report
+from tasks.report import write
 from tasks.settings import config
 
 ROOT = Path(__file__).parents[2]
@@ -38,12 +38,12 @@ stages:
 
 
 class Page(HTMLParser):
-    """By section (the id of its heading): `rows`, texts of the cells; `images`, their alt texts. And `tags`, `addresses`."""
+    """By section (the id of its heading): `rows`, texts of cells. And `tags`, `addresses`, `looked` (the gallery's data)."""
 
     def __init__(self, text):
         super().__init__()
-        self.rows, self.images, self.headings, self.tags, self.addresses = {}, {}, {}, [], []
-        self.best, self.section, self.cell, self.heading = [], None, None, False
+        self.rows, self.headings, self.tags, self.addresses, self.looked = {}, {}, [], [], None
+        self.best, self.section, self.cell, self.heading, self.data = [], None, None, False, None
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -58,8 +58,8 @@ class Page(HTMLParser):
         if tag in ("td", "th"):
             self.cell = ""
             self.best += [len(self.rows[self.section][-1])] if attributes.get("class") == "best" else []
-        if tag == "img":
-            self.images.setdefault(self.section, []).append(attributes["alt"])
+        if attributes.get("id") == "looked":
+            self.data = ""
 
     def handle_endtag(self, tag):
         if tag in ("td", "th"):
@@ -67,12 +67,16 @@ class Page(HTMLParser):
             self.cell = None
         if tag == "h2":
             self.heading = False
+        if tag == "script" and self.data is not None:
+            self.looked, self.data = json.loads(self.data), None
 
     def handle_data(self, text):
         if self.cell is not None:
             self.cell += text
         if self.heading:
             self.headings[self.section] += text
+        if self.data is not None:
+            self.data += text
 
 
 def table(path, header, rows):
@@ -120,9 +124,9 @@ def write_project(folder):
 
 
 def build(folder, **changes):
-    """The page that `tasks.report.report` makes of the project; the current directory has to be `folder`."""
+    """The page that `tasks.report` makes of the project; the current directory has to be `folder`."""
     profile = config.read(ROOT / "params.yaml")
     arguments = {"profile_name": "sample", "profile": profile, "variants": list(MEASURED)}
-    report.build(**arguments | changes, **{name: Path(name) for name in ("models", "metrics", "plots")},
+    write.build(**arguments | changes, **{name: Path(name) for name in ("models", "metrics", "plots")},
                  data=Path("data/records"), out=Path("report"))  # fmt: skip
     return Page((folder / "report/index.html").read_text(encoding="utf-8"))

@@ -38,36 +38,6 @@ def test_images_are_spread_over_the_list():
     assert examples.spread("", 6) == []
 
 
-def test_a_mask_is_a_palette_image_with_a_clear_background():
-    label = np.array([[0, 1, 2, 255]], np.uint8)
-    kind, mask = decoded(examples.mask_url(label, CLASSES))
-    assert kind == "data:image/png"
-    assert np.asarray(mask.convert("RGBA")).tolist() == [
-        [[0, 0, 0, 0], [128, 0, 0, 255], [0, 128, 0, 255], [224, 224, 192, 255]]
-    ]
-    _, mask = decoded(examples.mask_url(label, ("wall", "cat", "dog")))
-    assert np.asarray(mask.convert("RGBA"))[0, 0].tolist() == [0, 0, 0, 255], "class 0 is no background: it is painted"
-
-
-def test_large_pictures_are_reduced_and_labels_stay_labels():
-    label = np.zeros((500, 300), np.uint8)
-    label[:, 150:] = 2
-    _, mask = decoded(examples.mask_url(label, CLASSES))
-    assert mask.size == (192, 320)
-    assert set(np.unique(np.asarray(mask.convert("RGBA")).reshape(-1, 4), axis=0)[:, 1].tolist()) == {0, 128}
-    kind, photo = decoded(examples.photo_url(np.full((500, 300, 3), 90, np.uint8)))
-    assert (kind, photo.size) == ("data:image/jpeg", (192, 320))
-    assert decoded(examples.photo_url(np.zeros((20, 30, 3), np.uint8)))[1].size == (30, 20)
-
-
-def test_legend_and_words_name_what_is_painted():
-    label = np.array([[0, 2, 255]], np.uint8)
-    example = examples.Example("a", np.zeros((1, 3, 3), np.uint8), label, {"m": np.array([[0, 0, 1]], np.uint8)})
-    assert examples.legend([example], CLASSES) == [("#800000", "cat"), ("#008000", "dog"), ("#e0e0c0", "void")]
-    assert examples.present(label, CLASSES) == ["dog"]
-    assert examples.present(np.zeros((1, 1), np.uint8), CLASSES) == []
-
-
 def test_the_sheet_has_a_column_for_each_and_leaves_a_missing_one_white():
     image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
     truth, predicted = np.zeros((2, 40, 60), np.uint8)

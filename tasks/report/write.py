@@ -13,7 +13,7 @@ from fcn.compare import results
 from fcn.errors import UserError
 from fcn.input import records
 from fcn.io import files
-from tasks.report import charts, examples, page, pictures
+from tasks.report import charts, examples, gallery, page, pictures
 from tasks.settings import Profile
 from tasks.tracking import durations, provenance, tracking
 
@@ -52,7 +52,9 @@ def write_report(
         tags = {"pipeline": provenance.pipeline(), **provenance.tags(finished=f"train@{variant}")}
         sha256 = files.digest(models / variant / "weights.npz")
         with tracking.scoring(f"fcn-{profile_name}", variant, sha256, params=params, tags=tags) as run:
-            run.artifact(out, "report")
+            for path in sorted(out.iterdir()):
+                if path.is_file():  # the pictures beside a large page: MLflow's viewer would not find them
+                    run.artifact(path, "report")
 
 
 def build(
@@ -62,8 +64,9 @@ def build(
 ) -> dict[str, Any]:  # fmt: skip
     """Writes the folder `out` from what the other stages left in `data` (records), `models`, `metrics` and `plots`.
 
-    `index.html` is the page. Its pictures as files: `overview.jpg`, and if there are the tables for them, `worst.jpg`,
-    `best.jpg` and `boundary.png`; see `PICTURES`. `lock` and `runs`: see `page.render`.
+    `index.html` is the page; `pictures/` beside it has the pictures of more images than it holds itself, see `gallery`. As
+    files for others: `overview.jpg`, and if there are the tables for them, `worst.jpg`, `best.jpg` and `boundary.png`; see
+    `PICTURES`. `lock` and `runs`: see `page.render`.
 
     Returns:
         What the metrics files hold, by variant.
@@ -77,25 +80,31 @@ def build(
         raise UserError(f"{metrics}: expected a metrics file such as fcn32s.json; run the stages `evaluate` first")
     names, classes = list(measured), records.read_index(data)["classes"]
     chosen = _chosen(data, plots, names, profile.evaluate.overlays)
-    html = page.render(profile_name, profile, measured, data, models, metrics, plots, chosen, lock, runs)
     with files.replacing_folder(out, MARK) as folder:
         folder.mkdir()
+        inside = list(dict.fromkeys(image for ids in chosen.values() for image in ids))
+        if len(known := records.split_info(data, "val")["ids"]) <= gallery.INSIDE:
+            inside = known
+        folders = {name: plots / name for name in names}
+        ious = {name: gallery.class_ius(path / "images.csv", classes) for name, path in folders.items()}
+        found = examples.read(data, folders)
+        looked = gallery.build(found, ious, classes, folder, inside[: gallery.INSIDE])
+        html = page.render(profile_name, profile, measured, data, models, metrics, plots, looked, lock, runs)
         (folder / "index.html").write_text(html, encoding="utf-8")
-        for section, found in chosen.items():
-            if found:
-                examples.sheet(found, names, classes).save(folder / f"{section}.jpg", quality=80)
+        loaded = {each.id: each for each in examples.read(data, folders, inside)} if any(chosen.values()) else {}
+        for section, ids in chosen.items():
+            if ids:
+                examples.sheet([loaded[image] for image in ids], names, classes).save(folder / f"{section}.jpg", quality=80)
         if bands := charts.bands(plots, names):
             charts.boundary(bands, "mean_iu", "mean IU").savefig(folder / "boundary.png", dpi=120)
     return measured
 
 
-def _chosen(data: Path, plots: Path, names: Sequence[str], overlays: int) -> dict[str, list[examples.Example]]:
-    """The images of each section: some evenly spread, and the last model's worst and best."""
+def _chosen(data: Path, plots: Path, names: Sequence[str], overlays: int) -> dict[str, list[str]]:
+    """The images of each sheet: some evenly spread, and the last model's worst and best."""
     table = plots / names[-1] / "images.csv"
     worst, best = examples.extremes(examples.image_ious(table), EXTREMES) if table.is_file() else ([], [])
-    sections = {"overview": examples.spread(records.split_info(data, "val")["ids"], overlays), "worst": worst, "best": best}
-    loaded = examples.load(data, plots, names, dict.fromkeys(image for ids in sections.values() for image in ids))
-    return {section: [loaded[image] for image in ids] for section, ids in sections.items()}
+    return {"overview": examples.spread(records.split_info(data, "val")["ids"], overlays), "worst": worst, "best": best}
 
 
 def _table(measured: Mapping[str, Any]) -> str:
