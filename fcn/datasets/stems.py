@@ -1,16 +1,17 @@
 """Images and labels in two folders that belong together by their names; splits of them: lists, or shares drawn by a seed."""
 
 import hashlib
-import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from fcn.datasets.names import PICTURES, matched
 from fcn.datasets.pairs import Pair, enumeration, read_ids
 from fcn.errors import CONTROL, UserError
+from fcn.io import walk
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+IMAGES = PICTURES
 _SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
@@ -38,10 +39,7 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
     if not folder.is_dir():
         there = sorted(path.name for path in folder.parent.glob("*")) if folder.parent.is_dir() else []
         raise UserError(f"{folder}: no such folder; {folder.parent} holds {enumeration(there) or 'nothing'}")
-    files = []
-    for parent, below, names in os.walk(folder):
-        below[:] = [name for name in below if not name.startswith(".")]
-        files += [Path(parent, name) for name in names if not name.startswith(".")]
+    files = list(walk(folder))
     odd = [shown(path) for path in sorted(files) if path.suffix.lower() in suffixes and not nameable(path)]
     if odd:
         raise UserError(f"{folder}: names that are no UTF-8: {enumeration(odd)}. Rename them (convmv -f latin1 -t utf8)")
@@ -59,6 +57,12 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
             f"{folder}: expected files of the kinds {', '.join(suffixes)}, found {', '.join(others) or 'no files at all'}"
         )
     return dict(sorted(found.items()))
+
+
+def aligned(images: Mapping[str, Path], labels: Mapping[str, Path]) -> dict[str, Path]:
+    """Labels under the names of their images, where these differ by words such as `_mask`; see `names.matched`."""
+    found = {labels[label]: image for image, label in matched(images, labels).items()}
+    return {found.get(path, name): path for name, path in labels.items()}
 
 
 def pairs(

@@ -31,7 +31,7 @@ KINDS = {
     "list_broken": Kind(True, "a list that cannot be used", "Correct the list: one name without suffix per line, none twice."),
     "classes_broken": Kind(True, "a classes.txt that cannot be used", "Correct it, or remove it and run this again."),
     "no_images": Kind(True, "no images at all", "Put the images there, and a label of the same name for each."),
-    "link": Kind(True, "links in place of files or folders", "Put the files themselves there: `download` takes no links."),
+    "link": Kind(False, "links in place of files or folders", "Nothing: they are followed."),
     "name_bytes": Kind(
         True, "a file name that is no UTF-8", "Rename it: convmv -f latin1 -t utf8 --notest FILE, if it was Latin-1."
     ),
@@ -75,6 +75,7 @@ KINDS = {
     "image_grey": Kind(False, "a grey image", "Nothing: its three channels will be equal."),
     "image_deep": Kind(False, "an image of 16 bits", "The upper 8 bits are used; if it is nearly black, stretch it first."),
     "image_transparent": Kind(False, "an image with transparency", "It is laid on white; save it without, if that is wrong."),
+    "left_out": Kind(False, "what no label holds", "Nothing, if you know why."),
     # What the labels are.
     "classes_missing": Kind(True, "nothing says which label is which class", "Write classes.txt, beside the two folders."),
     "voc_colours": Kind(True, "the labels are colours of VOC's palette, not indices", _CONVERT),

@@ -1,14 +1,18 @@
 """Which files of a folder are images, which are labels, and which belong together."""
 
-import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fcn.datasets import ade20k, folder, pairs, stems, voc
+import numpy as np
+
+from fcn.datasets import Annotated, ade20k, folder, formats, pairs, splits, stems, voc
 from fcn.doctor.findings import Finding
 from fcn.errors import UserError
+from fcn.io import links, walk
+
+Draw = Callable[[], np.ndarray] | None
 
 _LABELS = (".png", ".mat", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
 
@@ -38,11 +42,15 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class Item:
-    """An image and its label, one of which may not be there; `id` is what their names have in common."""
+    """An image and its label, one of which may not be there; `id` is what their names have in common.
+
+    `draw` makes the label of an annotation tool, see `pairs.Pair`.
+    """
 
     id: str
     image: Path | None
     label: Path | None
+    draw: Draw = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,8 @@ def find(path: Path) -> Found:
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
+    if path.is_dir() and (known := formats.recognise(path)):
+        return _annotated(known)
     roots = [(path, layout) for layout in LAYOUTS if _has(path, layout)] if path.is_dir() else []
     for layout in LAYOUTS:
         roots += [(root, layout) for root in path.parents if not roots and _has(root, layout) and _inside(path, root, layout)]
@@ -96,6 +106,16 @@ def find(path: Path) -> Found:
     if len({root for root, _ in roots}) > 1:
         raise UserError(f"{path}: several data sets: {pairs.enumeration([root for root, _ in roots])}. Name one of them")
     return _data_set(path, *roots[0]) if roots else _labels_alone(path)
+
+
+def _annotated(known: Annotated) -> Found:
+    """What an annotation tool has exported."""
+    items = [Item(p.id, p.image, p.label, p.draw) for pairs in known.splits.values() for p in pairs]
+    notes = tuple(Finding("left_out", "", note) for note in known.notes)
+    lists = {known.root / f"{split}/": frozenset(p.id for p in pairs) for split, pairs in known.splits.items() if split}
+    return Found(
+        known.format, known.root, tuple(sorted(items, key=lambda item: item.id)), known.classes, (), "indices", notes, lists
+    )
 
 
 def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -117,10 +137,11 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
     labels, doubled_labels = _by_stem(root / layout.labels, _LABELS)
     findings = doubled_images + doubled_labels
     findings += [finding for place in (layout.images, layout.labels) for finding in _odd(root / place)]
+    labels = stems.aligned(images, labels) if layout.name == "folder" else labels
     lists: dict[Path, frozenset[str]] = {}
     for path_of_list in _lists(root, layout):
         try:
-            lists[path_of_list] = frozenset(pairs.read_ids(path_of_list))
+            lists[path_of_list] = frozenset(_ids(path_of_list, layout, images, labels))
         except UserError as error:
             findings.append(_said("list_broken", path_of_list, error))
     listed = frozenset().union(*lists.values())
@@ -142,6 +163,12 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
         findings.append(_said("classes_broken", root / "classes.txt", error))
     encoding = "colours" if colours else layout.encoding
     return Found(layout.name, root, tuple(items), names, colours, encoding, tuple(findings), lists)
+
+
+def _ids(path: Path, layout: Layout, images: dict[str, Path], labels: dict[str, Path]) -> list[str]:
+    if layout.name != "folder":
+        return pairs.read_ids(path)
+    return splits.listed(path, {name: labels[name].stem if name in labels else name for name in images})
 
 
 def _said(kind: str, path: Path, error: UserError) -> Finding:
@@ -185,28 +212,15 @@ def _classes(root: Path, layout: Layout) -> tuple[tuple[str, ...], tuple[int, ..
 
 
 def _files(place: Path, suffixes: Collection[str]) -> list[Path]:
-    names = (Path(folder, file) for folder, _, files in os.walk(place) for file in files)
-    return sorted(
-        path for path in names if path.suffix.lower() in suffixes and not _hidden(path, place) and stems.nameable(path)
-    )
-
-
-def _hidden(path: Path, place: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(place).parts)
+    return sorted(path for path in walk(place) if path.suffix.lower() in suffixes and stems.nameable(path))
 
 
 def _odd(place: Path) -> list[Finding]:
-    """Links, which the download does not take, and names that no list and no record can hold."""
-    findings = [Finding("link", str(place), "a folder that is a link")] if place.is_symlink() else []
-    for parent, below, files in os.walk(place):
-        for name in sorted(below + files):
-            path = Path(parent, name)
-            if not _hidden(path, place) and path.is_symlink():
-                what = "a folder that is a link: what is in it was not looked at" if path.is_dir() else "a link"
-                findings.append(Finding("link", stems.shown(path), what))
-            elif not _hidden(path, place) and not stems.nameable(path):
-                findings.append(Finding("name_bytes", stems.shown(path), "was not looked at"))
-    return findings
+    """Links, and names that no list and no record can hold."""
+    followed = [path for path in (place, *links(place)) if path.is_symlink()]
+    findings = [Finding("link", stems.shown(path), f"leads to {stems.shown(path.resolve())}") for path in followed]
+    odd = [path for path in walk(place) if not stems.nameable(path)]
+    return findings + [Finding("name_bytes", stems.shown(path), "was not looked at") for path in odd]
 
 
 def _by_stem(place: Path, suffixes: Collection[str]) -> tuple[dict[str, Path], list[Finding]]:

@@ -16,6 +16,9 @@ _SHOWN = 3
 _MANY = 20
 
 
+_VOC = palette()
+
+
 def to_image(labels: np.ndarray) -> Image.Image:
     """A palette image of uint8 labels (H, W): the index is the class, as in VOC's files."""
     image = Image.fromarray(labels.astype(np.uint8))
@@ -67,7 +70,7 @@ class Stored:
         return keys if self.kind == "rgb" else None
 
 
-def stored(path: Path) -> Stored:
+def stored(path: Path, draw: Callable[[], np.ndarray] | None = None) -> Stored:
     """Reads the pixels of a label file of any kind, as they were written.
 
     Where Pillow changes them, they are changed back: it multiplies grey of 1, 2 and 4 bits up to 255, and inverts a
@@ -75,6 +78,7 @@ def stored(path: Path) -> Stored:
 
     Args:
         path: a picture of one of `images.MASKS`, or a .mat of SBD.
+        draw: see `datasets.pairs.Pair`; then nothing is read here.
 
     Returns:
         The pixels and how they are stored.
@@ -83,6 +87,8 @@ def stored(path: Path) -> Stored:
         UserError: missing, no picture or .mat of SBD, truncated; floating point numbers, several frames, a mark of EXIF
             that would turn it, or 16 bits per colour.
     """
+    if draw is not None:
+        return Stored("palette", "PNG", "P", draw().astype(np.int32), _codes(_VOC))
     if path.suffix == ".mat":
         return Stored("numbers", "MAT", "GTcls", matfile.segmentation(path).astype(np.int32))
     with images.opened(path, images.MASKS, noun="label") as image:

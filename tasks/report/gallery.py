@@ -11,9 +11,9 @@ from PIL import Image
 
 from fcn.compare import results
 from fcn.errors import UserError
-from fcn.pixels import labels, visualize
+from fcn.pixels import visualize
 from fcn.score import metrics
-from fcn.spec import VOID
+from fcn.spec import VOID, palette
 from tasks.report import examples
 from tasks.report.examples import Example
 
@@ -70,7 +70,7 @@ def build(
                 (folder / "pictures").mkdir(exist_ok=True)
                 (folder / facts[key]).write_bytes(data)
         made.append(facts)
-    table = labels.palette()
+    table = palette()
     colours = [f"#{bytes(table[value]).hex()}" for value in (*range(len(classes)), VOID)]
     return {"models": names, "classes": [*classes], "colours": colours, "clear": clear, "images": made}
 
@@ -144,7 +144,7 @@ def _pictures(example: Example, names: Sequence[str], clear: bool) -> tuple[byte
     codes = np.zeros(_WRONG + 1, np.uint8)
     codes[values] = np.arange(len(values))
     picture = Image.fromarray(codes[strip])
-    table = np.concatenate([labels.palette(), [(0, 0, 0), _WRONG_COLOUR]]).astype(np.uint8)
+    table = np.concatenate([palette(), [(0, 0, 0), _WRONG_COLOUR]]).astype(np.uint8)
     picture.putpalette(table[values].ravel().tolist())
     alpha = bytes(0 if value == _CLEAR or (clear and value == 0) else 255 for value in values)
     return examples.encoded(photo, "JPEG", quality=80), examples.encoded(picture, "PNG", transparency=alpha)
