@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 from prefect import flow
 
+from fcn.datasets import contents
 from fcn.io import archives as unpacking
-from fcn.io import contents, files
 from fcn.io import download as downloads
+from fcn.io import files
 from flows.runner import stage
 from tasks.fetch import fetch, unpack
 from tasks.local import match

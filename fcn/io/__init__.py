@@ -1,12 +1,10 @@
 """Moves bytes and decides none: atomic files, disk room, downloads, archives and their members."""
 
 from fcn.io.addresses import path_of, public, secret, without
-from fcn.io.contents import FOLDERS
 from fcn.io.files import BROKEN, check_file, digest, links, replacing_file, sniff, walk
 
 __all__ = [
     "BROKEN",
-    "FOLDERS",
     "check_file",
     "digest",
     "links",

@@ -19,8 +19,9 @@ from typing import Annotated, Any, Literal
 import annotated_types as at
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
+from fcn.datasets import FOLDERS
 from fcn.errors import UserError
-from fcn.io import FOLDERS, path_of, public, secret
+from fcn.io import path_of, public, secret
 from fcn.reading import quoted
 from fcn.spec import BACKBONES, CHECKED, VARIANTS, Evaluate, Seed, TrainSpec
 

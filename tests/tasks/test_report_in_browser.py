@@ -13,7 +13,7 @@ from PIL import Image
 from reported import NASTY, build, table, write_project
 
 from fcn.pixels import labels
-from flows.commands import compare
+from flows import compare
 
 pytestmark = pytest.mark.skipif(PATH is None, reason="there is no chromium")
 CARDS = "[...document.querySelectorAll('#cards b')].map(each => each.textContent)"

@@ -1,6 +1,6 @@
 """What each data set is made of: its archives, and what is read of them."""
 
-from fcn.datasets import PICTURES
+from fcn.datasets.names import PICTURES
 from fcn.errors import UserError
 
 VOC = ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass")

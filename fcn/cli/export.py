@@ -1,0 +1,63 @@
+"""`fcn export --out DIR`: a net as a file that runs without this project."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter, validators
+
+from fcn import pretrained
+from fcn.cli.options import MADE, Model, Place, model_folder
+from fcn.errors import shown
+
+Side = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=16_384))]
+
+
+def export(
+    *,
+    model: Model = pretrained.DEFAULT,
+    out: Annotated[Place, Parameter(group=MADE)],
+    format: Annotated[Literal["savedmodel", "onnx", "int8"], Parameter(group=MADE)] = "savedmodel",
+    height: Annotated[Side | None, Parameter(group=MADE)] = None,
+    width: Annotated[Side | None, Parameter(group=MADE)] = None,
+    argmax: Annotated[bool, Parameter(group=MADE, negative="")] = False,
+) -> None:
+    """Write a net as a file that runs without this project, and check it.
+
+    The export's scores are compared with the net's; if they differ, nothing is written.
+
+    Example: `fcn export --model fcn8s --out exported --format onnx`
+
+    Args:
+        model: Which net.
+        out: A new folder.
+        format: TensorFlow's SavedModel; ONNX; or int8, a model folder of this project in a quarter
+            of the bytes.
+        height: Of the only image that the ONNX net takes, in pixels: OpenCV needs both fixed.
+        width: Likewise.
+        argmax: The ONNX net gives labels instead of scores.
+
+    Raises:
+        UserError: misuse, a missing library, or scores that differ.
+    """
+    from fcn.errors import UserError
+    from fcn.io import files
+
+    size = (height, width) if height and width else None
+    if (height or width) and not size:
+        raise UserError("--height and --width: expected both, got one of them")
+    files.check_folder(out, option="--out")
+
+    from fcn.net import surgery  # only now: TensorFlow takes seconds
+    from fcn.predict import export  # only now: TensorFlow takes seconds
+
+    net, spec = surgery.load(model_folder(model))
+    found = export.write(net, spec, out, format, size=size, labels=argmax)
+    written = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    compared = [(1, *size)] if size else export.SIZES
+    sizes = ", ".join(f"{n} of {wide}x{high}" for n, high, wide in compared)
+    where = f"{shown(out)}: {written / 1e6:.1f} MB"
+    print(f"Wrote {spec.variant}, {len(spec.classes)} classes, to {where}.")
+    taken = f"one of {width}x{height}" if size else "any size"
+    output = "`labels`: uint8 (N, H, W)" if argmax else "`scores`: float32 (N, H, W, classes)"
+    print(f"Input `image`: RGB float32 (N, H, W, 3), 0..255, {taken}. Output {output}.")
+    difference = f"Largest difference from Keras, on random images ({sizes})"
+    print(f"{difference}: {found:.1e} of the largest score.")

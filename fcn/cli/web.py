@@ -1,0 +1,31 @@
+"""`fcn web`: a page to drop pictures on."""
+
+import os
+
+from fcn import pretrained
+from fcn.cli import workspace
+from fcn.cli.options import Allow, Model, Port, model_folder
+
+
+def web(*, model: Model = pretrained.DEFAULT, port: Port = 7860, allow: Allow = None) -> None:
+    """Serve a page to drop pictures on, on this machine alone, until Ctrl-C.
+
+    Nothing comes from the internet, and nothing leaves this machine.
+
+    Example: `fcn web --model fcn8s`
+
+    Args:
+        model: The net that is chosen at first; the page offers all that are here.
+        port: Where to listen.
+        allow: Hosts of proxies.
+
+    Raises:
+        UserError: no such net, Gradio is not installed, or the port is taken.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import that reads it
+    from fcn import web_page
+
+    chosen = model_folder(model)
+    known = pretrained.folders() | workspace.trained() | {chosen.name: chosen}
+    page = web_page.build(dict(sorted(known.items())), chosen.name)
+    web_page.serve(page, port, allowed=allow or ())
