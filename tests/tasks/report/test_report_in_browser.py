@@ -12,6 +12,7 @@ from browser import PATH, open_browser
 from PIL import Image
 from reported import NASTY, build, table, write_project
 
+from fcn.errors import UserError
 from fcn.pixels import labels
 from flows import compare
 
@@ -193,7 +194,7 @@ def test_the_page_of_a_comparison(page, tab, tmp_path, monkeypatch):
     table(Path("plots/fcn16s/images.csv"), header, [*rows, ("x", "background", 9, 9, 14), ("x", NASTY, 0, 5, 0)])
     for path in Path("metrics").iterdir():  # of other numbers
         path.rename(tmp_path / path.name)
-    assert compare.main(["fcn32s", "fcn16s", "--page", str(tmp_path / "c.html")]) == 0
+    compare.compare("fcn32s", "fcn16s", page=tmp_path / "c.html")
     tab.look(1280, 900)
     tab.call("Page.navigate", url=(tmp_path / "c.html").as_uri())
     tab.wait("document.querySelectorAll('#cards li').length === 3")
@@ -207,7 +208,8 @@ def test_the_page_of_a_comparison(page, tab, tmp_path, monkeypatch):
     assert tab.run(CARDS)[0] == "x"
     assert violations(tab) == []
     assert [entry for entry in tab.logged if entry[0] == "exception"] == []
-    assert compare.main(["fcn32s", "fcn16s", "--page", str(tmp_path)]) == 2  # a folder
+    with pytest.raises(UserError, match="--page"):
+        compare.compare("fcn32s", "fcn16s", page=tmp_path)  # a folder
     Path("data/records/index.json").unlink()
-    assert compare.main(["fcn32s", "fcn16s", "--page", str(tmp_path / "c.html")]) == 0
+    compare.compare("fcn32s", "fcn16s", page=tmp_path / "c.html")
     assert "There are no records in data/records. So no pictures are shown." in (tmp_path / "c.html").read_text()
