@@ -22,7 +22,7 @@ _MOST = 2**21
 """Members of an archive; ImageNet has 1.3 million. An empty file costs a few bytes of an archive, and an inode of the disk."""
 _DEEP, _LONG = 64, 255
 """Folders above a file, and bytes of each part of its name: what can be unpacked here can be removed again anywhere."""
-MARK = (".fcn-unpacked", "Unpacked by fcn.io.archives")
+MARK = (".fcn-unpacked", "Unpacked by fcn.archives")
 """A file in each target, by which the next `extract` knows it; see `files.replacing_folder`."""
 _JUNK = {".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"}
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, ValueError, EOFError, OSError)
