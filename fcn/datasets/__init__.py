@@ -1,7 +1,9 @@
 """VOC, SBD, ADE20K and a user's own folders become checked pairs of image and label."""
 
+from fcn.datasets.annotations import formats
+from fcn.datasets.annotations.tree import Annotated
 from fcn.datasets.pairs import Listing, enumeration, leaks, read_ids
 from fcn.datasets.stems import IMAGES
 from fcn.datasets.voc import CLASSES, Pair
 
-__all__ = ["CLASSES", "IMAGES", "Listing", "Pair", "enumeration", "leaks", "read_ids"]
+__all__ = ["CLASSES", "IMAGES", "Annotated", "Listing", "Pair", "enumeration", "formats", "leaks", "read_ids"]

@@ -1,19 +1,22 @@
-"""A folder of one's own: images/, masks/ of the same names, classes.txt, and lists or shares as splits."""
+"""A folder of one's own: pictures and masks with a classes.txt, or what an annotation tool has exported."""
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fcn import reading
-from fcn.datasets import stems
-from fcn.datasets.pairs import LONGEST, Listing, choose_classes, enumeration
+from fcn.datasets import splits, stems
+from fcn.datasets.annotations import formats
+from fcn.datasets.annotations.tree import Tree, beside, identified
+from fcn.datasets.names import is_void, split_of
+from fcn.datasets.pairs import LONGEST, Listing, Pair, choose_classes, enumeration
 from fcn.errors import CONTROL, UserError
 from fcn.spec import VOID_COLOUR, Colour
 
 _COLOURED = re.compile(r"(.*\S)\s*#([0-9a-fA-F]{6})")
 _MOST = 255
-_VOID = re.compile(r"(?i)(un-?labell?ed|void|ignored?|ignore[ _-](label|region)|don'?t[ _-]?care)")
 
 
 def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
@@ -61,7 +64,7 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
 def like_void(names: Sequence[str]) -> str:
     """Words on a class that is called like pixels that count for nothing; "" if there is none."""
     for index, name in enumerate(names):
-        if _VOID.fullmatch(name):
+        if is_void(name):
             return f"class {index} is called {name!r}, but would be trained and averaged as any other"
     return ""
 
@@ -70,16 +73,22 @@ def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str
     """A user's folder.
 
     Args:
-        roots: "folder" holds images/ (JPEG, PNG, BMP, WebP, TIFF), masks/ (PNG) and classes.txt; and lists, if any.
-        classes: names by label value, or none: those of classes.txt. Without a classes.txt masks hold class values.
-        train: name of a list, "train" for train.txt, or a share of all images such as "80%".
+        roots: "folder" holds images/, masks/ (PNG) and classes.txt; or images and masks that go by their names, in one folder
+            or several; or is of one of `annotations.formats.FORMATS`. And lists, if any.
+        classes: names by label value, or none: those of the folder. Without a classes.txt masks hold class values.
+        train: see `splits.choose`.
         val: likewise.
-        seed: see `stems.draw`.
+        seed: likewise.
 
     Raises:
-        UserError: see `read_classes`, `stems.by_stem` and `stems.splits`.
+        UserError: see `read_classes`, `formats.recognise`, `stems.by_stem` and `splits.choose`.
     """
     root = roots["folder"]
+    known = formats.recognise(root)
+    if known:
+        chosen = choose_classes(classes, known.classes, f"{root} ({known.format})")
+        listed, notes = _divided(root, known.splits, train, val, seed)
+        return Listing(chosen, listed, notes=(*known.notes, *notes), own=True)
     path = root / "classes.txt"
     names, colours = read_classes(path) if path.exists() else ((), ())
     chosen = choose_classes(classes, names, str(path))
@@ -88,6 +97,57 @@ def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str
             f"{path}: {like_void(chosen)}. If its pixels are to count for nothing, take its line out and run the doctor, whose "
             "--convert makes them void (255); if it is a class, name it otherwise, such as background"
         )
+    encoding = "colours" if colours else "indices"
+    loose = loose_pairs(root, encoding)
+    if loose:
+        listed, notes = _divided(root, loose, train, val, seed)
+        return Listing(chosen, listed, colours, notes, own=True)
     images, masks = stems.by_stem(root / "images", stems.IMAGES), stems.by_stem(root / "masks", (".png",))
-    listed = stems.splits(root, images, masks, "colours" if colours else "indices", train, val, seed)
-    return Listing(chosen, listed, colours, own=True)
+    masks = stems.aligned(images, masks)
+    lonely = sorted(set(masks) - set(images))
+    if lonely and stems.share(train):
+        raise UserError(f"{root}: {len(lonely)} labels have no image: {enumeration(lonely)}")
+    by_split: dict[str, list[str]] = {}
+    for name, image in images.items():
+        by_split.setdefault(split_of(image.relative_to(root)), []).append(name)
+    stems_of = {name: masks[name].stem if name in masks else name for name in images}
+    divided, notes = splits.choose(root, stems_of, by_split, train, val, seed)
+    where = {"train": train, "val": val}
+    return Listing(
+        chosen,
+        {purpose: stems.pairs(images, masks, ids, encoding, _place(root, where[purpose])) for purpose, ids in divided.items()},
+        colours,
+        notes,
+        own=True,
+    )
+
+
+def _place(root: Path, name: str) -> str:
+    path = root / f"{name}.txt"
+    return str(path if path.is_file() else root)
+
+
+def loose_pairs(root: Path, encoding: str) -> dict[str, list[Pair]]:
+    """Pairs by split of a folder without images/ and masks/, which go by their names; none if there are none.
+
+    Raises:
+        UserError: an image or a label without the other.
+    """
+    tree = Tree(root)
+    if all((root / name).is_dir() for name in ("images", "masks")) or not tree.has_labels:
+        return {}
+    found = identified(((split, image, label, None) for split, image, label in beside(tree)), root)
+    return {split: [replace(pair, encoding=encoding) for pair in pairs] for split, pairs in found.items()}
+
+
+def _divided(
+    root: Path, by_split: Mapping[str, Sequence[Pair]], train: str, val: str, seed: int
+) -> tuple[dict[str, list[Pair]], tuple[str, ...]]:
+    pairs = {pair.id: pair for found in by_split.values() for pair in found}
+    ids = {split: [pair.id for pair in found] for split, found in by_split.items()}
+    labels = {id: id if pair.draw else pair.label.stem for id, pair in pairs.items()}
+    divided, notes = splits.choose(root, labels, ids, train, val, seed)
+    unknown = [name for names in divided.values() for name in names if name not in pairs]
+    if unknown:
+        raise UserError(f"{root}: {len(unknown)} names on the lists have no image: {enumeration(unknown)}")
+    return {purpose: [pairs[name] for name in names] for purpose, names in divided.items()}, notes

@@ -2,9 +2,11 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+import numpy as np
 
 from fcn import reading
 from fcn.errors import CONTROL, UserError
@@ -22,12 +24,14 @@ class Pair:
         image: its file.
         label: its label's.
         encoding: how the label says its classes: a key of `labels.ENCODINGS`.
+        draw: makes the label, uint8 (H, W) of class indices, where `label` is the file of an annotation tool; else None.
     """
 
     id: str
     image: Path
     label: Path
     encoding: str = "indices"
+    draw: Callable[[], np.ndarray] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from fcn.datasets.names import PICTURES, matched
 from fcn.datasets.pairs import Pair, enumeration, read_ids
 from fcn.errors import CONTROL, UserError
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+IMAGES = PICTURES
 _SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
@@ -59,6 +60,12 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
             f"{folder}: expected files of the kinds {', '.join(suffixes)}, found {', '.join(others) or 'no files at all'}"
         )
     return dict(sorted(found.items()))
+
+
+def aligned(images: Mapping[str, Path], labels: Mapping[str, Path]) -> dict[str, Path]:
+    """Labels under the names of their images, where these differ by words such as `_mask`; see `names.matched`."""
+    found = {labels[label]: image for image, label in matched(images, labels).items()}
+    return {found.get(path, name): path for name, path in labels.items()}
 
 
 def pairs(

@@ -6,6 +6,7 @@ import numpy as np
 
 from fcn.doctor.diagnosis import Diagnosis
 from fcn.doctor.findings import KINDS
+from fcn.doctor.layouts import Draw
 from fcn.errors import UserError
 from fcn.io import files
 from fcn.pixels import labels
@@ -43,13 +44,13 @@ def convert(diagnosis: Diagnosis, out: Path) -> int:
                 if target.exists():
                     raise UserError(f"{item.label}: cannot be converted: there is another label {item.id}")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                labels.to_image(_classes(item.label, diagnosis)).save(target)
+                labels.to_image(_classes(item.label, item.draw, diagnosis)).save(target)
                 written += 1
     return written
 
 
-def _classes(path: Path, diagnosis: Diagnosis) -> np.ndarray:
-    found = labels.stored(path)
+def _classes(path: Path, draw: Draw, diagnosis: Diagnosis) -> np.ndarray:
+    found = labels.stored(path, draw)
     keys, positions = np.unique(found.pixels, return_inverse=True)
     meant = found.values(keys) if diagnosis.meaning.form == "values" else found.colours(keys)
     classes = diagnosis.meaning.assign(meant) if meant is not None else np.array([-1])

@@ -191,7 +191,7 @@ def _of_splits(found: layouts.Found, seen: Sequence[Look], meaning: Meaning) -> 
         keys = [getattr(each, meaning.form) for each in contents if each is not None]
         if meaning.classes and keys and all(k is not None and (meaning.assign(k) == VOID).all() for k in keys):
             findings.append(Finding("all_void", str(path), f"every pixel of its {len(keys)} labels is void"))
-    if found.layout != "folder":
+    if found.layout in ("voc", "ade20k", "sbd", "labels"):
         return findings  # whose splits are published
     small = {id: look.thumbnail for id, look in looks.items() if look.thumbnail is not None}
     lists = {path.stem: [(id, small[id]) for id in sorted(ids & set(small))] for path, ids in found.lists.items()}

@@ -75,6 +75,7 @@ KINDS = {
     "image_grey": Kind(False, "a grey image", "Nothing: its three channels will be equal."),
     "image_deep": Kind(False, "an image of 16 bits", "The upper 8 bits are used; if it is nearly black, stretch it first."),
     "image_transparent": Kind(False, "an image with transparency", "It is laid on white; save it without, if that is wrong."),
+    "left_out": Kind(False, "what no label holds", "Nothing, if you know why."),
     # What the labels are.
     "classes_missing": Kind(True, "nothing says which label is which class", "Write classes.txt, beside the two folders."),
     "voc_colours": Kind(True, "the labels are colours of VOC's palette, not indices", _CONVERT),

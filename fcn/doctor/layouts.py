@@ -2,13 +2,17 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fcn.datasets import ade20k, folder, pairs, stems, voc
+import numpy as np
+
+from fcn.datasets import Annotated, ade20k, folder, formats, pairs, splits, stems, voc
 from fcn.doctor.findings import Finding
 from fcn.errors import UserError
+
+Draw = Callable[[], np.ndarray] | None
 
 _LABELS = (".png", ".mat", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
 
@@ -38,11 +42,15 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class Item:
-    """An image and its label, one of which may not be there; `id` is what their names have in common."""
+    """An image and its label, one of which may not be there; `id` is what their names have in common.
+
+    `draw` makes the label of an annotation tool, see `pairs.Pair`.
+    """
 
     id: str
     image: Path | None
     label: Path | None
+    draw: Draw = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,8 @@ def find(path: Path) -> Found:
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
+    if path.is_dir() and (known := formats.recognise(path)):
+        return _annotated(known)
     roots = [(path, layout) for layout in LAYOUTS if _has(path, layout)] if path.is_dir() else []
     for layout in LAYOUTS:
         roots += [(root, layout) for root in path.parents if not roots and _has(root, layout) and _inside(path, root, layout)]
@@ -96,6 +106,16 @@ def find(path: Path) -> Found:
     if len({root for root, _ in roots}) > 1:
         raise UserError(f"{path}: several data sets: {pairs.enumeration([root for root, _ in roots])}. Name one of them")
     return _data_set(path, *roots[0]) if roots else _labels_alone(path)
+
+
+def _annotated(known: Annotated) -> Found:
+    """What an annotation tool has exported."""
+    items = [Item(p.id, p.image, p.label, p.draw) for pairs in known.splits.values() for p in pairs]
+    notes = tuple(Finding("left_out", "", note) for note in known.notes)
+    lists = {known.root / f"{split}/": frozenset(p.id for p in pairs) for split, pairs in known.splits.items() if split}
+    return Found(
+        known.format, known.root, tuple(sorted(items, key=lambda item: item.id)), known.classes, (), "indices", notes, lists
+    )
 
 
 def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -117,10 +137,11 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
     labels, doubled_labels = _by_stem(root / layout.labels, _LABELS)
     findings = doubled_images + doubled_labels
     findings += [finding for place in (layout.images, layout.labels) for finding in _odd(root / place)]
+    labels = stems.aligned(images, labels) if layout.name == "folder" else labels
     lists: dict[Path, frozenset[str]] = {}
     for path_of_list in _lists(root, layout):
         try:
-            lists[path_of_list] = frozenset(pairs.read_ids(path_of_list))
+            lists[path_of_list] = frozenset(_ids(path_of_list, layout, images, labels))
         except UserError as error:
             findings.append(_said("list_broken", path_of_list, error))
     listed = frozenset().union(*lists.values())
@@ -142,6 +163,12 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
         findings.append(_said("classes_broken", root / "classes.txt", error))
     encoding = "colours" if colours else layout.encoding
     return Found(layout.name, root, tuple(items), names, colours, encoding, tuple(findings), lists)
+
+
+def _ids(path: Path, layout: Layout, images: dict[str, Path], labels: dict[str, Path]) -> list[str]:
+    if layout.name != "folder":
+        return pairs.read_ids(path)
+    return splits.listed(path, {name: labels[name].stem if name in labels else name for name in images})
 
 
 def _said(kind: str, path: Path, error: UserError) -> Finding:

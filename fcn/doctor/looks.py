@@ -48,7 +48,7 @@ def check(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = ()
         Findings. If none of them `stops`, `labels.read` and `images.read` take the pair; where these refuse it, one does.
     """
     table = tuple(red << 16 | green << 8 | blue for red, green, blue in colours)
-    seen = look(Item(pair.id, pair.image, pair.label))
+    seen = look(Item(pair.id, pair.image, pair.label, pair.draw))
     findings = list(seen.findings)
     if seen.content is not None:
         meaning = judge([seen.content], classes, table if pair.encoding == "colours" else (), pair.encoding)
@@ -75,7 +75,7 @@ def look(item: Item) -> Look:
             findings.append(_said("image_unreadable", item.image, error))
     if item.label is not None:
         try:
-            values = stored(item.label)
+            values = stored(item.label, item.draw)
             label = count(item.label, values)
         except UserError as error:
             findings.append(_said("label_unreadable", item.label, error))

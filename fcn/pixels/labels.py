@@ -87,7 +87,7 @@ class Stored:
         return keys if self.kind == "rgb" else None
 
 
-def stored(path: Path) -> Stored:
+def stored(path: Path, draw: Callable[[], np.ndarray] | None = None) -> Stored:
     """Reads the pixels of a label file of any kind, as they were written.
 
     Where Pillow changes them, they are changed back: it multiplies grey of 1, 2 and 4 bits up to 255, and inverts a
@@ -95,6 +95,7 @@ def stored(path: Path) -> Stored:
 
     Args:
         path: a picture of one of `images.MASKS`, or a .mat of SBD.
+        draw: see `datasets.pairs.Pair`; then nothing is read here.
 
     Returns:
         The pixels and how they are stored.
@@ -103,6 +104,9 @@ def stored(path: Path) -> Stored:
         UserError: missing, no picture or .mat of SBD, truncated; floating point numbers, several frames, a mark of EXIF
             that would turn it, or 16 bits per colour.
     """
+    if draw is not None:
+        table = palette().astype(np.int32) @ [1 << 16, 1 << 8, 1]
+        return Stored("palette", "PNG", "P", draw().astype(np.int32), table)
     if path.suffix == ".mat":
         return Stored("numbers", "MAT", "GTcls", matfile.segmentation(path).astype(np.int32))
     with images.opened(path, images.MASKS, noun="label") as image:

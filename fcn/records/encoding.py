@@ -57,7 +57,7 @@ def encode(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = (
     header = images.header(pair.image, images.longest)
     stored, sample, thumbnail = _jpeg(pair.image) if header.plain_jpeg else _as_png(pair.image)
     width, height = header.size
-    label = labels.stored(pair.label)
+    label = labels.stored(pair.label, pair.draw)
     try:
         truth = labels.classes_of(pair.label, label, classes, header.size, pair.encoding, colours)
     except UserError as error:

@@ -1,0 +1,1 @@
+"""Labels as annotation tools export them: each module recognises a format and draws its labels."""
