@@ -36,6 +36,9 @@ def palette() -> np.ndarray:
     return colours
 
 
+_VOC = palette()
+
+
 def to_image(labels: np.ndarray) -> Image.Image:
     """A palette image of uint8 labels (H, W): the index is the class, as in VOC's files."""
     image = Image.fromarray(labels.astype(np.uint8))
@@ -105,8 +108,7 @@ def stored(path: Path, draw: Callable[[], np.ndarray] | None = None) -> Stored:
             that would turn it, or 16 bits per colour.
     """
     if draw is not None:
-        table = palette().astype(np.int32) @ [1 << 16, 1 << 8, 1]
-        return Stored("palette", "PNG", "P", draw().astype(np.int32), table)
+        return Stored("palette", "PNG", "P", draw().astype(np.int32), _codes(_VOC))
     if path.suffix == ".mat":
         return Stored("numbers", "MAT", "GTcls", matfile.segmentation(path).astype(np.int32))
     with images.opened(path, images.MASKS, noun="label") as image:
