@@ -35,7 +35,7 @@ def download(raw: Path, settings: Path = config.PARAMS, from_local: Path | None 
         _had(source, raw / "weights", have)
     for key, archive in archives.items():
         inside = [Path(roots[key], name).as_posix() for name in contents.folders(profile.records.dataset, key)]
-        unpack(archive, raw / "images" / key, inside)
+        unpack(archive, raw / "images" / key, inside, contents.ENDINGS.get(key, ()))
 
 
 def _had(source: Source, folder: Path, have: Mapping[Source, Path]) -> Path:

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 from logging import Logger, LoggerAdapter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -13,7 +13,7 @@ from prefect.exceptions import MissingContextError
 from prefect.tasks import exponential_backoff
 
 from fcn.errors import UserError
-from fcn.io import archives, check_file, digest, disk, download, public, sniff
+from fcn.io import archives, check_file, digest, disk, download, links, public, sniff
 from tasks.settings import Source
 from tasks.tracking import Progress
 
@@ -83,24 +83,39 @@ def fetch(source: Source, raw_dir: str | os.PathLike[str], local: Path | None = 
 
 
 @task(cache_policy=NO_CACHE, task_run_name="unpack {archive}")
-def unpack(archive: str | os.PathLike[str], target_dir: str | os.PathLike[str], folders: Sequence[str]) -> None:
+def unpack(
+    archive: str | os.PathLike[str],
+    target_dir: str | os.PathLike[str],
+    folders: Sequence[str],
+    endings: tuple[str, ...] = (),
+) -> None:
     """Extracts what an archive or folder holds below its `folders` into `target_dir`, under the names that it has there.
 
     Args:
         archive: a tar, a zip or a folder.
         target_dir: replaced as a whole: it must be a folder of its own.
         folders: names in the archive, also of single files, without wildcards; "." is everything.
+        endings: of the files' names, in small letters; hidden files are left out then. None: all are taken.
 
     Raises:
         UserError: as `fcn.io.archives.extract` does; `target_dir` is then as it was.
     """
     log, name = _logger(), Path(archive).name
     log.info("%s: taking %s", name, ", ".join(folders))
+    followed = links(Path(archive)) if Path(archive).is_dir() else []
+    if followed:
+        log.info("%s: %d links are followed, the first one to %s", name, len(followed), followed[0].resolve())
+    inside = archives.below(folders)
+
+    def wanted(name: str) -> bool:
+        hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
+        return inside(name) and (not endings or (name.lower().endswith(endings) and not hidden))
+
     progress = Progress(log.info, f"unpacking {name}", "MB")
     count = archives.extract(
         archive,
         target_dir,
-        wanted=archives.below(folders),
+        wanted=wanted,
         progress=lambda done, total: progress(done // MB, -(-total // MB)),
     )
     log.info("%s: %d files unpacked into %s", name, count, target_dir)

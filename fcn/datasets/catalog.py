@@ -37,6 +37,7 @@ def load(dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train:
     for key, root in roots.items():
         wanted = contents.folders(dataset, key)
         if not root.is_dir():
+            wanted = ("images", "masks") if dataset == "folder" else wanted
             there = sorted(path.name for path in root.parent.glob("*"))
             raise UserError(
                 f"records.roots: {key}: {root} is no folder; {root.parent} holds {enumeration(there) or 'nothing'}. Expected: "

@@ -1,7 +1,6 @@
 """Images and labels in two folders that belong together by their names; splits of them: lists, or shares drawn by a seed."""
 
 import hashlib
-import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
@@ -10,6 +9,7 @@ from pathlib import Path
 from fcn.datasets.names import PICTURES, matched
 from fcn.datasets.pairs import Pair, enumeration, read_ids
 from fcn.errors import CONTROL, UserError
+from fcn.io import walk
 
 IMAGES = PICTURES
 _SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
@@ -39,10 +39,7 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
     if not folder.is_dir():
         there = sorted(path.name for path in folder.parent.glob("*")) if folder.parent.is_dir() else []
         raise UserError(f"{folder}: no such folder; {folder.parent} holds {enumeration(there) or 'nothing'}")
-    files = []
-    for parent, below, names in os.walk(folder):
-        below[:] = [name for name in below if not name.startswith(".")]
-        files += [Path(parent, name) for name in names if not name.startswith(".")]
+    files = list(walk(folder))
     odd = [shown(path) for path in sorted(files) if path.suffix.lower() in suffixes and not nameable(path)]
     if odd:
         raise UserError(f"{folder}: names that are no UTF-8: {enumeration(odd)}. Rename them (convmv -f latin1 -t utf8)")

@@ -31,7 +31,7 @@ KINDS = {
     "list_broken": Kind(True, "a list that cannot be used", "Correct the list: one name without suffix per line, none twice."),
     "classes_broken": Kind(True, "a classes.txt that cannot be used", "Correct it, or remove it and run this again."),
     "no_images": Kind(True, "no images at all", "Put the images there, and a label of the same name for each."),
-    "link": Kind(True, "links in place of files or folders", "Put the files themselves there: `download` takes no links."),
+    "link": Kind(False, "links in place of files or folders", "Nothing: they are followed."),
     "name_bytes": Kind(
         True, "a file name that is no UTF-8", "Rename it: convmv -f latin1 -t utf8 --notest FILE, if it was Latin-1."
     ),

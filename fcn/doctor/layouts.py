@@ -1,6 +1,5 @@
 """Which files of a folder are images, which are labels, and which belong together."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ import numpy as np
 from fcn.datasets import Annotated, ade20k, folder, formats, pairs, splits, stems, voc
 from fcn.doctor.findings import Finding
 from fcn.errors import UserError
+from fcn.io import links, walk
 
 Draw = Callable[[], np.ndarray] | None
 
@@ -212,28 +212,15 @@ def _classes(root: Path, layout: Layout) -> tuple[tuple[str, ...], tuple[int, ..
 
 
 def _files(place: Path, suffixes: Collection[str]) -> list[Path]:
-    names = (Path(folder, file) for folder, _, files in os.walk(place) for file in files)
-    return sorted(
-        path for path in names if path.suffix.lower() in suffixes and not _hidden(path, place) and stems.nameable(path)
-    )
-
-
-def _hidden(path: Path, place: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(place).parts)
+    return sorted(path for path in walk(place) if path.suffix.lower() in suffixes and stems.nameable(path))
 
 
 def _odd(place: Path) -> list[Finding]:
-    """Links, which the download does not take, and names that no list and no record can hold."""
-    findings = [Finding("link", str(place), "a folder that is a link")] if place.is_symlink() else []
-    for parent, below, files in os.walk(place):
-        for name in sorted(below + files):
-            path = Path(parent, name)
-            if not _hidden(path, place) and path.is_symlink():
-                what = "a folder that is a link: what is in it was not looked at" if path.is_dir() else "a link"
-                findings.append(Finding("link", stems.shown(path), what))
-            elif not _hidden(path, place) and not stems.nameable(path):
-                findings.append(Finding("name_bytes", stems.shown(path), "was not looked at"))
-    return findings
+    """Links, and names that no list and no record can hold."""
+    followed = [path for path in (place, *links(place)) if path.is_symlink()]
+    findings = [Finding("link", stems.shown(path), f"leads to {stems.shown(path.resolve())}") for path in followed]
+    odd = [path for path in walk(place) if not stems.nameable(path)]
+    return findings + [Finding("name_bytes", stems.shown(path), "was not looked at") for path in odd]
 
 
 def _by_stem(place: Path, suffixes: Collection[str]) -> tuple[dict[str, Path], list[Finding]]:

@@ -3,18 +3,20 @@
 from fcn.io.addresses import path_of, public, secret, without
 from fcn.io.contents import FOLDERS
 from fcn.io.download import local_path
-from fcn.io.files import BROKEN, check_file, digest, replacing_file, sniff
+from fcn.io.files import BROKEN, check_file, digest, links, replacing_file, sniff, walk
 
 __all__ = [
     "BROKEN",
     "FOLDERS",
     "check_file",
     "digest",
+    "links",
     "local_path",
     "path_of",
     "public",
     "replacing_file",
     "secret",
     "sniff",
+    "walk",
     "without",
 ]

@@ -61,22 +61,25 @@ def opened(path: Path) -> Iterator[list[Member] | Iterator[Member]]:
 
 
 def _folder(top: Path) -> Iterator[Member]:
-    """Everything below `top`, in order of names; links are told, not followed. Files are saved as links or copies."""
+    """Everything below `top`, in order of names; links are followed, but into no folder twice. Files are saved as links or
+    copies."""
 
     def fail(error: OSError) -> None:
         raise error
 
     position = 0
-    for folder, folders, names in os.walk(top, onerror=fail):
-        folders.sort()
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        for name in sorted(names + links):
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(top, onerror=fail, followlinks=True):
+        real = os.path.realpath(folder)
+        folders[:] = [] if real in seen else sorted(folders)
+        for name in [] if real in seen else sorted(names):
             path = Path(folder, name)
-            status = path.lstat()
+            status = path.stat() if path.exists() else path.lstat()
             kind = "file" if stat.S_ISREG(status.st_mode) else "other"
-            save = functools.partial(link_or_copy, path)
+            save = functools.partial(link_or_copy, path.resolve())
             yield Member(path.relative_to(top).as_posix(), kind, status.st_size, position, save)
             position += status.st_size
+        seen.add(real)
 
 
 def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:

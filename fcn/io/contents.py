@@ -1,5 +1,6 @@
 """What each data set is made of: its archives, and what is read of them."""
 
+from fcn.datasets import PICTURES
 from fcn.errors import UserError
 
 VOC = ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass")
@@ -11,8 +12,11 @@ SBD = ("train.txt", "val.txt", "img", "cls")
 ADE20K = ("images", "annotations", "objectInfo150.txt", "train.txt", "val.txt")
 """Of `ADEChallengeData2016`, which has no lists, or of a part of it that may have some."""
 
-FOLDER = ("images", "masks", "classes.txt", "train.txt", "val.txt")
-"""Of a user's folder, the last three where they are there."""
+FOLDER = (".",)
+"""Of a user's folder: pictures, annotations, tables and lists wherever they are; see `ENDINGS`."""
+
+ENDINGS = {"folder": (*PICTURES, ".txt", ".json", ".csv", ".yaml", ".yml", ".xml")}
+"""By data set: how the names end of the files that are taken, in small letters; others take all."""
 
 FOLDERS: dict[str, dict[str, tuple[str, ...]]] = {
     "voc": {"voc": VOC},

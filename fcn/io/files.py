@@ -49,6 +49,26 @@ BROKEN = (
 """What zipfile and numpy raise on a damaged file, depending on where they stumble."""
 
 
+def walk(top: Path) -> Iterator[Path]:
+    """All that is no folder below a folder, in the order of names; hidden names are left out.
+
+    Links are followed, but into no folder that has been seen.
+    """
+    seen: set[str] = set()
+    for folder, below, names in os.walk(top, followlinks=True):
+        real = os.path.realpath(folder)
+        below[:] = [] if real in seen else sorted(name for name in below if not name.startswith("."))
+        if real not in seen:
+            yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+        seen.add(real)
+
+
+def links(top: Path) -> list[Path]:
+    """The links below a folder, without what is behind them."""
+    found = (Path(folder, name) for folder, below, names in os.walk(top) for name in sorted(below + names))
+    return [path for path in found if path.is_symlink()]
+
+
 def digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
     """Hexadecimal digest of the file `path`, read in pieces; `algorithm` as in `hashlib` (md5, sha1, sha256, ...)."""
     with open(path, "rb") as file:

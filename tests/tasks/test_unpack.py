@@ -100,6 +100,10 @@ def test_a_folder_of_the_user_becomes_a_folder_of_links(tmp_path, monkeypatch, c
     assert all((target / file).samefile(tmp_path / "own" / file) for file in found)
     assert "own: taking ./images, ./masks, ./classes.txt" in caplog.text
     assert "own: 3 files unpacked into raw/images/folder" in caplog.text
+    (tmp_path / "own" / "more").symlink_to(tmp_path / "raw" / "images")
+    unpack.fn("own", "all", ["."], (".jpg", ".txt"))
+    assert tree(tmp_path / "all")[:2] == ["classes.txt", "images/a.jpg"]
+    assert "own: 1 links are followed, the first one to " in caplog.text
 
 
 def test_names_match_whole_parts_with_or_without_slashes(tmp_path):

@@ -1,6 +1,5 @@
 """The files of a folder, and which of its pictures and labels belong together."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from fcn.datasets import names
 from fcn.datasets.pairs import Pair, enumeration
 from fcn.errors import UserError
+from fcn.io import walk
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,7 @@ class Tree:
     @cached_property
     def files(self) -> list[Path]:
         """All of them, relative to the root, sorted."""
-        found: list[Path] = []
-        for parent, below, files in os.walk(self.root):
-            below[:] = [name for name in below if not name.startswith(".")]
-            found += [Path(parent, name) for name in files if not name.startswith(".")]
-        return sorted(path.relative_to(self.root) for path in found)
+        return sorted(path.relative_to(self.root) for path in walk(self.root))
 
     def ending(self, suffixes: Iterable[str]) -> list[Path]:
         """Those whose names end so, in any case."""

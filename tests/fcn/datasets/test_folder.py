@@ -110,7 +110,7 @@ def test_lists_that_do_not_do(root):
     assert message(root, "train", "val").startswith(f"{root / 'train.txt'}: no such list. Put it there")
     (root / "train.txt").write_text("a\nb.png\nzebra\n")
     (root / "val.txt").write_text("c\n")
-    expected = f"{root / 'train.txt'}: 2 names have no image in {root / 'images'}: b.png, zebra"
+    expected = f"{root / 'train.txt'}: 1 names have no image in {root / 'images'}: zebra"
     assert message(root, "train", "val") == expected
     (root / "train.txt").write_text("a\nb\na\n")
     assert message(root, "train", "val") == f"{root / 'train.txt'}: listed more than once: a"
@@ -198,8 +198,8 @@ def test_no_masks_or_masks_of_another_kind(root):
     for path in (root / "masks").iterdir():
         path.rename(path.with_suffix(".jpg"))
     assert message(root) == f"{root / 'masks'}: expected files of the kinds .png, found .jpg"
-    (root / "masks").rename(root / "labels")
-    assert message(root) == f"{root / 'masks'}: no such folder; {root} holds classes.txt, images, labels"
+    (root / "masks").rename(root / "drawn")
+    assert message(root) == f"{root / 'masks'}: no such folder; {root} holds classes.txt, drawn, images"
     (root / "masks").mkdir()
     assert message(root).endswith("found no files at all")
 

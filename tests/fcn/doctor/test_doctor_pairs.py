@@ -62,10 +62,16 @@ def test_missing_partners_are_named_both_ways(own):
     ]
 
 
-def test_labels_that_are_called_otherwise_are_still_looked_at(own):
+def test_labels_whose_names_have_a_word_more_are_paired(own):
     for path in sorted((own / "masks").iterdir()):
         path.rename(path.with_name(f"{path.stem}_mask.png"))
-    what = "the labels' names end in '_mask', the images' do not, e.g. p00_mask.png"
+    assert found(own) == []
+
+
+def test_labels_that_are_called_otherwise_are_still_looked_at(own):
+    for path in sorted((own / "masks").iterdir()):
+        path.rename(path.with_name(f"{path.stem}_drawn.png"))
+    what = "the labels' names end in '_drawn', the images' do not, e.g. p00_drawn.png"
     assert found(own) == [("names_differ", "", what)]
 
 

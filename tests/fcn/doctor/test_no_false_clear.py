@@ -149,17 +149,24 @@ def test_photographs_and_masks_in_one_folder(tmp_path):
     ]
 
 
-def test_folders_that_are_links_are_named_and_none_is_well(own, tmp_path):
+def test_folders_that_are_links_are_followed_and_said(own, tmp_path):
     for part in ("images", "masks"):
         shutil.move(own / part, tmp_path / "disk" / part)
         (own / part).mkdir()
         (own / part / "a").symlink_to(tmp_path / "disk" / part)
-    findings = [(finding.kind, finding.file) for finding in doctor.examine(own).findings if finding.stops]
-    assert findings[:3] == [("no_images", ""), ("link", str(own / "images/a")), ("link", str(own / "masks/a"))]
+    diagnosis = doctor.examine(own)
+    assert [(finding.kind, finding.file) for finding in diagnosis.findings] == [
+        ("link", str(own / "images/a")),
+        ("link", str(own / "masks/a")),
+    ]
+    assert diagnosis.findings[0].what == f"leads to {tmp_path / 'disk/images'}"
+    assert len(diagnosis.items) == 6
+    records(own, tmp_path / "first")
     for part in ("images", "masks"):
         shutil.rmtree(own / part)
         (own / part).symlink_to(tmp_path / "disk" / part)
-    assert stops(own) == ["link"]
+    assert [finding.kind for finding in doctor.examine(own).findings] == ["link", "link"]
+    records(own, tmp_path / "second")
 
 
 @pytest.mark.parametrize("empty", ["images", "masks", "both"])

@@ -161,15 +161,20 @@ def test_a_folder_is_linked_anew_and_the_user_s_files_stay(tmp_path, own):
     assert (own / "images" / "b" / "c.jpg").read_text() == "images/b/c.jpg"
 
 
-def test_of_links_only_the_folder_itself_is_followed(tmp_path, own):
+def test_links_of_a_folder_are_followed_once_and_those_that_lead_nowhere_are_refused(tmp_path, own):
     (tmp_path / "link").symlink_to(own)
-    (own / "images" / "linked").symlink_to("/etc")
-    (own / "images" / "secret.jpg").symlink_to("/etc/passwd")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "d.jpg").write_text("d")
+    (own / "images" / "linked").symlink_to(tmp_path / "disk")
+    (own / "images" / "other.jpg").symlink_to(tmp_path / "disk" / "d.jpg")
+    (own / "images" / "round").symlink_to(own)
     (own / "images" / "dangling.jpg").symlink_to("nothing")
-    for name in ("linked", "secret.jpg", "dangling.jpg"):
-        with pytest.raises(UserError, match=rf"'images/{name}' is a link or a device"):
-            extract(tmp_path / "link", tmp_path / "out", lambda n, name=name: n == f"images/{name}")
+    with pytest.raises(UserError, match="'images/dangling.jpg' is a link or a device"):
+        extract(tmp_path / "link", tmp_path / "out", lambda name: name == "images/dangling.jpg")
     assert not (tmp_path / "out").exists()
+    assert extract(tmp_path / "link", tmp_path / "out", lambda name: name.endswith(("d.jpg", "other.jpg"))) == 2
+    assert tree(tmp_path / "out") == ["images/linked/d.jpg", "images/other.jpg"]
+    assert not (tmp_path / "out" / "images" / "other.jpg").is_symlink()
     assert extract(tmp_path / "link", tmp_path / "out", lambda name: name.startswith("masks/")) == 1
     assert (tmp_path / "out" / "masks" / "a.png").samefile(own / "masks" / "a.png")
 
