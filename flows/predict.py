@@ -87,7 +87,12 @@ def run(arguments: argparse.Namespace) -> list[str]:
         size = f"{image.shape[1]}x{image.shape[0]}"
         told = predictions.shares(predicted.labels, classes)
         print(f"{number} of {len(found)}  {shown(path)}  {size}  {time.perf_counter() - start:.1f} s  {told}", flush=True)
-    print(f"{predictor.spec.variant}: {done} of {len(found)} images predicted; see {shown(arguments.out)}/overlays")
+    left = predictions.skipped(arguments.images, arguments.out)
+    for path in left:
+        print(f"left out: {shown(path)} is called like no image; name it by itself if it is one", file=sys.stderr)
+    besides = f", {len(left)} other files left out" if left else ""
+    end = f"; see {shown(arguments.out)}/overlays"
+    print(f"{predictor.spec.variant}: {done} of {len(found)} images predicted{besides}{end}")
     if failed:
         print(UserError(f"{len(failed)} failed:", *failed), file=sys.stderr)
     return failed

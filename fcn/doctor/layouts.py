@@ -151,6 +151,11 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
     findings = doubled_images + doubled_labels
     findings += [finding for place in (layout.images, layout.labels) for finding in _odd(root / place)]
     labels = stems.aligned(images, labels) if layout.name == "folder" else labels
+    findings += [
+        Finding("left_out", stems.shown(file), "is called like no image")
+        for file in walk(root / layout.images)
+        if file.suffix.lower() not in stems.IMAGES and layout.name == "folder"
+    ]
     lists: dict[Path, frozenset[str]] = {}
     for path_of_list in _lists(root, layout):
         try:
