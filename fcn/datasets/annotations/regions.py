@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from pycocotools import mask
+from pycocotools import mask  # type: ignore[import-untyped]
 
 from fcn.errors import UserError
 

@@ -87,7 +87,7 @@ class Tree:
             return same[0] if same else None
         near = [path for path in same if path.parts[-len(wanted.parts) :] == wanted.parts]
         close = [path for path in near if beside in path.parents and beside != Path()]
-        return (close or near or [None])[0] if len(close or near) == 1 else None
+        return (close or near)[0] if len(close or near) == 1 else None
 
 
 def identified(found: Iterable[tuple[str, Path, Path, Callable[[], np.ndarray] | None]], root: Path) -> dict[str, list[Pair]]:
