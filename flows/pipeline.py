@@ -20,6 +20,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import get_current_settings
 
 from fcn.errors import LINE, UserError, shown
+from flows import outside
 from flows.runner import children, output, overrides, processes, remote, runs, server, stage, workspace
 from tasks import kept
 
@@ -83,6 +84,7 @@ def is_done(command: list[str]) -> bool:
     try:
         overrides.check_command(command)
         overrides.check_file()
+        outside.note()
     except UserError:
         return False  # `reproduce` will say so
     if overrides.BEFORE.exists():  # a run changed params.yaml for itself
@@ -119,6 +121,7 @@ def reproduce(command: list[str]) -> None:
     """Do the work of `pipeline` in a workspace that is held already."""
     overrides.check_command(command)  # also of a deployment, whose parameters others give
     overrides.check_file()
+    outside.note()
     with connected() as (extra, record):
         error = dvc(command, extra, record)
         plain = [word for word in command if word not in remote.LENIENT]

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import MissingContextError
 from prefect.tasks import exponential_backoff
 
+from fcn.datasets import enumeration
 from fcn.errors import UserError
 from fcn.io import archives, check_file, digest, disk, download, links, public, sniff
 from tasks.settings import Source
@@ -107,9 +108,16 @@ def unpack(
         log.info("%s: %d links are followed, the first one to %s", name, len(followed), followed[0].resolve())
     inside = archives.below(folders)
 
+    left: dict[str, None] = {}
+
     def wanted(name: str) -> bool:
+        if not inside(name) or not endings:
+            return inside(name)
         hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
-        return inside(name) and (not endings or (name.lower().endswith(endings) and not hidden))
+        taken = name.lower().endswith(endings)
+        if not taken and not hidden:
+            left[name] = None
+        return taken and not hidden
 
     progress = Progress(log.info, f"unpacking {name}", "MB")
     count = archives.extract(
@@ -118,7 +126,10 @@ def unpack(
         wanted=wanted,
         progress=lambda done, total: progress(done // MB, -(-total // MB)),
     )
-    log.info("%s: %d files unpacked into %s", name, count, target_dir)
+    if left:
+        log.info("%s: left out, since they are called like neither pictures nor annotations: %s", name, enumeration(left))
+    others = f", {len(left)} left out" if left else ""
+    log.info("%s: %d files unpacked into %s%s", name, count, target_dir, others)
 
 
 def _logger() -> Log:

@@ -109,7 +109,12 @@ def _run(wanted: list[str], model: str, tile: int, precision: str, out: Path, pr
         seconds = f"{time.perf_counter() - start:.1f} s"
         told = predictions.shares(predicted.labels, classes)
         print(f"{number} of {len(found)}  {shown(path)}  {size}  {seconds}  {told}", flush=True)
-    counted = f"{predictor.spec.variant}: {done} of {len(found)} images predicted"
+    left = predictions.skipped(wanted, out)
+    for path in left:
+        text = f"left out: {shown(path)} is called like no image; name it by itself if it is one"
+        print(text, file=sys.stderr)
+    besides = f", {len(left)} other files left out" if left else ""
+    counted = f"{predictor.spec.variant}: {done} of {len(found)} images predicted{besides}"
     print(f"{counted}; see {shown(out)}/overlays")
     if failed:
         print(UserError(f"{len(failed)} failed:", *failed), file=sys.stderr)

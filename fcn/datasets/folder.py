@@ -134,7 +134,7 @@ def loose_pairs(root: Path, encoding: str) -> dict[str, list[Pair]]:
         UserError: an image or a label without the other.
     """
     tree = Tree(root)
-    if all((root / name).is_dir() for name in ("images", "masks")) or not tree.has_labels:
+    if all((root / name).is_dir() for name in ("images", "masks")) or not tree.has_pairs:
         return {}
     found = identified(((split, image, label, None) for split, image, label in beside(tree)), root)
     return {split: [replace(pair, encoding=encoding) for pair in pairs] for split, pairs in found.items()}

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +105,20 @@ def find(path: Path) -> Found:
         depth += 1
     if len({root for root, _ in roots}) > 1:
         raise UserError(f"{path}: several data sets: {pairs.enumeration([root for root, _ in roots])}. Name one of them")
-    return _data_set(path, *roots[0]) if roots else _labels_alone(path)
+    if roots:
+        return _data_set(path, *roots[0])
+    return (_loose(path) if path.is_dir() else None) or _labels_alone(path)
+
+
+def _loose(root: Path) -> Found | None:
+    """Images and labels that go by their names, wherever below a folder; None if these are none."""
+    names, colours = _classes(root, LAYOUTS[1])
+    encoding = "colours" if colours else "indices"
+    splits = folder.loose_pairs(root, encoding)
+    if not splits:
+        return None
+    found = _annotated(Annotated("folder", root, names, splits))
+    return replace(found, colours=colours, encoding=encoding)
 
 
 def _annotated(known: Annotated) -> Found:
@@ -138,6 +151,11 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
     findings = doubled_images + doubled_labels
     findings += [finding for place in (layout.images, layout.labels) for finding in _odd(root / place)]
     labels = stems.aligned(images, labels) if layout.name == "folder" else labels
+    findings += [
+        Finding("left_out", stems.shown(file), "is called like no image")
+        for file in walk(root / layout.images)
+        if file.suffix.lower() not in stems.IMAGES and layout.name == "folder"
+    ]
     lists: dict[Path, frozenset[str]] = {}
     for path_of_list in _lists(root, layout):
         try:

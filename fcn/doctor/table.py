@@ -21,9 +21,8 @@ _LAYOUTS = {
 def table(diagnosis: Diagnosis) -> str:
     """What was found, class by class, what is wrong, and what to do; several lines, the last one without an end."""
     images, labels = (sum(getattr(item, part) is not None for item in diagnosis.items) for part in ("image", "label"))
-    lines = [
-        f"{diagnosis.path}: {_LAYOUTS.get(diagnosis.layout, diagnosis.layout)}, {_number(images, 'image')}, {_number(labels, 'label')}"
-    ]
+    layout = _LAYOUTS.get(diagnosis.layout, diagnosis.layout)
+    lines = [f"{diagnosis.path}: {layout}, {_number(images, 'image')}, {_number(labels, 'label')}"]
     lines += [f"The labels are {diagnosis.words}" if diagnosis.kind != "nothing" else diagnosis.words]
     lines += [f"Sizes: {_span(diagnosis.width)} wide, {_span(diagnosis.height)} high", ""]
     lines += _classes(diagnosis) if diagnosis.rows else []

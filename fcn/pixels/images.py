@@ -9,13 +9,16 @@ from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from pillow_heif import register_heif_opener
 
 from fcn.errors import UserError
 from fcn.io import files
 
+register_heif_opener()  # HEIC, which telephones write
+
 ORIENTATION = 0x0112
 """The EXIF tag: 1 is upright, 5 to 8 lie on their side."""
-PHOTOGRAPHS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF", "PPM")
+PHOTOGRAPHS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF", "HEIF", "PPM")
 """Pillow's names of the formats that are read as photographs; MPO, a camera's JPEG with a second picture, is a JPEG here.
 
 Of Pillow's other formats some run programs: EPS starts Ghostscript.

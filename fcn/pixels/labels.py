@@ -19,6 +19,9 @@ _MANY = 20
 _VOC = palette()
 
 
+_VOC = palette()
+
+
 def to_image(labels: np.ndarray) -> Image.Image:
     """A palette image of uint8 labels (H, W): the index is the class, as in VOC's files."""
     image = Image.fromarray(labels.astype(np.uint8))

@@ -33,7 +33,7 @@ def find(given: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:
     found: dict[Path, Path] = {}
     complaints = []
     for name in given:
-        matches = [name] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))
+        matches = _matches(name)
         images = [image for match in matches for image in _images(Path(match), _real(out))]
         if not matches:
             complaints.append(f"{shown(name)}: no such file or folder, and a pattern of none")
@@ -53,11 +53,28 @@ def _real(path: Path) -> Path:
 def _images(path: Path, out: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = []
-    for parent, below, names in os.walk(path):
-        below[:] = [name for name in below if not name.startswith(".") and _real(Path(parent, name)) != out]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
-    return sorted(image for image in found if image.suffix.lower() in IMAGES)
+    return sorted(image for image in _below(path, out) if image.suffix.lower() in IMAGES)
+
+
+def _below(path: Path, out: Path) -> list[Path]:
+    """The files of a folder, links followed, but for what was predicted before."""
+    return [file for file in files.walk(path) if out == _real(path) or out not in _real(file).parents]
+
+
+def skipped(given: Sequence[str], out: Path) -> list[Path]:
+    """The files of the folders given that are called like no image, and so are left out.
+
+    Args:
+        given: see `find`.
+        out: see `find`.
+    """
+    folders = [Path(match) for name in given for match in _matches(name) if os.path.isdir(match)]
+    left = {file for folder in folders for file in _below(folder, _real(out))}
+    return sorted(file for file in left if file.suffix.lower() not in IMAGES)
+
+
+def _matches(name: str) -> list[str]:
+    return [name] if os.path.lexists(name) else sorted(glob.glob(name, recursive=True))
 
 
 def names(images: Sequence[Path]) -> list[str]:

@@ -60,8 +60,8 @@ def recognise(tree: Tree) -> Annotated | None:
         return None
     categories = {path: _categories(content) for path, content in read.items()}
     first = next(iter(categories))
-    for path, found in categories.items():
-        if found != categories[first]:
+    for path, told in categories.items():
+        if told != categories[first]:
             raise UserError(f"{tree.root / path}: expected the categories of {first}")
     ids = sorted(categories[first])
     listed = [categories[first][id] for id in ids]

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from pycocotools import mask  # type: ignore[import-untyped]
 
 from fcn.errors import UserError
 
@@ -26,8 +27,6 @@ def drawn(width: int, height: int, regions: Iterable[tuple[Region, int]], where:
     Raises:
         UserError: what is no outline and no run lengths, or those of another size.
     """
-    from pycocotools import mask
-
     label = np.zeros((height, width), np.uint8, order="F")
     for region, value in regions:
         try:

@@ -130,4 +130,4 @@ def by_value(path: Path, meaning: np.ndarray) -> np.ndarray:
     if (label < 0).any():
         wrong = np.unique(stored[label < 0]).tolist()
         raise UserError(f"{path}: values {wrong}, which the table of classes does not have")
-    return label.astype(np.uint8)
+    return np.asarray(label.astype(np.uint8))

@@ -13,6 +13,8 @@ from fcn.datasets.pairs import Pair, enumeration
 from fcn.errors import UserError
 from fcn.io import walk
 
+_LOSSY = (".jpg", ".jpeg", ".jfif", ".jpe", ".heic", ".heif")
+
 
 @dataclass(frozen=True)
 class Annotated:
@@ -59,10 +61,18 @@ class Tree:
             found.setdefault(path.name, []).append(path)
         return found
 
+    def labels(self, roles: frozenset[str] = frozenset()) -> set[Path]:
+        """The pictures that are called like labels; or, if none is, the PNGs beside a JPEG of their name."""
+        pictures = self.ending(names.PICTURES)
+        lossy = {path.with_suffix("") for path in pictures if path.suffix.lower() in _LOSSY}
+        called = {path for path in pictures if names.is_label(path, roles)}
+        twins = (path for path in self.ending((".png",)) if path.with_suffix("") in lossy)
+        return called or set(twins)
+
     @property
-    def has_labels(self) -> bool:
-        """Whether some pictures are called like labels, and some are not."""
-        return len({names.is_label(path) for path in self.ending(names.PICTURES)}) == 2
+    def has_pairs(self) -> bool:
+        """Whether some pictures are labels, and some are not."""
+        return 0 < len(self.labels()) < len(self.ending(names.PICTURES))
 
     def picture(self, name: str, beside: Path) -> Path | None:
         """The picture that an annotation file names, relative to the root.
@@ -77,7 +87,7 @@ class Tree:
             return same[0] if same else None
         near = [path for path in same if path.parts[-len(wanted.parts) :] == wanted.parts]
         close = [path for path in near if beside in path.parents and beside != Path()]
-        return (close or near or [None])[0] if len(close or near) == 1 else None
+        return (close or near)[0] if len(close or near) == 1 else None
 
 
 def identified(found: Iterable[tuple[str, Path, Path, Callable[[], np.ndarray] | None]], root: Path) -> dict[str, list[Pair]]:
@@ -124,9 +134,9 @@ def beside(
     """
     by_split: dict[str, tuple[dict[str, Path], dict[str, Path]]] = {}
     doubled = []
+    drawn = tree.labels(roles)
     for path in filter(taken, tree.ending(names.PICTURES)):
-        label = names.is_label(path, roles)
-        place = by_split.setdefault(names.split_of(path), ({}, {}))[label]
+        place = by_split.setdefault(names.split_of(path), ({}, {}))[path in drawn]
         doubled += [path] if path.stem in place else []
         place[path.stem] = path
     if doubled:

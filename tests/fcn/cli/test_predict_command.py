@@ -106,6 +106,36 @@ def test_pictures_of_every_kind_with_a_bad_one_among_them(known, tmp_path, capsy
     assert "2 failed:\ngone.png: no such file or folder" in said.err
 
 
+def test_a_folder_of_22_files_is_accounted_for_one_by_one(known, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rgb = Image.fromarray(np.repeat(np.repeat(PIXELS, 32, 0), 32, 1))
+    lossless = {"a.png": {}, "b.BMP": {}, "c.tif": {}, "d.TIFF": {}, "e.gif": {}, "f.ppm": {}}
+    lossy = {"g.jpg": {}, "h.JPEG": {}, "i.webp": {}, "j.avif": {}, "k.heic": {}, "l.HEIF": {}, "m.jp2": {}}
+    for name in lossless | lossy:
+        rgb.save(folder / name)
+    rgb.save(folder / "n.jfif", "JPEG")
+    rgb.convert("CMYK").save(folder / "o.jpg")
+    rgb.convert("RGBA").save(folder / "p.png")
+    Image.fromarray(np.full((5, 2), 50000, np.uint16)).save(folder / "q.png")
+    rgb.save(folder / "r.gif", save_all=True, append_images=[Image.new("RGB", rgb.size)])
+    (folder / "s.jpg").write_bytes(b"rubbish")
+    for name in ("t.mp4", "u.CR2", "v.txt"):
+        (folder / name).write_bytes(b"x")
+    assert len(list(folder.iterdir())) == 22
+    assert predict.main(["photos", "--model", "fcn8s", "--out", "out"]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "fcn4s: 18 of 19 images predicted, 3 other files left out; see out/overlays"
+    for path in folder.iterdir():
+        assert str(path.relative_to(tmp_path)) in said.out + said.err
+    assert "photos/s.jpg: expected a picture" in said.err
+    assert "left out: photos/t.mp4 is called like no image; name it by itself if it is one" in said.err
+    wanted = np.repeat(np.repeat(FOUND, 32, 0), 32, 1)
+    for label in (tmp_path / "out" / "labels").rglob("[a-np-r].png"):
+        if label.stem != "q":  # lossy formats blur the borders between the squares
+            assert (read(label) == wanted).mean() > 0.9, label
+
+
 def test_the_same_name_twice_and_the_same_bytes_again(known, tmp_path, capsys):
     for folder, colour in (("a", "red"), ("b", "blue")):
         (tmp_path / folder).mkdir()
@@ -213,7 +243,7 @@ def test_what_is_no_picture_or_too_much_of_one_stops_none_of_the_others(known, t
     monkeypatch.setattr(core, "MOST", 72_000)
     assert main(["predict", "photos", "--model", "fcn8s", "--out", "out"]) == 1
     said = capsys.readouterr()
-    assert said.out.splitlines()[-1] == "fcn4s: 8 of 11 images predicted; see out/overlays"
+    assert said.out.splitlines()[-1] == "fcn4s: 9 of 12 images predicted; see out/overlays"
     for words in (
         "photos/e.jpg: expected a picture, but it cannot be read: it is of unknown type (starts with b'%!PS-Adobe-3.0 E')",
         "photos/f.png: expected a picture, but it cannot be read: it is not a file (no regular file)",

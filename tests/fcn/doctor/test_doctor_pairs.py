@@ -191,8 +191,8 @@ def test_images_beside_their_labels(own):
     voc(truth(0)[:-1]).save(own / "masks" / "p00.png")
     diagnosis = doctor.examine(own / "masks")
     assert [(finding.kind, finding.file, finding.what) for finding in diagnosis.findings] == [
-        ("beside", "", "4 images lie beside their labels"),
         ("size_mismatch", str(own / "masks" / "p00.png"), "the label is 80x59 pixels, its image 80x60"),
+        ("classes_missing", str(own / "masks" / "classes.txt"), "there is no such file"),
     ]
 
 

@@ -139,14 +139,13 @@ def test_photographs_and_masks_in_one_folder(tmp_path):
     for number in range(4):
         photograph(number).save(tmp_path / "all" / f"x{number}.jpg")
         voc(truth(number)).save(tmp_path / "all" / f"x{number}_mask.png")
+    assert stops(tmp_path / "all") == ["classes_missing"]
+    (tmp_path / "all" / "classes.txt").write_text("\n".join(NAMES))
     diagnosis = doctor.examine(tmp_path / "all")
-    assert [(finding.kind, finding.what) for finding in diagnosis.findings] == [
-        ("beside", "4 images lie beside their labels, whose names end in '_mask'")
-    ]
     assert (diagnosis.kind, [row.raw for row in diagnosis.rows]) == ("indices", ["0", "1", "2", "3"])
-    assert [(item.id, item.image.name, item.label.name) for item in diagnosis.items][:1] == [
-        ("x0_mask", "x0.jpg", "x0_mask.png")
-    ]
+    assert [(item.id, item.image.name, item.label.name) for item in diagnosis.items][:1] == [("x0", "x0.jpg", "x0_mask.png")]
+    assert stops(tmp_path / "all") == []
+    assert records(tmp_path / "all", tmp_path / "out")["splits"]["train"]["images"] == 2
 
 
 def test_folders_that_are_links_are_followed_and_said(own, tmp_path):
