@@ -5,47 +5,39 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := 1
 
-# What to install for running: with CUDA where there is a GPU. `make test` installs dev instead.
-RUN := $(if $(shell command -v nvidia-smi),gpu,base)
+# Beside the pipeline: gpu where there is one; `make env WITH="gpu web s3"` says it otherwise, dev is for `make test`.
+WITH ?= $(if $(shell command -v nvidia-smi),gpu)
+# Each package stands in one of requirements/*.txt. --no-deps: together they are complete, and nothing is looked for elsewhere.
+INSTALL := python -m pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: repro toy test verify-published ui sync web audit format lock clean
+.PHONY: help env repro test format lock audit clean
 
-repro: $(BIN)/.$(RUN) .git ## the whole DAG: only what is out of date runs
-	python -m flows.pipeline $(ARGS)
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-toy: $(BIN)/.$(RUN) .git ## a LeNet that reads digits becomes an FCN that finds them; writes params.yaml
-	python -m sample.toy data/toy
-	python -m flows.pipeline --set profile=toy $(ARGS)
+env: $(addprefix $(BIN)/.,pipeline $(WITH)) ## install what is needed into .venv, with the command `fcn`
+	@echo 'Type `. $(BIN)/activate`, then `fcn --help`.'
 
-test: $(BIN)/.dev .git ## lint, types, tests
+repro: $(addprefix $(BIN)/.,pipeline $(WITH)) .git ## `fcn repro`: the whole DAG; only what is out of date runs
+	fcn repro $(ARGS)
+
+test: $(addprefix $(BIN)/.,pipeline web dev) .git ## lint, types, tests
 	ruff check .
 	ruff format --check .
 	mypy
 	python -m pytest -n 2 --dist loadfile
 
-verify-published: $(BIN)/.$(RUN) ## the authors' own nets against their published scores; needs the network
-	python -m flows.commands.verify_published $(ARGS)
-
-ui: $(BIN)/.$(RUN) ## the pages of Prefect and MLflow on the runs of this folder, until Ctrl-C
-	python -m flows.commands.ui $(ARGS)
-
-sync: $(BIN)/.$(RUN) ## tell MLflow what it could not be told while it was down
-	python -m flows.commands.sync $(ARGS)
-
-web: $(BIN)/.web ## a page to drop pictures on, on this machine alone, until Ctrl-C
-	python -m flows.web $(ARGS)
-
-audit: $(BIN)/python ## known vulnerabilities of the pinned packages; needs the network, asks PyPI's database
-	$(PYTHON) -m venv .cache/audit && .cache/audit/bin/python -m pip install --quiet pip-audit==2.10.1
-	for pins in dev gpu; do .cache/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/$$pins.txt || exit 1; done
-
-format: $(BIN)/.dev ## lint and format in place
+format: $(addprefix $(BIN)/.,pipeline web dev) ## lint and format in place
 	ruff check --fix .
 	ruff format .
 
-# --no-deps: the lock is complete, and an old pip, asked for name[extra], would look beyond it for newer versions.
-$(BIN)/.%: requirements/%.txt | $(BIN)/python
-	python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+$(BIN)/.pipeline: requirements/pipeline.txt pyproject.toml | $(BIN)/python
+	$(INSTALL) --require-hashes -r $<
+	$(INSTALL) --no-build-isolation --editable .
+	touch $@
+
+$(BIN)/.%: requirements/%.txt | $(BIN)/.pipeline
+	$(INSTALL) --require-hashes -r $<
 	touch $@
 
 $(BIN)/python:
@@ -55,12 +47,21 @@ $(BIN)/python:
 .git: # a downloaded copy without git: DVC does without too
 	dvc config --local core.no_scm true
 
+# One resolution for all; then each file has what those before it have not.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate pyproject.toml
 lock: ## pin the newest versions that pyproject.toml allows; needs uv
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade --extra dev pyproject.toml -o requirements/dev.txt
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/dev.txt pyproject.toml -o requirements/base.txt
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/dev.txt --extra gpu pyproject.toml -o requirements/gpu.txt
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/dev.txt --extra web pyproject.toml -o requirements/web.txt
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements/dev.txt --extra s3 pyproject.toml -o requirements/s3.txt
+	mkdir -p .cache
+	$(LOCK) --upgrade --all-extras -o .cache/lock.txt
+	pin() { $(LOCK) --generate-hashes -c .cache/lock.txt --extra pipeline $$2 -o requirements/$$1.txt \
+	    $$(cat /dev/null $$3 | sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p'); }; \
+	cd requirements && rm -f *.txt && cd .. && pin pipeline \
+	&& for extra in gpu s3; do pin $$extra "--extra $$extra" requirements/pipeline.txt || exit 1; done \
+	&& pin web "--extra web --extra onnx" requirements/pipeline.txt \
+	&& pin dev "--extra dev" "requirements/pipeline.txt requirements/web.txt"
+
+audit: $(BIN)/python ## known vulnerabilities of the pinned packages; needs the network
+	$(PYTHON) -m venv .cache/audit && .cache/audit/bin/python -m pip install --quiet pip-audit==2.10.1
+	.cache/audit/bin/pip-audit --strict --disable-pip --require-hashes $(patsubst %,-r %,$(wildcard requirements/*.txt))
 
 clean: ## remove everything that `make repro` can make again, except downloads and the environment
 	rm -rf models plots reports report data/records .cache/checkpoints .cache/seeds .cache/runs .cache/audit

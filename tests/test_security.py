@@ -77,9 +77,7 @@ def test_nothing_that_is_read_can_be_executed():
     assert len(found) > 100
     assert {name: what for name, what in found.items() if what} == {
         UNPICKLER: {"pickle"},
-        "tasks/tracking/scoring.py": {
-            "mlflow.pyfunc.load_model"
-        },  # source, as docs/security.md says, of a registry that is trusted
+        "tasks/scoring.py": {"mlflow.pyfunc.load_model"},  # source, as docs/security.md says, of a registry that is trusted
     }
 
 

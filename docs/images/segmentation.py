@@ -8,12 +8,12 @@ from the project's root, with the net in the box or, with `--model`, another one
 import argparse
 from pathlib import Path
 
+from flows.predict import MODEL, model_folder
 from PIL import Image
 
 from fcn.pixels import images, visualize
 from fcn.predict import predictions
 from fcn.predict import predictor as predict
-from flows.predict import MODEL, model_folder
 
 HERE = Path(__file__).parent
 GAP = 8

@@ -14,8 +14,7 @@ from prefect.artifacts import create_markdown_artifact
 from fcn.compare import results, spread
 from fcn.errors import UserError
 from fcn.io import files
-from flows import pipeline
-from flows.commands import repeats
+from flows import pipeline, repeats
 from flows.runner import children, output, stage, workspace
 from tasks.settings import config
 from tasks.tracking import dvcfiles

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from flows.predict import MODEL, model_folder
+
 from tests.benchmarks import pairs
 
 PASS = """

@@ -14,7 +14,7 @@ from prefect.server.schemas.core import WorkPool
 from prefect.utilities.schema_tools.validation import validate
 
 from fcn.errors import UserError
-from flows.commands import deployed
+from flows import deployed
 from flows.runner import overrides as setting
 from flows.runner import runs, workspace
 from tasks.settings import config

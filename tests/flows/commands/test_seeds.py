@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from fcn.errors import UserError
-from flows import pipeline, settings
-from flows.commands import repeats, seeds
+from flows import pipeline, repeats, settings
+from flows.commands import seeds
 from flows.runner import children, workspace
 from tasks.settings import config
 

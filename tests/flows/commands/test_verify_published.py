@@ -66,17 +66,7 @@ def facts(server):
 def verify(folder, facts, *options):
     """Runs the command without Prefect's server, which has no say in this."""
     (folder / "facts.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
-    command = [
-        sys.executable,
-        "-m",
-        "flows.commands.verify_published",
-        "--facts",
-        "facts.yaml",
-        "--raw",
-        "raw",
-        "--models",
-        "models",
-    ]
+    command = [sys.executable, "-m", "flows.verify_published", "--facts", "facts.yaml", "--raw", "raw", "--models", "models"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "FCN_PARENT_RUN": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.run(
         [*command, "--report", "report.json", *options],

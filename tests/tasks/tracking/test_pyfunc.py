@@ -24,7 +24,8 @@ from fcn.net.model import build
 from fcn.pixels import labels
 from fcn.predict import predictor
 from flows import serve
-from tasks.tracking import pyfunc, scoring
+from tasks import scoring
+from tasks.tracking import pyfunc
 
 ROOT = Path(__file__).parents[3]
 CLASSES = ("background", "cat", "dog")

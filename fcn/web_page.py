@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+from tasks.own_door import OwnDoor
 
 from fcn.errors import UserError
 from fcn.pixels import labels, visualize
-from fcn.predict import OwnDoor, serving
+from fcn.predict import serving
 
 if TYPE_CHECKING:
     from fcn.predict import Predictor

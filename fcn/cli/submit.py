@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from flows.predict import INTERRUPTED, model_folder
 
 from fcn.datasets import official, voc
 from fcn.errors import UserError, shown, words
 from fcn.io import files
 from fcn.pixels import images
 from fcn.predict import submission
-from flows.predict import INTERRUPTED, model_folder
 from flows.runner import to_path
 
 REFUSED = 1

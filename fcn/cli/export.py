@@ -5,9 +5,10 @@ import logging
 import os
 import sys
 
+from flows.predict import MODEL, model_folder
+
 from fcn.errors import UserError, shown, words
 from fcn.io import files
-from flows.predict import MODEL, model_folder
 from flows.runner import to_path
 
 

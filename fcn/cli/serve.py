@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         try:
             model = _of_mlflow(arguments.model, Path(temporary, "model"))
-            from tasks.tracking import scoring
+            from tasks import scoring
 
             scoring.serve(model, arguments.port, arguments.allow)
         except ValueError as error:
@@ -35,8 +35,9 @@ def _of_mlflow(given: str | None, out: Path) -> str:
     """
     if given and (given.startswith("models:") or Path(given, "MLmodel").is_file()):
         return given
-    from fcn.errors import UserError
     from flows.predict import model_folder
+
+    from fcn.errors import UserError
     from tasks.tracking import pyfunc
 
     try:

@@ -5,9 +5,10 @@ import os
 import sys
 from pathlib import Path
 
+from flows.predict import MODEL, model_folder
+
 from fcn import pretrained
 from fcn.errors import UserError, words
-from flows.predict import MODEL, model_folder
 
 
 def main(argv: list[str] | None = None) -> int:

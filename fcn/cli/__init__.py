@@ -1,0 +1,1 @@
+"""The command `fcn`: one short file for each of its commands."""
