@@ -1,25 +1,32 @@
 """The authors' published nets: where they are, what they scored, and each as a model folder.
 
-`--model voc-fcn8s` of predict, export, web and submit, and `make verify-published`, read them here.
-Needs no Prefect.
+`--model voc-fcn8s` of `fcn`, and `fcn verify`, read them here. URLs: the files `caffemodel-url` of
+shelhamer/fcn.berkeleyvision.org @ 1305c73. Only fcn8s-heavy-pascal has checksums that others
+published: sha1 in opencv/opencv_extra (testdata/dnn/download_models.py), md5 in wkentaro/fcn
+(fcn/setup.py). Scores: pixel accuracy, mean accuracy, mean IU, frequency weighted IU, in percent, of
+these files on seg11valid; `tolerance`: points that each may be off. VOC2012's val holds all ids of
+seg11valid; VOC2011's archive does as well, with the root TrainVal/VOCdevkit/VOC2011.
 """
 
 import fcntl
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fcn import reading
 from fcn.errors import UserError
 from fcn.io import disk, download
 from fcn.spec import CHECKED
-from tasks.settings import Source, config, parse
-from tasks.tracking import Progress
+from tasks.settings import Source, parse
 
-FACTS = Path(__file__).with_name("published.yaml")
+FACTS = Path(__file__).with_name("published_nets.json")
 PREFIX = "voc-"
 FOLDER = Path(".cache/models")
 """Seen from the current folder: nets that were fetched, and caffemodels that somebody put there."""
-MB = 10**6
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Net:
 
 @dataclass(frozen=True)
 class Published:
-    """What `published.yaml` holds: nets by variant, tolerance in points, archive, root, list, classes."""
+    """What `published_nets.json` holds: nets by variant, tolerance in points, archive, root, list, classes."""
 
     __pydantic_config__ = CHECKED
 
@@ -47,12 +54,13 @@ class Published:
 
 
 def read(path: Path = FACTS) -> Published:
-    """The facts of a file such as `published.yaml`.
+    """The facts of a file such as `published_nets.json`.
 
     Raises:
-        UserError: no such file, no YAML, or a key is missing, unknown or of the wrong type.
+        UserError: no such file, no JSON, or a key is missing, unknown or of the wrong type.
     """
-    facts: Published = parse(Published, config.plain(path), str(path))
+    data = reading.read_json(path, dict[str, Any], "git has it")
+    facts: Published = parse(Published, data, str(path))
     return facts
 
 
@@ -107,10 +115,12 @@ def _fetch(source: Source, part: Path) -> Path:
         part.unlink(missing_ok=True)
     problems = []
     for url in source.urls:
-        progress = Progress(_say, source.name, "MB")
+        columns = (TextColumn(source.name), DownloadColumn(), TimeRemainingColumn())
         try:
-            for done, total in download.pieces(url, part):
-                progress(done // MB, None if total is None else -(-total // MB))
+            with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+                task = bar.add_task("", total=None)
+                for done, total in download.pieces(url, part):
+                    bar.update(task, completed=done, total=total)
             return part
         except (UserError, download.Interrupted) as error:
             problems.append(str(error))

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from tasks.own_door import OwnDoor
 
 from fcn.errors import UserError
+from fcn.own_door import OwnDoor
 from fcn.pixels import labels, visualize
 from fcn.predict import serving
 
@@ -149,7 +149,7 @@ def build(models: Mapping[str, Path], first: str) -> Any:
     try:
         import gradio as gr
     except ImportError as error:
-        raise UserError("gradio is not installed, and the page needs it: make .venv/bin/.web") from error
+        raise UserError("gradio is not installed, and the page needs it: the extra `web`, by `make env WITH=web`") from error
     # Pictures that were dropped lie in a temporary folder: gone an hour after, and when the server stops.
     with gr.Blocks(title="FCN", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown("# What is where in a picture?")

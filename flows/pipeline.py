@@ -1,10 +1,9 @@
-"""The whole DAG as one Prefect flow: `python -m flows.pipeline [--force] [--set KEY=VALUE ...] [targets ...]`.
+"""The whole DAG as one Prefect flow: `fcn repro [--force] [--set KEY=VALUE ...] [STAGE ...]`.
 
 DVC decides what runs and in which order; this is one `dvc repro` with a run in Prefect around it. The stages attach
 themselves to that run.
 """
 
-import argparse
 import contextlib
 import logging
 import re
@@ -32,41 +31,27 @@ SKIPPED = {
 }
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the pipeline with the arguments of the command line.
+def run(targets: list[str], force: bool, changes: list[str], pull: bool | None) -> int:
+    """Run the pipeline.
+
+    Args:
+        targets: stages to bring up to date; none: all.
+        force: run every stage, changed or not.
+        changes: `KEY=VALUE`, see `overrides.change`.
+        pull: whether to take from the DVC remote; None: where it helps.
 
     Returns:
         0, 1 (a stage failed or dvc refused: its own words stand in the output) or 130 (interrupted).
+
+    Raises:
+        UserError: what is no change.
     """
-    parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description=__doc__.partition("\n\n")[0])
-    parser.add_argument("targets", nargs="*", help="stages to bring up to date, with all that they need (default: all)")
-    parser.add_argument("--force", action="store_true", help="run every stage, changed or not")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="changes",
-        help="checks a value and WRITES it into params.yaml, where it stays: --set profile=voc2012, or any key of "
-        "profiles.yaml, --set profiles.sample.model.dropout=0.3; ~KEY takes it out again; repeatable. The outcome is "
-        "recorded as an experiment of DVC, if there is a git commit to start from and no output is missing.",
-    )
-    parser.add_argument(
-        "--pull",
-        action=argparse.BooleanOptionalAction,
-        help="take from the DVC remote what others have made (default: if there is a default remote and outputs are missing)",
-    )
-    parameters = vars(parser.parse_args(argv))
-    changes = parameters.pop("changes")
-    try:
-        wanted = dict(overrides.change(change) for change in changes)
-    except UserError as error:
-        parser.error(str(error))
+    wanted = dict(overrides.change(change) for change in changes)
     try:
         overrides.check_file(changes=wanted)  # before a server starts, and before anything is written
-        command = words(**parameters, experiment=bool(changes))
+        command = words(targets, force, pull, bool(changes))
         # Without a server to record it, a pipeline with nothing to do starts none: that would take longer than all the rest.
-        if not changes and command == ["repro", *parameters["targets"]] and not server.is_there() and is_done(command):
+        if not changes and command == ["repro", *targets] and not server.is_there() and is_done(command):
             return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -232,7 +217,3 @@ class _Errors:
                 what = f"{workspace.NOT_STORED} what the stage {self._running} made"
                 reason = self.last.partition(" - ")[2] or self.last
                 self.lost = f"{what}: {reason}. Make room for it, and run this again"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,23 +1,21 @@
-"""`make verify-published`: do the authors' own nets, converted, score here what they were published with?"""
+"""`fcn verify`: do the authors' own nets, converted, score here what they were published with?"""
 
-import sys
 from pathlib import Path
 
 from prefect import flow, get_run_logger
 
+from fcn import published_nets
 from fcn.errors import UserError
 from fcn.io import archives, files
 from fcn.published import scores
 from fcn.spec import MARK
-from flows import published_nets
-from flows.runner import stage
 from tasks.fetch import fetch
 from tasks.verify import convert_net, score_net, unpack_listed
 
 
 @flow
 def verify_published(
-    facts: Path = Path("flows/published.yaml"),
+    facts: Path = published_nets.FACTS,
     raw: Path = Path("data/raw/published"),
     models: Path = Path("data/published"),
     report: Path = Path("reports/verify_published.json"),
@@ -28,7 +26,7 @@ def verify_published(
     Takes 4 GB of disk for all of it, minutes on a GPU and an hour or more per net without one. Fails if a net does.
 
     Args:
-        facts: YAML file: where the nets and the images are, and the scores.
+        facts: JSON file: where the nets and the images are, and the scores.
         raw: folder for what is downloaded; it is kept, and checked again by the next run.
         models: folder for the converted nets, one model folder each.
         report: JSON file to write.
@@ -63,7 +61,3 @@ def _read(path: Path) -> published_nets.Published:
         if len(net.scores) != len(scores.SCORES):
             raise UserError(f"{path}: nets.{name}.scores: expected {', '.join(scores.SCORES)}; got {net.scores}")
     return facts
-
-
-if __name__ == "__main__":
-    sys.exit(stage.main(verify_published))

@@ -106,4 +106,4 @@ def test_download_and_conversion_start_without_tensorflow():
 
 
 def test_comparing_starts_without_any_of_them():
-    assert loaded_after("import flows.commands.compare") == []
+    assert loaded_after("import flows.compare") == []

@@ -1,69 +1,26 @@
-"""`python -m flows.serve`: a net as a server for programs, on this machine alone."""
+"""`fcn serve`: a net as a server for programs."""
 
-import argparse
-import os
-import sys
-import tempfile
-from pathlib import Path
+from fcn import pretrained
+from fcn.cli.options import Allow, Model, Port, model_folder
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Serves a model until Ctrl-C.
+def serve(model: Model = pretrained.DEFAULT, *, port: Port = 5001, allow: Allow = None) -> None:
+    """Answer programs on 127.0.0.1, until Ctrl-C.
 
-    Returns:
-        0: stopped; 2: misuse.
-    """
-    arguments = _parser().parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the import that reads it
-    with tempfile.TemporaryDirectory() as temporary:
-        try:
-            model = _of_mlflow(arguments.model, Path(temporary, "model"))
-            from tasks import scoring
+    They send pictures as base64 and get class maps and overlays; docs/serving.md has the form.
 
-            scoring.serve(model, arguments.port, arguments.allow)
-        except ValueError as error:
-            print(error, file=sys.stderr)
-            return 2
-    return 0
+    Example: `fcn serve fcn8s --port 5001`
 
-
-def _of_mlflow(given: str | None, out: Path) -> str:
-    """The model itself if it is one of MLflow's, which brings its own `fcn`; else one that is made of it in `out`.
+    Args:
+        model: Which net.
+        port: Where to listen.
+        allow: Hosts of proxies.
 
     Raises:
-        ValueError: neither.
+        UserError: no such net, a library is not installed, or the port is taken.
     """
-    if given and (given.startswith("models:") or Path(given, "MLmodel").is_file()):
-        return given
-    from flows.predict import model_folder
+    folder = model_folder(model)
 
-    from fcn.errors import UserError
-    from tasks.tracking import pyfunc
+    from fcn import server
 
-    try:
-        pyfunc.save(model_folder(given) if given else model_folder(), out)
-    except UserError as error:
-        words = str(error).replace("--model: expected ", "MODEL: expected models:/NAME@ALIAS, a folder of MLflow's, ")
-        raise ValueError(words) from error
-    return str(out)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.serve", description="Answers programs on 127.0.0.1, until Ctrl-C.", allow_abbrev=False
-    )
-    parser.add_argument(
-        "model",
-        nargs="?",
-        help="a variant, fcn8s, which stands for models/fcn8s; a model's folder; models:/NAME@ALIAS of the registry that "
-        "MLFLOW_TRACKING_URI names; default: the net in the box, for photographs",
-    )
-    parser.add_argument("--port", type=int, default=5001)
-    parser.add_argument(
-        "--allow", action="append", default=[], metavar="HOST", help="answer as this host, too: that of a proxy in front"
-    )
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    server.serve(folder, port, allow or ())

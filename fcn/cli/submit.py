@@ -1,69 +1,107 @@
-"""`python -m flows.submit`: VOC's test images to the archive that its server scores, or a check of one. Needs no server."""
+"""`fcn submit`: VOC's test images to the archive that its server scores, or a check of one."""
 
-import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
-from flows.predict import INTERRUPTED, model_folder
+from cyclopts import Group, Parameter
+from cyclopts.validators import MutuallyExclusive
 
-from fcn.datasets import official, voc
+from fcn.cli.options import MADE, NET, Place, model_folder
 from fcn.errors import UserError, shown, words
-from fcn.io import files
-from fcn.pixels import images
-from fcn.predict import submission
-from flows.runner import to_path
 
-REFUSED = 1
+if TYPE_CHECKING:
+    import numpy as np
+
+REFUSED, INTERRUPTED = 1, 130
+SOURCE = Group("Where the predictions come from: one of these", validator=MutuallyExclusive())
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Makes and checks an archive, or checks the one given.
+def submit(
+    *,
+    images: Place,
+    ids: Place,
+    model: Annotated[str | None, Parameter(group=SOURCE)] = None,
+    predictions: Annotated[Place | None, Parameter(group=SOURCE)] = None,
+    check: Annotated[Place | None, Parameter(group=SOURCE)] = None,
+    precision: Annotated[Literal["float32", "bfloat16"], Parameter(group=NET)] = "float32",
+    out: Annotated[Place, Parameter(group=MADE)] = Path("submission.tgz"),
+    challenge: Annotated[Literal["VOC2011", "VOC2012"], Parameter(group=MADE)] = "VOC2012",
+    competition: Annotated[Literal["comp5", "comp6"], Parameter(group=MADE)] = "comp6",
+) -> int:
+    """Pack predictions of VOC's test images for its evaluation server, and check them.
+
+    Exit code: 0 the archive is complete and right, 1 it is not, 2 misuse.
+
+    Example: `fcn submit --images JPEGImages --ids test.txt --model voc-fcn8s`
+
+    Args:
+        images: JPEGImages, with the test images in it.
+        ids: ImageSets/Segmentation/test.txt.
+        model: Predict by this variant or model folder.
+        predictions: Take <id>.png from this folder, `labels` of `fcn predict`.
+        check: Make nothing, check this archive.
+        precision: Of the net's numbers.
+        out: The archive to write.
+        challenge: Whose test images these are.
+        competition: comp6: trained on other data, too, as from ImageNet's weights on; comp5: on the
+            challenge's alone.
 
     Returns:
-        0: it is there and complete; 1: it is not, or nothing could be made; 2: misuse; 130: interrupted, nothing was left.
+        0: it is there and complete; 1: it is not, or nothing could be made; 130: interrupted,
+        nothing was left.
+
+    Raises:
+        UserError: nothing says where the predictions come from.
     """
-    arguments = _parser().parse_args(argv)
-    where = submission.place(arguments.challenge, arguments.competition)
+    if not (model or predictions or check):
+        raise UserError("one of --model, --predictions and --check is needed")
+
+    from fcn.datasets import official
+    from fcn.io import files
+    from fcn.predict import submission
+
+    where = submission.place(challenge, competition)
     try:
-        if not arguments.check:
-            files.check_file(arguments.out, "--out")
-        listed = official.to_predict(arguments.images, arguments.ids)
-        if arguments.check:
-            submission.check(arguments.check, listed, where)
+        if not check:
+            files.check_file(out, "--out")
+        listed = official.to_predict(images, ids)
+        if check:
+            submission.check(check, listed, where)
         else:
-            predicted = (
-                submission.from_folder(arguments.predictions, listed) if arguments.predictions else _by(arguments, listed)
-            )
-            submission.pack(arguments.out, _told(predicted, len(listed)), listed, where)
+            if predictions:
+                predicted = submission.from_folder(predictions, listed)
+            else:
+                predicted = _by(str(model), precision, listed)
+            submission.pack(out, _told(predicted, len(listed)), listed, where)
     except (UserError, OSError) as error:
         print(words(error), file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
         print("\nInterrupted; no archive was written.", file=sys.stderr)
         return INTERRUPTED
-    called = shown(arguments.check or arguments.out)
-    print(f"{called}: {len(listed)} images in {where}, of the right sizes, classes and colours")
-    wanted = official.TESTS.get(arguments.challenge)
+    called = f"{shown(check or out)}: {len(listed)} images in {where}"
+    print(f"{called}, of the right sizes, classes and colours")
+    wanted = official.TESTS.get(challenge)
     if wanted and len(listed) != wanted:
-        print(
-            f"The server wants all {wanted} test images of {arguments.challenge}; {shown(arguments.ids)} lists {len(listed)}."
-        )
+        print(f"The server wants all {wanted} test images of {challenge}; {shown(ids)} lists {len(listed)}.")
     return 0
 
 
-def _by(arguments: argparse.Namespace, listed: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, np.ndarray]]:
+def _by(model: str, precision: str, listed: Sequence[tuple[str, Path]]) -> "Iterator[tuple[str, np.ndarray]]":
     """Predicts the images, one by one."""
-    folder = model_folder(arguments.model)
+    folder = model_folder(model)
 
-    from fcn.predict import predictor as predict  # only now: misuse is told without the seconds that TensorFlow takes
+    from fcn.datasets import voc
+    from fcn.pixels import images  # only now: misuse is told without TensorFlow's seconds
+    from fcn.predict import predictor as predict  # only now: misuse is told without TensorFlow's seconds
 
-    predictor = predict.load(folder, precision=arguments.precision)
+    predictor = predict.load(folder, precision=precision)
     if predictor.spec.classes != voc.CLASSES:
         raise UserError(
-            f"{folder}: expected a model of VOC's 21 classes, which the server scores; this one has "
-            f"{', '.join(predictor.spec.classes)}"
+            f"{folder}: expected a model of VOC's 21 classes, which the server scores; this one "
+            f"has {', '.join(predictor.spec.classes)}"
         )
     for name, path in listed:
         if images.header(path).orientation != 1:
@@ -71,39 +109,8 @@ def _by(arguments: argparse.Namespace, listed: Sequence[tuple[str, Path]]) -> It
         yield name, predictor(images.read(path)).labels
 
 
-def _told(predicted: Iterable[tuple[str, np.ndarray]], total: int) -> Iterator[tuple[str, np.ndarray]]:
+def _told(predicted: "Iterable[tuple[str, np.ndarray]]", total: int) -> "Iterator[tuple[str, np.ndarray]]":
     for number, each in enumerate(predicted, 1):
         yield each
         if number % 100 == 0 or number == total:
             print(f"{number} of {total}", file=sys.stderr, flush=True)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.submit",
-        description="Packs predictions of VOC's test images for its evaluation server, and checks them.",
-        epilog="Exit code: 0 the archive is complete and right, 1 it is not, 2 misuse.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--images", required=True, type=to_path, metavar="DIR", help="JPEGImages, with the test images in it")
-    parser.add_argument("--ids", required=True, type=to_path, metavar="FILE", help="ImageSets/Segmentation/test.txt")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--model", help="predict by this variant or model folder")
-    source.add_argument("--predictions", type=to_path, metavar="DIR", help="take <id>.png from here, `labels` of flows.predict")
-    source.add_argument("--check", type=to_path, metavar="FILE", help="make nothing, check this archive")
-    parser.add_argument(
-        "--out", type=to_path, default=Path("submission.tgz"), help="the archive to write (default %(default)s)"
-    )
-    parser.add_argument("--challenge", choices=("VOC2011", "VOC2012"), default="VOC2012", help="default %(default)s")
-    parser.add_argument(
-        "--competition",
-        choices=("comp5", "comp6"),
-        default="comp6",
-        help="comp6 (default): trained on other data, too, as from ImageNet's weights on; comp5: on the challenge's alone",
-    )
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="default %(default)s")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,51 +1,31 @@
-"""`python -m flows.web --model fcn8s`: a page to drop pictures on, served on this machine alone, without the internet."""
+"""`fcn web`: a page to drop pictures on."""
 
-import argparse
 import os
-import sys
-from pathlib import Path
-
-from flows.predict import MODEL, model_folder
 
 from fcn import pretrained
-from fcn.errors import UserError, words
+from fcn.cli import workspace
+from fcn.cli.options import Allow, Model, Port, model_folder
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Serves the page until Ctrl-C.
+def web(*, model: Model = pretrained.DEFAULT, port: Port = 7860, allow: Allow = None) -> None:
+    """Serve a page to drop pictures on, on this machine alone, until Ctrl-C.
 
-    Returns:
-        0: stopped; 2: misuse, or a missing library.
+    Nothing comes from the internet, and nothing leaves this machine.
+
+    Example: `fcn web --model fcn8s`
+
+    Args:
+        model: The net that is chosen at first; the page offers all that are here.
+        port: Where to listen.
+        allow: Hosts of proxies.
+
+    Raises:
+        UserError: no such net, Gradio is not installed, or the port is taken.
     """
-    arguments = _parser().parse_args(argv)
-    # Both before the imports that read them.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from tasks import web_page
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import that reads it
+    from fcn import web_page
 
-    try:
-        chosen = model_folder(arguments.model)
-        trained = {path.parent.name: path.parent for path in Path("models").glob("*/model.json")}
-        known = pretrained.folders() | trained | {chosen.name: chosen}
-        page = web_page.build(dict(sorted(known.items())), chosen.name)
-        web_page.serve(page, arguments.port, allowed=arguments.allow)
-    except (UserError, OSError) as error:
-        print(words(error), file=sys.stderr)
-        return 2
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.web", description="Serves a page to drop pictures on, on 127.0.0.1.", allow_abbrev=False
-    )
-    parser.add_argument("--model", **MODEL)
-    parser.add_argument("--port", type=int, default=7860)
-    parser.add_argument(
-        "--allow", action="append", default=[], metavar="HOST", help="answer as this host, too: that of a proxy in front"
-    )
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    chosen = model_folder(model)
+    known = pretrained.folders() | workspace.trained() | {chosen.name: chosen}
+    page = web_page.build(dict(sorted(known.items())), chosen.name)
+    web_page.serve(page, port, allowed=allow or ())

@@ -1,177 +1,37 @@
-"""`python -m flows.commands.compare RUN RUN`: is the second model better than the first, or only on these images? Needs no
-server."""
+"""`fcn compare RUN RUN`: is the second net better than the first, or only on these images?"""
 
-import argparse
-import math
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from fcn.compare import Comparison, Difference, bootstrap
-from fcn.datasets import read_ids
-from fcn.errors import LINE, UserError, shown, words
-from fcn.io import files
-from flows.runner import to_path
-from tasks.tracking import Evaluation, evaluated
+from cyclopts import Parameter
 
-MISUSE = 2
-SAME = ("split", "dataset", "protocol")
-"""What must be equal for two scores to be compared."""
+from fcn.cli import MADE, Place
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Compares two evaluations and says what it found, on standard output.
+def compare(
+    first: str,
+    second: str,
+    /,
+    *,
+    images: Place | None = None,
+    json: Annotated[Place | None, Parameter(group=MADE)] = None,
+) -> None:
+    """Compare two evaluated nets class by class, with a paired bootstrap over the images.
 
-    Returns:
-        0, or 2: misuse.
+    Each is a variant's name (`fcn8s`), a folder with images.csv (`../other/plots/fcn8s`),
+    `mlflow:<run id>`, `mlflow:<experiment>/<run name>`, or a registered model
+    (`models:/fcn-sample@champion`).
+
+    Example: `fcn compare fcn32s fcn8s`
+
+    Args:
+        first: One net.
+        second: The other one; differences are the second minus the first.
+        images: Compare on the images of this list alone, one id a line: seg11valid.txt.
+        json: Write the numbers to this file, too.
+
+    Raises:
+        UserError: no such evaluation, or the two were not measured on the same thing.
     """
-    arguments = _parser().parse_args(argv)
-    try:
-        if arguments.json:
-            files.check_file(arguments.json, "--json")
-        first, second = (evaluated.find(run) for run in arguments.runs)
-        counts = _paired(first, second)
-        if arguments.images:
-            counts = _listed(counts, arguments.images)
-        found = bootstrap.compare(*counts)
-        print(table(first, second, counts[0], found))
-        if arguments.json:
-            files.write_json(arguments.json, to_json(first, second, counts[0], found))
-    except (UserError, OSError) as error:
-        print(words(error), file=sys.stderr)
-        return MISUSE
-    return 0
+    from flows import compare
 
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.commands.compare",
-        description="Compares two evaluated models class by class, with a paired bootstrap over the images.",
-        epilog=f"RUN is {evaluated.FORMS}.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("runs", nargs=2, metavar="RUN", help="the two models; differences are the second minus the first")
-    parser.add_argument("--json", type=to_path, metavar="FILE", help="write the numbers to FILE, too")
-    parser.add_argument(
-        "--images", type=to_path, metavar="LIST", help="compare on the images of this list alone, one id a line: seg11valid.txt"
-    )
-    return parser
-
-
-def _listed(counts: tuple[bootstrap.Counts, bootstrap.Counts], path: Path) -> tuple[bootstrap.Counts, bootstrap.Counts]:
-    try:
-        ids = set(read_ids(path))
-        first, second = (bootstrap.chosen(each, ids) for each in counts)
-    except ValueError as error:
-        raise UserError(f"--images {path}: expected a list of images that were evaluated, one id a line: {error}") from error
-    return first, second
-
-
-def _paired(first: Evaluation, second: Evaluation) -> tuple[bootstrap.Counts, bootstrap.Counts]:
-    """The counts in one order, if the two were measured on the same thing; else a UserError that says what differs."""
-    for run in (first, second):
-        if run.mean_iu is not None and abs(bootstrap.mean_iu(run.counts) - run.mean_iu) > 2e-6:
-            raise UserError(
-                f"{run.where}: {evaluated.IMAGES} gives a mean IU of {bootstrap.mean_iu(run.counts):.6f}, the metrics file "
-                f"says {run.mean_iu:.6f}: they are not of the same evaluation. Evaluate the model again."
-            )
-    for key in SAME:
-        a, b = (str(run.provenance.get(key, "")) for run in (first, second))
-        if a and b and a != b:
-            raise UserError(
-                f"{first.where} was scored with {key} {a}, {second.where} with {key} {b}: such scores cannot be compared. "
-                f"Evaluate both with the same {key}."
-            )
-    try:
-        counts = bootstrap.align(first.counts, second.counts)
-    except ValueError as error:
-        raise UserError(f"{first.where} and {second.where}: {error}: expected two evaluations of the same images") from None
-    if (counts[0].truth != counts[1].truth).any():
-        image = counts[0].images[int((counts[0].truth != counts[1].truth).any(1).argmax())]
-        raise UserError(
-            f"{first.where} and {second.where}: image {image} has another truth in each: expected the same labels, at the "
-            "same size. Evaluate both on the same data with the same protocol."
-        )
-    return counts
-
-
-def table(first: Evaluation, second: Evaluation, counts: bootstrap.Counts, found: Comparison) -> str:
-    """The comparison as text; classes with the largest gain come first."""
-    split, dataset, protocol = (str(first.provenance.get(key) or second.provenance.get(key) or "unknown") for key in SAME)
-    shares = (counts.truth > 0).sum(0)
-    images = dict(zip(counts.classes, shares.tolist(), strict=True))
-    width = max(14, *(len(shown(name)) for name in found.classes))
-    lines = [*_sources(first, second), ""]
-    lines += [
-        f"{len(counts.images)} images of {split}, data set {dataset}, protocol {protocol}. B - A with its "
-        f"{bootstrap.LEVEL:.0%} interval, from {bootstrap.RESAMPLES} resamples of the images.",
-        "",
-        f"{'':{width}}  images       A       B    B - A   interval",
-        _line("mean IU", len(counts.images), found.mean_iu, width),
-        _line("pixel accuracy", len(counts.images), found.pixel_accuracy, width),
-        "",
-        *(_line(shown(name), images[name], difference, width) for name, difference in _ranked(found)),
-        "",
-        "* The interval excludes 0: other images of the same kind would hardly turn the difference round. Of twenty classes",
-        "  without any difference about one is marked by chance. How much another training would change is not in it.",
-    ]
-    return "\n".join(shown(line, LINE) for line in lines)
-
-
-def _sources(first: Evaluation, second: Evaluation) -> Iterator[str]:
-    for letter, run in zip("AB", (first, second), strict=True):
-        keys = ("model", "padding", "checkpoint")
-        details = ", ".join(f"{key} {run.provenance[key]}" for key in keys if key in run.provenance)
-        yield f"{letter}  {run.name}, {run.where}: {details or 'no metrics file beside it: split and data set unknown'}"
-
-
-def _line(name: str, images: int, found: Difference, width: int) -> str:
-    mark = " *" if found.clear else ""
-    interval = "-" if math.isnan(found.low) else f"{found.low:+.4f} to {found.high:+.4f}"
-    return (
-        f"{name:{width}}  {images:6}  {_cell(found.first)}  {_cell(found.second)}  {_cell(found.value, '+')}  {interval}{mark}"
-    )
-
-
-def _cell(value: float, sign: str = "") -> str:
-    """Four decimals in the width of a column; a score that does not exist is a dash."""
-    return f"{'-':>{7 if sign else 6}}" if math.isnan(value) else f"{value:{sign}{7 if sign else 6}.4f}"
-
-
-def _ranked(found: Comparison) -> list[tuple[str, Difference]]:
-    """Largest gain first; classes that only one model has a score for last."""
-    return sorted(found.classes.items(), key=lambda item: (math.isnan(item[1].value), -item[1].value, item[0]))
-
-
-def to_json(first: Evaluation, second: Evaluation, counts: bootstrap.Counts, found: Comparison) -> dict[str, Any]:
-    """The comparison as plain data; what does not exist is null."""
-
-    def numbers(difference: Difference) -> dict[str, Any]:
-        values = {
-            "a": difference.first,
-            "b": difference.second,
-            "difference": difference.value,
-            "low": difference.low,
-            "high": difference.high,
-        }
-        rounded = {name: None if math.isnan(value) else round(value, 6) for name, value in values.items()}
-        return {**rounded, "excludes_0": difference.clear}
-
-    return {
-        **{
-            letter: {"name": run.name, "where": run.where, **run.provenance}
-            for letter, run in zip("ab", (first, second), strict=True)
-        },
-        "images": len(counts.images),
-        "resamples": bootstrap.RESAMPLES,
-        "level": bootstrap.LEVEL,
-        "seed": bootstrap.SEED,
-        "mean_iu": numbers(found.mean_iu),
-        "pixel_accuracy": numbers(found.pixel_accuracy),
-        "classes": {name: numbers(difference) for name, difference in _ranked(found)},
-    }
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    compare.compare(first, second, images, json)

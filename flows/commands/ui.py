@@ -1,162 +1,22 @@
-"""`python -m flows.commands.ui`: the pages of Prefect and MLflow, served on this machine alone, until Ctrl-C.
-
-Prefect's server is the one that the project's processes share (`flows.runner.server`): pipelines report to it while it runs,
-and one that still does when the pages are closed keeps it. MLflow's server reads the database that the stages write.
-"""
-
-import argparse
-import contextlib
-import errno
-import os
-import signal
-import socket
-import sys
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-
-import httpx
-import psutil
-from prefect.settings import get_current_settings
-
-from fcn.errors import UserError
-from fcn.io import public
-from flows.runner import children, processes, server
-from tasks.tracking import store
-
-TABLE = "workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
-"""MLflow's table with the scores as columns, see `store.VIEW`."""
+"""`fcn ui`: the pages of Prefect and MLflow."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Serve both pages until Ctrl-C or SIGTERM.
+def ui(*, prefect_port: int | None = None, mlflow_port: int = 5000) -> int:
+    """Serve the pages of Prefect and MLflow on the runs of this workspace, until Ctrl-C.
+
+    They answer this machine alone.
+
+    Example: `fcn ui --mlflow-port 5050`
+
+    Args:
+        prefect_port: Where Prefect's page is; 4200 unless Prefect's settings say otherwise. A
+            server that runs already stays where it is.
+        mlflow_port: Where MLflow's page is.
 
     Returns:
-        0: stopped; 1: one of the two ended by itself, and the other was stopped; 2: one could not be started.
+        0: stopped; 1: one of the two ended by itself, and the other was stopped; 2: one could not
+        be started.
     """
-    arguments = _parser().parse_args(argv)
-    processes.interrupt_on_signals()
-    ended: list[str] = []
-    try:
-        _check_nothing_else_is_meant()
-        _check_free(arguments.mlflow_port, "MLflow", "--mlflow-port")
-        print("starting Prefect's and MLflow's servers ...", flush=True)
-        mlflow = f"http://127.0.0.1:{arguments.mlflow_port}"
-        with _prefect(arguments.prefect_port) as (prefect, process), _watched(prefect, mlflow, process, ended):
-            ended.append(f"MLflow's server ended by itself, with code {_run_mlflow(arguments.mlflow_port)}")
-    except KeyboardInterrupt:
-        if not ended:
-            return 0
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"error: {ended[0]}; the other one is stopped", file=sys.stderr)
-    return 1
+    from flows import ui
 
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.commands.ui",
-        description="Serves the pages of Prefect and MLflow on 127.0.0.1.",
-        allow_abbrev=False,
-    )
-    port = get_current_settings().server.api.port
-    parser.add_argument("--prefect-port", type=int, default=port, metavar="PORT", help=f"default: {port}; one that runs stays")
-    parser.add_argument("--mlflow-port", type=int, default=5000, metavar="PORT", help="default: 5000")
-    return parser
-
-
-def _check_nothing_else_is_meant() -> None:
-    """Pages of this folder would stay empty where the stages report to another place."""
-    for what, place in (("PREFECT_API_URL", get_current_settings().api.url), ("MLFLOW_TRACKING_URI", _database())):
-        if place and not place.startswith("sqlite"):
-            where = public(place)
-            raise UserError(f"{what} is {where}: the stages report there, so look there, or unset it to see this folder's runs")
-
-
-def _database() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-
-
-def _check_free(port: int, what: str, option: str) -> None:
-    """Raises UserError, which says whose it is, for a port that somebody listens on."""
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise UserError(f"{option} {port}: {error.strerror}") from error
-        raise UserError(f"port {port}, for {what}, is taken by {_owner(port)}: stop that, or give {option} another") from error
-
-
-def _owner(port: int) -> str:
-    with contextlib.suppress(psutil.Error):
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
-                return f"process {connection.pid} ({' '.join(psutil.Process(connection.pid).cmdline())[:100]})"
-    return "another user's process"
-
-
-@contextlib.contextmanager
-def _prefect(port: int) -> Iterator[tuple[str, str]]:
-    """Our Prefect server, running or started now: the address of its pages, and the `identity` of its process."""
-    folder, me = server.home(), processes.identity(psutil.Process())
-    address = server.join(folder, [me], None)
-    if not address:
-        _check_free(port, "Prefect", "--prefect-port")
-        address = server.join(folder, [me], port)
-    try:
-        yield address.removesuffix("/api"), server.serving(folder)
-    finally:
-        if server.leave(folder, me):
-            print("Prefect's server stays for as long as the pipelines that report to it", flush=True)
-
-
-@contextlib.contextmanager
-def _watched(prefect: str, mlflow: str, process: str, ended: list[str]) -> Iterator[None]:
-    """Say where the pages are once they are there, and interrupt this process if that of Prefect's server is gone."""
-    over = threading.Event()
-
-    def watch() -> None:
-        announced = False
-        while processes.is_alive(process):
-            if not announced and (tables := _tables(mlflow)) is not None:
-                announced = True
-                print("\n".join([f"Prefect: {prefect}", f"MLflow:  {mlflow}", *tables, "Ctrl-C stops both"]), flush=True)
-            if over.wait(0.5):
-                return
-        ended.append(f"Prefect's server ended by itself; see {server.home() / 'server.log'}")
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=watch, daemon=True).start()
-    try:
-        yield
-    finally:
-        over.set()
-
-
-def _tables(mlflow: str) -> list[str] | None:
-    """A line with the address of each experiment's table; None as long as the server does not answer."""
-    try:
-        answer = httpx.get(f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=100", timeout=5, trust_env=False)
-        experiments = answer.raise_for_status().json().get("experiments", [])
-    except (httpx.HTTPError, ValueError):
-        return None
-    found = {each["name"]: each["experiment_id"] for each in experiments if each["name"].startswith("fcn-")}
-    return [f"         {name}, a row per model: {mlflow}/#/experiments/{id_}/runs?{TABLE}" for name, id_ in found.items()]
-
-
-def _run_mlflow(port: int) -> int:
-    """Be the parent of MLflow's server until it ends or this process is interrupted; returns its exit code."""
-    if not Path("mlflow.db").exists():
-        store.prepare()
-        store.connect()  # makes the database: the server's processes would disturb each other
-    options = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning")
-    places = ("--backend-store-uri", _database(), "--default-artifact-root", "mlartifacts")
-    # Its queue of jobs, which nothing here uses, would start more processes.
-    extra = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    stop = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))  # after SIGINT it would print a traceback
-    return children.follow(["mlflow", "server", *options, *places], extra, lambda line: None, stop)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return ui.serve(prefect_port, mlflow_port)

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import prefect
@@ -27,8 +28,8 @@ from pydantic import BaseModel, Field
 from sqlalchemy.engine import URL
 
 from fcn.io import public
+from fcn.own_door import OwnDoor, origins
 from flows.runner.processes import identity, is_alive
-from tasks import origins
 from tasks.settings import config
 
 FOUND = "FCN_PREFECT_FOUND"  # the API that a process above found or started: that of PREFECT_API_URL, but nobody configured it
@@ -255,7 +256,7 @@ def _start(folder: Path, port: int) -> Entry:
     with socket.create_server(("127.0.0.1", port)) as listener, log.open("w") as output:
         number = listener.getsockname()[1]
         url = f"http://127.0.0.1:{number}"
-        allowed = [*origins.own(number), *filter(None, os.environ.get(ORIGINS, "").split(","))]
+        allowed = [*origins(number), *filter(None, os.environ.get(ORIGINS, "").split(","))]
         # Of a stage that starts it, it is no part.
         environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"} | {
             "PREFECT_HOME": str(folder),
@@ -313,7 +314,8 @@ def _serve(listener: int, folder: Path) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
-    app = origins.OwnOrigins(create_app(final=True), os.environ[ORIGINS].split(","))
+    given = os.environ[ORIGINS].split(",")
+    app = OwnDoor(create_app(final=True), [urlsplit(each).hostname or each for each in given])
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
 
     def watch() -> None:

@@ -30,7 +30,7 @@ from prefect.states import Completed, Failed
 
 from fcn.errors import LINE, UserError, shown
 from fcn.io import without
-from flows.runner import arguments, output, processes, runs, server
+from flows.runner import output, processes, runs, server
 from tasks.tracking import hidden, known
 
 # Set by flows.pipeline for its children.
@@ -80,9 +80,16 @@ def command_line(flow: Flow) -> argparse.ArgumentParser:
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
         else:
-            options["type"] = arguments.to_path if kind is Path else kind
+            options["type"] = _to_path if kind is Path else kind
         parser.add_argument(f"--{name.replace('_', '-')}", **options)
     return parser
+
+
+def _to_path(text: str) -> Path:
+    """A path; an empty one, as an unset variable of a shell gives it, is misuse."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got nothing")
+    return Path(text)
 
 
 def _plain(hint: Any) -> Any:

@@ -208,7 +208,7 @@ class Run:
             self._target = None
             said = f"nothing more of this run is recorded there, because {spool.FOLDER} cannot keep it either ({error})"
         else:
-            said = f"what it should know is kept in {spool.FOLDER} and delivered by the next run or `python -m flows.commands.sync`"
+            said = f"what it should know is kept in {spool.FOLDER} and delivered by the next run or `python -m flows.sync`"
         log.warning("MLflow at %s %s. The stage goes on without it: %s. %s", store.address(), why, said, advice)
 
     def _found(self, target: sending.Target) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import tasks
-from flows.commands import sync
+from flows import sync
 from tasks.tracking import mlflow_run, registry, sending, spool, tracking
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
@@ -103,7 +103,7 @@ def test_down_from_the_start_everything_comes_later_as_if_it_had_been_up(server,
     assert score(experiment, profile="down") is None
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == 2, "one each"
-    assert "is kept in .cache/mlflow-spool and delivered by the next run or `python -m flows.commands.sync`" in warnings[0]
+    assert "is kept in .cache/mlflow-spool and delivered by the next run or `python -m flows.sync`" in warnings[0]
     assert sync.main([]) == 1
     assert "Of 2 files 2 still wait." in capsys.readouterr().err
 
@@ -355,7 +355,7 @@ with training("e", "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
     mount = "mount -t tmpfs -o size=64k fcn mlartifacts"
     if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode:
         pytest.skip("no file system can be mounted here")
-    room = 'mount -o remount,size=1m mlartifacts && "$0" -W ignore -m flows.commands.sync && cp -r mlartifacts kept'
+    room = 'mount -o remount,size=1m mlartifacts && "$0" -W ignore -m flows.sync && cp -r mlartifacts kept'
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", f'{mount} && "$0" -W ignore -c "$1" && {room}', sys.executable, code],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,

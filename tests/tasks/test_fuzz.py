@@ -35,8 +35,7 @@ from fcn.pixels import labels, matfile
 from fcn.spec.architecture import MEAN_BGR, ModelSpec
 from fcn.train import checkpoint
 from fcn.weights import readers
-from flows import doctor, predict, submit
-from flows.commands import compare
+from flows import compare, doctor, predict, submit
 from flows.runner import remote
 from tasks.report import pictures
 from tasks.tracking import durations, evaluated, provenance

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from flows.commands import compare
+from flows import compare
 
 # Two images. IU of sky: 4/10 and 6/8; of tree: 5/11 and 7/9. pixels right: 9 and 13 of 15.
 A = "image,class,both,truth,prediction\na,sky,4,8,6\na,tree,0,2,4\nb,tree,5,5,5\n"

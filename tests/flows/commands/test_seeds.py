@@ -8,8 +8,7 @@ import pytest
 import yaml
 
 from fcn.errors import UserError
-from flows import pipeline, repeats, settings
-from flows.commands import seeds
+from flows import pipeline, repeats, seeds, settings
 from flows.runner import children, workspace
 from tasks.settings import config
 
@@ -133,7 +132,7 @@ def test_two_at_once_are_refused_and_so_is_a_pipeline_beside_them(stages, monkey
     assert stages.ran == []
 
     def ask(*_):
-        with pytest.raises(UserError, match=r"`flows\.seeds --n 1`"), workspace.held("dvc repro"):
+        with pytest.raises(UserError, match=r"`fcn seeds --n 1`"), workspace.held("dvc repro"):
             pass
         raise KeyboardInterrupt
 

@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from flows.commands import ui
+from flows import ui
 from flows.runner import processes, server
 
 REPO = Path(__file__).parents[3]
@@ -31,7 +31,7 @@ def start(folder, prefect, mlflow):
     (folder / "pyproject.toml").write_bytes((REPO / "pyproject.toml").read_bytes())
     environment = {name: value for name, value in os.environ.items() if not name.startswith(QUIET)}
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.commands.ui", "--prefect-port", str(prefect), "--mlflow-port", str(mlflow)],
+        [sys.executable, "-m", "flows.ui", "--prefect-port", str(prefect), "--mlflow-port", str(mlflow)],
         cwd=folder,
         env=environment | {"PYTHONPATH": str(REPO)},
         stdout=subprocess.PIPE,

@@ -12,7 +12,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 
 from fcn.errors import UserError
-from flows.commands import show
+from flows import show
 from flows.runner import overrides
 from tasks.settings import config
 

@@ -9,8 +9,7 @@ import pytest
 from dvc.utils.serialize import loads_yaml
 
 from fcn.errors import UserError
-from flows import settings
-from flows.commands import show
+from flows import settings, show
 from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[3]
@@ -107,9 +106,7 @@ def test_where_each_value_was_written(monkeypatch, capsys):
 def test_the_page_of_parameters_is_what_the_declarations_say(capsys):
     assert show.main(["keys"]) == 0
     page = capsys.readouterr().out
-    assert page == (ROOT / "docs/parameters.md").read_text(encoding="utf-8"), (
-        "python -m flows.commands.show keys > docs/parameters.md"
-    )
+    assert page == (ROOT / "docs/parameters.md").read_text(encoding="utf-8"), "python -m flows.show keys > docs/parameters.md"
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
     given = resolved("voc_subset").train["fcn32s"]
     assert {f"train.<name>.{field.name}" for field in dataclasses.fields(given)} - {*rows} == {

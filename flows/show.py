@@ -1,0 +1,120 @@
+"""Scores and settings as tables."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fcn.compare import results
+from fcn.errors import UserError, shown
+from fcn.io import public
+from tasks.settings import Place, Settings, config, params
+
+SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
+HEAD = (
+    "# Parameters",
+    "",
+    "All keys of a profile in [`profiles.yaml`](../profiles.yaml), as `fcn show keys` prints them from",
+    "[`tasks/settings/params.py`](../tasks/settings/params.py) and [`fcn/spec/recipe.py`](../fcn/spec/recipe.py), where they are declared and checked.",
+    "`<name>` under `train` is a variant (`fcn32s`, ...), under `archives` and `roots` a part of the data set, under",
+    "`rates` the beginning of a layer's name. `fcn show params` prints what they are set to.",
+    "",
+    "A profile may be `from` another one, and a block of `train` may name a `recipe`, with all of which it begins.",
+    "In `params.yaml`, `profiles.<profile>.<key>` and `recipes.<recipe>.<key>` change a value; no value takes a key away.",
+    "",
+    "| key | may be | default | what it is |",
+    "|---|---|---|---|",
+)
+
+
+def show(what: str, under: Sequence[str]) -> None:
+    """Print what a person asks for.
+
+    Args:
+        what: `scores`, `params` (a line for each value, with its key and the place to change it at)
+            or `keys`.
+        under: beginnings of the keys of `params` that are shown; none: all.
+
+    Raises:
+        UserError: there is nothing to show, or a file is wrong.
+    """
+    if what == "scores":
+        Console().print(scores())
+    elif what == "keys":
+        print(reference(), end="")
+    else:
+        print(*table(*config.resolved(), under), sep="\n")
+
+
+def scores(folder: Path = Path("metrics")) -> Table:
+    """The scores of all evaluated nets, in percent.
+
+    Args:
+        folder: with a file for each net, as the stages `evaluate` write it.
+
+    Raises:
+        UserError: there is none, or one is damaged.
+    """
+    found = {path.stem: results.metrics(path) for path in sorted(folder.glob("*.json"))}
+    if not found:
+        raise UserError(f"{folder}: expected scores there, found none; `fcn repro` makes them")
+    ordered = sorted(found.items(), key=lambda each: each[1]["mean_iu"])
+    table = Table(title=f"Scores, in percent; {_measured(found)}", title_justify="left")
+    table.add_column("net")
+    for name in SCORES:
+        table.add_column(name.replace("_", " "), justify="right")
+    for name, each in ordered:
+        table.add_row(shown(name), *(f"{100 * each[score]:.2f}" for score in SCORES))
+    return table
+
+
+def _measured(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """On what they were measured, as far as all say the same."""
+    keys = ("split", "dataset", "protocol")
+    known = {key: {str(each["provenance"].get(key)) for each in found.values()} for key in keys}
+    return ", ".join(f"{key} {shown(*each)}" for key, each in known.items() if len(each) == 1)
+
+
+def table(found: config.Resolved, settings: Settings, under: Sequence[str] = ()) -> Iterator[str]:
+    """The lines of the table: key, value, and where it was written.
+
+    Args:
+        found: what was written, and where.
+        settings: the same with all defaults.
+        under: beginnings of the keys that are shown; none: all.
+
+    Raises:
+        UserError: no key begins so.
+    """
+    rows = []
+    for place, value in leaves(asdict(settings)):
+        key = ".".join(map(str, place))
+        if not under or any(f"{key}.".startswith(f"{beginning}.") for beginning in under):
+            rows.append((key, public(json.dumps(value, ensure_ascii=False)), found.origins.get(place, "by default")))
+    if not rows:
+        raise UserError(f"{' '.join(under)}: no such key; the keys are below {', '.join(found.data)}")
+    width, middle = (max(len(row[n]) for row in rows) for n in (0, 1))
+    for key, value, where in rows:
+        yield f"{key:{width}}  {value:{min(middle, 40)}}  {where}"
+
+
+def reference() -> str:
+    """docs/parameters.md: all keys of a profile, from where they are declared."""
+    rows = [
+        f"| `{key}` | {allowed} | {f'`{given}`' if given else ''} | {what} |"
+        for key, allowed, given, what in params.reference()
+    ]
+    return "\n".join([*HEAD, *rows, ""])
+
+
+def leaves(data: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+    """All values of nested mappings, with their places; an empty mapping is one."""
+    if isinstance(data, dict) and data:
+        for key, value in data.items():
+            yield from leaves(value, (*place, key))
+    else:
+        yield place, data
