@@ -31,7 +31,7 @@ def evaluate(
         metrics: JSON file to write.
         plots: folder to write.
         settings: what is set: params.yaml, or the settings.json that came out of it.
-        seed: that the model was trained with instead of the recipe's; see `flows.seeds`.
+        seed: that the model was trained with instead of the recipe's; see `fcn seeds`.
         registry: whether MLflow's registry gets it as a version, which may become champion; scores go to MLflow anyway.
     """
     profile = config.read(settings)

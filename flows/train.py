@@ -32,7 +32,7 @@ def train(
         init: the classifier's .npz, or the parent variant's model folder.
         out: model folder to write.
         settings: what is set: params.yaml, or the settings.json that came out of it.
-        seed: instead of the recipe's; see `flows.seeds`.
+        seed: instead of the recipe's; see `fcn seeds`.
     """
     profile = config.read(settings)
     if variant not in profile.train:

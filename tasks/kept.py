@@ -28,7 +28,7 @@ CHECKPOINTS = Path(".cache/checkpoints")
 
 When a training ends well, what earlier trainings of the same profile and variant left under other
 parameters, data or code is removed; until then any of them can be gone back to. Trainings with a
-seed of their own (`flows.seeds`) have `-seed<n>` in the name and touch no others.
+seed of their own (`fcn seeds`) have `-seed<n>` in the name and touch no others.
 """
 KEY = "[0-9a-f]" * 16
 """The pattern of a fingerprint in a name."""

@@ -4,6 +4,10 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 
+import contextlib
+import functools
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -42,3 +46,26 @@ def lenet(small):
         return small("fcn4s", **{"backbone": "lenet", "width": 1 / 5, "dropout": 0.0, "mean_bgr": (0.0, 0.0, 0.0), **changes})
 
     return spec
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def _over_http(folder):
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder))) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}"
+        finally:
+            running.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="session")
+def over_http():
+    """`with over_http(folder) as url`: the files of a folder, published below an address of this machine."""
+    return _over_http

@@ -31,6 +31,7 @@ def build(root: Path | None) -> App:
         root: the workspace; without one its commands are left out.
     """
     closed = workspace.missing(root)
+    only = () if workspace.missing(root, "compare") else workspace.ANYWHERE
     more = f" In a workspace there are also {', '.join(workspace.COMMANDS)}." if closed else ""
     app = App(
         name="fcn",
@@ -43,11 +44,10 @@ def build(root: Path | None) -> App:
     for group, names in GROUPS.items():
         for name in names:
             app.command(f"fcn.cli.{name}:{name}", name=name, group=group, help_epilogue="")
-    if not closed:
+    for name in only if closed else workspace.COMMANDS:
         workspace.enter()
-        for name in workspace.COMMANDS:
-            place = f"flows.commands.{name}:{name}"
-            app.command(place, name=name, group=WORKSPACE, help_epilogue="")
+        place = f"flows.commands.{name}:{name}"
+        app.command(place, name=name, group=WORKSPACE, help_epilogue="")
     app.register_install_completion_command(add_to_startup=False)
     return app
 
@@ -88,13 +88,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _in_workspace(root: Path | None, given: Sequence[str]) -> int:
     """Runs a command of the workspace in its folder, wherever it was typed."""
-    if why := workspace.missing(root):
+    if why := workspace.missing(root, given[0]):
         raise UserError(f"fcn {given[0]}: {why}")
-    assert root is not None
     command, bound, _ = build(root).parse_args(given, exit_on_error=False, print_error=False)
-    if root != Path.cwd():
+    if root not in (None, Path.cwd()):
         bound.arguments.update(workspace.absolute(bound.arguments))
-        os.chdir(root)
+        os.chdir(str(root))
     result = command(*bound.args, **bound.kwargs)
     return result if isinstance(result, int) else 0
 

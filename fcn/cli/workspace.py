@@ -13,6 +13,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 """Where this code lies; in a checkout, `flows/` lies beside it."""
 COMMANDS = ("repro", "ui", "show", "compare", "seeds", "sync", "verify", "deploy")
 """The files of `flows/commands`."""
+ANYWHERE = ("compare",)
+"""Those that need the code of a checkout, and no workspace."""
 
 
 def find() -> Path | None:
@@ -38,7 +40,7 @@ def trained() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(models().glob("*/model.json"))}
 
 
-def missing(root: Path | None) -> str:
+def missing(root: Path | None, command: str = "") -> str:
     """Why the commands of a workspace cannot be had; empty: they can.
 
     Code is taken from the checkout of this very command alone, never from a folder that happens to
@@ -46,17 +48,19 @@ def missing(root: Path | None) -> str:
 
     Args:
         root: see `find`.
+        command: which of them.
     """
-    if root is None:
+    here = (CHECKOUT / "flows" / "commands").is_dir()
+    if root is None and not (here and command in ANYWHERE):
         return (
             f"it needs a workspace: neither {shown(Path.cwd())} nor a folder above it has "
             f"{' and '.join(MARKS)}; go to a clone of the project"
         )
-    own = root / "fcn" / "cli"
-    if (own.is_dir() and root.resolve() != CHECKOUT) or not (CHECKOUT / "flows").is_dir():
+    other = root is not None and (root / "fcn").is_dir() and root.resolve() != CHECKOUT
+    if other or not here:
         return (
-            f"the workspace {shown(root)} has its own `fcn`, and this one belongs to "
-            f"{shown(CHECKOUT)}: `make env` there, then call {shown(root)}/.venv/bin/fcn"
+            f"the workspace {shown(root)} needs its own `fcn`, and this one is that of "
+            f"{shown(CHECKOUT)}: type `make env` there, then {shown(root)}/.venv/bin/fcn"
         )
     return ""
 

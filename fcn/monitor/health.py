@@ -90,7 +90,7 @@ def from_labels(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
             "labels",
             f"{'; '.join(seen)}. Either the data are like that, or labels are misread: colours or grey values taken for class "
             "numbers, numbers shifted by one, 255 for a class. Look at the pictures that the stage `records` makes, or at "
-            "what `python -m flows.doctor` says of the label folder; the classes and the data set are chosen in `records`.",
+            "what `fcn doctor` says of the label folder; the classes and the data set are chosen in `records`.",
         )
     ]
 

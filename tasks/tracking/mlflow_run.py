@@ -32,7 +32,7 @@ class Run:
 
     Attributes:
         id: MLflow's id of the run; None as long as the store could not be reached.
-        url: the run's page, in `make ui` where the store is a file; None when the store is another database, which has no page.
+        url: the run's page, in `fcn ui` where the store is a file; None when the store is another database, which has no page.
         table_url: the page that shows the experiment's runs as rows and their four scores as columns; None like `url`.
     """
 
@@ -208,7 +208,7 @@ class Run:
             self._target = None
             said = f"nothing more of this run is recorded there, because {spool.FOLDER} cannot keep it either ({error})"
         else:
-            said = f"what it should know is kept in {spool.FOLDER} and delivered by the next run or `python -m flows.sync`"
+            said = f"what it should know is kept in {spool.FOLDER} and delivered by the next run or `fcn sync`"
         log.warning("MLflow at %s %s. The stage goes on without it: %s. %s", store.address(), why, said, advice)
 
     def _found(self, target: sending.Target) -> None:

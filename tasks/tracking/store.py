@@ -24,7 +24,7 @@ SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 """The metrics that the experiment's table shows as columns."""
 
 UI = "http://127.0.0.1:5000"
-"""Where `make ui` shows a store that is a file."""
+"""Where `fcn ui` shows a store that is a file."""
 
 # MLflow's own answers to a silent server are 120 s, seven retries and whatever Retry-After says. What the user set stays.
 ENVIRONMENT = {

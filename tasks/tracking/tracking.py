@@ -24,7 +24,7 @@ KEY = "training.key"
 
 
 def experiment(profile: str, seed: int | None = None) -> str:
-    """The experiment of a profile's runs; those with a seed of their own (`flows.seeds`) have another, with a row per seed."""
+    """The experiment of a profile's runs; those with a seed of their own (`fcn seeds`) have another, with a row per seed."""
     return f"fcn-{profile}" if seed is None else f"fcn-{profile}-seeds"
 
 

@@ -1,4 +1,4 @@
-"""What the first photograph costs: `flows.predict` from a cold start, beside TensorFlow's import and a forward pass.
+"""What the first photograph costs: `fcn predict` from a cold start, beside TensorFlow's import and a forward pass.
 
     python -m tests.benchmarks.cold_start --rounds 3
 

@@ -104,10 +104,10 @@ def main() -> None:
             python("a stage with a server running, and a run in MLflow", *stage, "--tracked", **url)
             python("the same with TensorFlow", *stage, "--tracked", "--tensorflow", **url)
             python("dvc repro, 9 stages, a server running", *repro, before=again, **url)
-            python("flows.pipeline, nothing to do, a server running", "-m", "flows.pipeline", **url)
+            python("fcn repro, nothing to do, a server running", "-m", "fcn", "repro", **url)
             keeper.end()
         time.sleep(20)  # the server ends
-        python("flows.pipeline, nothing to do, one server started", "-m", "flows.pipeline", before=lambda: time.sleep(10))
+        python("fcn repro, nothing to do, one server started", "-m", "fcn", "repro", before=lambda: time.sleep(10))
         (alone_cpu, alone), (cpu, clock) = best["import TensorFlow and Keras"], best["the same with TensorFlow"]
         print(f"a tracked stage, beside TensorFlow's import: {cpu - alone_cpu:.2f} s of processor, {clock - alone:.2f} s")
 

@@ -1,4 +1,4 @@
-"""The functions behind the page: what is drawn, said and refused. The page itself is tested in `tests/flows/test_web.py`."""
+"""The functions behind the page: what is drawn, said and refused. The page itself is tested in `tests/fcn/cli/test_web.py`."""
 
 import base64
 import io
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fcn import web_page
 from fcn.net import surgery
 from fcn.net.model import build
 from fcn.pixels import labels
 from fcn.predict import predictor
-from tasks import web_page
 
 CLASSES = ("background", "<cat>", "dog")
 IMAGE = np.full((2, 4, 3), 200, np.uint8)

@@ -1,14 +1,10 @@
 """A throwaway DVC project with a Prefect server of its own, so that no test touches the developer's `.prefect`."""
 
-import contextlib
-import functools
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -147,29 +143,6 @@ class Project:
 
     def _task_runs(self, run):
         return self.client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@contextlib.contextmanager
-def _over_http(folder):
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder))) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{running.server_port}"
-        finally:
-            running.shutdown()
-            thread.join()
-
-
-@pytest.fixture(scope="session")
-def over_http():
-    """`with over_http(folder) as url`: the files of a folder, published below an address of this machine."""
-    return _over_http
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fcn.cli.app import main
 from fcn.errors import UserError
 from flows import pipeline
 from flows.runner import runs, workspace
@@ -20,7 +21,7 @@ STAGES = ["first", "second@a", "second@b"]
 def done(project):
     """The project after a first run of the pipeline: the run in Prefect, and the output."""
     project.params(first="hello", second="world")
-    code, output = project.run("flows.pipeline")
+    code, output = project.run("fcn", "repro")
     assert code == 0, output
     return project.top(), output
 
@@ -53,7 +54,7 @@ def test_stages_that_dvc_skips_are_shown_as_cached_and_restored(project, done):
     lock = project.folder / "dvc.lock"
     whole = lock.read_text()
     lock.write_text(whole[: whole.index("  second@b:")])  # dvc knows it from its run cache only
-    code, output = project.run("flows.pipeline")
+    code, output = project.run("fcn", "repro")
     assert code == 0, output
     assert project.below(project.top()) == {"first": "Cached", "second@a": "Cached", "second@b": "Restored"}
     assert lock.read_text() == whole
@@ -67,23 +68,23 @@ def test_without_a_server_nothing_to_do_starts_none(project, done, monkeypatch, 
     def refuse(changes):
         raise UserError("no name")
 
-    assert pipeline.main([]) == 0
+    assert main(["repro"]) == 0
     assert capfd.readouterr().out.splitlines() == [
         *(f"Stage '{name}' didn't change, skipping" for name in STAGES), "Data and pipelines are up to date.",
     ]  # fmt: skip
-    assert pipeline.main(["first"]) == 0
-    assert pipeline.main(["--force"]) == "with Prefect"
+    assert main(["repro", "first"]) == 0
+    assert main(["repro", "--force"]) == "with Prefect"
     (project.folder / "second-b.txt").rename(project.folder / "moved")
-    assert pipeline.main([]) == "with Prefect"
+    assert main(["repro"]) == "with Prefect"
     (project.folder / "moved").rename(project.folder / "second-b.txt")
     with monkeypatch.context() as patch:
         patch.setattr(pipeline.overrides, "check_file", refuse)
         patch.setattr(pipeline.subprocess, "run", None)
-        assert pipeline.main([]) == 1, "no dvc before names are known to be names, and no server"
+        assert main(["repro"]) == 1, "no dvc before names are known to be names, and no server"
         assert capfd.readouterr().err == "error: no name\n"
     monkeypatch.setattr(pipeline.subprocess, "run", None)
     monkeypatch.setattr(pipeline.server, "is_there", lambda: True)
-    assert pipeline.main([]) == "with Prefect", "who watches it sees all stages as Cached"
+    assert main(["repro"]) == "with Prefect", "who watches it sees all stages as Cached"
 
 
 def test_bare_dvc_looks_the_same_and_a_user_error_is_one_line(project, done, monkeypatch):
@@ -104,7 +105,7 @@ def test_bare_dvc_looks_the_same_and_a_user_error_is_one_line(project, done, mon
 
 def test_a_failed_stage_fails_the_pipeline_with_dvcs_words(project, done):
     project.params(first="unwanted", second="world")
-    code, output = project.run("flows.pipeline", "second@b", "--force")
+    code, output = project.run("fcn", "repro", "second@b", "--force")
     assert code == 1
     words = "failed to reproduce 'first': failed to run: python -m tiny --text unwanted --out first.txt, exited with 1"
     assert f"ERROR: {words}\n" in output
@@ -117,9 +118,9 @@ def test_a_failed_stage_fails_the_pipeline_with_dvcs_words(project, done):
 
 def test_two_at_once_and_ctrl_c(project, done, monkeypatch):
     project.params(first="wait", second="world")
-    one, below = started(project, "flows.pipeline")
+    one, below = started(project, "fcn", "repro")
     first = project.top()
-    code, output = project.run("flows.pipeline")
+    code, output = project.run("fcn", "repro")
     assert code == 1
     assert "error: this workspace is busy, nothing was done. At work in it:\n" in output
     assert f"\n  `dvc repro`, process {one.pid} of " in output
@@ -144,7 +145,7 @@ def test_two_at_once_and_ctrl_c(project, done, monkeypatch):
 
 def test_what_a_killed_pipeline_leaves_behind(project, done):
     project.params(first="wait", second="world")
-    process, below = started(project, "flows.pipeline")
+    process, below = started(project, "fcn", "repro")
     run = project.top()
     process.kill()
     process.communicate()
@@ -160,7 +161,7 @@ def test_what_a_killed_pipeline_leaves_behind(project, done):
     assert runs.reconcile(project.client) == 0
 
     project.params(first="hello", second="world")
-    assert project.run("flows.pipeline")[0] == 0  # no lock is left
+    assert project.run("fcn", "repro")[0] == 0  # no lock is left
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_command_line(words, whole, command, changes, monkeypatch, capsys):
     monkeypatch.setattr(pipeline.remote, "is_whole", lambda: whole)
     monkeypatch.setattr(pipeline, "git_has_a_commit", lambda: True)
     monkeypatch.setattr(pipeline, "is_done", lambda command: False)
-    assert pipeline.main(words) == 7
+    assert main(["repro", *words]) == 7
     name = " ".join(["dvc", *command, *(f"--set {change}" for change in changes)])
     assert called == [((pipeline.pipeline, {"command": command, "changes": changes}), {"name": name})]
 
@@ -200,6 +201,6 @@ def test_a_wrong_change_ends_before_a_server_starts_and_before_anything_is_writt
     monkeypatch.chdir(tmp_path)
     before = Path("params.yaml").read_bytes()
     monkeypatch.setattr(pipeline.stage, "execute", lambda *_, **__: pytest.fail("it ran"))
-    assert pipeline.main(["--set", change]) == 1
+    assert main(["repro", "--set", change]) == 1
     assert words in capsys.readouterr().err
     assert Path("params.yaml").read_bytes() == before

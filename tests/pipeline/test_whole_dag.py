@@ -34,7 +34,7 @@ def started(output: str) -> set[str]:
 @pytest.fixture(scope="module")
 def first(project):
     """The parent flow's run, and the lock that it left."""
-    done = project.run("python", "-m", "flows.pipeline")
+    done = project.run("python", "-m", "fcn", "repro")
     assert done.returncode == 0, done.stdout
     return done.stdout, (project.folder / "dvc.lock").read_bytes()
 
@@ -91,7 +91,7 @@ def test_no_output_names_this_machine(project, first):
 
 
 def test_a_second_run_does_nothing(project, first):
-    done = project.run("python", "-m", "flows.pipeline")
+    done = project.run("python", "-m", "fcn", "repro")
     assert done.returncode == 0
     assert skipped(done.stdout) == [stage for stage in skipped(done.stdout) if stage in STAGES]
     assert set(skipped(done.stdout)) == set(STAGES)
@@ -160,7 +160,7 @@ def test_nothing_goes_to_the_internet_nor_waits_for_it(project, first):
     if os.geteuid() != 0 or project.run(*nowhere, "true").returncode:
         pytest.skip("no network can be made here")
     unsaid = {name: value for name, value in project.environment.items() if name not in ("DVC_NO_ANALYTICS", "DO_NOT_TRACK")}
-    for command in (["dvc", "repro", "-f", "-s", "evaluate@fcn8s", "report"], ["python", "-m", "flows.pipeline"]):
+    for command in (["dvc", "repro", "-f", "-s", "evaluate@fcn8s", "report"], ["python", "-m", "fcn", "repro"]):
         done = subprocess.run([*nowhere, *command], cwd=project.folder, env=unsaid, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.splitlines()[-1] == "packets: 0 1"
@@ -218,7 +218,7 @@ def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, firs
     steps = {"iterations": 100_000, "log_every": 1, "validate_every": 100_000}
     project.change({f"profiles.sample.train.fcn32s.{key}": value for key, value in steps.items()})
     steps = []
-    for command, wanted in (("dvc", "repro", "train@fcn32s"), 255), (("python", "-m", "flows.pipeline", "train@fcn32s"), 130):
+    for command, wanted in (("dvc", "repro", "train@fcn32s"), 255), (("python", "-m", "fcn", "repro", "train@fcn32s"), 130):
         code, output, alive = interrupted(project, *command)
         assert code == wanted, output
         assert "error: interrupted\n" in output

@@ -93,6 +93,8 @@ def here(tmp_path, monkeypatch):
     folder = tmp_path / "ein Ordner für Läufe"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    for mark in ("params.yaml", "dvc.yaml"):
+        Path(mark).touch()
     for name in SETTINGS:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import tasks
-from flows import sync
+from fcn.cli.app import main
 from tasks.tracking import mlflow_run, registry, sending, spool, tracking
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
@@ -103,13 +103,13 @@ def test_down_from_the_start_everything_comes_later_as_if_it_had_been_up(server,
     assert score(experiment, profile="down") is None
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == 2, "one each"
-    assert "is kept in .cache/mlflow-spool and delivered by the next run or `python -m flows.sync`" in warnings[0]
-    assert sync.main([]) == 1
+    assert "is kept in .cache/mlflow-spool and delivered by the next run or `fcn sync`" in warnings[0]
+    assert main(["sync"]) == 1
     assert "Of 2 files 2 still wait." in capsys.readouterr().err
 
     server.start()
     assert runs_of(client, experiment) == []
-    assert sync.main([]) == 0
+    assert main(["sync"]) == 0
     assert "has now what 2 runs could not tell it before" in capsys.readouterr().out
     assert left() == []
     (up,), (down,) = runs_of(client, f"{experiment}-up"), runs_of(client, experiment)
@@ -118,7 +118,7 @@ def test_down_from_the_start_everything_comes_later_as_if_it_had_been_up(server,
     assert down.data.params["lr"] == "1e-10", "the training's, not the scoring's"
     assert down.info.end_time - down.info.start_time < 60_000, "when it was, not when it was told"
     assert dict(client.get_registered_model("fcn-down").aliases) == {"champion": "1", "fcn8s": "1"}
-    assert (sync.main([]), capsys.readouterr().out) == (0, "Nothing waits in .cache/mlflow-spool.\n")
+    assert (main(["sync"]), capsys.readouterr().out) == (0, "Nothing waits in .cache/mlflow-spool.\n")
 
 
 @pytest.mark.parametrize("how", ["killed", "fails"])
@@ -203,7 +203,7 @@ def test_a_forced_repetition_is_a_run_of_its_own_and_each_has_its_scores(server,
         train(experiment)
         score(experiment, value)
     server.start()
-    assert sync.main([]) == 0
+    assert main(["sync"]) == 0
     assert [run.data.metrics["mean_iu"] for run in runs_of(client, experiment)] == [0.25, 0.75]
 
 
@@ -222,9 +222,9 @@ def test_a_delivery_that_breaks_off_anywhere_is_repeated_without_a_trace(server,
             raise OSError("the connection is gone after the server did its work, and before it could say so")
 
     monkeypatch.setattr(sending, "send", break_off)
-    assert sync.main([]) == 1
+    assert main(["sync"]) == 1
     monkeypatch.setattr(sending, "send", whole)
-    assert sync.main([]) == 0
+    assert main(["sync"]) == 0
     (stored,) = runs_of(client, experiment)
     assert points(client, stored) == [(0, 8.0), (1, 4.0), (2, 2.0)]
     assert len(stored.inputs.dataset_inputs) == 1
@@ -238,9 +238,9 @@ def test_a_run_that_was_deleted_is_kept_apart_until_it_is_restored(server, clien
     with tracking.training(f"{experiment}-next", "fcn8s", "k2", **NOTHING):
         assert f"the run {run.id} is deleted in MLflow. It is kept in .cache/mlflow-spool/refused/000001.jsonl" in caplog.text
     assert left() == ["refused"]
-    assert sync.main(["--refused"]) == 1
+    assert main(["sync", "--refused"]) == 1
     client.restore_run(run.id)
-    assert sync.main(["--refused"]) == 0
+    assert main(["sync", "--refused"]) == 0
     assert points(client, client.get_run(run.id)) == [(0, 8.0), (1, 4.0), (2, 2.0), (3, 1.0)]
     assert "metrics.json" in told(client, client.get_run(run.id))["files"]
 
@@ -250,10 +250,10 @@ def test_what_was_meant_for_another_store_waits_for_it(server, client, experimen
     train(experiment)
     assert "secret" not in "".join(path.read_text() for path in spool.waiting())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
-    assert sync.main([]) == 1
+    assert main(["sync"]) == 1
     assert "Some is meant for http://127.0.0.1:9" in capsys.readouterr().err
     assert runs_of(client, experiment) == []
-    assert sync.main(["--from", "http://127.0.0.1:9"]) == 0
+    assert main(["sync", "--from", "http://127.0.0.1:9"]) == 0
     assert len(runs_of(client, experiment)) == 1
 
 
@@ -302,7 +302,7 @@ def test_a_damaged_first_line_is_put_apart_and_stops_nobody(server, experiment, 
     assert run.id, caplog.text
     assert left() == ["refused"]
     assert "the first line of .cache/mlflow-spool/000002.jsonl is damaged. It is kept in" in caplog.text
-    assert (sync.main([]), capsys.readouterr().out) == (0, "Nothing waits in .cache/mlflow-spool.\n")
+    assert (main(["sync"]), capsys.readouterr().out) == (0, "Nothing waits in .cache/mlflow-spool.\n")
 
 
 @pytest.mark.parametrize("line", ["{}", '{"do": "dance"}', '{"do": "metrics", "points": [["loss"]]}', "3", '{"do": ["end"]}'])
@@ -355,7 +355,7 @@ with training("e", "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
     mount = "mount -t tmpfs -o size=64k fcn mlartifacts"
     if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode:
         pytest.skip("no file system can be mounted here")
-    room = 'mount -o remount,size=1m mlartifacts && "$0" -W ignore -m flows.sync && cp -r mlartifacts kept'
+    room = 'mount -o remount,size=1m mlartifacts && "$0" -W ignore -m fcn sync && cp -r mlartifacts kept'
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", f'{mount} && "$0" -W ignore -c "$1" && {room}', sys.executable, code],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
@@ -399,7 +399,7 @@ def test_nothing_overtakes_what_another_process_delivers_or_writes(server, clien
     assert "has to wait: another process is delivering what waits" in caplog.text
     assert len(spool.waiting()) == 2
     at_work = spool.Spool(OPENING | {"experiment": experiment, "value": "k2"})
-    assert sync.main([]) == 1
+    assert main(["sync"]) == 1
     assert spool.waiting() == [at_work.path]
     at_work.close()
     (stored,) = runs_of(client, experiment)

@@ -161,7 +161,7 @@ def test_kill_9_of_dvc_or_of_a_stage_leaves_nothing_behind(project, made, victim
 
 def test_ctrl_c_twice_ends_what_does_not_want_to_end(project, made):
     project.params(second="stubborn")
-    process, below = project.waiting("-m", "flows.pipeline")
+    process, below = project.waiting("-m", "fcn", "repro")
     said = ""
     os.killpg(process.pid, signal.SIGINT)
     while "got SIGINT" not in said:
@@ -188,7 +188,7 @@ def test_a_read_only_workspace_is_said_in_one_line(project, made):
     done = subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "error: OSError: [Errno 30] Read-only file system: 'first.txt'"
-    done = subprocess.run([*wrapped, sys.executable, "-m", "flows.pipeline"], cwd=project.folder, env=environment | {
+    done = subprocess.run([*wrapped, sys.executable, "-m", "fcn", "repro"], cwd=project.folder, env=environment | {
         "FCN_PARENT_RUN": "x", "PREFECT_API_URL": "http://127.0.0.1:9/api"}, capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Read-only file system" in done.stdout + done.stderr

@@ -1,6 +1,5 @@
-"""`flows.predict` and `flows.submit` as commands: what they print, write and return, with nets of known answers."""
+"""`fcn predict` and `fcn submit` as commands: what they print, write and return, with nets of known answers."""
 
-import contextlib
 import io
 import os
 import subprocess
@@ -14,13 +13,14 @@ import pytest
 from keras import ops
 from PIL import Image
 
+from fcn.cli import options
+from fcn.cli.app import main
 from fcn.datasets import voc
 from fcn.net import model, surgery
 from fcn.pixels import images, labels
 from fcn.predict import predictor as core
-from flows import predict, submit
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COLOURS = ("red", "green", "blue")
 
 
@@ -88,7 +88,7 @@ def test_pictures_of_every_kind_with_a_bad_one_among_them(known, tmp_path, capsy
     expected = write_pictures(tmp_path / "photos")
     (tmp_path / "photos" / "half.jpg").write_bytes((tmp_path / "photos" / "inks.jpg").read_bytes()[:-200])
     command = ["photos", "photos/film.gif", "gone.png", "--model", "fcn8s", "--out", "out", "--probabilities"]
-    assert predict.main(command) == 1
+    assert main(["predict", *command]) == 1
     assert known == [(Path("models/fcn8s"), 1024, "float32")]
     for name, wanted in (expected | {"film": FOUND}).items():
         np.testing.assert_array_equal(read(tmp_path / f"out/labels/{name}.png"), wanted)
@@ -111,23 +111,23 @@ def test_the_same_name_twice_and_the_same_bytes_again(known, tmp_path, capsys):
         (tmp_path / folder).mkdir()
         Image.new("RGB", (3, 2), colour).save(tmp_path / folder / "x.png")
     command = ["a/x.png", "b", "--model", "models/fcn8s", "--out", "out", "--tile", "640", "--precision", "bfloat16"]
-    assert predict.main(command) == 0
+    assert main(["predict", *command]) == 0
     assert known == [(Path("models/fcn8s"), 640, "bfloat16")]
     assert read("out/labels/a/x.png").tolist() == [[0] * 3] * 2
     assert read("out/labels/b/x.png").tolist() == [[2] * 3] * 2
     assert "2 of 2  b/x.png  3x2" in capsys.readouterr().out
     before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
     assert len(before) == 6
-    assert predict.main(command) == 0
+    assert main(["predict", *command]) == 0
     assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_net_that_knows_no_photographs_says_so_at_once(known, tmp_path, capsys, monkeypatch, lenet):
     Image.new("RGB", (3, 2), "red").save("a.png")
-    assert predict.main(["a.png", "--model", "fcn8s", "--out", "out"]) == 0
+    assert main(["predict", "a.png", "--model", "fcn8s", "--out", "out"]) == 0
     assert capsys.readouterr().out.startswith("1 of 1  a.png")
     monkeypatch.setattr(core, "load", lambda *_, **__: by_colour(lenet(classes=COLOURS, knows="This net knows only digits.")))
-    assert predict.main(["a.png", "--model", "fcn8s", "--out", "out"]) == 0
+    assert main(["predict", "a.png", "--model", "fcn8s", "--out", "out"]) == 0
     first, second, _ = capsys.readouterr().out.splitlines()
     assert first == "This net knows only digits. `--model ...` names another net."
     assert second.startswith("1 of 1  a.png")
@@ -164,7 +164,7 @@ def test_misuse_is_told_and_writes_nothing(known, arguments, words, tmp_path, ca
     (tmp_path / "truth/labels").mkdir(parents=True)
     (tmp_path / "truth/labels/rgb.png").write_text("the user's own labels")
     before = sorted(tmp_path.rglob("*"))
-    assert predict.main(arguments) == 2
+    assert main(["predict", *arguments]) == 2
     said = capsys.readouterr().err
     assert words in said
     assert len(said.splitlines()) == 1
@@ -176,8 +176,7 @@ def test_misuse_is_told_and_writes_nothing(known, arguments, words, tmp_path, ca
 def test_an_empty_folder_s_name_is_misuse(known, option, tmp_path, capsys):
     write_pictures(tmp_path / "photos")
     rest = {"--out": "out", "--model": "fcn8s"} | {option: ""}
-    with pytest.raises(SystemExit) if option == "--out" else contextlib.nullcontext():
-        assert predict.main(["photos", *(word for pair in rest.items() for word in pair)]) == 2
+    assert main(["predict", "photos", *(word for pair in rest.items() for word in pair)]) == 2
     assert f"{option}: expected " in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["models", "photos"]
 
@@ -185,7 +184,7 @@ def test_an_empty_folder_s_name_is_misuse(known, option, tmp_path, capsys):
 def test_a_loop_of_links_among_the_pictures_stops_none_of_the_others(known, tmp_path, capsys):
     Image.new("RGB", (3, 2), "red").save(tmp_path / "a.png")
     (tmp_path / "loop.png").symlink_to("loop.png")
-    assert predict.main(["loop.png", "a.png", "--model", "fcn8s", "--out", "out"]) == 1
+    assert main(["predict", "loop.png", "a.png", "--model", "fcn8s", "--out", "out"]) == 1
     assert read("out/labels/a.png").tolist() == [[0] * 3] * 2
     assert "loop.png: " in capsys.readouterr().err
 
@@ -197,7 +196,7 @@ def test_names_of_files_and_classes_reach_the_terminal_as_escapes(known, tmp_pat
     odd = "x\x1b[31mRED\x1b]0;title\a\nFAKE: all well\r"
     Image.fromarray(PIXELS).save(tmp_path / "photos" / f"{odd}.png")
     (tmp_path / "photos" / f"half{odd}.png").write_bytes(b"x")
-    assert predict.main(["photos", "--model", "fcn8s", "--out", f"out{odd}"]) == 1
+    assert main(["predict", "photos", "--model", "fcn8s", "--out", f"out{odd}"]) == 1
     said = capsys.readouterr()
     for text in (said.out, said.err):
         assert all(line.isprintable() for line in text.splitlines())
@@ -212,7 +211,7 @@ def test_what_is_no_picture_or_too_much_of_one_stops_none_of_the_others(known, t
     os.mkfifo(tmp_path / "photos" / "f.png")
     Image.new("1", (1, 3000)).save(tmp_path / "photos" / "thin.png")
     monkeypatch.setattr(core, "MOST", 72_000)
-    assert predict.main(["photos", "--model", "fcn8s", "--out", "out"]) == 1
+    assert main(["predict", "photos", "--model", "fcn8s", "--out", "out"]) == 1
     said = capsys.readouterr()
     assert said.out.splitlines()[-1] == "fcn4s: 8 of 11 images predicted; see out/overlays"
     for words in (
@@ -234,7 +233,7 @@ def test_interrupted_between_images(known, tmp_path, capsys, monkeypatch):
         return original(path, refusal)
 
     monkeypatch.setattr(images, "read", read_or_stop)
-    assert predict.main(["a.png", "b.png", "c.png", "--model", "fcn8s", "--out", "out"]) == 130
+    assert main(["predict", "a.png", "b.png", "c.png", "--model", "fcn8s", "--out", "out"]) == 130
     assert [path.name for path in sorted(Path("out/labels").iterdir())] == ["a.png"]
     assert "Interrupted. What had been predicted is in out." in capsys.readouterr().err
 
@@ -249,11 +248,11 @@ def test_a_real_model_by_its_variants_name(tmp_path, monkeypatch, small, capsys)
     surgery.save(net, spec, folder)
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (96, 100), "red").save("x.png")
-    assert predict.main(["x.png", "--model", "fcn32s", "--out", "out", "--probabilities"]) == 0
+    assert main(["predict", "x.png", "--model", "fcn32s", "--out", "out", "--probabilities"]) == 0
     assert (read("out/labels/x.png") == 1).all()
     (tmp_path / "champion" / "artifacts").mkdir(parents=True)
     folder.rename(tmp_path / "champion" / "artifacts" / "fcn32s")  # as MLflow keeps it in a model of its own
-    assert predict.model_folder("champion") == Path("champion/artifacts/fcn32s")
+    assert options.model_folder("champion") == Path("champion/artifacts/fcn32s")
     assert "cat 100 %" in capsys.readouterr().out
     with np.load("out/probabilities/x.npz") as file:
         found = file["probabilities"][50, 48]  # at the edges upsampling fades out
@@ -261,7 +260,7 @@ def test_a_real_model_by_its_variants_name(tmp_path, monkeypatch, small, capsys)
 
 
 def test_both_commands_start_without_tensorflow_and_without_prefect():
-    code = "import sys, flows.predict, flows.submit, flows.published_nets as nets; nets.names()\n"
+    code = "import sys, fcn.cli.predict, fcn.cli.submit, fcn.published_nets as nets; nets.names()\n"
     code += "print(*{'tensorflow', 'keras', 'prefect', 'mlflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
@@ -280,7 +279,7 @@ def unlabelled(known, tmp_path, monkeypatch, lenet):
 
 
 def test_a_submission_by_a_model_and_by_its_predictions(unlabelled, tmp_path, capsys):
-    assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "one.tgz"]) == 0
+    assert main(["submit", *unlabelled, "--model", "fcn8s", "--out", "one.tgz"]) == 0
     said = capsys.readouterr().out
     assert "one.tgz: 3 images in results/VOC2012/Segmentation/comp6_test_cls, of the right sizes" in said
     assert "The server wants all 1456 test images of VOC2012; test.txt lists 3." in said
@@ -289,25 +288,25 @@ def test_a_submission_by_a_model_and_by_its_predictions(unlabelled, tmp_path, ca
         for number, name in enumerate(archive.getnames()):
             with Image.open(archive.extractfile(name)) as image, Image.open(f"JPEGImages/2008_{number}.jpg") as photo:
                 np.testing.assert_array_equal(np.asarray(image), np.minimum(np.asarray(photo)[..., 0] // 12, 20))
-    assert predict.main(["JPEGImages", "--model", "fcn8s", "--out", "out"]) == 0
-    assert submit.main([*unlabelled, "--predictions", "out/labels", "--out", "two.tgz"]) == 0
+    assert main(["predict", "JPEGImages", "--model", "fcn8s", "--out", "out"]) == 0
+    assert main(["submit", *unlabelled, "--predictions", "out/labels", "--out", "two.tgz"]) == 0
     assert Path("one.tgz").read_bytes() == Path("two.tgz").read_bytes()
     capsys.readouterr()
-    assert submit.main([*unlabelled, "--check", "two.tgz"]) == 0
-    assert submit.main([*unlabelled, "--check", "two.tgz", "--challenge", "VOC2011"]) == 1
+    assert main(["submit", *unlabelled, "--check", "two.tgz"]) == 0
+    assert main(["submit", *unlabelled, "--check", "two.tgz", "--challenge", "VOC2011"]) == 1
     assert "comp6_test_cls/2008_0.png: not one of the images, which are called results/VOC2011/" in capsys.readouterr().err
 
 
 def test_a_submission_that_the_server_would_not_take(unlabelled, tmp_path, capsys):
-    assert predict.main(["JPEGImages", "--model", "fcn8s", "--out", "out"]) == 0
+    assert main(["predict", "JPEGImages", "--model", "fcn8s", "--out", "out"]) == 0
     labels.to_image(np.full((61, 30), 255, np.uint8)).save("out/labels/2008_1.png")
-    assert submit.main([*unlabelled, "--predictions", "out/labels", "--out", "s.tgz"]) == 1
+    assert main(["submit", *unlabelled, "--predictions", "out/labels", "--out", "s.tgz"]) == 1
     assert "2008_1.png: value 255, expected 0..20: a submission has no void" in capsys.readouterr().err
     Path("out/labels/2008_2.png").unlink()
-    assert submit.main([*unlabelled, "--predictions", "out/labels", "--out", "s.tgz"]) == 1
+    assert main(["submit", *unlabelled, "--predictions", "out/labels", "--out", "s.tgz"]) == 1
     assert "out/labels: 1 of 3 predictions are not there: 2008_2" in capsys.readouterr().err
     Path("JPEGImages/2008_1.jpg").unlink()
-    assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
+    assert main(["submit", *unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
     assert "test.txt lists images that are not there: JPEGImages/2008_1.jpg" in capsys.readouterr().err
     assert not Path("s.tgz").exists()
 
@@ -316,7 +315,7 @@ def test_a_submission_replaces_no_folder_and_no_device(unlabelled, tmp_path, cap
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "f").write_text("precious")
     for out, why in (("mine", "a folder is there"), ("/dev/full", "a device is there")):
-        assert submit.main([*unlabelled, "--model", "fcn8s", "--out", out]) == 1
+        assert main(["submit", *unlabelled, "--model", "fcn8s", "--out", out]) == 1
         said = capsys.readouterr()
         assert said.err.startswith(f"--out: {out}: expected a place to write a file to, but {why}; nothing was changed")
         assert "3 of 3" not in said.err, "it is said before the work begins"
@@ -327,7 +326,7 @@ def test_a_submission_replaces_no_folder_and_no_device(unlabelled, tmp_path, cap
 def test_an_archive_forges_no_verdict(unlabelled, tmp_path, capsys):
     with tarfile.open("s.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("evil\n\x1b[2JFAKE: complete"), io.BytesIO())
-    assert submit.main([*unlabelled, "--check", "s.tar"]) == 1
+    assert main(["submit", *unlabelled, "--check", "s.tar"]) == 1
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "s.tar: the server would not take it:"
     assert said[1].startswith("evil\\x0a\\x1b[2JFAKE: complete: not one of the images")
@@ -338,13 +337,17 @@ def test_models_and_images_that_are_not_vocs_are_refused(unlabelled, tmp_path, c
     exif = Image.Exif()
     exif[0x0112] = 3
     Image.new("RGB", (9, 9)).save("JPEGImages/2008_0.jpg", exif=exif)
-    assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
+    assert main(["submit", *unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
     assert "2008_0.jpg: marked as lying on its side" in capsys.readouterr().err
     monkeypatch.setattr(core, "load", lambda *_, **__: by_colour(lenet(classes=COLOURS)))
-    assert submit.main([*unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
+    assert main(["submit", *unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
     assert (
         "expected a model of VOC's 21 classes, which the server scores; this one has red, green, blue"
         in capsys.readouterr().err
     )
-    with pytest.raises(SystemExit, match="2"):
-        submit.main(unlabelled)
+    capsys.readouterr()
+    for source in ([], ["--model", "fcn8s", "--check", "s.tgz"]):
+        assert main(["submit", *unlabelled, *source]) == 2
+        said = capsys.readouterr().err
+        assert "--model" in said
+        assert "--check" in said

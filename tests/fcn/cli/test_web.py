@@ -15,9 +15,9 @@ import pytest
 from browser import PATH, open_browser
 from PIL import Image
 
-from flows import web
+from fcn.cli.app import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WIDE, PHONE = (1280, 900), (390, 800)
 OVER = "document.querySelector('.seen .classes')"
 
@@ -222,5 +222,5 @@ def test_a_small_picture_passes_a_large_one_whose_work_ends_when_its_client_goes
 
 def test_misuse_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert web.main(["--model", "fcn9s"]) == 2
+    assert main(["web", "--model", "fcn9s"]) == 2
     assert "got fcn9s" in capsys.readouterr().err

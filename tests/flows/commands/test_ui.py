@@ -1,4 +1,4 @@
-"""`make ui` for real, once, in an empty folder; and what it says of ports and settings."""
+"""`fcn ui` for real, once, in an empty folder; and what it says of ports and settings."""
 
 import contextlib
 import os
@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from fcn.cli.app import main
 from flows import ui
 from flows.runner import processes, server
 
@@ -28,10 +29,12 @@ def free_ports(count):
 
 
 def start(folder, prefect, mlflow):
+    for mark in ("params.yaml", "dvc.yaml"):
+        (folder / mark).touch()
     (folder / "pyproject.toml").write_bytes((REPO / "pyproject.toml").read_bytes())
     environment = {name: value for name, value in os.environ.items() if not name.startswith(QUIET)}
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.ui", "--prefect-port", str(prefect), "--mlflow-port", str(mlflow)],
+        [sys.executable, "-m", "fcn", "ui", "--prefect-port", str(prefect), "--mlflow-port", str(mlflow)],
         cwd=folder,
         env=environment | {"PYTHONPATH": str(REPO)},
         stdout=subprocess.PIPE,
@@ -78,6 +81,8 @@ def test_both_servers_answer_and_nothing_is_left_after_ctrl_c(tmp_path):
 def quiet(monkeypatch, tmp_path):
     """No server is started: MLflow's "runs" until the test says how it ends."""
     monkeypatch.chdir(tmp_path)
+    for mark in ("params.yaml", "dvc.yaml"):
+        Path(mark).touch()
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(processes, "interrupt_on_signals", lambda: None)
     monkeypatch.setattr(server, "home", lambda: tmp_path / "home")
@@ -87,17 +92,17 @@ def quiet(monkeypatch, tmp_path):
 def test_a_taken_port_is_said_with_its_owner_and_the_way_out(quiet, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert ui.main(["--mlflow-port", str(port)]) == 2
+        assert main(["ui", "--mlflow-port", str(port)]) == 2
         error = capsys.readouterr().err
         assert error.startswith(f"error: port {port}, for MLflow, is taken by process {os.getpid()} (")
         assert error.endswith("): stop that, or give --mlflow-port another\n")
-        assert ui.main(["--prefect-port", str(port), "--mlflow-port", str(free_ports(1)[0])]) == 2
+        assert main(["ui", "--prefect-port", str(port), "--mlflow-port", str(free_ports(1)[0])]) == 2
         assert f"error: port {port}, for Prefect, is taken by process {os.getpid()} (" in capsys.readouterr().err
 
 
 def test_a_store_elsewhere_is_named_without_its_password(quiet, capsys):
     quiet.setenv("MLFLOW_TRACKING_URI", "https://me:secret@example.org/mlflow")
-    assert ui.main([]) == 2
+    assert main(["ui"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: MLFLOW_TRACKING_URI is https://example.org/mlflow: the stages report there, so look there")
 
@@ -121,7 +126,7 @@ def test_mlflow_that_ends_by_itself_is_said_and_ends_the_other(quiet, sleeper, t
         return 3
 
     quiet.setattr(ui, "_run_mlflow", ends)
-    assert ui.main(["--mlflow-port", str(free_ports(1)[0]), "--prefect-port", str(free_ports(1)[0])]) == 1
+    assert main(["ui", "--mlflow-port", str(free_ports(1)[0]), "--prefect-port", str(free_ports(1)[0])]) == 1
     assert capsys.readouterr().err == "error: MLflow's server ended by itself, with code 3; the other one is stopped\n"
     assert not (tmp_path / "home" / "server.json").exists()
 

@@ -28,7 +28,7 @@ def lonely(tmp_path):
 
 
 def test_all_stages_stay_below_their_pipeline(lonely):
-    process = lonely.start("flows.pipeline")
+    process = lonely.start("fcn", "repro")
     line = ""
     while line != "waiting\n":
         line = process.stdout.readline()

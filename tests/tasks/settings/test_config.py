@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from dvc.utils.serialize import loads_yaml
 
+from fcn.cli.app import main
 from fcn.errors import UserError
-from flows import settings, show
+from flows import settings
 from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[3]
@@ -91,7 +92,7 @@ def test_a_profile_of_ones_own_stands_in_params_yaml():
 
 def test_where_each_value_was_written(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    assert show.main(["params", "train.fcn32s", "model.width", "profile"]) == 0
+    assert main(["show", "params", "train.fcn32s", "model.width", "profile"]) == 0
     lines = {line.split()[0]: line.split(maxsplit=2)[1:] for line in capsys.readouterr().out.splitlines()}
     assert lines["profile"] == ['"sample"', "params.yaml: profile"]
     assert lines["model.width"] == ["0.125", "profiles.yaml: profiles.sample.model.width"]
@@ -99,14 +100,14 @@ def test_where_each_value_was_written(monkeypatch, capsys):
     assert lines["train.fcn32s.bias_rate"] == ["2.0", "profiles.yaml: recipes.heavy.bias_rate"]
     assert lines["train.fcn32s.warmup"] == ["0", "by default"]
     assert not any(key.startswith("train.fcn16s") for key in lines)
-    assert show.main(["params", "trains"]) == 1
+    assert main(["show", "params", "trains"]) == 2
     assert "trains: no such key; the keys are below profile, variants, download" in capsys.readouterr().err
 
 
 def test_the_page_of_parameters_is_what_the_declarations_say(capsys):
-    assert show.main(["keys"]) == 0
+    assert main(["show", "keys"]) == 0
     page = capsys.readouterr().out
-    assert page == (ROOT / "docs/parameters.md").read_text(encoding="utf-8"), "python -m flows.show keys > docs/parameters.md"
+    assert page == (ROOT / "docs/parameters.md").read_text(encoding="utf-8"), "fcn show keys > docs/parameters.md"
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
     given = resolved("voc_subset").train["fcn32s"]
     assert {f"train.<name>.{field.name}" for field in dataclasses.fields(given)} - {*rows} == {

@@ -69,7 +69,7 @@ def test_a_training_is_read_back(client, empty):
         run.dataset("sample/train", SHA["fcn32s"], "training")
     stored = only(client)
     assert (stored.info.run_id, stored.info.run_name, stored.info.status) == (run.id, "fcn32s", "FINISHED")
-    runs = f"http://127.0.0.1:5000/#/experiments/{stored.info.experiment_id}/runs"  # as `make ui` shows them
+    runs = f"http://127.0.0.1:5000/#/experiments/{stored.info.experiment_id}/runs"  # as `fcn ui` shows them
     assert run.url == f"{runs}/{run.id}?workflowType=machine_learning"
     assert run.table_url == f"{runs}?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
     assert stored.data.params == {"train.lr": "1e-10", "train.steps": "7", "classes": "('cat', 'dog')", "init": "None"}
