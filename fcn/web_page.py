@@ -149,7 +149,9 @@ def build(models: Mapping[str, Path], first: str) -> Any:
     try:
         import gradio as gr
     except ImportError as error:
-        raise UserError("gradio is not installed, and the page needs it: the extra `web`, by `make env WITH=web`") from error
+        raise UserError(
+            "gradio is not installed, and the page needs it: `make env WITH=web` in a clone, or the extra `web`"
+        ) from error
     # Pictures that were dropped lie in a temporary folder: gone an hour after, and when the server stops.
     with gr.Blocks(title="FCN", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown("# What is where in a picture?")

@@ -4,6 +4,7 @@ import importlib
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 
