@@ -70,8 +70,7 @@ def submit(
         if check:
             submission.check(check, listed, where)
         else:
-            given = predictions and submission.from_folder(predictions, listed)
-            predicted = given or _by(str(model), precision, listed)
+            predicted = submission.from_folder(predictions, listed) if predictions else _by(str(model), precision, listed)
             submission.pack(out, _told(predicted, len(listed)), listed, where)
     except (UserError, OSError) as error:
         print(words(error), file=sys.stderr)
