@@ -199,6 +199,7 @@ def test_a_wrong_change_ends_before_a_server_starts_and_before_anything_is_writt
 ):
     for name in ("params.yaml", "profiles.yaml"):
         shutil.copy(Path(__file__).parents[2] / name, tmp_path)
+    (tmp_path / "dvc.yaml").touch()
     monkeypatch.chdir(tmp_path)
     before = Path("params.yaml").read_bytes()
     monkeypatch.setattr(pipeline.stage, "execute", lambda *_, **__: pytest.fail("it ran"))
