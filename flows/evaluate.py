@@ -6,9 +6,9 @@ from pathlib import Path
 from prefect import flow
 
 from flows.runner import stage
-from tasks import kept
 from tasks.score import score
 from tasks.settings import config
+from tasks.tracking import kept
 
 
 @flow

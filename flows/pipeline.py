@@ -22,7 +22,7 @@ from prefect.settings import get_current_settings
 from fcn.errors import LINE, UserError, shown
 from flows import outside
 from flows.runner import children, output, overrides, processes, remote, runs, server, stage, workspace
-from tasks import kept
+from tasks.tracking import kept
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
 SKIPPED = {

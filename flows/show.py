@@ -77,7 +77,7 @@ def _measured(found: Mapping[str, Mapping[str, Any]]) -> str:
     """On what they were measured, as far as all say the same."""
     keys = ("split", "dataset", "protocol")
     known = {key: {str(each["provenance"].get(key)) for each in found.values()} for key in keys}
-    return ", ".join(f"{key} {shown(next(iter(each)))}" for key, each in known.items() if len(each) == 1)
+    return ", ".join(f"{key} {shown(min(each))}" for key, each in known.items() if len(each) == 1)
 
 
 def table(found: config.Resolved, settings: Settings, under: Sequence[str] = ()) -> Iterator[str]:

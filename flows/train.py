@@ -8,9 +8,9 @@ from prefect import flow
 
 from fcn.errors import UserError
 from flows.runner import stage
-from tasks import kept
 from tasks import train as tasks
 from tasks.settings import config
+from tasks.tracking import kept
 
 
 @flow

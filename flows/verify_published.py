@@ -4,9 +4,9 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger
 
-from fcn import published_nets
 from fcn.errors import UserError
 from fcn.io import archives, files
+from fcn.published import nets as published_nets
 from fcn.published import scores
 from fcn.spec import MARK
 from tasks.fetch import fetch

@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 
 from fcn.io.files import digest, replacing_file
 from fcn.pixels.labels import to_image
-from fcn.spec.palette import VOID
+from fcn.spec.colours import VOID
 from fcn.weights import caffe
 from sample import world
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from fcn.io.files import replacing_file
 from fcn.pixels.labels import to_image
-from fcn.spec.palette import VOID
+from fcn.spec.colours import VOID
 
 CLASSES = ("background", "ring", "star", "cross", "moon", "comb", "key")
 YEAR = "World"

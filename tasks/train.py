@@ -40,7 +40,7 @@ def train(
     """Trains `variant` from `parent` on the records in `data` and writes the model folder `out`.
 
     A training that was interrupted goes on from its checkpoint. One that ended is not repeated if DVC
-    could not keep its model: see `tasks.kept`. Curves and parameters go to MLflow as they come. With a `seed`
+    could not keep its model: see `tasks.tracking.kept`. Curves and parameters go to MLflow as they come. With a `seed`
     in place of the recipe's it is kept apart, in an experiment and with checkpoints of its own. Of several processes that train
     together, see `distribution.join`, the first one does all that, and the others compute.
 

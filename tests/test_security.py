@@ -77,7 +77,6 @@ def test_nothing_that_is_read_can_be_executed():
     assert len(found) > 100
     assert {name: what for name, what in found.items() if what} == {
         UNPICKLER: {"pickle"},
-        "tasks/scoring.py": {"mlflow.pyfunc.load_model"},  # source, as docs/security.md says, of a registry that is trusted
     }
 
 
@@ -96,7 +95,7 @@ def test_no_server_of_the_sources_and_examples_is_told_to_listen_elsewhere():
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES]
     bound = [ast.unparse(node) for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     bound = [call for call in bound if re.match(r"[\w.]+\.(create_server|bind|launch)\(", call)]
-    assert len(bound) >= 3  # flows/server and tasks/web_page, whose own tests look at the sockets
+    assert len(bound) >= 3  # flows/server and fcn/web_page, whose own tests look at the sockets
     assert [call for call in bound if not re.search(r"\(\(?'127\.0\.0\.1'|\(\(?HOST|server_name=HOST", call)] == []
 
 
@@ -119,6 +118,6 @@ def test_the_servers_of_mlflow_and_prefect_listen_on_this_machine_unless_told_ot
 def test_every_pinned_package_has_a_version_and_hashes_and_comes_from_the_usual_index(path):
     text = path.read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    assert len(lines) > 100
+    assert lines
     pinned = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w,-]+\])?==[\w.!+-]+( *;[^#]*?)?( +--hash=sha256:[0-9a-f]{64})+ *")
     assert [line for line in lines if not pinned.fullmatch(line)] == []  # no URL, no git, no --index-url, no editable

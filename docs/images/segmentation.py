@@ -8,9 +8,10 @@ from the project's root, with the net in the box or, with `--model`, another one
 import argparse
 from pathlib import Path
 
-from flows.predict import MODEL, model_folder
 from PIL import Image
 
+from fcn import pretrained
+from fcn.cli.options import model_folder
 from fcn.pixels import images, visualize
 from fcn.predict import predictions
 from fcn.predict import predictor as predict
@@ -35,7 +36,7 @@ def picture(photo: Path, predictor: predict.Predictor) -> tuple[Image.Image, str
 def main(argv: list[str] | None = None) -> None:
     """Writes the picture and says what is in it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", **MODEL)
+    parser.add_argument("--model", default=pretrained.DEFAULT)
     parser.add_argument("--photo", type=Path, default=HERE / "chelsea.jpg")
     parser.add_argument("--out", type=Path, default=HERE / "segmentation.jpg")
     arguments = parser.parse_args(argv)

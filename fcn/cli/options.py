@@ -60,7 +60,7 @@ def model_folder(given: str = pretrained.DEFAULT) -> Path:
         if os.path.isfile(folder / "model.json"):  # also of a name that no disk takes
             return folder
 
-    from fcn import published_nets  # only now: what lies here needs no HTTP
+    from fcn.published import nets as published_nets  # only now: what lies here needs no HTTP
 
     if given in published_nets.names():
         return published_nets.model_folder(given)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
-from cyclopts.validators import MutuallyExclusive
+from cyclopts.validators import mutually_exclusive
 
 from fcn.cli.options import MADE, NET, Place, model_folder
 from fcn.errors import UserError, shown, words
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 REFUSED, INTERRUPTED = 1, 130
-SOURCE = Group("Where the predictions come from: one of these", validator=MutuallyExclusive())
+SOURCE = Group("Where the predictions come from: one of these", validator=mutually_exclusive)
 
 
 def submit(

@@ -23,7 +23,7 @@ def web(*, model: Model = pretrained.DEFAULT, port: Port = 7860, allow: Allow = 
         UserError: no such net, Gradio is not installed, or the port is taken.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import that reads it
-    from fcn import web_page
+    from fcn.predict import web_page
 
     chosen = model_folder(model)
     known = pretrained.folders() | workspace.trained() | {chosen.name: chosen}

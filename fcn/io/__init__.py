@@ -1,4 +1,4 @@
-"""Moves bytes and decides none: atomic files, disk room, downloads, archives and their members."""
+"""Moves bytes and decides none: atomic files, disk room, downloads, archives and their members, redaction."""
 
 from fcn.io.addresses import path_of, public, secret, without
 from fcn.io.files import BROKEN, check_file, digest, links, replacing_file, sniff, walk

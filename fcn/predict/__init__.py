@@ -1,5 +1,5 @@
 """Labels for photographs: the predictor, its files, export, serving, submission."""
 
-from fcn.predict.predictor import Predictor
+from fcn.predict.own_door import OwnDoor, origins
 
-__all__ = ["Predictor"]
+__all__ = ["OwnDoor", "origins"]

@@ -153,7 +153,9 @@ def _needed(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise UserError(f"{name} is not installed, and ONNX needs it: make env WITH=web") from error
+        raise UserError(
+            f"{name} is not installed, and ONNX needs it: `make env WITH=web` in a clone, or the extra `onnx`"
+        ) from error
 
 
 @dataclass(frozen=True)

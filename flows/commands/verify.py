@@ -29,7 +29,7 @@ def verify(
     Returns:
         0; 1: a net does not score what was published, or something failed; 130: interrupted.
     """
-    from fcn import published_nets
+    from fcn.published import nets as published_nets
     from flows import verify_published
     from flows.runner import stage
 

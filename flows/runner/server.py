@@ -28,7 +28,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.engine import URL
 
 from fcn.io import public
-from fcn.own_door import OwnDoor, origins
+from fcn.predict import OwnDoor, origins
 from flows.runner.processes import identity, is_alive
 from tasks.settings import config
 

@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from flows.predict import MODEL, model_folder
-
+from fcn import pretrained
+from fcn.cli.options import model_folder
 from tests.benchmarks import pairs
 
 PASS = """
@@ -57,7 +57,7 @@ def told(times: dict[str, Times]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", **MODEL)
+    parser.add_argument("--model", default=pretrained.DEFAULT)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bound", type=float, default=1.5)
     args = parser.parse_args()
@@ -69,7 +69,7 @@ def main() -> int:
             rounds["import"].append(measured("-c", "import tensorflow")[0])
             clock, processor = measured("-c", PASS, folder, photo)[1].split()[-2:]
             rounds["pass"].append((float(clock), float(processor)))
-            command = ["-m", "flows.predict", photo, "--model", folder, "--out", out]
+            command = ["-m", "fcn", "predict", photo, "--model", folder, "--out", out]
             rounds["predict"].append(measured(*command)[0])
             print(f"round {number}: {told({key: each[-1] for key, each in rounds.items()})}", flush=True)
     best = {key: tuple(map(min, zip(*each, strict=True))) for key, each in rounds.items()}

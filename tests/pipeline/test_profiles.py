@@ -44,12 +44,12 @@ def test_a_folder_with_coloured_masks_from_the_doctor_to_overlays(a_checkout):
         Image.fromarray(colours[truth]).save(own / f"masks/photo {n}.png")
         truths[f"photo {n}"] = truth
 
-    asked = project.run("python", "-m", "flows.doctor", "data/own")
+    asked = project.run("python", "-m", "fcn", "doctor", "data/own")
     assert asked.returncode == 1, asked.stdout
     proposal = re.findall(r"^ +(\S+ #[0-9a-f]{6})$", asked.stdout, re.MULTILINE)
     assert len(proposal) == 3, asked.stdout
     (own / "classes.txt").write_text("\n".join(proposal) + "\n")
-    asked = project.run("python", "-m", "flows.doctor", "data/own")
+    asked = project.run("python", "-m", "fcn", "doctor", "data/own")
     assert asked.returncode == 0, asked.stdout
 
     choose(project, "folder", {"fcn8s": "fcn/pretrained/voc20"})

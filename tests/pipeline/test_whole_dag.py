@@ -170,7 +170,7 @@ def test_nothing_goes_to_the_internet_nor_waits_for_it(project, first):
 def test_seeds_train_nets_of_their_own_and_leave_the_results_alone(project, first):
     params = project.change({"variants": {"fcn32s": "models/vgg.npz"}})
     try:
-        done, again = (project.run("python", "-m", "flows.seeds", "--n", "2") for _ in range(2))
+        done, again = (project.run("python", "-m", "fcn", "seeds", "--n", "2") for _ in range(2))
     finally:
         project.write_params(params)
     assert (done.returncode, again.returncode) == (0, 0), done.stdout + again.stdout

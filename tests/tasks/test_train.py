@@ -10,8 +10,9 @@ from fcn.errors import UserError
 from fcn.hardware import distribution
 from fcn.spec.architecture import MEAN_BGR, ModelSpec
 from fcn.spec.recipe import TrainSpec
-from tasks import kept, train
+from tasks import train
 from tasks.settings.params import Model
+from tasks.tracking import kept
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from fcn import web_page
+from fcn.predict import web_page
 
 CLASSES = ("background", "cat", "dog")
 RIGHT = {"fcn8s": 0, "fcn16s": 2}

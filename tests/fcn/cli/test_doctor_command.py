@@ -142,11 +142,11 @@ def test_labels_that_cannot_be_converted_are_left_alone(tmp_path, capsys):
 
 def test_as_a_process_it_says_the_same_and_loads_no_framework(tmp_path):
     root = write_folder(tmp_path / "mine", mask_255, void=False)
-    done = subprocess.run([sys.executable, "-m", "flows.doctor", str(root)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "fcn", "doctor", str(root)], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert lines_after(done.stdout, "Proposal for") == ["background #000000", "class1 #ffffff"]
     code = (
-        "import sys, flows.doctor\n"
+        "import sys, fcn.cli.doctor\n"
         "print([name for name in ('tensorflow', 'keras', 'prefect', 'mlflow', 'dvc') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"

@@ -123,7 +123,7 @@ def test_a_folder_of_22_files_is_accounted_for_one_by_one(known, tmp_path, capsy
     for name in ("t.mp4", "u.CR2", "v.txt"):
         (folder / name).write_bytes(b"x")
     assert len(list(folder.iterdir())) == 22
-    assert predict.main(["photos", "--model", "fcn8s", "--out", "out"]) == 1
+    assert main(["predict", "photos", "--model", "fcn8s", "--out", "out"]) == 1
     said = capsys.readouterr()
     assert said.out.splitlines()[-1] == "fcn4s: 18 of 19 images predicted, 3 other files left out; see out/overlays"
     for path in folder.iterdir():
@@ -290,7 +290,7 @@ def test_a_real_model_by_its_variants_name(tmp_path, monkeypatch, small, capsys)
 
 
 def test_both_commands_start_without_tensorflow_and_without_prefect():
-    code = "import sys, fcn.cli.predict, fcn.cli.submit, fcn.published_nets as nets; nets.names()\n"
+    code = "import sys, fcn.cli.predict, fcn.cli.submit, fcn.published.nets as nets; nets.names()\n"
     code += "print(*{'tensorflow', 'keras', 'prefect', 'mlflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -76,7 +76,7 @@ def test_labels_that_look_misread(train, val, words):
     (finding,) = health.from_labels({"train": train, "val": val})
     assert finding.kind == "labels"
     assert finding.text.startswith(words)
-    assert "flows.doctor" in finding.text
+    assert "fcn doctor" in finding.text
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn import published_nets as nets
 from fcn.datasets import voc
+from fcn.published import nets
 from tasks.settings import config
 
 ROOT = Path(__file__).parents[3]

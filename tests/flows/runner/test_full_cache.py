@@ -11,7 +11,7 @@ import pytest
 
 from flows import pipeline
 from flows.runner import workspace
-from tasks import kept
+from tasks.tracking import kept
 
 STAGES = """
 stages:

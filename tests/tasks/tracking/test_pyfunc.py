@@ -8,9 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-import warnings
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -23,8 +21,6 @@ from fcn.net import surgery
 from fcn.net.model import build
 from fcn.pixels import labels
 from fcn.predict import predictor
-from flows import serve
-from tasks import scoring
 from tasks.tracking import pyfunc
 
 ROOT = Path(__file__).parents[3]
@@ -214,43 +210,6 @@ def test_requirements_are_what_the_served_code_imports(saved):
     wanted = (saved / "requirements.txt").read_text().split()
     assert [each.partition("==")[0] for each in wanted] == list(pyfunc.REQUIREMENTS)
     assert all(each.partition("==")[2] for each in wanted)
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({}, 200), ({"Host": "localhost:5001"}, 200), ({"Host": "proxy.example"}, 200),
-        ({"Host": "proxy.example", "Origin": "https://proxy.example"}, 200), ({"Host": "evil.example"}, 403),
-        ({"Origin": "http://evil.example"}, 403), ({"Origin": "http://127.0.0.1:1"}, 403),
-    ],
-)  # fmt: skip
-def test_our_server_answers_its_own_hosts_and_origins_alone(headers, status, monkeypatch):
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*Any type hint", UserWarning)
-        import mlflow.pyfunc
-    from starlette.testclient import TestClient
-
-    model = SimpleNamespace(metadata=SimpleNamespace(get_input_schema=lambda: None))
-    monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda uri: model)
-    client = TestClient(scoring.answering("a folder", ["proxy.example"]), "http://127.0.0.1:5001")
-    assert client.get("/ping", headers=headers).status_code == status
-    assert (
-        client.post("/invocations", headers={**headers, "content-type": "x/y"}, content=b"x").status_code
-        == {200: 415, 403: 403}[status]
-    )
-
-
-def test_what_cannot_be_served_is_said(tmp_path, capsys):
-    assert serve.main([str(tmp_path / "nothing"), "--port", "0"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("MODEL: expected models:/NAME@ALIAS, a folder of MLflow's, voc20, ")
-    assert said.endswith(f"; got {tmp_path}/nothing\n")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert serve.main(["models:/any@champion", "--port", str(port)]) == 2
-    assert capsys.readouterr().err == f"--port {port}: [Errno 98] Address already in use\n"
 
 
 def test_a_folder_that_is_no_model(tmp_path):

@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image
 
 from fcn.errors import UserError
-from fcn.own_door import OwnDoor
 from fcn.pixels import labels, visualize
 from fcn.predict import serving
+from fcn.predict.own_door import OwnDoor
 
 if TYPE_CHECKING:
-    from fcn.predict import Predictor
+    from fcn.predict.predictor import Predictor
 
 HOST = "127.0.0.1"
 AT_ONCE = 8
@@ -149,7 +149,9 @@ def build(models: Mapping[str, Path], first: str) -> Any:
     try:
         import gradio as gr
     except ImportError as error:
-        raise UserError("gradio is not installed, and the page needs it: the extra `web`, by `make env WITH=web`") from error
+        raise UserError(
+            "gradio is not installed, and the page needs it: `make env WITH=web` in a clone, or the extra `web`"
+        ) from error
     # Pictures that were dropped lie in a temporary folder: gone an hour after, and when the server stops.
     with gr.Blocks(title="FCN", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown("# What is where in a picture?")

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from published_nets import FILES, blobs, net, write
 
-from fcn import published_nets
 from fcn.cli.app import main
 from fcn.datasets import voc
 from fcn.net import surgery
+from fcn.published import nets as published_nets
 
 FILE = FILES["fcn8s"]
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from fcn.errors import UserError
 from fcn.io import files
 from fcn.spec import MARK
-from tasks import kept
-from tasks.tracking import store
+from tasks.tracking import kept, store
 
 FOLDER = Path(".cache/models")
 

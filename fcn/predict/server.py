@@ -16,11 +16,11 @@ from starlette.routing import Route
 
 from fcn import reading
 from fcn.errors import UserError
-from fcn.own_door import OwnDoor
 from fcn.predict import serving
+from fcn.predict.own_door import OwnDoor
 
 if TYPE_CHECKING:
-    from fcn.predict import Predictor
+    from fcn.predict.predictor import Predictor
 
 HOST = "127.0.0.1"
 SECONDS = 60.0
@@ -118,13 +118,14 @@ def _refused(status: int, message: str) -> Response:
     return JSONResponse({"error_code": codes[status], "message": message}, status)
 
 
-def serve(folder: Path, port: int, allowed: Sequence[str] = ()) -> None:
+def serve(folder: Path, port: int, allowed: Sequence[str] = (), seconds: float = SECONDS) -> None:
     """Serves a model on 127.0.0.1 until Ctrl-C.
 
     Args:
         folder: with `model.json` and `weights.npz`.
         port: to listen on; 0: one that is free.
         allowed: see `OwnDoor`.
+        seconds: see `application`.
 
     Raises:
         UserError: the port is taken, or no model folder.
@@ -139,7 +140,7 @@ def serve(folder: Path, port: int, allowed: Sequence[str] = ()) -> None:
 
         from fcn.predict import predictor  # only now: a port that is taken is told at once
 
-        app = application(predictor.load(folder), allowed)
+        app = application(predictor.load(folder), allowed, seconds)
         where = f"http://{HOST}:{listening.getsockname()[1]}"
         print(f"It answers on {where} until Ctrl-C.", flush=True)
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn import web_page
 from fcn.net import surgery
 from fcn.net.model import build
 from fcn.pixels import labels
-from fcn.predict import predictor
+from fcn.predict import predictor, web_page
 
 CLASSES = ("background", "<cat>", "dog")
 IMAGE = np.full((2, 4, 3), 200, np.uint8)

@@ -23,7 +23,7 @@ from fcn.io import disk, download
 from fcn.spec import CHECKED
 from tasks.settings import Source, parse
 
-FACTS = Path(__file__).with_name("published_nets.json")
+FACTS = Path(__file__).with_name("nets.json")
 PREFIX = "voc-"
 FOLDER = Path(".cache/models")
 """Seen from the current folder: nets that were fetched, and caffemodels that somebody put there."""
@@ -41,7 +41,7 @@ class Net:
 
 @dataclass(frozen=True)
 class Published:
-    """What `published_nets.json` holds: nets by variant, tolerance in points, archive, root, list, classes."""
+    """What `published/nets.json` holds: nets by variant, tolerance in points, archive, root, list, classes."""
 
     __pydantic_config__ = CHECKED
 
@@ -54,7 +54,7 @@ class Published:
 
 
 def read(path: Path = FACTS) -> Published:
-    """The facts of a file such as `published_nets.json`.
+    """The facts of a file such as `published/nets.json`.
 
     Raises:
         UserError: no such file, no JSON, or a key is missing, unknown or of the wrong type.

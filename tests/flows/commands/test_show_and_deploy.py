@@ -1,0 +1,59 @@
+"""`fcn show` as a table of scores, and what `fcn deploy` has Prefect do."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from fcn.cli.app import main
+from flows.commands import deploy
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    for mark in ("params.yaml", "dvc.yaml"):
+        (tmp_path / mark).touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_scores_worst_first_in_percent(here, capsys):
+    assert main(["show"]) == 2
+    assert capsys.readouterr().err == "metrics: expected scores there, found none; `fcn repro` makes them\n"
+    (here / "metrics").mkdir()
+    scores = {"pixel_accuracy": 0.9, "mean_accuracy": 0.5, "frequency_weighted_iu": 0.8}
+    for name, mean_iu in (("fcn8s", 0.65129), ("fcn32s", 0.3)):
+        known = {"split": "val", "dataset": "d1", "protocol": name}
+        text = json.dumps({**scores, "mean_iu": mean_iu, "provenance": known})
+        (here / "metrics" / f"{name}.json").write_text(text)
+    assert main(["show", "scores"]) == 0
+    said = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines() if "│" in line]
+    assert rows == [
+        ["fcn32s", "90.00", "50.00", "30.00", "80.00"], ["fcn8s", "90.00", "50.00", "65.13", "80.00"],
+    ]  # fmt: skip
+    assert "split val, dataset d1" in said
+    assert "protocol" not in said, "in which they differ"
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_deploying(here, there, monkeypatch, capsys):
+    ran = []
+
+    def run(command, **_):
+        ran.append(command[3:])
+        return SimpleNamespace(returncode=int(command[4] == "inspect" and not there))
+
+    monkeypatch.setattr(deploy.subprocess, "run", run)
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    assert main(["deploy"]) == 2
+    assert "PREFECT_API_URL is not set" in capsys.readouterr().err
+    from prefect.settings import temporary_settings
+
+    with temporary_settings({"api.url": "http://127.0.0.1:9/api"}):
+        assert main(["deploy", "--kind", "docker"]) == 0
+    create = ["work-pool", "create", "fcn", "--type", "docker", "--base-job-template", "deploy/docker-pool.json"]
+    assert ran == [
+        ["work-pool", "inspect", "fcn"], *([] if there else [create]),
+        ["work-pool", "set-concurrency-limit", "fcn", "1"], ["--no-prompt", "deploy", "--all"],
+    ]  # fmt: skip
