@@ -19,11 +19,11 @@ from fcn.io import files
 from fcn.net import surgery
 from fcn.spec import ModelSpec, TrainSpec
 from fcn.train import fit
-from tasks import kept, look
+from tasks import look
 from tasks.bar import Bar
 from tasks.report import charts, pictures
 from tasks.settings import Profile
-from tasks.tracking import Progress, duration, durations, provenance, tracking
+from tasks.tracking import Progress, duration, durations, kept, provenance, tracking
 
 
 @task(cache_policy=NO_CACHE, task_run_name="train {variant}")
