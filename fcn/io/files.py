@@ -332,18 +332,32 @@ def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterabl
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
-def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], compressed: bool = False) -> None:
+class _Plain:
+    """An array in C order that is made when it is written, and gone after that.
+
+    `savez` keeps whatever memory order an array happens to have, and that is not part of its value.
+    """
+
+    def __init__(self, name: str, array: Any) -> None:
+        self.name, self.array = name, array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        array = np.asarray(self.array, order="C")
+        if array.dtype.hasobject:
+            raise TypeError(f"array {self.name!r} holds Python objects ({array.dtype}): only numbers can be saved")
+        return array
+
+
+def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], compressed: bool = False) -> None:
     """Write `arrays` as an `.npz` in the mapping's order; the same arrays give the same bytes every time.
+
+    They may be variables: each becomes an array when its turn comes, so that no more than one is copied at a time.
 
     `compressed`: whether to deflate them, which takes time and gains nothing of float32 weights.
 
     Raises TypeError for arrays of Python objects, which could only be pickled.
     """
-    # In C order: savez keeps whatever memory order an array happens to have, and that is not part of its value.
-    plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    for name, array in plain.items():
-        if array.dtype.hasobject:
-            raise TypeError(f"array {name!r} holds Python objects ({array.dtype}): only numbers can be saved")
+    plain = {name: _Plain(name, array) for name, array in arrays.items()}
     with replacing_file(path) as temporary, open(temporary, "wb") as file:
         (np.savez_compressed if compressed else np.savez)(file, **plain)  # type: ignore[arg-type]
 

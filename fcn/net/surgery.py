@@ -164,7 +164,7 @@ def begin(layer: keras.layers.Layer, seed: int) -> None:
 
 def save(model: keras.Model, spec: ModelSpec, folder: Path) -> None:
     """Writes `weights.npz` and `model.json` into the existing `folder`: all that is needed to build and use the net."""
-    files.save_arrays(folder / "weights.npz", {n: np.asarray(w) for n, w in named_weights(model).items()})
+    files.save_arrays(folder / "weights.npz", named_weights(model))
     files.write_json(folder / "model.json", asdict(spec))
 
 

@@ -63,12 +63,12 @@ def seeds(net: keras.Model) -> list[Any]:
     return [variable for variable in net.non_trainable_variables if "seed" in variable.path]
 
 
-def save(path: Path, arrays: Mapping[str, np.ndarray], told: int, history: History) -> None:
+def save(path: Path, arrays: Mapping[str, Any], told: int, history: History) -> None:
     """Writes a checkpoint; until it is complete, the one before stays.
 
     Args:
         path: its file.
-        arrays: the values of `variables`.
+        arrays: `variables`, or their values.
         told: the steps whose report is done.
         history: the rows so far. Those beyond `told` are left out: a report that was cut short is made again.
 

@@ -234,11 +234,11 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         if not self.share.first:
             return
         begin = time.monotonic()
-        arrays = {name: np.asarray(variable) for name, variable in self.state().items()}
-        if health.broken(arrays):  # the last update spoilt the weights, as the next report will say: the one before is kept
+        state = self.state()
+        if health.broken(state):  # the last update spoilt the weights, as the next report will say: the one before is kept
             return
         try:
-            resume.save(self.checkpoint, arrays, self.told, self.history)
+            resume.save(self.checkpoint, state, self.told, self.history)
             self.kept = self.step
         except OSError as error:  # a full disk costs this checkpoint, neither the one before nor the training
             self.say([health.not_saved(error, self.checkpoint, self.step, self.kept, interrupted)])

@@ -38,6 +38,7 @@ def vgg(axes: str) -> Layers:
     def add(name: str, outputs: int, *sides: int) -> None:
         shape = (outputs, inputs, *sides) if axes == "OIHW" else (*sides, inputs, outputs)
         kernel = random.random(shape, np.float32) - np.float32(0.5)
+        kernel *= np.float32(np.sqrt(24 * outputs / kernel.size))  # He et al., so that the net can be trained
         found[name] = kernel, random.random(outputs, np.float32)
 
     for block in NET.blocks:

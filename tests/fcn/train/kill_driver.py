@@ -61,7 +61,7 @@ class Points:
             file.write(content[: len(content) // 2])
             file.flush()
             kind = "half a checkpoint" if "progress" in arrays else "half a model"
-            if kind == self.kind and self.at in (None, int(arrays.get("optimizer/0", 0))):
+            if kind == self.kind and self.at in (None, int(np.asarray(arrays.get("optimizer/0", 0)))):
                 stop()
             file.write(content[len(content) // 2 :])
 
