@@ -148,16 +148,16 @@ def serve(folder: Path) -> None:
 def steps(padding: str) -> dict[str, tuple[Callable[..., None], tuple[Any, ...], int]]:
     """By name: what is called with the folder and these arguments, and its bound."""
     return {
-        **{f"convert {name}": (conversion, (name,), BOUND) for name in CONTAINERS},
+        **{f"convert {name}": (convert, (name,), BOUND) for name in CONTAINERS},
         **{f"surgery and save {name}": (surgery, (name, padding), BOUND) for name in ("fcn32s", "fcn16s", "fcn8s")},
         "load": (load, (), BOUND),
         "records": (records, (), BOUND),
         "train 2 steps, checkpoint": (train, (2,), TRAINING),
         "resume, 2 steps, checkpoint": (train, (4,), TRAINING),
-        "predict 500x375": (predictor, ("500x375", "float32"), BOUND),
-        "predict 12 megapixels": (predictor, ("12 megapixels", "float32"), BOUND),
-        "predict 12 megapixels, bfloat16": (predictor, ("12 megapixels", "bfloat16"), BOUND),
-        "predict 48 megapixels, bfloat16": (predictor, ("48 megapixels", "bfloat16"), BOUND),
+        "predict 500x375": (predict, ("500x375", "float32"), BOUND),
+        "predict 12 megapixels": (predict, ("12 megapixels", "float32"), BOUND),
+        "predict 12 megapixels, bfloat16": (predict, ("12 megapixels", "bfloat16"), BOUND),
+        "predict 48 megapixels, bfloat16": (predict, ("48 megapixels", "bfloat16"), BOUND),
         f"evaluate {IMAGES // 2} images": (evaluate, (), BOUND),
         "export onnx": (export, ("onnx",), BOUND),
         "export onnx, fixed size, labels": (export, ("onnx", 375, 500), BOUND),
