@@ -3,19 +3,17 @@
 import sys
 from pathlib import Path
 
-from prefect import flow, get_run_logger
-
 from fcn.errors import UserError
 from fcn.io import archives, files
 from fcn.published import scores
 from fcn.spec import MARK
 from flows import published_nets
 from flows.runner import stage
+from tasks import steps
 from tasks.fetch import fetch
 from tasks.verify import convert_net, score_net, unpack_listed
 
 
-@flow
 def verify_published(
     facts: Path = Path("flows/published.yaml"),
     raw: Path = Path("data/raw/published"),
@@ -54,7 +52,7 @@ def verify_published(
         raise UserError(
             f"{', '.join(failed)}: more than {wanted.tolerance} points off the published scores; {text[0]}", *text[1:]
         )
-    get_run_logger().info("\n".join(text))
+    steps.logger().info("\n".join(text))
 
 
 def _read(path: Path) -> published_nets.Published:

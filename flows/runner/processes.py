@@ -12,6 +12,8 @@ import psutil
 
 PARENT_PROCESS = "FCN_PARENT_PROCESS"
 """Set by `flows.runner.children` for what it starts: identity of the process to end with."""
+PARENT_RUN = "FCN_PARENT_RUN"
+"""Set by `flows.pipeline` for its stages: id of the flow run above; empty: Prefect's API is known not to be there."""
 INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
 
@@ -118,11 +120,11 @@ def interrupt_on_signals() -> None:
     """
     last = float("-inf")
 
-    def interrupt(*_: object) -> None:
+    def interrupt(number: int, _: object) -> None:
         nonlocal last
         if time.monotonic() - last > 3:
             last = time.monotonic()
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(signal.Signals(number).name)
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)

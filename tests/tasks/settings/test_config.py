@@ -11,6 +11,7 @@ from dvc.utils.serialize import loads_yaml
 from fcn.errors import UserError
 from flows import settings
 from flows.commands import show
+from tasks.checkout import root
 from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[3]
@@ -264,6 +265,6 @@ def test_an_experiments_copy_belongs_to_its_checkout(tmp_path, monkeypatch):
     copy = tmp_path / "my project/.dvc/tmp/exps/tmpx/sub"
     copy.mkdir(parents=True)
     monkeypatch.chdir(copy)
-    assert config.root() == tmp_path / "my project"
+    assert root() == tmp_path / "my project"
     monkeypatch.chdir(tmp_path)
-    assert config.root() == tmp_path
+    assert root() == tmp_path
