@@ -1,6 +1,6 @@
 """`python -m flows.commands.ui`: the pages of Prefect and MLflow, served on this machine alone, until Ctrl-C.
 
-Prefect's server is the one that the project's processes share (`flows.runner.server`): pipelines report to it while it runs,
+Prefect's server is the one that the workspace's processes share (`flows.runner.server`): pipelines report to it while it runs,
 and one that still does when the pages are closed keeps it. MLflow's server reads the database that the stages write.
 """
 
@@ -13,15 +13,14 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import psutil
-from prefect.settings import get_current_settings
 
 from fcn.errors import UserError
 from fcn.io import public
 from flows.runner import children, processes, server
+from tasks import checkout
 from tasks.tracking import store
 
 TABLE = "workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
@@ -40,10 +39,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         _check_nothing_else_is_meant()
         _check_free(arguments.mlflow_port, "MLflow", "--mlflow-port")
+        with checkout.listen("mlflow", arguments.mlflow_port) as listener:
+            port = listener.getsockname()[1]  # free a moment ago: MLflow takes no socket that is open already
         print("starting Prefect's and MLflow's servers ...", flush=True)
-        mlflow = f"http://127.0.0.1:{arguments.mlflow_port}"
+        mlflow = f"http://127.0.0.1:{port}"
         with _prefect(arguments.prefect_port) as (prefect, process), _watched(prefect, mlflow, process, ended):
-            ended.append(f"MLflow's server ended by itself, with code {_run_mlflow(arguments.mlflow_port)}")
+            ended.append(f"MLflow's server ended by itself, with code {_run_mlflow(port)}")
     except KeyboardInterrupt:
         if not ended:
             return 0
@@ -60,15 +61,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Serves the pages of Prefect and MLflow on 127.0.0.1.",
         allow_abbrev=False,
     )
-    port = get_current_settings().server.api.port
-    parser.add_argument("--prefect-port", type=int, default=port, metavar="PORT", help=f"default: {port}; one that runs stays")
-    parser.add_argument("--mlflow-port", type=int, default=5000, metavar="PORT", help="default: 5000")
+    ours = "default: that of last time, or a free one"
+    parser.add_argument("--prefect-port", type=int, default=0, metavar="PORT", help=f"{ours}; one that runs stays")
+    parser.add_argument("--mlflow-port", type=int, default=0, metavar="PORT", help=ours)
     return parser
 
 
 def _check_nothing_else_is_meant() -> None:
     """Pages of this folder would stay empty where the stages report to another place."""
-    for what, place in (("PREFECT_API_URL", get_current_settings().api.url), ("MLFLOW_TRACKING_URI", _database())):
+    for what, place in (("PREFECT_API_URL", os.environ.get("PREFECT_API_URL")), ("MLFLOW_TRACKING_URI", _database())):
         if place and not place.startswith("sqlite"):
             where = public(place)
             raise UserError(f"{what} is {where}: the stages report there, so look there, or unset it to see this folder's runs")
@@ -147,9 +148,9 @@ def _tables(mlflow: str) -> list[str] | None:
 
 def _run_mlflow(port: int) -> int:
     """Be the parent of MLflow's server until it ends or this process is interrupted; returns its exit code."""
-    if not Path("mlflow.db").exists():
-        store.prepare()
-        store.connect()  # makes the database: the server's processes would disturb each other
+    store.prepare()
+    client, _ = store.connect()  # makes the database: the server's processes would disturb each other
+    checkout.mark(client)
     options = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning")
     places = ("--backend-store-uri", _database(), "--default-artifact-root", "mlartifacts")
     # Its queue of jobs, which nothing here uses, would start more processes.

@@ -148,20 +148,25 @@ def release_dvc(client: Any, run: Mapping[str, Any], failed: str | None, stopped
     set_state(client, run["id"], state)
 
 
-def reconcile(client: Any) -> int:
+def reconcile(client: Any, all_are_ours: bool = False) -> int:
     """Sets the runs of this workspace Crashed whose process is gone without having said so (kill -9, out of memory).
+
+    Args:
+        client: a client of the API.
+        all_are_ours: its database has the runs of this workspace and of no other; those that say to be of another one are
+            what it began with, as a copy or before it was moved.
 
     Returns:
         How many runs that were.
     """
-    mine = {"tags": {"all_": tags()[:1]}}
+    mine: dict[str, Any] = {} if all_are_ours else {"tags": {"all_": tags()[:1]}}
     unfinished = {"state": {"type": {"any_": UNFINISHED}}}
     open_runs = ask(client, "POST", "/flow_runs/filter", {"flow_runs": mine | unfinished, "limit": 200})
     # A run may have ended without its tasks, so these are looked for by themselves.
     open_tasks = ask(client, "POST", "/task_runs/filter", {"flow_runs": mine, "task_runs": unfinished, "limit": 200})
     owners = {"id": {"any_": sorted({task["flow_run_id"] for task in open_tasks if task["flow_run_id"]})}}
     others = ask(client, "POST", "/flow_runs/filter", {"flow_runs": owners}) if open_tasks else []
-    lost = {run["id"] for run in [*open_runs, *others] if _is_lost(run["labels"])}
+    lost = {run["id"] for run in [*open_runs, *others] if _is_lost(run["labels"], all_are_ours)}
     for task in open_tasks:
         if task["flow_run_id"] in lost:
             _set_task(client, task["id"], LOST)
@@ -171,6 +176,8 @@ def reconcile(client: Any) -> int:
     return len(ended)
 
 
-def _is_lost(labels: Mapping[str, Any]) -> bool:
+def _is_lost(labels: Mapping[str, Any], all_are_ours: bool) -> bool:
     process = labels.get("process")
-    return process is not None and labels.get("host") == socket.gethostname() and not processes.is_alive(str(process))
+    if process is None or labels.get("host") != socket.gethostname():
+        return False
+    return not processes.is_alive(str(process)) or (all_are_ours and labels.get("workspace") != str(root()))

@@ -194,7 +194,7 @@ def _start(folder: Path, port: int) -> Entry:
         if database and not (folder / "prefect.db").is_file():
             raise OSError("its database is in another place; set PREFECT_HOME to a folder with a plainer name")
         with contextlib.suppress(httpx.HTTPError, ValueError, LookupError), client(entry.url) as asking:
-            runs.reconcile(asking)
+            runs.reconcile(asking, all_are_ours=bool(database))
     except BaseException:
         process.kill()
         process.wait()
@@ -212,10 +212,7 @@ def _database(folder: Path) -> dict[str, str]:
     """Where the database is to be, where nobody has said it: in a folder that may hold ? and %."""
     if any(name.startswith((DATABASE, "PREFECT_API_DATABASE_")) for name in os.environ):
         return {}
-    from sqlalchemy.engine import URL
-
-    url = URL.create("sqlite+aiosqlite", database=(folder / "prefect.db").as_posix())
-    return {f"{DATABASE}CONNECTION_URL": url.render_as_string(hide_password=False)}
+    return {f"{DATABASE}CONNECTION_URL": checkout.sqlite("aiosqlite", folder / "prefect.db")}
 
 
 def _set_aside(database: Path, seconds: float = 30.0) -> None:

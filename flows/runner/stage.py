@@ -16,6 +16,7 @@ import psutil
 
 from fcn.errors import UserError
 from flows.runner import arguments, logs, output, processes
+from tasks.checkout import root, sqlite
 
 
 def main(function: Callable[..., Any], argv: list[str] | None = None) -> int:
@@ -35,6 +36,8 @@ def main(function: Callable[..., Any], argv: list[str] | None = None) -> int:
         processes.end_with(*owners)
     if stage:
         processes.refuse_alone()
+    if root() != Path.cwd():  # an experiment in a copy, which vanishes: what MLflow knows of it must not
+        os.environ.setdefault("MLFLOW_TRACKING_URI", sqlite("pysqlite", root() / "mlflow.db"))
     return execute(function, parameters, name=stage, dvc=dvc)
 
 
