@@ -91,7 +91,6 @@ def stages(tmp_path, monkeypatch):
     lock = {stage: {"outs": [{"path": path, "md5": "0"} for path in paths]} for stage, paths in outs.items()}
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": lock}))
     monkeypatch.setattr(pipeline, "dvc", lambda command, extra, record: None)
-    monkeypatch.setattr(seeds, "create_markdown_artifact", lambda *args, **kwargs: None)
     stand_in = Stages()
     monkeypatch.setattr(children, "follow", stand_in)
     return stand_in
