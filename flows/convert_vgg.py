@@ -3,15 +3,12 @@
 import sys
 from pathlib import Path
 
-from prefect import flow
-
 from fcn.spec import VARIANTS
 from flows.runner import stage
 from tasks.convert import convert_weights
 from tasks.settings import config
 
 
-@flow
 def convert_vgg(raw: Path, out: Path, report: Path, settings: Path = config.PARAMS) -> None:
     """Convert the classifier's weights.
 

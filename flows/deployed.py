@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import psutil
 from prefect import flow, runtime
 from prefect.client.orchestration import get_client
 from pydantic import Field, WithJsonSchema
@@ -135,4 +134,4 @@ def _tag() -> None:
     """Let `runs.reconcile` know this process: a run whose worker was killed would keep its place in the pool for ever."""
     if runtime.flow_run.id:
         with get_client(sync_client=True) as client:
-            client.update_flow_run(runtime.flow_run.id, tags=[*runtime.flow_run.tags, *runs.tags(psutil.Process())])
+            runs.mark(client, runtime.flow_run.id, runtime.flow_run.tags)

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from prefect import flow
-
 from fcn.datasets import contents
 from fcn.io import archives as unpacking
 from fcn.io import download as downloads
@@ -16,9 +14,9 @@ from flows.runner import stage
 from tasks.fetch import fetch, unpack
 from tasks.local import match
 from tasks.settings import Source, config
+from tasks.tracking import root
 
 
-@flow
 def download(raw: Path, settings: Path = config.PARAMS, from_local: Path | None = None) -> None:
     """Bring in what the profile names, checked, and unpack its images.
 
@@ -45,11 +43,11 @@ def _had(source: Source, folder: Path, have: Mapping[Source, Path]) -> Path:
 
     Such a copy has what git has: no download, and nothing of one's own.
     """
-    root = config.root()
-    there = root / folder / source.name
-    local = have.get(source) or (there if root != Path.cwd() and there.is_file() else None)
-    if root != Path.cwd():
-        source = replace(source, urls=tuple(_from(root, url) for url in source.urls))
+    checkout = root()
+    there = checkout / folder / source.name
+    local = have.get(source) or (there if checkout != Path.cwd() and there.is_file() else None)
+    if checkout != Path.cwd():
+        source = replace(source, urls=tuple(_from(checkout, url) for url in source.urls))
     return fetch(source, folder, local)
 
 

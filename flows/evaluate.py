@@ -3,15 +3,12 @@
 import sys
 from pathlib import Path
 
-from prefect import flow
-
 from flows.runner import stage
 from tasks.score import score
 from tasks.settings import config
 from tasks.tracking import kept
 
 
-@flow
 def evaluate(
     variant: str,
     records: Path,

@@ -6,23 +6,22 @@ themselves to that run.
 
 import contextlib
 import logging
+import os
 import re
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from uuid import UUID
+from typing import Any
 
-from prefect import flow, runtime
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.logging.handlers import APILogHandler
-from prefect.settings import get_current_settings
+import httpx
 
 from fcn.errors import LINE, UserError, shown
 from flows import outside
 from flows.runner import children, output, overrides, processes, remote, runs, server, stage, workspace
-from tasks.tracking import kept
+from tasks.tracking import kept, steps
 
 # What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
 SKIPPED = {
@@ -51,8 +50,7 @@ def run(targets: list[str], force: bool, changes: list[str], pull: bool | None) 
     try:
         overrides.check_file(changes=wanted)  # before a server starts, and before anything is written
         command = words(targets, force, pull, bool(changes))
-        # Without a server to record it, a pipeline with nothing to do starts none: that would take longer than all the rest.
-        if not changes and command == ["repro", *targets] and not server.is_there() and is_done(command):
+        if not changes and command == ["repro", *targets] and is_done(targets):
             return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -79,24 +77,35 @@ def git_has_a_commit() -> bool:
     return subprocess.run(asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
-def is_done(command: list[str]) -> bool:
-    """Whether `dvc repro` has nothing to do; then its own words, which say so, are printed."""
+def is_done(targets: list[str]) -> bool:
+    """Whether `dvc repro` has nothing to do. Then that is said, and recorded where somebody may be looking.
+
+    It takes a second. Prefect's import and a server's start, for a run in which nothing happens, would take ten.
+    """
+    if overrides.BEFORE.exists() or "PREFECT_API_URL" in os.environ:  # a run changed params.yaml; or another server counts
+        return False
+    from dvc.exceptions import DvcException  # type: ignore[import-untyped]
+    from dvc.repo import Repo  # type: ignore[import-untyped]
+
     try:
-        overrides.check_command(command)
         overrides.check_file()
         outside.note()
-    except UserError:
-        return False  # `reproduce` will say so
-    if overrides.BEFORE.exists():  # a run changed params.yaml for itself
+        with warnings.catch_warnings(action="ignore"), Repo() as repo:  # of DVC's dependencies about each other
+            if repo.status(targets or None, with_deps=True):
+                return False
+            wanted = [stage for target in targets for stage in repo.stage.collect(target, with_deps=True)]
+            stages = [*dict.fromkeys(stage.addressing for stage in (wanted or repo.index.stages))]
+    except (UserError, DvcException, OSError, ValueError):  # dvc has the words for it
         return False
-    asked = subprocess.run([sys.executable, "-m", "dvc", *command, "--dry"], capture_output=True, text=True)
-    if asked.returncode or not asked.stdout.endswith("Data and pipelines are up to date.\n"):
-        return False
-    output.say("\n".join(shown(line, LINE) for line in asked.stdout.splitlines()))
+    lines = [*(f"Stage '{stage}' didn't change, skipping" for stage in stages), "Data and pipelines are up to date."]
+    output.say("\n".join(shown(line, LINE) for line in lines))
+    with contextlib.suppress(OSError, httpx.HTTPError, ValueError, LookupError):
+        if url := server.join(server.home(), [], None):
+            with server.client(url) as client:
+                runs.record_nothing_to_do(client, " ".join(["dvc repro", *targets]), stages)
     return True
 
 
-@flow(name=runs.PIPELINE)
 def pipeline(command: list[str], changes: Sequence[str] = ()) -> None:
     """Run one dvc command; its stages become child runs, those that it skips task runs.
 
@@ -131,31 +140,38 @@ def reproduce(command: list[str]) -> None:
     if error is not None:
         raise UserError(*(workspace.busy(error) or f"dvc {' '.join(command)}: {error}").splitlines())
     kept.forget()
+    if steps.recorded():
+        from flows.runner import outcome
+
+        outcome.show()
 
 
 @contextlib.contextmanager
 def connected() -> Iterator[tuple[dict[str, str], Callable[[str], None]]]:
     """What the stages below this flow run need in their environment to find it, and the function that records their lines.
 
-    Runs that have lost their process are put right before and after it.
+    Runs that have lost their process are put right after it: that of a stage which ran out of memory.
     """
-    url = get_current_settings().api.url
-    if url is None:  # running without Prefect
-        yield {stage.PARENT_RUN: ""}, lambda line: None
+    if not steps.recorded():
+        yield {processes.PARENT_RUN: ""}, lambda line: None
         return
+    from prefect.client.orchestration import get_client
+
+    from flows.runner import recorded
+
     with get_client(sync_client=True) as client:
-        with contextlib.suppress(*server.NO_PREFECT):  # a record is worth no run
+        yield {processes.PARENT_RUN: steps.run_id(), "PREFECT_API_URL": str(client.api_url).rstrip("/")}, _recorder(client)
+        with contextlib.suppress(*recorded.NO_PREFECT):  # a record is worth no run
             runs.reconcile(client)
-        yield {stage.PARENT_RUN: runtime.flow_run.id, "PREFECT_API_URL": str(url)}, _recorder(client)
-        with contextlib.suppress(*server.NO_PREFECT):
-            runs.reconcile(client)  # of a stage that ran out of memory
 
 
-def _recorder(client: SyncPrefectClient) -> Callable[[str], None]:
-    """Make the function that records lines of output with this run in Prefect, and the stages that they say to be skipped."""
-    run_id = runtime.flow_run.id
-    handler = APILogHandler()
-    lost = False
+def _recorder(client: Any) -> Callable[[str], None]:
+    """Makes the function that records lines of output with this run in Prefect, and the stages that they say to be skipped."""
+    from prefect.logging.handlers import APILogHandler
+
+    from flows.runner import recorded
+
+    run_id, handler, lost = steps.run_id(), APILogHandler(), False
 
     def record(line: str) -> None:
         nonlocal lost
@@ -164,8 +180,8 @@ def _recorder(client: SyncPrefectClient) -> Callable[[str], None]:
         for pattern, how in SKIPPED.items():
             if not lost and (found := pattern.fullmatch(line)):
                 try:
-                    runs.record_skipped(client, UUID(run_id), found[1], how)
-                except server.NO_PREFECT:
+                    runs.record_skipped(client, run_id, found[1], how)
+                except recorded.NO_PREFECT:
                     lost = True  # asking again costs seconds a line; `stage.execute` will say so at the end
 
     return record

@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-from prefect import flow
-
 from fcn.input import MARK
 from fcn.io import files
 from fcn.records import MARK as LOOK
@@ -14,7 +12,6 @@ from tasks.settings import config
 from tasks.write_records import write_records
 
 
-@flow
 def records(raw: Path, out: Path, plots: Path, images: int, settings: Path = config.PARAMS) -> None:
     """Check every pair of image and label, write the records, and show what is in them.
 

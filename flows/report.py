@@ -3,14 +3,11 @@
 import sys
 from pathlib import Path
 
-from prefect import flow
-
 from flows.runner import stage
 from tasks.report import write_report
 from tasks.settings import config
 
 
-@flow
 def report(records: Path, models: Path, metrics: Path, plots: Path, out: Path, settings: Path = config.PARAMS) -> None:
     """Write the page.
 

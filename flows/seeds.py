@@ -7,23 +7,19 @@ and the committed metrics stay as they are. What is done already is not done aga
 from collections.abc import Callable
 from pathlib import Path
 
-from prefect import flow
-from prefect.artifacts import create_markdown_artifact
-
 from fcn.compare import results, spread
 from fcn.errors import UserError
 from fcn.io import files
 from flows import pipeline, repeats
 from flows.runner import children, output, workspace
 from tasks.settings import config
-from tasks.tracking import dvcfiles
+from tasks.tracking import dvcfiles, steps
 
 FOLDER = Path(".cache/seeds")
 PREPARED = ("convert_vgg", "records")
 """The stages before the trainings. No seed of a recipe concerns them, so DVC's own outputs serve all."""
 
 
-@flow
 def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
     """Train and evaluate all variants with the seeds 1 to n, and report mean and standard deviation of their scores.
 
@@ -49,7 +45,7 @@ def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
     words, table = spread.words(summed), spread.table(summed)
     files.write_json(out, {"profile": name, "seeds": [*range(1, n + 1)], "variants": summed, "words": words})
     output.say("\n".join(["", table, "", *words, f"All values: {out}"]))
-    create_markdown_artifact("\n\n".join([table, *words]), key="seeds", description=f"{name} with {n} seeds")
+    steps.show("seeds", f"{name} with {n} seeds", markdown="\n\n".join([table, *words]))
 
 
 def _jobs(name: str, seed: int) -> tuple[list[repeats.Job], dict[str, str]]:

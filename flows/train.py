@@ -4,16 +4,13 @@ import os
 import sys
 from pathlib import Path
 
-from prefect import flow
-
 from fcn.errors import UserError
-from flows.runner import stage
+from flows.runner import processes, stage
 from tasks import train as tasks
 from tasks.settings import config
 from tasks.tracking import kept
 
 
-@flow
 def train(
     variant: str,
     records: Path,
@@ -44,5 +41,5 @@ def train(
 
 if __name__ == "__main__":
     if os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", "0") != "0":
-        os.environ[stage.PARENT_RUN] = ""  # of several processes that train together, Prefect hears of the first one
+        os.environ[processes.PARENT_RUN] = ""  # of several processes that train together, Prefect hears of the first one
     sys.exit(stage.main(train))

@@ -1,6 +1,6 @@
 """The pages of Prefect and MLflow, served on this machine alone, until Ctrl-C.
 
-Prefect's server is the one that the project's processes share (`flows.runner.server`): pipelines report to it while it runs,
+Prefect's server is the one that the workspace's processes share (`flows.runner.server`): pipelines report to it while it runs,
 and one that still does when the pages are closed keeps it. MLflow's server reads the database that the stages write.
 """
 
@@ -12,27 +12,25 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import psutil
-from prefect.settings import get_current_settings
 
 from fcn.errors import UserError
 from fcn.io import public
 from flows.runner import children, processes, server
-from tasks.tracking import store
+from tasks.tracking import checkout, store
 
 TABLE = "workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
 """MLflow's table with the scores as columns, see `store.VIEW`."""
 
 
-def serve(prefect_port: int | None, mlflow_port: int) -> int:
+def serve(prefect_port: int, mlflow_port: int) -> int:
     """Serve both pages until Ctrl-C or SIGTERM.
 
     Args:
-        prefect_port: None: that of Prefect's settings; a server that runs stays where it is.
-        mlflow_port: to listen on.
+        prefect_port: 0: that of last time, or a free one; a server that runs stays where it is.
+        mlflow_port: likewise.
 
     Returns:
         0: stopped; 1: one of the two ended by itself, and the other was stopped; 2: one could not be started.
@@ -42,13 +40,12 @@ def serve(prefect_port: int | None, mlflow_port: int) -> int:
     try:
         _check_nothing_else_is_meant()
         _check_free(mlflow_port, "MLflow", "--mlflow-port")
+        with checkout.listen("mlflow", mlflow_port) as listener:
+            port = listener.getsockname()[1]  # free a moment ago: MLflow takes no socket that is open already
         print("starting Prefect's and MLflow's servers ...", flush=True)
-        mlflow = f"http://127.0.0.1:{mlflow_port}"
-        with (
-            _prefect(prefect_port or get_current_settings().server.api.port) as (prefect, process),
-            _watched(prefect, mlflow, process, ended),
-        ):
-            ended.append(f"MLflow's server ended by itself, with code {_run_mlflow(mlflow_port)}")
+        mlflow = f"http://127.0.0.1:{port}"
+        with _prefect(prefect_port) as (prefect, process), _watched(prefect, mlflow, process, ended):
+            ended.append(f"MLflow's server ended by itself, with code {_run_mlflow(port)}")
     except KeyboardInterrupt:
         if not ended:
             return 0
@@ -61,7 +58,7 @@ def serve(prefect_port: int | None, mlflow_port: int) -> int:
 
 def _check_nothing_else_is_meant() -> None:
     """Pages of this folder would stay empty where the stages report to another place."""
-    for what, place in (("PREFECT_API_URL", get_current_settings().api.url), ("MLFLOW_TRACKING_URI", _database())):
+    for what, place in (("PREFECT_API_URL", os.environ.get("PREFECT_API_URL")), ("MLFLOW_TRACKING_URI", _database())):
         if place and not place.startswith("sqlite"):
             where = public(place)
             raise UserError(f"{what} is {where}: the stages report there, so look there, or unset it to see this folder's runs")
@@ -140,9 +137,9 @@ def _tables(mlflow: str) -> list[str] | None:
 
 def _run_mlflow(port: int) -> int:
     """Be the parent of MLflow's server until it ends or this process is interrupted; returns its exit code."""
-    if not Path("mlflow.db").exists():
-        store.prepare()
-        store.connect()  # makes the database: the server's processes would disturb each other
+    store.prepare()
+    client, _ = store.connect()  # makes the database: the server's processes would disturb each other
+    checkout.mark(client)
     options = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning")
     places = ("--backend-store-uri", _database(), "--default-artifact-root", "mlartifacts")
     # Its queue of jobs, which nothing here uses, would start more processes.

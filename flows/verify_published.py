@@ -2,18 +2,16 @@
 
 from pathlib import Path
 
-from prefect import flow, get_run_logger
-
 from fcn.errors import UserError
 from fcn.io import archives, files
 from fcn.published import nets as published_nets
 from fcn.published import scores
 from fcn.spec import MARK
 from tasks.fetch import fetch
+from tasks.tracking import steps
 from tasks.verify import convert_net, score_net, unpack_listed
 
 
-@flow
 def verify_published(
     facts: Path = published_nets.FACTS,
     raw: Path = Path("data/raw/published"),
@@ -52,7 +50,7 @@ def verify_published(
         raise UserError(
             f"{', '.join(failed)}: more than {wanted.tolerance} points off the published scores; {text[0]}", *text[1:]
         )
-    get_run_logger().info("\n".join(text))
+    steps.logger().info("\n".join(text))
 
 
 def _read(path: Path) -> published_nets.Published:

@@ -4,16 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prefect import get_run_logger, task
-from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
-
 from fcn.io import files
 from fcn.spec import check_dense
 from fcn.weights import account, conversion, readers
+from tasks.tracking import steps
 
 
-@task(cache_policy=NO_CACHE, task_run_name="convert weights")
+@steps.step("convert weights")
 def convert_weights(
     sources: Sequence[Path], backbone: str, out: Path, report: Path, new_layers: Sequence[Sequence[str]] = ()
 ) -> None:
@@ -46,11 +43,11 @@ def convert_weights(
     content: dict[str, Any] = {"backbone": backbone, "sources": entries, "weights": rows}
     files.write_json(report, content | ({"differences": differences} if differences else {}))
     _print(content["sources"], rows, differences)
-    create_table_artifact([_shown(row) for row in rows], key="conversion", description=f"What became of {sources[0].name}")
+    steps.show("conversion", f"What became of {sources[0].name}", table=[_shown(row) for row in rows])
     if differences:
-        create_table_artifact(differences, key="cross-check", description=f"What differs from {sources[0].name}")
+        steps.show("cross-check", f"What differs from {sources[0].name}", table=differences)
     total = sum(array.size for array in weights.values())
-    get_run_logger().info("%s: %d layers, %s parameters", out, len(weights) // 2, f"{total:,}")
+    steps.logger().info("%s: %d layers, %s parameters", out, len(weights) // 2, f"{total:,}")
 
 
 def _converted(source: Path, backbone: str) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
@@ -70,7 +67,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print(entries: list[dict[str, Any]], rows: list[dict[str, Any]], differences: list[dict[str, Any]]) -> None:
-    log = get_run_logger()
+    log = steps.logger()
     for entry in entries:
         known = f"these are the published weights of {entry['published']}" if entry["published"] else "of no known network"
         order, by = entry["input_order"].upper(), entry["input_order_by"]

@@ -1,22 +1,16 @@
 """Bringing in what is published elsewhere, or lies here already: mirrors, resume, checksum; unpack."""
 
-import logging
 import os
 from collections.abc import Sequence
 from logging import Logger, LoggerAdapter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
-from prefect.exceptions import MissingContextError
-from prefect.tasks import exponential_backoff
-
 from fcn.datasets import enumeration
 from fcn.errors import UserError
 from fcn.io import archives, check_file, digest, disk, download, links, public, sniff
 from tasks.settings import Source
-from tasks.tracking import Progress
+from tasks.tracking import Progress, steps
 
 RETRIES = 5
 MB = 10**6
@@ -27,18 +21,7 @@ Log = Logger | LoggerAdapter[Any]
 Checksums = list[tuple[str, str]]
 
 
-def may_pass(task: Any, task_run: Any, state: Any) -> bool:
-    """Tell Prefect whether a failed task is worth another attempt: not when the user has to mend something."""
-    return not isinstance(state.result(raise_on_failure=False), UserError)
-
-
-@task(
-    retries=RETRIES,
-    retry_delay_seconds=exponential_backoff(backoff_factor=2),
-    retry_condition_fn=may_pass,
-    cache_policy=NO_CACHE,
-    task_run_name="fetch {source.name}",
-)
+@steps.step("fetch {source.name}", retries=RETRIES)
 def fetch(source: Source, raw_dir: str | os.PathLike[str], local: Path | None = None) -> Path:
     """Brings `source` to `raw_dir` and returns its path; a file that is there with a right checksum is kept.
 
@@ -54,7 +37,7 @@ def fetch(source: Source, raw_dir: str | os.PathLike[str], local: Path | None = 
         UserError: what a further attempt cannot mend (checksum, HTML page, 404, full disk, unusable URL).
         Interrupted: what may pass (connection, timeout, 5xx, early end); Prefect tries again.
     """
-    log, target = _logger(), Path(raw_dir) / source.name
+    log, target = steps.logger(), Path(raw_dir) / source.name
     checksums = download.parse_checksums(source.checksums, source.name)
     # Where nothing tells right from wrong, what the user names comes before what is there.
     if target.is_file() and (checksums or not local) and _keep(target, checksums, source.urls, log):
@@ -83,7 +66,7 @@ def fetch(source: Source, raw_dir: str | os.PathLike[str], local: Path | None = 
     raise UserError(f"{target}: none of its {len(problems)} URLs gave the file:", *map(str, problems))
 
 
-@task(cache_policy=NO_CACHE, task_run_name="unpack {archive}")
+@steps.step("unpack {archive}")
 def unpack(
     archive: str | os.PathLike[str],
     target_dir: str | os.PathLike[str],
@@ -101,7 +84,7 @@ def unpack(
     Raises:
         UserError: as `fcn.io.archives.extract` does; `target_dir` is then as it was.
     """
-    log, name = _logger(), Path(archive).name
+    log, name = steps.logger(), Path(archive).name
     log.info("%s: taking %s", name, ", ".join(folders))
     followed = links(Path(archive)) if Path(archive).is_dir() else []
     if followed:
@@ -130,14 +113,6 @@ def unpack(
         log.info("%s: left out, since they are called like neither pictures nor annotations: %s", name, enumeration(left))
     others = f", {len(left)} left out" if left else ""
     log.info("%s: %d files unpacked into %s%s", name, count, target_dir, others)
-
-
-def _logger() -> Log:
-    """Returns the logger of the Prefect run that this is part of, or an ordinary one outside of a run."""
-    try:
-        return get_run_logger()
-    except MissingContextError:
-        return logging.getLogger(__name__)
 
 
 def _keep(target: Path, checksums: Checksums, urls: tuple[str, ...], log: Log) -> bool:

@@ -7,37 +7,34 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from prefect import get_run_logger, task
-from prefect.artifacts import create_image_artifact
-from prefect.cache_policies import NO_CACHE
 
 from fcn.compare import results
 from fcn.errors import UserError
 from fcn.records import look as looking
 from tasks.report import pictures
-from tasks.tracking import Progress
+from tasks.tracking import Progress, steps
 
 TALL = 50
 """Classes in one column of a chart."""
 TICKS = (0, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
 
 
-@task(cache_policy=NO_CACHE, task_run_name="look at the data")
+@steps.step("look at the data")
 def look(data: Path, out: Path, images: int) -> None:
     """Writes the folder `out` about the records in `data`, and shows it in Prefect; `images` are on the contact sheet.
 
     Raises:
         UserError: see `fcn.records.look.run`.
     """
-    log = get_run_logger()
+    log = steps.logger()
     found = looking.run(data, out, images, Progress(log.info, "contact sheet", "images"))
     for split, info in found.items():
         log.info("%s: %d images, %.1f %% of their pixels void", split, info["images"], 100 * info["void"])
     url = pictures.data_url(out / "contact.png")
-    create_image_artifact(url, key="data-contact", description="Training images with their labels")
+    steps.show("data-contact", "Training images with their labels", image=url)
     with charts(out) as paths:
         for path, text in zip(paths, ("Share of the labelled pixels by class", "Sizes of the images"), strict=True):
-            create_image_artifact(pictures.data_url(path), key=f"data-{path.stem}", description=text)
+            steps.show(f"data-{path.stem}", text, image=pictures.data_url(path))
 
 
 @contextmanager

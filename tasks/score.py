@@ -4,20 +4,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from prefect import get_run_logger, runtime, task
-from prefect.artifacts import create_image_artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
-
 from fcn.compare import results
 from fcn.evaluate import score as scoring
 from fcn.input import records
-from tasks.bar import Bar
 from tasks.report import pictures
 from tasks.settings import Profile
-from tasks.tracking import Progress, durations, provenance, registry, tracking
+from tasks.tracking import Progress, durations, provenance, registry, steps, tracking
 
 
-@task(cache_policy=NO_CACHE, task_run_name="score {variant}")
+@steps.step("score {variant}")
 def score(
     profile_name: str,
     profile: Profile,
@@ -37,11 +32,11 @@ def score(
     Raises:
         UserError: see `fcn.evaluate.score.run`.
     """
-    log = get_run_logger()
-    progress = Progress(log.info, f"evaluate {variant}", "images", show=Bar())
+    log = steps.logger()
+    progress = Progress(log.info, f"evaluate {variant}", "images", show=steps.Bar())
     recipe = asdict(profile.train[variant]) | ({} if seed is None else {"seed": seed})
     made = provenance.tags(finished=f"train@{variant}" if seed is None else None)  # the others are no outputs of DVC
-    tags = {"pipeline": provenance.pipeline(), "seed": str(recipe["seed"]), **made}
+    tags = {"pipeline": steps.pipeline_id(), "seed": str(recipe["seed"]), **made}
     with durations.recording(f"evaluate-{variant}", tags) as entry:
         result = scoring.run(model, data, metrics, plots, profile.evaluate, progress)
         entry.done(metrics)
@@ -55,7 +50,7 @@ def score(
     with tracking.scoring(experiment, variant, result["model_sha256"], params=params, tags=tags) as run:
         run.metrics(scores | _more(result))
         run.tags({f"evaluate.{name}": str(value) for name, value in measured.items()})
-        run.tags({"evaluate.prefect.flow_run_id": str(runtime.flow_run.id)})
+        run.tags({"evaluate.prefect.flow_run_id": steps.run_id()})
         run.dataset(f"{profile_name}/{validation['list']}", validation["digest"], "validation")
         # Not the folder of predictions, one per image: DVC has it, and the run says which model and data it belongs to.
         for path in (metrics, *sorted(path for path in plots.iterdir() if path.is_file())):
@@ -69,13 +64,13 @@ def score(
                 log.info("MLflow: %s", said)
 
     table = [{"score": name, "value": f"{value:.4f}"} for name, value in scores.items()]
-    create_table_artifact(table, key="scores", description=f"{variant} on {measured['split']}")
+    steps.show("scores", f"{variant} on {measured['split']}", table=table)
     rows = results.table(plots / "class_iu.csv", results.ClassIU)
     classes = [{"class": row.name, "iu": _short(row.iu), "accuracy": _short(row.accuracy)} for row in rows]
-    create_table_artifact(classes, key="class-iu", description=f"{variant} on {measured['split']}, by class")
+    steps.show("class-iu", f"{variant} on {measured['split']}, by class", table=classes)
     if (plots / "overlays.png").is_file():
         url = pictures.data_url(plots / "overlays.png")
-        create_image_artifact(url, key="overlays", description=f"{variant}: image, truth, prediction")
+        steps.show("overlays", f"{variant}: image, truth, prediction", image=url)
 
 
 def _short(value: float | None) -> str:

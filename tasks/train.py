@@ -8,9 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from prefect import get_run_logger, runtime, task
-from prefect.artifacts import create_image_artifact, create_link_artifact, create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from fcn.errors import UserError
 from fcn.hardware import distribution
@@ -20,13 +17,12 @@ from fcn.net import surgery
 from fcn.spec import ModelSpec, TrainSpec
 from fcn.train import fit
 from tasks import look
-from tasks.bar import Bar
 from tasks.report import charts, pictures
 from tasks.settings import Profile
-from tasks.tracking import Progress, duration, durations, kept, provenance, tracking
+from tasks.tracking import Progress, duration, durations, kept, provenance, steps, tracking
 
 
-@task(cache_policy=NO_CACHE, task_run_name="train {variant}")
+@steps.step("train {variant}")
 def train(
     profile_name: str,
     profile: Profile,
@@ -47,7 +43,7 @@ def train(
     Raises:
         UserError: see `fit.run` and `distribution.join`; processes with other parameters, records, weights or code.
     """
-    log, recipe = get_run_logger(), profile.train[variant]
+    log, recipe = steps.logger(), profile.train[variant]
     recipe = recipe if seed is None else replace(recipe, seed=seed)
     if recipe.deterministic and keras.backend.backend() == "jax":  # before JAX starts
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
@@ -62,20 +58,21 @@ def train(
     if share.from_first(made.is_dir):
         if share.first:
             log.info("%s is trained already, but DVC does not have it: it is taken from %s", variant, made)
+            steps.remark("trained already; the model was taken from its checkpoint")
             kept.copy(made, out)
         return
     if not share.first:
         log.info("process %d of %d computes; the first one tells and writes", share.process, share.processes)
         fit.run(spec, recipe, data, parent, out, checkpoint, lambda *_: None, lambda *_: None)
         return
-    if checkpoint.is_file():
+    if resumed := checkpoint.is_file():
         log.info("going on from %s", checkpoint)
     for text in kept.others(name, checkpoint, needed):
         log.warning(text)
     kept.note(checkpoint, needed)
     tags = {
-        "pipeline": provenance.pipeline(),
-        "prefect.flow_run_id": str(runtime.flow_run.id),
+        "pipeline": steps.pipeline_id(),
+        "prefect.flow_run_id": steps.run_id(),
         "seed": str(recipe.seed),
         **provenance.tags([str(data), str(parent)]),
     }
@@ -91,9 +88,9 @@ def train(
             for path in (data_look, *paths):
                 run.artifact(path, "data")
         if run.url:
-            create_link_artifact(run.url, key="mlflow", link_text=f"{variant} in MLflow", description=f"{variant} in MLflow")
+            steps.show("mlflow", f"{variant} in MLflow", link=run.url)
             log.info("MLflow: %s", run.table_url)
-        told = _Told(variant, spec, recipe, data, parent, run, entry, log)
+        told = _Told(variant, spec, recipe, data, parent, run, entry, log, resumed)
         # DVC cannot know a model with a seed of its own, nor one that it did not ask for.
         first = made if seed is None and "DVC_STAGE" in os.environ else out
         fit.run(spec, recipe, data, parent, first, checkpoint, told.begins, told.report, told.watch, told.note)
@@ -102,7 +99,7 @@ def train(
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
         entry.done(out / "weights.npz")
     curves = pictures.figure_url(charts.learning(out))
-    create_image_artifact(curves, key="curves", description=f"{variant}: loss and scores as it was trained")
+    steps.show("curves", f"{variant}: loss and scores as it was trained", image=curves)
     kept.remove_others(name, made)
 
 
@@ -118,6 +115,7 @@ class _Told:
     run: tracking.Run
     entry: durations.Entry
     log: Any
+    resumed: bool = False
     progress: Progress | None = None
 
     def begins(self, device: str, transfers: list[surgery.Transfer]) -> None:
@@ -127,8 +125,7 @@ class _Told:
         for action in ("copied", "new", "dropped"):
             names = dict.fromkeys(t.name.rsplit("/", 1)[0] for t in transfers if t.action == action)
             self.log.info("weights %s: %s", action, ", ".join(names) or "none")
-        text = f"Weights of {self.variant} from {self.parent}"
-        create_markdown_artifact(_table(transfers), key="weights", description=text)
+        steps.show("weights", f"Weights of {self.variant} from {self.parent}", markdown=_table(transfers))
 
     def report(self, step: int, values: dict[str, float]) -> None:
         self.run.metrics(values, step)
@@ -137,7 +134,9 @@ class _Told:
             scores = ", ".join(f"{name.removeprefix('val_')} {value:.4f}" for name, value in values.items())
             self.log.info("%s: validation at %d: %s", self.variant, step, scores)
         if not self.progress:  # The clock starts at the first report: what comes before builds and traces the graph.
-            self.progress = Progress(self.log.info, self.variant, "iterations", start=step, show=Bar())
+            self.progress = Progress(self.log.info, self.variant, "iterations", start=step, show=steps.Bar())
+            if self.resumed and "loss" in values:
+                steps.remark(f"resumed at step {step - self.recipe.log_every}")
         if "loss" in values:
             self.progress(step, self.recipe.iterations, f"loss {values['loss']:.6g}")
 
@@ -151,8 +150,7 @@ class _Told:
 
     def note(self, kind: str, text: str) -> None:
         (self.log.info if kind == "resolution" else self.log.warning)("%s: %s", self.variant, text)
-        description = f"Health of {self.variant}"
-        create_markdown_artifact(text, key=f"health-{kind.replace('_', '-')}", description=description)
+        steps.show(f"health-{kind.replace('_', '-')}", f"Health of {self.variant}", markdown=text)
         self.run.tags({f"health.{kind}": text})
         self.entry.note(kind, text)
 
@@ -182,7 +180,7 @@ def _warn_if_slow(device: str, spec: ModelSpec, iterations: int, data: Path) -> 
     pixels = (sum(info["pixels"].values()) + info["void_pixels"]) / info["images"]
     seconds = 3 * forward * (pixels / 187_500) * iterations / 0.3e12  # a rate that two good cores reach
     if seconds > 3600:
-        get_run_logger().warning(
+        steps.logger().warning(
             "There is no GPU: at 0.3 TFLOP/s, %d iterations of this net take about %s. Stop now (Ctrl-C) if that is not "
             "what you want; `profile: sample` in params.yaml runs in minutes.",
             iterations,

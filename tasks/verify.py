@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
-
 from fcn.datasets import read_ids, voc
 from fcn.errors import UserError
 from fcn.io import archives
 from fcn.published import scores
-from tasks.tracking import Progress
+from tasks.tracking import Progress, steps
 
 
-@task(cache_policy=NO_CACHE)
+@steps.step("unpack {ids}")
 def unpack_listed(archive: Path, root: str, ids: Path, target: Path) -> list[voc.Pair]:
     """Extracts the listed images and labels, and only those, of a VOC archive.
 
@@ -40,18 +37,18 @@ def unpack_listed(archive: Path, root: str, ids: Path, target: Path) -> list[voc
     return voc.pairs(target / root, ids.stem)
 
 
-@task(cache_policy=NO_CACHE, task_run_name="convert {variant}")
+@steps.step("convert {variant}")
 def convert_net(caffemodel: Path, variant: str, classes: Sequence[str], folder: Path) -> None:
     """Makes the model folder `folder` of a published net; see `fcn.published.scores.to_model_folder`."""
     scores.to_model_folder(caffemodel, variant, classes, folder)
-    get_run_logger().info("%s: converted into %s", caffemodel.name, folder)
+    steps.logger().info("%s: converted into %s", caffemodel.name, folder)
 
 
-@task(cache_policy=NO_CACHE, task_run_name="score {variant}")
+@steps.step("score {variant}")
 def score_net(
     folder: Path, variant: str, pairs: Sequence[voc.Pair], expected: Sequence[float], tolerance: float
 ) -> scores.Verdict:
     """Scores a model folder and compares with the `expected` scores, in percent; see `fcn.published.scores.judge`."""
-    log = get_run_logger()
+    log = steps.logger()
     measured = scores.score(folder, pairs, Progress(log.info, f"score {variant}", "images"))
     return scores.judge(variant, measured, expected, tolerance)

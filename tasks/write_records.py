@@ -3,20 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from prefect import get_run_logger, task
-from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
-
 from fcn import doctor
 from fcn.datasets import Listing, Pair, catalog
 from fcn.errors import UserError
 from fcn.records import writing
 from fcn.spec import VOID
 from tasks.settings import Records
-from tasks.tracking import Progress
+from tasks.tracking import Progress, steps
 
 
-@task(cache_policy=NO_CACHE, task_run_name="write records")
+@steps.step("write records")
 def write_records(images: Path, params: Records, out: Path) -> None:
     """Checks and writes the training and validation splits of the data set in `images` to the folder `out`.
 
@@ -28,7 +24,7 @@ def write_records(images: Path, params: Records, out: Path) -> None:
     Raises:
         UserError: see `catalog.load` and `writing.write`; nothing is left in `out` then.
     """
-    log = get_run_logger()
+    log = steps.logger()
     progress = {split: Progress(log.info, f"records {split}", "images") for split in ("train", "val")}
     roots = {key: images / key / root for key, root in params.roots.items()}
     listing = catalog.load(params.dataset, roots, params.classes, params.train, params.val, params.seed)
@@ -53,7 +49,7 @@ def write_records(images: Path, params: Records, out: Path) -> None:
         log.info("%s: %d images of list %s, %s pixels", split, info["images"], info["list"], f"{total:,}")
         for bad in info["skipped"]:
             log.warning("%s: skipped %s: %s", split, bad["id"], bad["reason"])
-    create_table_artifact(rows, key="dataset", description="Pixels by class")
+    steps.show("dataset", "Pixels by class", table=rows)
 
 
 def _judge(index: dict[str, Any], listing: Listing) -> None:
@@ -64,4 +60,4 @@ def _judge(index: dict[str, Any], listing: Listing) -> None:
         for finding in doctor.check_counts(pixels, listing.classes):
             if finding.stops and split == "train":
                 raise UserError(f"the labels of {info['list']}: {finding}")
-            get_run_logger().warning("%s: %s", split, finding)
+            steps.logger().warning("%s: %s", split, finding)

@@ -114,8 +114,8 @@ def test_plain_rooms_load_no_framework_through_others():
     assert loaded_after(f"import {names}") == []
 
 
-def test_download_and_conversion_start_without_tensorflow():
-    assert loaded_after("import flows.download, flows.convert_vgg") == ["prefect"]
+def test_download_conversion_and_pipeline_start_without_any_of_them():
+    assert loaded_after("import flows.download, flows.convert_vgg, flows.pipeline, flows.commands.ui") == []
 
 
 def test_comparing_starts_without_any_of_them():

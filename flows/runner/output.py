@@ -4,6 +4,9 @@ import contextlib
 import os
 import sys
 
+from fcn.errors import LINE, UserError, shown
+from tasks.tracking import hidden
+
 
 def say(text: object, end: str = "\n") -> None:
     """Print to standard output at once. When that fails, say so on standard error, and print nothing more."""
@@ -19,3 +22,8 @@ def complain(text: str) -> None:
     """Print to standard error, if that can be written."""
     with contextlib.suppress(OSError):
         print(text, file=sys.stderr, flush=True)
+
+
+def tell(kind: str, message: object) -> None:
+    """Print an "error" or a "warning" to standard error, without secrets."""
+    complain(hidden(f"{kind}: {message if isinstance(message, UserError) else shown(message, LINE)}"))

@@ -12,6 +12,9 @@ import psutil
 
 PARENT_PROCESS = "FCN_PARENT_PROCESS"
 """Set by `flows.runner.children` for what it starts: identity of the process to end with."""
+PARENT_RUN = "FCN_PARENT_RUN"
+"""Set by `flows.pipeline` for its stages: id of the flow run above; empty: Prefect's API is known not to be there."""
+_owners: list[str] = []
 INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
 
@@ -100,6 +103,7 @@ def end_with(*owners: str) -> None:
         owners: `identity` of processes.
     """
     end_with_parent(signal.SIGINT)
+    _owners.extend(owners)
 
     def watch() -> None:
         while all(map(is_alive, owners)):
@@ -118,11 +122,12 @@ def interrupt_on_signals() -> None:
     """
     last = float("-inf")
 
-    def interrupt(*_: object) -> None:
+    def interrupt(number: int, _: object) -> None:
         nonlocal last
         if time.monotonic() - last > 3:
             last = time.monotonic()
-            raise KeyboardInterrupt
+            is_orphan = not all(map(is_alive, _owners))
+            raise KeyboardInterrupt("the end of the command above it" if is_orphan else signal.Signals(number).name)
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)

@@ -2,149 +2,182 @@
 
 Prefect nests flow runs by itself only inside one process. Across processes a child belongs to its parent by a task run of
 the parent that stands for it; the server then copies every state of the child to that task run.
+
+A `client` is Prefect's own, or an `httpx.Client` with the API as its base: both ask the same way. So a command that has
+nothing else to do with Prefect need not import it.
 """
 
+import contextlib
+import json
 import socket
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import psutil
-from prefect import Flow, State, Task
-from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterId,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    FlowRunFilterTags,
-    TaskRunFilter,
-    TaskRunFilterState,
-    TaskRunFilterStateType,
-)
-from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.states import Completed, Crashed, Failed, Pending, Running
 
+from fcn.errors import UserError
 from flows.runner import processes
+from tasks.settings import yamlfile
+from tasks.tracking import root
 
 PIPELINE = "pipeline"  # the name of the flow around one `dvc repro`, whoever started that
-UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-_PROCESS = "process:"
+UNFINISHED = ["RUNNING", "PENDING", "CANCELLING"]
+LOST = ("CRASHED", "Its process is gone without a word: killed, or out of memory.")
+
+State = tuple[str, str]
+"""A type of state, and its words."""
 
 
-def tags(process: psutil.Process) -> list[str]:
-    """The tags by which `reconcile` knows the process that a run lives in."""
-    return [_host(), f"{_PROCESS}{processes.identity(process)}"]
+def ask(client: Any, method: str, path: str, body: Any = None) -> Any:
+    """What Prefect's API answers; an error of HTTP is raised."""
+    answer = client.request(method, path, json=body)
+    answer.raise_for_status()
+    return answer.json() if answer.content else None
 
 
-def _host() -> str:
-    return f"host:{socket.gethostname()}"
+def tags() -> list[str]:
+    """What a person would filter runs by: the workspace's folder, and the profile."""
+    found = [f"folder:{root().name}"]
+    with contextlib.suppress(UserError, OSError):
+        profile = yamlfile.plain(Path("params.yaml")).get("profile")
+        found += [f"profile:{profile}"] if profile else []
+    return found
 
 
-def create(client: SyncPrefectClient, flow: Flow, parameters: dict[str, Any], name: str | None, parent: UUID | None) -> FlowRun:
-    """Create the run of `flow` that this process is about to execute, below the flow run `parent` if there is one.
+def labels(process: psutil.Process) -> dict[str, str]:
+    """By which `reconcile` knows the process that a run lives in."""
+    return {"host": socket.gethostname(), "process": processes.identity(process), "workspace": str(root())}
+
+
+def create(
+    client: Any, flow: str, name: str | None, parent: str | None = None,
+    parameters: Mapping[str, Any] | None = None, process: psutil.Process | None = None, key: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Creates a run of a flow, or finds the one with that key.
 
     Args:
         client: a client of the API.
-        flow: the flow to run.
-        parameters: its arguments by name.
+        flow: the flow's name.
         name: name of the run in the UI (None: Prefect invents one).
         parent: id of the flow run above.
+        parameters: arguments by name.
+        process: that it lives in (default: this one).
+        key: a second run with the same key is the first one.
     """
-    task_run_id = _task_run(client, parent, name or flow.name, Pending()) if parent else None
-    return client.create_flow_run(
-        flow,
-        name=name,
-        parameters=flow.serialize_parameters(parameters),
-        tags=tags(psutil.Process()),
-        parent_task_run_id=task_run_id,
-        state=Pending(),
-    )
+    return ask(client, "POST", "/flow_runs/", {  # type: ignore[no-any-return]
+        "flow_id": ask(client, "POST", "/flows/", {"name": flow})["id"],
+        "name": name,
+        "parameters": json.loads(json.dumps(parameters or {}, default=str)),
+        "tags": tags(),
+        "labels": labels(process or psutil.Process()),
+        "parent_task_run_id": _task_run(client, parent, name or flow) if parent else None,
+        "idempotency_key": key,
+        "state": _state(("PENDING", "")),
+    })  # fmt: skip
 
 
-def record_skipped(client: SyncPrefectClient, parent: UUID, stage: str, how: str) -> None:
-    """Record a stage that DVC did not run, as a task run of `parent` in the state `how` ("Cached" or "Restored")."""
-    task_run_id = _task_run(client, parent, stage, Pending())
-    client.set_task_run_state(task_run_id, Completed(name=how), force=True)
+def mark(client: Any, run: str, others: Iterable[str]) -> None:
+    """Gives a run that somebody else has made, a deployment's, this process and the workspace's tags beside its own."""
+    ask(client, "PATCH", f"/flow_runs/{run}", {"tags": [*others, *tags()]})
+    ask(client, "PATCH", f"/flow_runs/{run}/labels", labels(psutil.Process()))
 
 
-def _task_run(client: SyncPrefectClient, parent: UUID, name: str, state: State) -> UUID:
-    """Create a task run below `parent`; no function belongs to it in this process."""
-    task = Task(fn=_task_run, name=name)
+def set_state(client: Any, run: str, state: State) -> None:
+    """Sets a flow run's state, whatever it was before."""
+    ask(client, "POST", f"/flow_runs/{run}/set_state", {"state": _state(state), "force": True})
+
+
+def _state(state: State, name: str | None = None) -> dict[str, Any]:
+    return {"type": state[0], "name": name or state[0].capitalize(), "message": state[1] or None}
+
+
+def record_skipped(client: Any, parent: str, stage: str, how: str) -> None:
+    """Records a stage that DVC did not run, as a task run of `parent` in the state `how` ("Cached" or "Restored")."""
+    _set_task(client, _task_run(client, parent, stage), ("COMPLETED", ""), how)
+
+
+def record_nothing_to_do(client: Any, name: str, stages: Iterable[str]) -> None:
+    """Records a pipeline all of whose stages were up to date."""
+    run, stages = create(client, PIPELINE, name)["id"], [*stages]
+    set_state(client, run, ("RUNNING", ""))
+    for stage in stages:
+        record_skipped(client, run, stage, "Cached")
+    set_state(client, run, ("COMPLETED", f"nothing to do: {len(stages)} stages are up to date"))
+
+
+def _task_run(client: Any, parent: str, name: str) -> str:
+    """Creates a task run below `parent`; no function belongs to it in this process."""
     # DVC runs or skips each stage once per invocation, so its name tells it from the others.
-    return client.create_task_run(task, flow_run_id=parent, dynamic_key=name, name=name, state=state).id
+    row = {"flow_run_id": parent, "task_key": name, "dynamic_key": name, "name": name, "state": _state(("PENDING", ""))}
+    return str(ask(client, "POST", "/task_runs/", row)["id"])
 
 
-def adopt_dvc(client: SyncPrefectClient, dvc: psutil.Process) -> FlowRun:
-    """Find or create the flow run that stands for a bare `dvc repro`, and set it Running.
+def _set_task(client: Any, task_run: str, state: State, name: str | None = None) -> None:
+    ask(client, "POST", f"/task_runs/{task_run}/set_state", {"state": _state(state, name), "force": True})
 
-    All stages of one dvc process find the same run. The first of them reconciles what earlier invocations left behind.
+
+def adopt_dvc(client: Any, dvc: psutil.Process) -> dict[str, Any]:
+    """Finds or creates the flow run that stands for a bare `dvc repro`, and sets it Running.
 
     Returns:
         The run, with the state that it had before, by which `release_dvc` sees an earlier failure.
     """
-    flow_id = client.create_flow_from_name(PIPELINE)
-    response = client.request(
-        "POST",
-        "/flow_runs/",
-        json={
-            "flow_id": str(flow_id),
-            "name": processes.dvc_command(dvc),
-            "idempotency_key": f"dvc-{processes.identity(dvc)}",
-            "tags": tags(dvc),
-            "state": {"type": "PENDING"},
-        },
-    )
-    run = FlowRun.model_validate(response.json())
-    if response.status_code == 201:
-        reconcile(client)
-    client.set_flow_run_state(run.id, Running(), force=True)
+    name, key = processes.dvc_command(dvc), f"dvc-{processes.identity(dvc)}"
+    run = create(client, PIPELINE, name, process=dvc, key=key)
+    set_state(client, run["id"], ("RUNNING", ""))
     return run
 
 
-def release_dvc(client: SyncPrefectClient, run: FlowRun, failed: str | None, interrupted: bool = False) -> None:
-    """Close the run of a bare `dvc repro` after a stage; the next stage of that dvc process opens it again.
+def release_dvc(client: Any, run: Mapping[str, Any], failed: str | None, stopped: str = "") -> None:
+    """Closes the run of a bare `dvc repro` after a stage; the next stage of that dvc process opens it again.
 
     Args:
         client: a client of the API.
         run: what `adopt_dvc` returned.
         failed: name of the stage if it did not end well.
-        interrupted: whether that was because of Ctrl-C, which leaves all runs above in the state that the stage is in.
+        stopped: how the stage was stopped, if it was.
     """
-    state: State[Any] = Completed()
-    if failed:
-        state = (Crashed if interrupted else Failed)(message=f"Stage {failed} did not complete.")
-    if not failed and run.state is not None and run.state.is_failed():
-        state = run.state  # of an earlier stage, under `dvc repro --keep-going`
-    client.set_flow_run_state(run.id, state, force=True)
+    state: State = ("COMPLETED", "")
+    if stopped:
+        state = ("CANCELLED", stopped)
+    elif failed:
+        state = ("FAILED", f"Stage {failed} did not complete.")
+    elif (before := run.get("state")) and before["type"] == "FAILED":  # an earlier stage, under `dvc repro --keep-going`
+        state = (before["type"], before["message"])
+    set_state(client, run["id"], state)
 
 
-def reconcile(client: SyncPrefectClient) -> int:
-    """Set the runs of this machine Crashed whose process is gone without having said so (kill -9, out of memory).
+def reconcile(client: Any, all_are_ours: bool = False) -> int:
+    """Sets the runs of this workspace Crashed whose process is gone without having said so (kill -9, out of memory).
+
+    Args:
+        client: a client of the API.
+        all_are_ours: its database has the runs of this workspace and of no other; those that say to be of another one are
+            what it began with, as a copy or before it was moved.
 
     Returns:
         How many runs that were.
     """
-    mine = FlowRunFilterTags(all_=[_host()])
-    unfinished = FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED))
-    open_runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=mine, state=unfinished), limit=200)
+    mine: dict[str, Any] = {} if all_are_ours else {"tags": {"all_": tags()[:1]}}
+    unfinished = {"state": {"type": {"any_": UNFINISHED}}}
+    open_runs = ask(client, "POST", "/flow_runs/filter", {"flow_runs": mine | unfinished, "limit": 200})
     # A run may have ended without its tasks, so these are looked for by themselves.
-    open_tasks = client.read_task_runs(
-        flow_run_filter=FlowRunFilter(tags=mine),
-        task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=UNFINISHED))),
-        limit=200,
-    )
-    owners = FlowRunFilterId(any_=sorted({task_run.flow_run_id for task_run in open_tasks if task_run.flow_run_id}))
-    lost = {
-        run.id
-        for run in [*open_runs, *client.read_flow_runs(flow_run_filter=FlowRunFilter(id=owners))]
-        for tag in run.tags
-        if tag.startswith(_PROCESS) and not processes.is_alive(tag.removeprefix(_PROCESS))
-    }
-    gone: State[Any] = Crashed(message="Its process is gone without a word: killed, or out of memory.")
-    for task_run in open_tasks:
-        if task_run.flow_run_id in lost:
-            client.set_task_run_state(task_run.id, gone, force=True)
-    ended = [run.id for run in open_runs if run.id in lost]
-    for run_id in ended:
-        client.set_flow_run_state(run_id, gone, force=True)
+    open_tasks = ask(client, "POST", "/task_runs/filter", {"flow_runs": mine, "task_runs": unfinished, "limit": 200})
+    owners = {"id": {"any_": sorted({task["flow_run_id"] for task in open_tasks if task["flow_run_id"]})}}
+    others = ask(client, "POST", "/flow_runs/filter", {"flow_runs": owners}) if open_tasks else []
+    lost = {run["id"] for run in [*open_runs, *others] if _is_lost(run["labels"], all_are_ours)}
+    for task in open_tasks:
+        if task["flow_run_id"] in lost:
+            _set_task(client, task["id"], LOST)
+    ended = [run["id"] for run in open_runs if run["id"] in lost]
+    for run in ended:
+        set_state(client, run, LOST)
     return len(ended)
+
+
+def _is_lost(labels: Mapping[str, Any], all_are_ours: bool) -> bool:
+    process = labels.get("process")
+    if process is None or labels.get("host") != socket.gethostname():
+        return False
+    return not processes.is_alive(str(process)) or (all_are_ours and labels.get("workspace") != str(root()))

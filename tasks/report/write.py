@@ -5,17 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from prefect import get_run_logger, task
-from prefect.artifacts import create_image_artifact, create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
-
 from fcn.compare import results
 from fcn.errors import UserError
 from fcn.input import records
 from fcn.io import files
 from tasks.report import charts, examples, gallery, page, pictures
 from tasks.settings import Profile
-from tasks.tracking import durations, provenance, tracking
+from tasks.tracking import durations, provenance, steps, tracking
 
 MARK = ("index.html", "<title>FCN, profile ")
 """By which a folder is known as a report; see `files.replacing_folder`."""
@@ -29,7 +25,7 @@ PICTURES = {
 }
 
 
-@task(cache_policy=NO_CACHE, task_run_name="write report")
+@steps.step("write report")
 def write_report(
     profile_name: str, profile: Profile, variants: Sequence[str],
     data: Path, models: Path, metrics: Path, plots: Path, out: Path,
@@ -39,17 +35,17 @@ def write_report(
     Raises:
         UserError: see `build`.
     """
-    log = get_run_logger()
+    log = steps.logger()
     measured = build(profile_name, profile, variants, data, models, metrics, plots, out)
     log.info("%s: open it in a browser; it needs no network", out / "index.html")
-    create_markdown_artifact(_table(measured), key="report", description=f"The models of {profile_name}")
+    steps.show("report", f"The models of {profile_name}", markdown=_table(measured))
     for name, text in PICTURES.items():
         if (out / name).is_file():
-            create_image_artifact(pictures.data_url(out / name), key=f"report-{Path(name).stem}", description=text)
+            steps.show(f"report-{Path(name).stem}", text, image=pictures.data_url(out / name))
     for variant in measured:
         params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model)}
         params["train"] = asdict(profile.train[variant])
-        tags = {"pipeline": provenance.pipeline(), **provenance.tags(finished=f"train@{variant}")}
+        tags = {"pipeline": steps.pipeline_id(), **provenance.tags(finished=f"train@{variant}")}
         sha256 = files.digest(models / variant / "weights.npz")
         with tracking.scoring(f"fcn-{profile_name}", variant, sha256, params=params, tags=tags) as run:
             for path in sorted(out.iterdir()):

@@ -38,15 +38,6 @@ class Value:
     where: str
 
 
-def root() -> Path:
-    """The checkout: the current folder, or that of which DVC made a copy for `dvc exp run --temp`."""
-    here = Path.cwd()
-    for folder in here.parents:
-        if folder.parts[-3:] == (".dvc", "tmp", "exps"):
-            return folder.parents[2]
-    return here
-
-
 Tree = dict[str, Any]
 """Mappings of mappings and, at their ends, `Value`s."""
 

@@ -1,4 +1,4 @@
-"""What a run was made from, and with which others it belongs together, as tags."""
+"""What a run was made from, as tags."""
 
 import hashlib
 import os
@@ -6,14 +6,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from prefect import runtime
-
 from tasks.tracking import dvcfiles
-
-
-def pipeline() -> str:
-    """What ties the runs of one pipeline together: the id of the flow run above this stage's, or of its own."""
-    return str(runtime.flow_run.parent_flow_run_id or runtime.flow_run.id)
 
 
 def tags(inputs: Iterable[str] = (), finished: str | None = None, lock: Path = Path("dvc.lock")) -> dict[str, str]:

@@ -21,20 +21,18 @@ from tests.flows import conftest
 STAGE = """
 import sys
 from pathlib import Path
-from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_table_artifact
 from flows.runner import stage
+from tasks.tracking import steps
 
-@task
+@steps.step("work")
 def work(tracked: bool) -> None:
-    get_run_logger().info("nothing to do")
-    create_table_artifact([{"a": 1}], key="table")
+    steps.logger().info("nothing to do")
+    steps.show("table", "nothing", table=[{"a": 1}])
     if tracked:
         from tasks.tracking import tracking
         with tracking.training("fcn-nothing", "nothing", "key", params={"a": 1}, tags={"pipeline": "p"}) as run:
             run.metrics({"loss": 1.0}, 1)
 
-@flow
 def nothing(out: Path, tracked: bool = False, tensorflow: bool = False) -> None:
     if tensorflow:
         import tensorflow, keras

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,11 +16,11 @@ REPO = Path(__file__).parents[2]
 STAGE = """
 import os, sys, time
 from pathlib import Path
-from prefect import flow, task
 from fcn.errors import UserError
 from flows.runner import stage
+from tasks.tracking import steps
 
-@task
+@steps.step("make")
 def make(text: str) -> str:
     if text == "unwanted":
         raise UserError("params.yaml: text: wanted a greeting, got 'unwanted'")
@@ -30,7 +29,6 @@ def make(text: str) -> str:
         time.sleep(0.2)
     return text
 
-@flow
 def tiny(text: str, out: Path) -> None:
     out.write_text(make(text))
 
@@ -56,21 +54,18 @@ stages:
 # Keeps the server of a folder running until its standard input is closed.
 KEEPER = """
 import sys, psutil
-from flows.runner import server
-with server.connected(psutil.Process()) as url:
-    print(url, server.home(), flush=True)
-    sys.stdin.read()
+from flows.runner import processes, server
+url = server.join(server.home(), [processes.identity(psutil.Process())])
+print(url, server.home(), flush=True)
+sys.stdin.read()
 """
 
 
 def _isolated(folder):
     """Environment of a process that works in `folder` and knows nothing of the developer's settings and servers."""
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
     foreign = ("PREFECT_", "DVC_", "GIT_", "FCN_", "MLFLOW_")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
         "PYTHONPATH": str(REPO),
-        "PREFECT_SERVER_API_PORT": str(port),  # nobody is there
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
         "DVC_GLOBAL_CONFIG_DIR": str(folder / "dvc-config"),

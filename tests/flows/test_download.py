@@ -38,7 +38,7 @@ def run(monkeypatch, profile):
 
     monkeypatch.setattr(download, "fetch", fetch)
     monkeypatch.setattr(download, "unpack", lambda *_: None)
-    download.download.fn(Path("data/raw") / profile)
+    download.download(Path("data/raw") / profile)
     return fetched
 
 

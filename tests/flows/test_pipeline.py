@@ -2,6 +2,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_stages_that_dvc_skips_are_shown_as_cached_and_restored(project, done):
 def test_without_a_server_nothing_to_do_starts_none(project, done, monkeypatch, capfd):
     with_prefect = 77
     monkeypatch.chdir(project.folder)
-    monkeypatch.setattr(pipeline.server, "is_there", lambda: False)
+    monkeypatch.setattr(pipeline.server, "join", lambda folder, users, port: "")
     monkeypatch.setattr(pipeline.stage, "execute", lambda *_, **__: with_prefect)
 
     def refuse(changes):
@@ -73,19 +74,41 @@ def test_without_a_server_nothing_to_do_starts_none(project, done, monkeypatch, 
     assert capfd.readouterr().out.splitlines() == [
         *(f"Stage '{name}' didn't change, skipping" for name in STAGES), "Data and pipelines are up to date.",
     ]  # fmt: skip
+    assert loaded_after_nothing_to_do(project) == ""
     assert main(["repro", "first"]) == 0
+    assert capfd.readouterr().out == "Stage 'first' didn't change, skipping\nData and pipelines are up to date.\n"
     assert main(["repro", "--force"]) == with_prefect
     (project.folder / "second-b.txt").rename(project.folder / "moved")
     assert main(["repro"]) == with_prefect
     (project.folder / "moved").rename(project.folder / "second-b.txt")
     with monkeypatch.context() as patch:
         patch.setattr(pipeline.overrides, "check_file", refuse)
-        patch.setattr(pipeline.subprocess, "run", None)
+        patch.setattr(pipeline, "is_done", None)
         assert main(["repro"]) == 1, "no dvc before names are known to be names, and no server"
         assert capfd.readouterr().err == "error: no name\n"
-    monkeypatch.setattr(pipeline.subprocess, "run", None)
-    monkeypatch.setattr(pipeline.server, "is_there", lambda: True)
-    assert main(["repro"]) == with_prefect, "who watches it sees all stages as Cached"
+
+
+def loaded_after_nothing_to_do(project):
+    """Those of the large packages that a pipeline which has nothing to do imports."""
+    names = ("prefect", "mlflow", "tensorflow", "keras", "matplotlib")
+    code = (
+        "import sys; from flows import pipeline; pipeline.run([], False, [], None)\n"
+        f"print(*[n for n in {names} if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project.folder, env=project.environment, capture_output=True, text=True
+    )
+    assert done.stdout.endswith("Data and pipelines are up to date.\n\n"), done.stdout + done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_with_a_server_nothing_to_do_is_recorded(project, done):
+    code, output = project.run("fcn", "repro")
+    assert (code, output.splitlines()[-1]) == (0, "Data and pipelines are up to date.")
+    run = project.top()
+    assert (run.state.name, run.state.message) == ("Completed", "nothing to do: 3 stages are up to date")
+    assert (run.name, run.tags) == ("dvc repro", [f"folder:{project.folder.name}"])
+    assert project.below(run) == dict.fromkeys(STAGES, "Cached")
 
 
 def test_bare_dvc_looks_the_same_and_a_user_error_is_one_line(project, done, monkeypatch):
@@ -140,11 +163,15 @@ def test_two_at_once_and_ctrl_c(project, done, monkeypatch):
     assert one.returncode == 130
     assert output.endswith("error: interrupted\n")
     assert living(below) == []
-    assert project.below(first) == {"first": "Crashed"}
-    assert project.client.read_flow_run(first.id).state.name == "Crashed"
+    state = project.client.read_flow_run(first.id).state
+    assert (state.name, state.message) == ("Cancelled", "stopped by Ctrl-C")
+    assert project.below(first) == {"first": "Cancelled"}
+    child = project.child(first, "first")
+    assert (child.state.name, child.state.message) == ("Cancelled", "stopped by Ctrl-C")
+    assert set(project.below(child).values()) == {"Cancelled"}
 
 
-def test_what_a_killed_pipeline_leaves_behind(project, done):
+def test_what_a_killed_pipeline_leaves_behind(project, done, monkeypatch):
     project.params(first="wait", second="world")
     process, below = started(project, "fcn", "repro")
     run = project.top()
@@ -153,12 +180,13 @@ def test_what_a_killed_pipeline_leaves_behind(project, done):
     assert living(below, 60) == []
     assert project.client.read_flow_run(run.id).state.name == "Running"
 
+    monkeypatch.chdir(project.folder)
     assert runs.reconcile(project.client) >= 1
     state = project.client.read_flow_run(run.id).state
     assert (state.name, state.message) == ("Crashed", "Its process is gone without a word: killed, or out of memory.")
     child = project.child(run, "first")
-    assert child.state.name == "Crashed"
-    assert set(project.below(child).values()) == {"Crashed"}
+    assert (child.state.name, child.state.message) == ("Cancelled", "stopped by the end of the command above it")
+    assert set(project.below(child).values()) == {"Cancelled"}
     assert runs.reconcile(project.client) == 0
 
     project.params(first="hello", second="world")

@@ -208,7 +208,7 @@ def test_a_clock_that_is_set_back_makes_no_process_a_dead_one(monkeypatch):
 
 
 def test_200_runs_of_a_stage_leave_no_process_file_or_memory(tmp_path, monkeypatch):
-    monkeypatch.setenv(stage.PARENT_RUN, "")
+    monkeypatch.setenv(processes.PARENT_RUN, "")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     me = psutil.Process()
     counts = []

@@ -5,13 +5,11 @@ import sys
 import time
 from pathlib import Path
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-
 from flows.runner import stage
+from tasks.tracking import steps
 
 
-@task(cache_policy=NO_CACHE)
+@steps.step("make")
 def make(text: str) -> str:
     if text == "stubborn":
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -23,7 +21,6 @@ def make(text: str) -> str:
     return text
 
 
-@flow
 def tiny(text: str, out: Path) -> None:
     """Writes a text."""
     out.write_text(make(text))

@@ -16,15 +16,14 @@ from tasks.convert import convert_weights
 @pytest.fixture(autouse=True)
 def log(monkeypatch, caplog):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(task_module, "get_run_logger", lambda: logging.getLogger("convert"))
     caplog.tables = {}
-    monkeypatch.setattr(task_module, "create_table_artifact", lambda rows, key, description: caplog.tables.update({key: rows}))
+    monkeypatch.setattr(task_module.steps, "show", lambda key, text, table: caplog.tables.update({key: table}))
     return caplog
 
 
 def run(tmp_path, *names):
     sources = [tmp_path / name for name in names]
-    convert_weights.fn(sources, "vgg16", tmp_path / "out" / "vgg.npz", tmp_path / "out" / "report.json")
+    convert_weights(sources, "vgg16", tmp_path / "out" / "vgg.npz", tmp_path / "out" / "report.json")
     return json.loads((tmp_path / "out" / "report.json").read_text())
 
 
@@ -56,9 +55,9 @@ def test_what_a_training_needs_and_the_file_lacks_is_told_before_anything_is_wri
     write_h5(tmp_path / "notop.h5", {n: pair for n, pair in hwio(classifier()).items() if not n.startswith("fc")})
     arguments = [tmp_path / "notop.h5"], "vgg16", tmp_path / "vgg.npz", tmp_path / "report.json"
     with pytest.raises(UserError, match=r"notop\.h5: .*convolutions alone, .* needs fc6 and fc7 .*`new_layers: \[fc6, fc7\]`"):
-        convert_weights.fn(*arguments, [("fc6", "fc7"), ()])
+        convert_weights(*arguments, [("fc6", "fc7"), ()])
     assert not (tmp_path / "vgg.npz").exists()
-    convert_weights.fn(*arguments, [("fc6", "fc7")])
+    convert_weights(*arguments, [("fc6", "fc7")])
     assert len(files.load_arrays(tmp_path / "vgg.npz")) == 26
 
 

@@ -12,8 +12,9 @@ from fcn.errors import UserError
 from fcn.io import download
 from fcn.io.download import Interrupted
 from tasks import fetch as tasks_fetch
-from tasks.fetch import fetch, may_pass
+from tasks.fetch import RETRIES, fetch
 from tasks.settings.params import Source
+from tasks.tracking import steps
 
 DATA = bytes(range(256)) * 16384  # 4 MiB, no two 1 KiB neighbours alike
 MD5 = "md5:" + hashlib.md5(DATA).hexdigest()
@@ -43,7 +44,7 @@ def names(folder):
 
 @pytest.mark.parametrize("checksums", [(MD5,), (SHA1,), (SHA256.upper().replace("SHA", "sha"),), (WRONG, SHA1)])
 def test_a_download_is_checked_by_any_of_the_checksums(server, raw, checksums):
-    path = fetch.fn(source(server.url, checksums=checksums), raw)
+    path = fetch(source(server.url, checksums=checksums), raw)
     assert path == raw / "voc.tar"
     assert path.read_bytes() == DATA
     assert names(raw) == ["voc.tar"]
@@ -52,14 +53,14 @@ def test_a_download_is_checked_by_any_of_the_checksums(server, raw, checksums):
 def test_a_right_file_is_kept_without_asking_the_server(server, raw):
     raw.mkdir()
     (raw / "voc.tar").write_bytes(DATA)
-    fetch.fn(source(server.url), raw)
+    fetch(source(server.url), raw)
     assert server.asked == []
 
 
 def test_a_wrong_file_is_fetched_again(server, raw, caplog):
     raw.mkdir()
     (raw / "voc.tar").write_bytes(b"half")
-    fetch.fn(source(server.url), raw)
+    fetch(source(server.url), raw)
     assert (raw / "voc.tar").read_bytes() == DATA
     assert "is not the right file (wanted md5:" in caplog.text
 
@@ -69,7 +70,7 @@ def test_a_wrong_file_stays_until_the_right_one_is_there(server, raw):
     (raw / "voc.tar").write_bytes(b"half")
     server.plan = ["404"]
     with pytest.raises(UserError, match="404"):
-        fetch.fn(source(server.url), raw)
+        fetch(source(server.url), raw)
     assert names(raw) == ["voc.tar"]
 
 
@@ -78,10 +79,10 @@ def test_after_a_break_the_next_attempts_go_on_where_it_was(server, raw):
     server.plan = ["breaks", "503", "breaks", "all"]
     for done in (quarter, quarter, 2 * quarter):
         with pytest.raises(Interrupted):
-            fetch.fn(source(server.url), raw)
+            fetch(source(server.url), raw)
         assert names(raw) == ["voc.tar.part"]
         assert (raw / "voc.tar.part").stat().st_size == done
-    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+    assert fetch(source(server.url), raw).read_bytes() == DATA
     assert server.asked == [None, *(f"bytes={n}-" for n in (quarter, quarter, 2 * quarter))]
     assert names(raw) == ["voc.tar"]
 
@@ -89,23 +90,23 @@ def test_after_a_break_the_next_attempts_go_on_where_it_was(server, raw):
 def test_a_server_that_knows_no_ranges_is_asked_for_everything(server, raw):
     server.plan = ["breaks", "no ranges"]
     with pytest.raises(Interrupted, match=r"IncompleteRead|broke off"):
-        fetch.fn(source(server.url), raw)
-    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+        fetch(source(server.url), raw)
+    assert fetch(source(server.url), raw).read_bytes() == DATA
 
 
 def test_another_range_than_asked_for_starts_over(server, raw):
     server.plan = ["breaks", "other range", "all"]
     for message in ("IncompleteRead|broke off", "cannot go on at byte"):
         with pytest.raises(Interrupted, match=message):
-            fetch.fn(source(server.url), raw)
+            fetch(source(server.url), raw)
     assert names(raw) == []
-    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+    assert fetch(source(server.url), raw).read_bytes() == DATA
 
 
 def test_a_part_that_is_complete_already_is_taken(server, raw):
     raw.mkdir()
     (raw / "voc.tar.part").write_bytes(DATA)
-    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+    assert fetch(source(server.url), raw).read_bytes() == DATA
     assert server.asked == [f"bytes={len(DATA)}-"]
 
 
@@ -114,16 +115,16 @@ def test_pieces_of_different_files_are_thrown_away_and_fetched_again(server, raw
     raw.mkdir()
     (raw / "voc.tar.part").write_bytes(left)
     with pytest.raises(Interrupted, match="starting over"):
-        fetch.fn(source(server.url), raw)
+        fetch(source(server.url), raw)
     assert names(raw) == []
-    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+    assert fetch(source(server.url), raw).read_bytes() == DATA
 
 
 @pytest.mark.parametrize(("word", "kind"), [("html", "an HTML page"), ("all", r"of unknown type \(starts with b'\\x00\\x01")])
 def test_a_wrong_checksum_names_file_url_both_checksums_and_what_came(server, raw, word, kind):
     server.plan = [word]
     with pytest.raises(UserError, match=kind) as error:
-        fetch.fn(source(server.url, checksums=[WRONG]), raw)
+        fetch(source(server.url, checksums=[WRONG]), raw)
     for part in (str(raw / "voc.tar"), server.url, WRONG, "but got md5:"):
         assert part in str(error.value)
     assert names(raw) == []
@@ -141,36 +142,36 @@ def test_a_wrong_checksum_names_file_url_both_checksums_and_what_came(server, ra
 def test_what_is_no_data_is_refused_even_where_no_checksum_is_stated(server, raw, content, kind):
     server.content = content
     with pytest.raises(UserError, match=rf"gave another file: wanted a data file. It is {kind}"):
-        fetch.fn(source(server.url, checksums=[]), raw)
+        fetch(source(server.url, checksums=[]), raw)
     assert names(raw) == []
 
 
 def test_without_a_checksum_the_one_found_is_told_and_nothing_is_continued(server, raw, caplog):
     raw.mkdir()
     (raw / "voc.tar.part").write_bytes(b"half")
-    assert fetch.fn(source(server.url, checksums=[]), raw).read_bytes() == DATA
+    assert fetch(source(server.url, checksums=[]), raw).read_bytes() == DATA
     assert SHA256 in caplog.text
     assert server.asked == [None]
-    fetch.fn(source(server.url, checksums=[]), raw)
+    fetch(source(server.url, checksums=[]), raw)
     assert "kept unchecked" in caplog.text
     assert server.asked == [None]
 
 
 def test_mirrors_are_tried_in_order(server, raw):
     server.plan = ["404", "503", "html", "all"]
-    assert fetch.fn(source(*[server.url] * 4), raw).read_bytes() == DATA
+    assert fetch(source(*[server.url] * 4), raw).read_bytes() == DATA
 
 
 def test_if_one_mirror_may_recover_it_is_worth_another_attempt(server, raw):
     server.plan = ["404", "503", "404"]
     with pytest.raises(Interrupted, match="503"):
-        fetch.fn(source(*[server.url] * 3), raw)
+        fetch(source(*[server.url] * 3), raw)
 
 
 def test_if_no_mirror_can_recover_all_reasons_are_listed(server, raw):
     server.plan = ["404", "410"]
     with pytest.raises(UserError, match=r"none of its 2 URLs gave the file:\n.*404.*\n.*410"):
-        fetch.fn(source(*[server.url] * 2), raw)
+        fetch(source(*[server.url] * 2), raw)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_if_no_mirror_can_recover_all_reasons_are_listed(server, raw):
 def test_which_answers_are_final(server, raw, word, error):
     server.plan = [word]
     with pytest.raises(error, match=word):
-        fetch.fn(source(server.url), raw)
+        fetch(source(server.url), raw)
 
 
 @pytest.mark.parametrize(("word", "kept"), [("hangs", 0), ("stalls", len(DATA) // 4)])
@@ -187,9 +188,9 @@ def test_a_server_that_falls_silent_is_left_and_asked_again_from_where_it_was(se
     monkeypatch.setattr(download, "TIMEOUT", (5.0, 0.3))
     server.plan = [word, "all"]
     with pytest.raises(Interrupted, match=r"Read timed out"):
-        fetch.fn(source(server.url), raw)
+        fetch(source(server.url), raw)
     assert [path.stat().st_size for path in raw.iterdir()] == [kept] * bool(kept)
-    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+    assert fetch(source(server.url), raw).read_bytes() == DATA
     assert server.asked == [None, f"bytes={kept}-" if kept else None]
 
 
@@ -197,34 +198,34 @@ def test_the_next_mirror_goes_on_where_the_one_before_broke_off(server, raw):
     server.plan = ["stalls", "all"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(download, "TIMEOUT", (5.0, 0.3))
-        assert fetch.fn(source(server.url, f"{server.url}?version=2"), raw).read_bytes() == DATA
+        assert fetch(source(server.url, f"{server.url}?version=2"), raw).read_bytes() == DATA
     assert server.asked == [None, f"bytes={len(DATA) // 4}-"]
 
 
 def test_a_file_of_untold_length_is_taken_if_it_is_right(server, raw):
     server.plan = ["no length"]
-    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+    assert fetch(source(server.url), raw).read_bytes() == DATA
 
 
 def test_a_wrong_file_of_untold_length_may_have_broken_off_and_is_worth_another_attempt(server, raw):
     server.plan = ["no length, breaks", "all"]
     with pytest.raises(Interrupted, match=rf"its length was not told \(wanted {MD5}, but got md5:"):
-        fetch.fn(source(server.url), raw)
+        fetch(source(server.url), raw)
     assert names(raw) == []
-    assert fetch.fn(source(server.url), raw).read_bytes() == DATA
+    assert fetch(source(server.url), raw).read_bytes() == DATA
 
 
 def test_an_html_page_of_untold_length_is_final(server, raw):
     server.plan = ["no length, html"]
     with pytest.raises(UserError, match="an HTML page"):
-        fetch.fn(source(server.url), raw)
+        fetch(source(server.url), raw)
 
 
 def test_no_connection_may_pass(server, raw):
     url = server.url
     server.server_close()
     with pytest.raises(Interrupted):
-        fetch.fn(source(url), raw)
+        fetch(source(url), raw)
 
 
 def test_a_disk_that_fills_up_is_no_matter_of_trying_again(server, raw, monkeypatch):
@@ -234,14 +235,14 @@ def test_a_disk_that_fills_up_is_no_matter_of_trying_again(server, raw, monkeypa
     monkeypatch.setattr("urllib3.response.HTTPResponse.stream", stream)
     server.plan = ["no length"]
     with pytest.raises(UserError, match=rf"the disk of {raw} is full"):
-        fetch.fn(source(server.url), raw)
+        fetch(source(server.url), raw)
 
 
 def test_a_full_disk_is_noticed_before_the_download(server, raw, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 3_000_000))
     with pytest.raises(UserError, match=r"needs 4 MB, but the disk of .* has 3 MB free"):
-        fetch.fn(source(server.url), raw)
+        fetch(source(server.url), raw)
     assert names(raw) == []
 
 
@@ -261,8 +262,8 @@ def eager(monkeypatch, caplog):
 def test_progress_says_how_much_of_how_much_how_fast_and_how_long(server, raw, eager):
     server.plan = ["breaks", "all"]
     with pytest.raises(Interrupted):
-        fetch.fn(source(server.url), raw)
-    fetch.fn(source(server.url), raw)
+        fetch(source(server.url), raw)
+    fetch(source(server.url), raw)
     assert f"voc.tar: 4.2 MB from {server.url}, going on at 1.0 MB" in eager.text
     assert re.search(r"voc\.tar: 3/5 MB, [\d.e+]+/s, 0 s left", eager.text)
     assert "complete, 4.2 MB" in eager.text
@@ -270,7 +271,7 @@ def test_progress_says_how_much_of_how_much_how_fast_and_how_long(server, raw, e
 
 def test_progress_of_untold_length_says_how_much_and_how_fast(server, raw, eager):
     server.plan = ["no length"]
-    fetch.fn(source(server.url), raw)
+    fetch(source(server.url), raw)
     assert f"voc.tar: an unknown number of bytes from {server.url}" in eager.text
     assert re.search(r"voc\.tar: 3 MB, [\d.e+]+/s\n", eager.text)
 
@@ -280,11 +281,11 @@ def test_file_urls_are_relative_to_the_current_folder_or_absolute(tmp_path, raw,
     (tmp_path / "sample").mkdir()
     (tmp_path / "sample" / "my voc.tar").write_bytes(DATA)
     for url in ("file:sample/my%20voc.tar", f"file://{tmp_path}/sample/my%20voc.tar", f"file:{tmp_path}/sample/my voc.tar"):
-        path = fetch.fn(source(url), raw)
+        path = fetch(source(url), raw)
         assert path.read_bytes() == DATA
         path.unlink()
     with pytest.raises(UserError, match=r"file:sample/no\.tar: there is no such file"):
-        fetch.fn(source("file:sample/no.tar"), raw)
+        fetch(source("file:sample/no.tar"), raw)
 
 
 @pytest.mark.parametrize("name", ["x?1.tar", "x#1.tar", "w%411.tar", "a?b%20c#d ü/x.tar"])
@@ -295,7 +296,7 @@ def test_a_file_url_may_name_any_file_as_it_is(tmp_path, raw, monkeypatch, name,
     for other in ("x", "wA1.tar", "a"):
         Path(other).touch()
     Path(name).write_bytes(DATA)
-    path = fetch.fn(source(before.format(tmp_path) + name), raw)
+    path = fetch(source(before.format(tmp_path) + name), raw)
     assert (path, path.read_bytes()) == (raw / Path(name).name, DATA)
 
 
@@ -303,13 +304,13 @@ def test_a_file_without_checksum_is_copied_anew_each_time(tmp_path, raw):
     origin = tmp_path / "voc.tar"
     for content in (b"first", b"second"):
         origin.write_bytes(content)
-        assert fetch.fn(source(f"file:{origin}", checksums=[]), raw).read_bytes() == content
+        assert fetch(source(f"file:{origin}", checksums=[]), raw).read_bytes() == content
 
 
 def test_a_copy_with_the_wrong_checksum_leaves_nothing(tmp_path, raw):
     (tmp_path / "voc.tar").write_bytes(b"<html>")
     with pytest.raises(UserError, match=r"wanted md5:.* but got md5:.*an HTML page"):
-        fetch.fn(source(f"file:{tmp_path}/voc.tar"), raw)
+        fetch(source(f"file:{tmp_path}/voc.tar"), raw)
     assert names(raw) == []
     assert (tmp_path / "voc.tar").exists()
 
@@ -317,7 +318,7 @@ def test_a_copy_with_the_wrong_checksum_leaves_nothing(tmp_path, raw):
 @pytest.mark.parametrize("checksum", ["md5:123", "crc32:00000000", MD5.replace("md5", "sha256"), "md5:" + "g" * 32, ""])
 def test_malformed_checksums_are_refused(raw, checksum):
     with pytest.raises(UserError, match=r"checksum of voc.tar: wanted one of md5:<32 hex digits>, .* but got"):
-        fetch.fn(source("http://127.0.0.1/voc.tar", checksums=[checksum]), raw)
+        fetch(source("http://127.0.0.1/voc.tar", checksums=[checksum]), raw)
 
 
 @pytest.mark.parametrize("url", ["ftp://host/voc.tar", "voc.tar", "http://"])
@@ -329,7 +330,5 @@ def test_unusable_urls_are_refused(tmp_path, url):
 @pytest.mark.parametrize(("error", "again"), [(UserError("x"), False), (Interrupted("x"), True), (OSError(), True)])
 def test_prefect_retries_what_may_pass(error, again):
     state = namedtuple("State", "result")(lambda raise_on_failure: error)
-    assert may_pass(None, None, state) is again
-    assert fetch.retries == 5
-    assert fetch.retry_delay_seconds == [2, 4, 8, 16, 32]
-    assert fetch.retry_condition_fn is may_pass
+    assert steps.may_pass(None, None, state) is again
+    assert RETRIES == 5

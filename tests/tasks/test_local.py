@@ -70,7 +70,7 @@ def test_a_right_file_is_linked_and_no_url_is_asked(mine, raw, caplog):
     caplog.set_level(logging.INFO)
     raw.mkdir()
     (raw / "voc.tar.part").write_bytes(b"what a download left")
-    assert fetch.fn(source(), raw, mine).samefile(mine)
+    assert fetch(source(), raw, mine).samefile(mine)
     assert names(raw) == ["voc.tar"]
     assert f"a hard link of {mine}, 0.0 MB" in caplog.text
 
@@ -80,13 +80,13 @@ def test_on_another_disk_it_is_copied(mine, raw, monkeypatch):
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", link)
-    path = fetch.fn(source(), raw, mine)
+    path = fetch(source(), raw, mine)
     assert path.read_bytes() == DATA
     assert not path.samefile(mine)
 
 
 def test_it_takes_the_name_that_the_profile_gives_it(mine, raw):
-    assert fetch.fn(source("VOCtrainval.tar"), raw, mine) == raw / "VOCtrainval.tar"
+    assert fetch(source("VOCtrainval.tar"), raw, mine) == raw / "VOCtrainval.tar"
 
 
 @pytest.mark.parametrize("there", [None, b"a wrong one"])
@@ -96,7 +96,7 @@ def test_a_wrong_file_is_refused_and_nothing_is_changed(mine, raw, there):
     if there:
         (raw / "voc.tar").write_bytes(there)
     with pytest.raises(UserError, match=rf"{mine}: not the file .* wanted {MD5}, but got md5:.*an HTML page"):
-        fetch.fn(source(), raw, mine)
+        fetch(source(), raw, mine)
     assert [path.read_bytes() for path in raw.iterdir()] == [there] * bool(there)
     assert mine.read_bytes() == b"<html>404</html>"
 
@@ -104,28 +104,28 @@ def test_a_wrong_file_is_refused_and_nothing_is_changed(mine, raw, there):
 def test_a_right_one_that_is_there_already_is_kept(mine, raw):
     raw.mkdir()
     (raw / "voc.tar").write_bytes(DATA)
-    assert not fetch.fn(source(), raw, mine).samefile(mine)
+    assert not fetch(source(), raw, mine).samefile(mine)
 
 
 def test_without_a_checksum_the_user_s_word_counts_and_the_checksum_is_told(mine, raw, caplog):
     raw.mkdir()
     (raw / "voc.tar").write_bytes(b"of unknown origin")
-    assert fetch.fn(source(checksums=[]), raw, mine).samefile(mine)
+    assert fetch(source(checksums=[]), raw, mine).samefile(mine)
     assert f"sha256:{hashlib.sha256(DATA).hexdigest()}" in caplog.text
     mine.write_bytes(b"<html>")
     with pytest.raises(UserError, match="an HTML page"):
-        fetch.fn(source(checksums=[]), raw, mine)
+        fetch(source(checksums=[]), raw, mine)
 
 
 def test_a_folder_is_used_where_it_is(tmp_path, raw, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own").mkdir()
     for n, url in enumerate(("file:own", "file:own/", f"file://{tmp_path}/own")):
-        path = fetch.fn(Source((url,), ()), raw / str(n))
+        path = fetch(Source((url,), ()), raw / str(n))
         assert path.samefile(tmp_path / "own")
         assert names(raw / str(n)) == []
     with pytest.raises(UserError, match=r"file:own: a folder, which has no checksum"):
-        fetch.fn(Source(("file:own",), (MD5,)), raw)
+        fetch(Source(("file:own",), (MD5,)), raw)
 
 
 @pytest.mark.parametrize(

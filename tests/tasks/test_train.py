@@ -24,7 +24,6 @@ def data(tmp_path, monkeypatch):
 
 
 def warned(monkeypatch, caplog, data, device="CPU", width=1.0, padding="caffe", iterations=100_000):
-    monkeypatch.setattr(train, "get_run_logger", lambda: logging.getLogger("test"))
     spec = ModelSpec("fcn32s", "vgg16", ("background", "cat"), width, 4096, padding, "fixed", 0.5, MEAN_BGR)
     train._warn_if_slow(device, spec, iterations, data)
     return caplog.text
@@ -73,7 +72,7 @@ MODEL = ModelSpec("fcn32s", "vgg16", ("background", "cat"), 1 / 32, 8, "same", "
 
 def test_what_looks_wrong_is_told_to_the_log_to_prefect_to_mlflow_and_to_the_entry(monkeypatch, caplog, tmp_path):
     artifacts, tags, notes = [], {}, []
-    monkeypatch.setattr(train, "create_markdown_artifact", lambda text, key, description: artifacts.append((key, text)))
+    monkeypatch.setattr(train.steps, "show", lambda key, text, markdown: artifacts.append((key, markdown)))
     run = types.SimpleNamespace(tags=tags.update)
     entry = types.SimpleNamespace(note=lambda *finding: notes.append(finding))
     told = train._Told("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, entry, logging.getLogger("test"))
@@ -99,19 +98,17 @@ def trained(monkeypatch, tmp_path):
 
         share = types.SimpleNamespace(process=int(not first), processes=2, first=first, from_first=from_first)
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(train, "get_run_logger", lambda: logging.getLogger("test"))
         monkeypatch.setattr(distribution, "join", lambda environment: share)
         monkeypatch.setattr(train.records, "read_index", lambda data: {"classes": MODEL.classes})
         monkeypatch.setattr(train.fit, "facts", lambda *_: {"train.schedule": "fixed"})
         monkeypatch.setattr(train.fit, "fingerprint", lambda _: key)
         monkeypatch.setattr(train.fit, "run", lambda *arguments: computed.append(arguments))
-        for name in ("create_link_artifact", "create_markdown_artifact", "create_image_artifact"):
-            monkeypatch.setattr(train, name, lambda *_, **__: pytest.fail("an artifact"))
+        monkeypatch.setattr(train.steps, "show", lambda *_, **__: pytest.fail("an artifact"))
         monkeypatch.setattr(train.tracking, "training", lambda *_, **__: pytest.fail("a run"))
         monkeypatch.setattr(train.durations, "recording", lambda *_, **__: pytest.fail("an entry"))
         fields = {key: value for key, value in dataclasses.asdict(MODEL).items() if key not in ("variant", "classes")}
         profile = types.SimpleNamespace(model=Model(**fields), train={"fcn32s": RECIPE})
-        train.train.fn("sample", profile, "fcn32s", tmp_path, tmp_path, tmp_path, tmp_path / "out")
+        train.train("sample", profile, "fcn32s", tmp_path, tmp_path, tmp_path, tmp_path / "out")
         return computed
 
     return run
@@ -144,7 +141,6 @@ def test_a_model_that_dvc_could_not_keep_is_not_trained_again(trained, tmp_path,
 def test_jax_is_told_of_determinism_before_it_starts(deterministic, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     monkeypatch.setenv("XLA_FLAGS", "--of_the_user=1")
-    monkeypatch.setattr(train, "get_run_logger", lambda: logging.getLogger("test"))
     flags = []
 
     def join(environment):
@@ -154,5 +150,5 @@ def test_jax_is_told_of_determinism_before_it_starts(deterministic, monkeypatch)
     monkeypatch.setattr(distribution, "join", join)
     profile = types.SimpleNamespace(train={"fcn32s": dataclasses.replace(RECIPE, deterministic=deterministic)})
     with pytest.raises(UserError, match="enough"):
-        train.train.fn("sample", profile, "fcn32s", None, None, None, None)
+        train.train("sample", profile, "fcn32s", None, None, None, None)
     assert flags == ["--of_the_user=1" + " --xla_gpu_deterministic_ops=true" * deterministic]

@@ -78,10 +78,10 @@ def tree(folder):
 def test_from_a_server_to_the_files_that_are_needed(file_server, tmp_path, name):
     file_server.content, folders, expected = FORMS[name]
     checksum = f"md5:{hashlib.md5(file_server.content).hexdigest()}"
-    archive = fetch.fn(Source((file_server.url + name,), (checksum,)), tmp_path / "archives")
+    archive = fetch(Source((file_server.url + name,), (checksum,)), tmp_path / "archives")
     assert archive == tmp_path / "archives" / name
     target = tmp_path / "images"
-    unpack.fn(archive, target, folders)
+    unpack(archive, target, folders)
     found = tree(target)
     assert found == expected
     assert [(target / file).read_text() for file in found] == found, "each file has its own name for its content"
@@ -93,7 +93,7 @@ def test_a_folder_of_the_user_becomes_a_folder_of_links(tmp_path, monkeypatch, c
     for name in ("own/images/a.jpg", "own/masks/a.png", "own/classes.txt", "own/notes/b.txt", "own/images/.DS_Store"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    unpack.fn(fetch.fn(Source(("file:own",), ()), "raw"), "raw/images/folder", ["./images", "./masks", "./classes.txt"])
+    unpack(fetch(Source(("file:own",), ()), "raw"), "raw/images/folder", ["./images", "./masks", "./classes.txt"])
     target = tmp_path / "raw" / "images" / "folder"
     found = tree(target)
     assert found == ["classes.txt", "images/a.jpg", "masks/a.png"]
@@ -114,13 +114,13 @@ def test_names_match_whole_parts_with_or_without_slashes(tmp_path):
     (tmp_path / "x.tar").write_bytes(
         tar(["VOC/lists/train/a", "./VOC/lists/main/b", "./VOC/images/c", "VOCx/images/d", "e"], "w")
     )
-    unpack.fn(tmp_path / "x.tar", tmp_path / "out", ["VOC/lists/train/", "./VOC/images"])
+    unpack(tmp_path / "x.tar", tmp_path / "out", ["VOC/lists/train/", "./VOC/images"])
     assert tree(tmp_path / "out") == ["VOC/images/c", "VOC/lists/train/a"]
     with pytest.raises(UserError, match=r"x\.tar: holds none of the files that were wanted, but e\.g\. 'e'"):
-        unpack.fn(tmp_path / "x.tar", tmp_path / "out", ["VOC/list", "VOC/images/c/d"])
+        unpack(tmp_path / "x.tar", tmp_path / "out", ["VOC/list", "VOC/images/c/d"])
 
 
 @pytest.mark.parametrize("name", ["/etc", "../up", "a/../b"])
 def test_names_outside_of_the_archive_are_refused(tmp_path, name):
     with pytest.raises(UserError, match="wanted the name of a file or folder inside of an archive"):
-        unpack.fn(tmp_path / "x.tar", tmp_path / "out", [name])
+        unpack(tmp_path / "x.tar", tmp_path / "out", [name])

@@ -90,7 +90,6 @@ def stages(tmp_path, monkeypatch):
     lock = {stage: {"outs": [{"path": path, "md5": "0"} for path in paths]} for stage, paths in outs.items()}
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": lock}))
     monkeypatch.setattr(pipeline, "dvc", lambda command, extra, record: None)
-    monkeypatch.setattr(seeds, "create_markdown_artifact", lambda *args, **kwargs: None)
     stand_in = Stages()
     monkeypatch.setattr(children, "follow", stand_in)
     return stand_in
@@ -99,13 +98,13 @@ def stages(tmp_path, monkeypatch):
 def test_mean_and_deviation_and_what_is_done_stays_done(stages, capsys):
     stages.fails = ("train", "fcn16s", 2)
     with pytest.raises(KeyboardInterrupt):
-        seeds.seeds.fn(3)
+        seeds.seeds(3)
     first = [(stage, variant) for variant in ("fcn32s", "fcn16s") for stage in ("train", "evaluate")]
     assert stages.ran == [*((*each, 1) for each in first), *((*each, 2) for each in first[:2])]
     assert not Path("reports/seeds.json").exists()
 
     stages.fails, stages.ran = None, []
-    seeds.seeds.fn(3)
+    seeds.seeds(3)
     assert stages.ran == [*((*each, 2) for each in first[2:]), *((*each, 3) for each in first)], "it goes on"
     report = json.loads(Path("reports/seeds.json").read_text())
     assert (report["profile"], report["seeds"]) == ("sample", [1, 2, 3])
@@ -119,7 +118,7 @@ def test_mean_and_deviation_and_what_is_done_stays_done(stages, capsys):
     assert sorted(path.name for path in Path("models").iterdir()) == ["vgg.npz"], "DVC's outputs stay as they are"
 
     stages.ran = []
-    seeds.seeds.fn(3)
+    seeds.seeds(3)
     assert stages.ran == []
     assert capsys.readouterr().out.count("didn't change, skipping") == 12
 
@@ -128,7 +127,7 @@ def test_two_at_once_are_refused_and_so_is_a_pipeline_beside_them(stages, monkey
     Path(".dvc").mkdir()
     Path(".dvc/config").touch()
     with workspace.held("dvc repro"), pytest.raises(UserError, match=r"busy, nothing was done\. At work in it:\n  `dvc repro`"):
-        seeds.seeds.fn(1)
+        seeds.seeds(1)
     assert stages.ran == []
 
     def ask(*_):
@@ -138,7 +137,7 @@ def test_two_at_once_are_refused_and_so_is_a_pipeline_beside_them(stages, monkey
 
     monkeypatch.setattr(children, "follow", ask)
     with pytest.raises(KeyboardInterrupt):
-        seeds.seeds.fn(1)
+        seeds.seeds(1)
 
 
 def change_rate():
@@ -173,16 +172,16 @@ EVERYTHING = [(stage, variant) for variant in ("fcn32s", "fcn16s") for stage in 
     ],
 )
 def test_only_what_changed_is_run_again(stages, changed, again):
-    seeds.seeds.fn(1)
+    seeds.seeds(1)
     stages.ran = []
     changed()
-    seeds.seeds.fn(1)
+    seeds.seeds(1)
     assert stages.ran == [(*each, 1) for each in again]
 
 
 def test_a_stage_that_fails_is_named(stages, monkeypatch):
     monkeypatch.setattr(children, "follow", lambda command, extra, say: 1)
     with pytest.raises(UserError, match="train@fcn32s seed 1 ended with 1"):
-        seeds.seeds.fn(2)
+        seeds.seeds(2)
     with pytest.raises(UserError, match="--n: expected at least 1 seed, got 0"):
-        seeds.seeds.fn(0)
+        seeds.seeds(0)

@@ -117,7 +117,9 @@ def sleeper():
 
 def test_mlflow_that_ends_by_itself_is_said_and_ends_the_other(quiet, sleeper, tmp_path, capsys):
     name = processes.identity(psutil.Process(sleeper.pid))
-    quiet.setattr(server, "_start", lambda folder, port: server.Entry(server=name, url=f"http://127.0.0.1:{port}/api"))
+    quiet.setattr(
+        server, "_start", lambda folder, port: server.Entry(server=name, url=f"http://127.0.0.1:{port}/api", token="t")
+    )
     quiet.setattr(ui, "_watched", lambda *_: contextlib.nullcontext())
 
     def ends(port):

@@ -127,7 +127,7 @@ def test_the_flow_itself_takes_no_other_command(command, monkeypatch):
     """A deployment's parameters come from whoever reaches Prefect's API."""
     monkeypatch.setattr(pipeline.children, "follow", lambda *_: pytest.fail("it ran"))
     with pytest.raises(UserError):
-        pipeline.pipeline.fn(command)
+        pipeline.pipeline(command)
 
 
 @pytest.mark.parametrize("command", [["repro"], ["repro", "train@fcn8s", "--force"], ["exp", "run", "report"]])
@@ -149,7 +149,7 @@ def test_a_params_yaml_with_other_names_is_refused_before_dvc_reads_it(tmp_path,
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pipeline.children, "follow", lambda *_: pytest.fail("it ran"))
     with pytest.raises(UserError, match=rf"params\.yaml(: |, ){where}"):
-        pipeline.pipeline.fn(["repro"])
+        pipeline.pipeline(["repro"])
 
 
 @pytest.mark.parametrize("text", ["", "- a list", "variants: [a]", "first: hello", "profile: 8"])

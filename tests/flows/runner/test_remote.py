@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from flows import pipeline
-from flows.runner import remote, stage
+from flows.runner import processes, remote
 
 DVC = """
 stages:
@@ -76,7 +76,7 @@ def clone(origin, tmp_path, monkeypatch):
     run(tmp_path, "git", "clone", "--quiet", str(origin / "origin"), "clone")
     shutil.copytree(origin / "store", tmp_path / "store")
     monkeypatch.chdir(tmp_path / "clone")
-    monkeypatch.setattr(pipeline, "connected", lambda: contextlib.nullcontext(({stage.PARENT_RUN: ""}, lambda line: None)))
+    monkeypatch.setattr(pipeline, "connected", lambda: contextlib.nullcontext(({processes.PARENT_RUN: ""}, lambda line: None)))
 
     def reproduce(capfd):
         (origin / "ran").write_text("")

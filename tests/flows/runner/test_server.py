@@ -4,27 +4,29 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 
 import httpx
-import prefect
 import psutil
 import pytest
 import websockets.exceptions
 from prefect.settings import get_current_settings, temporary_settings
 from websockets.sync.client import connect
 
-from flows.runner import processes, server, stage
+from flows.runner import processes, recorded, server, stage
+from tasks.tracking import checkout
+from tests.flows import conftest
 from tests.reliability import tiny
 
 
 def test_two_processes_share_one_server_which_ends_after_them(tmp_path, keeper):
-    (tmp_path / "pyproject.toml").write_text('[tool.prefect]\nhome = "deep/home"\n')
     home = tmp_path / "deep" / "home"
-    with keeper(tmp_path) as one, keeper(tmp_path) as two:
+    environment = conftest._isolated(tmp_path) | {"PREFECT_HOME": "deep/home"}
+    with keeper(tmp_path, environment) as one, keeper(tmp_path, environment) as two:
         url, said = one.says()
         assert two.says() == [url, said] == [url, str(home)]
         entry = json.loads((home / "server.json").read_text())
@@ -104,24 +106,23 @@ def closed_port(web):
     return port
 
 
-def test_a_server_on_the_default_port_is_used(web, tmp_path):
-    web.body = f'"{prefect.__version__}"'.encode()  # what Prefect's /admin/version says
+def test_an_api_that_a_process_above_found_is_our_own_and_its_settings_end_with_the_context(monkeypatch, tmp_path):
+    url = "http://127.0.0.1:4321/api"
+    monkeypatch.setattr(server, "join", lambda folder, users: url)
     before = get_current_settings().api.url
-    settings = {"api.url": None, "server.api.port": web.server_port, "home": tmp_path / "home"}
-    with temporary_settings(settings), server.connected(psutil.Process()) as url:
-        assert server.is_there()
-        assert url == f"http://127.0.0.1:{web.server_port}/api" == get_current_settings().api.url
-        assert os.environ["PREFECT_API_URL"] == url
+    monkeypatch.setenv(recorded.FOUND, "http://127.0.0.1:1/api")
+    with temporary_settings({"api.url": "http://127.0.0.1:1/api"}), recorded.connected(psutil.Process()) as found:
+        assert found == url == get_current_settings().api.url == os.environ["PREFECT_API_URL"] == os.environ[recorded.FOUND]
         assert os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] == "false"
-    assert not (tmp_path / "home").exists()
     assert get_current_settings().api.url == before
     assert "PREFECT_SERVER_EPHEMERAL_ENABLED" not in os.environ
 
 
-def test_a_configured_api_comes_first(web):
+def test_a_configured_api_is_believed_and_that_is_said(web, capsys):
     web.body = b"no Prefect, and no question: what is configured is meant"
-    with temporary_settings({"api.url": f"http://127.0.0.1:{web.server_port}/api"}), server.connected() as url:
+    with temporary_settings({"api.url": f"http://127.0.0.1:{web.server_port}/api"}), recorded.connected() as url:
         assert url == f"http://127.0.0.1:{web.server_port}/api"
+    assert capsys.readouterr().out == f"Prefect's API is {url}, which PREFECT_API_URL or a Prefect profile names\n"
 
 
 STRANGERS = {
@@ -130,13 +131,25 @@ STRANGERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("body", [*STRANGERS.values(), pytest.param(b" " * 9, id="endless")])
-def test_a_stranger_on_the_port_is_no_prefect(web, body, monkeypatch):
-    monkeypatch.setattr(server, "STRANGER_SECONDS", 0.3)
+@pytest.mark.parametrize("body", [*STRANGERS.values(), pytest.param(b" " * 9, id="endless"), "the proof of a copy"])
+def test_what_answers_on_the_port_is_not_believed_before_it_proves_to_be_ours(web, body, monkeypatch, tmp_path):
+    monkeypatch.setattr(server, "ANSWER_SECONDS", 0.3)
+    for folder in ("home", "copy"):
+        (tmp_path / folder).mkdir()
+    me, url = processes.identity(psutil.Process()), f"http://127.0.0.1:{web.server_port}/api"
+    entry = server.Entry(server=me, url=url, token="t")
+    if body == "the proof of a copy":
+        body = server.proof("t", tmp_path / "home").encode()
+        for folder, believed in (("home", url), ("copy", "")):
+            web.body = body
+            server._write(tmp_path / folder / "server.json", entry)
+            assert server.join(tmp_path / folder, [], None) == believed
+        assert (tmp_path / "home/server.json").stat().st_mode & 0o777 == 0o600
+        return
     web.body, web.endless = body, body == b" " * 9
+    server._write(tmp_path / "home/server.json", entry)
     begun = time.monotonic()
-    with temporary_settings({"server.api.port": web.server_port}):
-        assert server._default() is None
+    assert server.join(tmp_path / "home", [], None) == ""
     assert time.monotonic() - begun < 3
 
 
@@ -159,8 +172,8 @@ def test_a_stage_does_its_work_where_a_stranger_is_configured(web, body, monkeyp
 @pytest.mark.parametrize(
     "text",
     ['{"server": "x"}', '{"server": "1-1"}', '{"url": 3}', '{"server": 7}', '{"server": "1-', "[]", "", "\xff",
-     '{"server": "ME", "url": "http://evil.example/api", "users": []}', '{"server": "ME", "url": "http://127.0.0.1:1/api"}',
-     '{"server": "x", "url": "http://127.0.0.1:1/api", "users": ["x", "1"]}'],
+     '{"server": "ME", "url": "http://evil.example/api", "token": "t"}', '{"server": "ME", "url": "http://127.0.0.1:1/api"}',
+     '{"server": "x", "url": "http://127.0.0.1:1/api", "token": "t", "users": ["x", "1"]}'],
 )  # fmt: skip
 def test_a_torn_or_foreign_file_of_the_server_is_none(tmp_path, text):
     text = text.replace("ME", processes.identity(psutil.Process()))
@@ -172,44 +185,91 @@ def test_a_configured_api_that_is_not_there(closed_port):
     url = f"http://127.0.0.1:{closed_port}/api"
     with (
         temporary_settings({"api.url": url}),
-        pytest.raises(server.Unavailable, match=rf"{url} \(PREFECT_API_URL or Prefect profile\) is not there"),
-        server.connected(),
+        pytest.raises(recorded.Unavailable, match=rf"{url} \(PREFECT_API_URL or Prefect profile\) is not there"),
+        recorded.connected(),
     ):
         pass
 
 
-def test_another_server_on_the_default_port_and_a_home_that_cannot_be(web, tmp_path):
-    web.body = b"<html>hello</html>"
-    (tmp_path / "file").touch()
-    with temporary_settings({"api.url": None, "server.api.port": web.server_port, "home": tmp_path}):
-        assert not server.is_there()
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    """A workspace, and Prefect without an API."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    with temporary_settings({"api.url": None}):
+        yield tmp_path
+
+
+def test_a_home_that_cannot_be(nowhere):
+    (nowhere / ".prefect").touch()
     with (
-        temporary_settings({"api.url": None, "server.api.port": web.server_port, "home": tmp_path / "file"}),
-        pytest.raises(server.Unavailable, match=f"no Prefect server can be started in {tmp_path / 'file'}: .*File exists"),
-        server.connected(psutil.Process()),
+        pytest.raises(recorded.Unavailable, match=f"no Prefect server can be started in {nowhere / '.prefect'}: .*File exists"),
+        recorded.connected(psutil.Process()),
     ):
         pass
 
 
-def test_a_server_that_does_not_start(closed_port, tmp_path, monkeypatch):
+def test_a_server_that_does_not_start(nowhere, monkeypatch):
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with (
-        temporary_settings({"api.url": None, "server.api.port": closed_port, "home": tmp_path}),
-        pytest.raises(server.Unavailable, match=r"it ended with code 1; it said nothing \(all of it in .*server.log\)"),
-        server.connected(psutil.Process()),
+        pytest.raises(recorded.Unavailable, match=r"it ended with code 1; it said nothing \(all of it in .*server.log\)"),
+        recorded.connected(psutil.Process()),
     ):
         pass
-    assert not (tmp_path / "server.json").exists()
+    assert not (nowhere / ".prefect/server.json").exists()
 
 
 @pytest.mark.parametrize("below", ["", ".dvc/tmp/exps/tmp1a2b", ".dvc/tmp/exps/standalone/tmp1a2b"])
-def test_home_of_a_project_and_of_its_experiments(tmp_path, monkeypatch, below):
-    (tmp_path / below).mkdir(parents=True, exist_ok=True)
-    monkeypatch.chdir(tmp_path / below)
-    with temporary_settings({"home": ".prefect"}):
-        assert server.home() == tmp_path / ".prefect"
-    with temporary_settings({"home": "/elsewhere"}):
-        assert str(server.home()) == "/elsewhere"
+def test_home_of_a_project_and_of_its_experiments(nowhere, monkeypatch, below):
+    (nowhere / below).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(nowhere / below)
+    assert server.home() == nowhere / ".prefect"
+    monkeypatch.setenv("PREFECT_HOME", "/elsewhere")
+    assert str(server.home()) == "/elsewhere"
+
+
+def test_a_port_is_the_one_of_last_time_until_somebody_else_has_it(nowhere):
+    with checkout.listen("prefect") as first:
+        port = first.getsockname()[1]
+        with checkout.listen("mlflow") as other:
+            assert checkout.port("mlflow") == other.getsockname()[1] != port == checkout.port("prefect")
+        with checkout.listen("prefect") as second:  # of a copy of the workspace
+            assert second.getsockname()[1] == checkout.port("prefect") != port
+        with pytest.raises(OSError, match="in use"):
+            checkout.listen("prefect", port)
+    taken = checkout.port("prefect")
+    with checkout.listen("prefect") as third:
+        assert third.getsockname()[1] == taken
+    for text in ("", "[]", '{"prefect": "x"}', '{"prefect": 99999}', "\0"):
+        checkout.PORTS.write_text(text)
+        assert checkout.port("prefect") == 0
+
+
+@pytest.mark.parametrize("damage", ["no database", "cut off", "overwritten", "whole", "locked"])
+def test_a_damaged_database_is_set_aside_and_said(tmp_path, capsys, damage):
+    database = tmp_path / "prefect.db"
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE run (text)")
+        connection.executemany("INSERT INTO run VALUES (?)", [("x" * 900,)] * 50)
+        connection.commit()
+        if damage == "locked":
+            connection.execute("BEGIN EXCLUSIVE")
+            server._set_aside(database, seconds=0.1)
+    data = database.read_bytes()
+    if damage == "no database":
+        database.write_bytes(b"<html>" * 99)
+    elif damage == "cut off":
+        database.write_bytes(data[: len(data) // 2])
+    elif damage == "overwritten":
+        database.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
+    server._set_aside(database)
+    said, aside = capsys.readouterr().out, [*tmp_path.glob("prefect.db.damaged-*")]
+    if damage in ("whole", "locked"):
+        assert (said, aside, database.read_bytes()) == ("", [], data)
+    else:
+        assert said.startswith(f"{database}: damaged (")
+        assert said.endswith(f"), set aside as {aside[0].name}; Prefect begins a new one, without the runs so far\n")
+        assert not database.exists()
 
 
 def test_a_process_is_known_by_pid_and_create_time():

@@ -8,28 +8,26 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
+from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging.handlers import PrefectConsoleHandler
-from prefect.runtime import flow_run
 from prefect.settings import temporary_settings
 
 from fcn.errors import UserError
-from flows.runner import processes, stage
+from flows.runner import logs, processes, runs, stage
+from tasks.tracking import steps
 
 
-@task
+@steps.step("half of {number}")
 def half(number):
-    create_markdown_artifact(f"half of {number}", key="half")
+    steps.show("half", "half", markdown=f"half of {number}")
     if number % 2:
         raise UserError(f"--number: wanted an even number, got {number}")
-    get_run_logger().info("halving %d", number)
+    steps.logger().info("halving %d", number)
     return number // 2
 
 
-@flow
 def halve(number: int, out: Path, suffix: str | None = None, scale: float = 1.0, exact: bool = True) -> None:
     """Halve a number.
 
@@ -45,20 +43,22 @@ def halve(number: int, out: Path, suffix: str | None = None, scale: float = 1.0,
         signal.pause()
     if number < 0:
         raise ZeroDivisionError("a bug")
-    out.write_text(f"{half(number) * scale}{suffix or ''}{exact} {flow_run.name}")
+    out.write_text(f"{half(number) * scale}{suffix or ''}{exact}")
 
 
-@flow
 def several() -> list:
     """Fail in several tasks."""
-    return [half(number, return_state=True) for number in (2, 3, 5)]
+    from prefect import task
+
+    failing = task(half.__wrapped__)
+    return [failing(number, return_state=True) for number in (2, 3, 5)]
 
 
 @pytest.fixture(autouse=True)
 def _process(monkeypatch):
     """What `execute` changes in the process, and what the developer's environment could change in it."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    for name in (stage.PARENT_RUN, processes.PARENT_PROCESS, "DVC_STAGE"):
+    for name in (processes.PARENT_RUN, processes.PARENT_PROCESS, "DVC_STAGE"):
         monkeypatch.delenv(name, raising=False)
     record = logging.getLogRecordFactory()
     yield
@@ -66,7 +66,7 @@ def _process(monkeypatch):
     for number, handler in handlers.items():
         signal.signal(number, handler)
     for handler in logging.getLogger().handlers:
-        handler.removeFilter(stage._is_news)
+        handler.removeFilter(logs.is_news)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def console(capsys, monkeypatch):
 
 @pytest.fixture
 def bare(monkeypatch):
-    monkeypatch.setenv(stage.PARENT_RUN, "")
+    monkeypatch.setenv(processes.PARENT_RUN, "")
 
 
 @pytest.fixture
@@ -133,23 +133,21 @@ def test_an_empty_path_is_a_wrong_command_line(console):
     assert "argument --out: expected a path, got nothing" in console()
 
 
-def test_what_is_logged_comes_from_outside(bare, tmp_path, console):
+def test_what_is_logged_comes_from_outside(bare, console, caplog):
     odd = "x\x1b[31m\nFAKE"
 
-    @flow
     def telling() -> None:
         """Tells."""
-        get_run_logger().info("%s and %s: %d", odd, Path(odd), 3)
+        steps.logger().info("%s and %s: %d", odd, Path(odd), 3)
         raise UserError(odd, "second")
 
     assert stage.execute(telling, {}, None) == 1
     said = console()
-    assert "x\\x1b[31m\\x0aFAKE and x\\x1b[31m\\x0aFAKE: 3" in said
+    assert "x\\x1b[31m\\x0aFAKE and x\\x1b[31m\\x0aFAKE: 3" in caplog.text
     assert said.endswith("error: x\\x1b[31m\\x0aFAKE\nsecond\n")
 
 
 def test_unsupported_annotation():
-    @flow
     def odd(values: dict) -> None:
         """Do nothing."""
 
@@ -160,13 +158,13 @@ def test_unsupported_annotation():
 def test_a_flow_without_any_server(bare, tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_STAGE", "halve@8")
     assert stage.main(halve, ["--number", "8", "--out", str(tmp_path / "out"), "--scale", "2"]) == 0
-    assert (tmp_path / "out").read_text() == "8.0True halve@8"
+    assert (tmp_path / "out").read_text() == "8.0True"
 
 
 def test_a_server_that_is_not_there_is_said_once(tmp_path, console):
     with temporary_settings({"api.url": "http://127.0.0.1:1/api"}):
         assert stage.main(halve, ["--number", "8", "--out", str(tmp_path / "out")]) == 0
-    assert (tmp_path / "out").read_text() == "4.0True halve"
+    assert (tmp_path / "out").read_text() == "4.0True"
     errors = console()
     assert errors.count("warning: ") == 1
     assert "warning: running without Prefect, which will know nothing of this run: the Prefect API http://127.0.0.1:1" in errors
@@ -202,8 +200,9 @@ def test_a_lone_stage_is_an_ordinary_flow_run(api, project, tmp_path):
     run = project.top()
     assert (run.state.name, run.parent_task_run_id) == ("Completed", None)
     assert run.parameters == {"number": 8, "out": str(tmp_path / "out"), "suffix": None, "scale": 1.0, "exact": True}
-    assert (tmp_path / "out").read_text() == f"4.0True {run.name}"
-    assert f"process:{processes.identity(psutil.Process())}" in run.tags
+    assert (tmp_path / "out").read_text() == "4.0True"
+    assert run.tags == [f"folder:{Path.cwd().name}", "profile:sample"]
+    assert run.labels["process"] == processes.identity(psutil.Process())
 
 
 def test_failures_of_several_tasks_are_each_a_line(api, project, console):
@@ -214,15 +213,15 @@ def test_failures_of_several_tasks_are_each_a_line(api, project, console):
     assert (project.top().state.name, project.top().state.message) == ("Failed", "2/3 states failed.")
 
 
-def test_interrupted_stage_is_crashed(api, project, tmp_path, console):
+def test_an_interrupted_stage_is_cancelled(api, project, tmp_path, console):
     assert stage.main(halve, ["--number", "0", "--out", str(tmp_path / "out")]) == 130
     assert console().endswith("error: interrupted\n")
-    assert project.top().state.name == "Crashed"
+    assert (project.top().state.name, project.top().state.message) == ("Cancelled", "stopped by Ctrl-C")
 
 
 def test_a_stage_below_a_pipeline(api, project, tmp_path, monkeypatch):
-    parent = api.create_flow_run(several, name="dvc repro")
-    monkeypatch.setenv(stage.PARENT_RUN, str(parent.id))
+    parent = api.create_flow_run(flow(several), name="dvc repro")
+    monkeypatch.setenv(processes.PARENT_RUN, str(parent.id))
     monkeypatch.setenv("DVC_STAGE", "train@fcn16s")
     assert stage.main(halve, ["--number", "8", "--out", str(tmp_path / "out")]) == 0
     assert project.below(parent) == {"train@fcn16s": "Completed"}
@@ -248,11 +247,12 @@ def test_a_server_lost_in_mid_run_changes_no_outcome(api, tmp_path, monkeypatch,
         raise httpx.ConnectError("gone")
 
     monkeypatch.setattr(SyncPrefectClient, "set_flow_run_state", lose)
+    monkeypatch.setattr(runs, "set_state", lose_artifact)
     monkeypatch.setattr(SyncPrefectClient, "create_artifact", lose_artifact)
     assert stage.main(halve, ["--number", str(number), "--out", str(tmp_path / "out")]) == code
     errors = console()
     assert errors.endswith(last)
-    assert ("warning: artifact 'half' is lost, Prefect's API is gone: gone\n" in errors) == (number > 0)
+    assert ("artifact 'half' is lost, Prefect's API is gone: gone\n" in errors) == (number > 0)
     assert "Traceback" not in errors
     assert (tmp_path / "out").exists() == (code == 0)
 
@@ -264,14 +264,14 @@ def test_an_artifact_that_a_server_on_a_full_disk_refuses_costs_no_stage(api, tm
 
     monkeypatch.setattr(SyncPrefectClient, "create_artifact", refuse)
     assert stage.main(halve, ["--number", "8", "--out", str(tmp_path / "out")]) == 0
-    assert "warning: artifact 'half' is lost, Prefect's API did not take it: Server error '500'\n" in console()
+    assert "artifact 'half' is lost, Prefect's API did not take it: Server error '500'\n" in console()
 
 
 def test_nothing_runs_twice_where_prefect_fails_at_the_start(api, tmp_path, monkeypatch, console):
     def refuse(*_, **__):
         raise httpx.ConnectError("gone")
 
-    monkeypatch.setattr(SyncPrefectClient, "create_flow_run", refuse)
+    monkeypatch.setattr(runs, "create", refuse)
     assert stage.main(halve, ["--number", "8", "--out", str(tmp_path / "out")]) == 0
-    assert (tmp_path / "out").read_text() == "4.0True halve"
+    assert (tmp_path / "out").read_text() == "4.0True"
     assert "warning: running without Prefect, which will know nothing of this run: gone\n" in console()

@@ -1,5 +1,4 @@
 import json
-import logging
 import re
 import shutil
 from contextlib import contextmanager
@@ -222,13 +221,11 @@ def test_prefect_and_mlflow_get_the_pictures(project, monkeypatch):
         kept.append((experiment, variant, sha256, params["train"]["optimizer"]))
         yield Run()
 
-    monkeypatch.setattr(write, "get_run_logger", lambda: logging.getLogger("test"))
-    monkeypatch.setattr(write, "create_markdown_artifact", lambda text, key, description: shown.update({key: text}))
-    monkeypatch.setattr(write, "create_image_artifact", lambda url, key, description: shown.update({key: url}))
+    monkeypatch.setattr(write.steps, "show", lambda key, text, **content: shown.update({key: content.popitem()[1]}))
     monkeypatch.setattr(write.tracking, "scoring", scoring)
     profile = config.read(ROOT / "params.yaml")
     paths = (Path(name) for name in ("data/records", "models", "metrics", "plots", "report"))
-    write.write_report.fn("sample", profile, list(MEASURED), *paths)
+    write.write_report("sample", profile, list(MEASURED), *paths)
     assert shown.keys() == {"report", "report-overview", "report-worst", "report-boundary"}
     assert shown["report-worst"].startswith("data:image/jpeg;base64,")
     assert shown["report-boundary"].startswith("data:image/png;base64,")

@@ -11,7 +11,8 @@ from dvc.utils.serialize import loads_yaml
 from fcn.cli.app import main
 from fcn.errors import UserError
 from flows import settings
-from tasks.settings import config, yamlfile
+from tasks.settings import config
+from tasks.tracking.checkout import root, yamlfile
 
 ROOT = Path(__file__).parents[3]
 SHARED = config.plain(ROOT / "profiles.yaml")
@@ -262,6 +263,6 @@ def test_an_experiments_copy_belongs_to_its_checkout(tmp_path, monkeypatch):
     copy = tmp_path / "my project/.dvc/tmp/exps/tmpx/sub"
     copy.mkdir(parents=True)
     monkeypatch.chdir(copy)
-    assert config.root() == tmp_path / "my project"
+    assert root() == tmp_path / "my project"
     monkeypatch.chdir(tmp_path)
-    assert config.root() == tmp_path
+    assert root() == tmp_path

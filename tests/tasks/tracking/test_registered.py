@@ -1,7 +1,6 @@
 """Which evaluated models become versions in the registry."""
 
 import contextlib
-import logging
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -27,14 +26,12 @@ def test_only_the_workspace_s_own_models_are_registered(empty, monkeypatch, word
     plots.mkdir()
     (empty / "metrics.json").write_text("{}")
     (plots / "class_iu.csv").write_text("class,iu,accuracy\ncat,0.5,0.6\n")
-    monkeypatch.setattr(score, "get_run_logger", logging.getLogger)
-    monkeypatch.setattr(score, "create_table_artifact", lambda *_, **__: None)
     monkeypatch.setattr(score.scoring, "run", lambda *_: RESULT)
     monkeypatch.setattr(score.records, "split_info", lambda *_: {"list": "val", "digest": "d1" * 32})
     monkeypatch.setattr(score.tracking, "scoring", lambda *_, **__: contextlib.nullcontext(run))
     monkeypatch.setattr(score.pictures, "confusion_picture", lambda _: contextlib.nullcontext(plots))
     monkeypatch.setattr(score.registry, "register", lambda *given, **on: registered.append(given[4]))
     profile = config.read(ROOT / "params.yaml")
-    score.score.fn(profile.profile, profile, "fcn8s", empty, empty, empty / "metrics.json", plots, **words)
+    score.score(profile.profile, profile, "fcn8s", empty, empty, empty / "metrics.json", plots, **words)
     assert registered == versions
     assert run.metrics.called, "its scores are told in any case"

@@ -12,7 +12,7 @@ from requests import exceptions
 from fcn.errors import UserError
 from fcn.io import download
 from fcn.io.download import Interrupted
-from flows.runner import server, stage
+from flows.runner import logs, output, recorded
 from tasks.fetch import fetch
 from tasks.settings.params import Profile, Source, parse
 from tasks.tracking import redaction, store
@@ -60,16 +60,16 @@ def test_a_password_comes_from_the_file_that_the_environment_names(guarded, tmp_
     (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login me password {SECRET}\n")
     source = Source((f"{guarded.url}/a.tar",), ())
     with pytest.raises(UserError, match="the server answered 401"):
-        fetch.fn(source, tmp_path / "raw")
+        fetch(source, tmp_path / "raw")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert fetch.fn(source, tmp_path / "raw").read_bytes() == b"data"
+    assert fetch(source, tmp_path / "raw").read_bytes() == b"data"
     assert [authorization is not None for _, authorization in guarded.asked] == [False, True]
     assert SECRET not in caplog.text
 
 
 def test_an_address_that_a_server_sends_us_to_is_not_repeated(guarded, tmp_path, caplog):
     with pytest.raises(UserError, match=r"/moved\.tar: the server answered 401"):
-        fetch.fn(Source((f"{guarded.url}/moved.tar",) * 2, ()), tmp_path / "raw")
+        fetch(Source((f"{guarded.url}/moved.tar",) * 2, ()), tmp_path / "raw")
     assert guarded.asked[-1][0] == f"/signed.tar?signature={SECRET}"
     assert SECRET not in caplog.text
 
@@ -101,7 +101,7 @@ def test_every_message_about_an_address_leaves_its_query_out(guarded, tmp_path, 
     caplog.set_level(logging.INFO)
     url = f"{guarded.url}/a.tar?id={SECRET}"
     with pytest.raises(UserError, match=r"a\.tar\?\.\.\.: the server answered 401"):
-        fetch.fn(Source((url, url), ()), tmp_path / "raw")
+        fetch(Source((url, url), ()), tmp_path / "raw")
     with pytest.raises(UserError, match="wanted an http:, https: or file: URL") as caught:
         list(download.pieces(f"ftp://host/a?x={SECRET}", tmp_path / "part"))
     assert SECRET not in caplog.text + str(caught.value)
@@ -130,13 +130,13 @@ def test_a_tracking_server_that_is_down_is_named_without_its_password(uri, monke
 
 
 def test_a_prefect_api_that_is_down_is_named_without_its_password():
-    with pytest.raises(server.Unavailable, match=r"the Prefect API http://127\.0\.0\.1:9/api ") as caught:
-        server._check_reachable(f"http://me:{SECRET}@127.0.0.1:9/api")
+    with pytest.raises(recorded.Unavailable, match=r"the Prefect API http://127\.0\.0\.1:9/api ") as caught:
+        recorded._check_reachable(f"http://me:{SECRET}@127.0.0.1:9/api")
     assert SECRET not in str(caught.value)
 
 
 def test_the_last_words_of_a_stage_are_shown_without_secrets(capsys):
-    stage._say("error", f"Odd: https://me:{SECRET}@host/x?token={SECRET} is gone")
+    output.tell("error", f"Odd: https://me:{SECRET}@host/x?token={SECRET} is gone")
     assert capsys.readouterr().err == "error: Odd: https://host/x?... is gone\n"
 
 
@@ -152,13 +152,13 @@ def test_the_secrets_of_the_environment_and_of_netrc_are_cut_out_wherever_they_s
     (tmp_path / "netrc").write_text("machine h login me password Geheim-4\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     logger = logging.getLogger("fcn.test_secrets")
-    monkeypatch.setattr(logging, "_logRecordFactory", stage._record)
+    monkeypatch.setattr(logging, "_logRecordFactory", logs._record)
     for number in (1, 2, 3, 4):
         text = odd.format(f"Geheim-{number}")
         said = redaction.hidden(text)
         assert "Geheim" not in said
         assert "..." in said
-        stage._say("error", UserError(text))
+        output.tell("error", UserError(text))
         assert "Geheim" not in store.reason(RuntimeError(text))
         record = logger.makeRecord("x", logging.INFO, "", 0, "%s and %s", (text, tmp_path / text), None)
         assert "Geheim" not in record.getMessage()

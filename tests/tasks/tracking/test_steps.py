@@ -1,11 +1,13 @@
+import subprocess
+import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 import httpx
 import pytest
 
-from tasks import bar
-from tasks.tracking import progress
+from fcn.errors import UserError
+from tasks.tracking import progress, steps
 
 
 @pytest.fixture
@@ -24,17 +26,17 @@ def api(monkeypatch):
         assert httpx_settings == {"timeout": 2.0}
         yield Client()
 
-    def create(percent, key, description):
-        api.asked.append((key, percent, description))
+    def show(key, text, progress):
+        api.asked.append((key, progress, text))
         return api.id
 
-    monkeypatch.setattr(bar, "get_client", get_client)
-    monkeypatch.setattr(bar, "create_progress_artifact", create)
+    monkeypatch.setattr("prefect.client.orchestration.get_client", get_client)
+    monkeypatch.setattr(steps, "show", show)
     return api
 
 
 def test_it_is_made_once_and_then_updated(api):
-    show = bar.Bar()
+    show = steps.Bar()
     show(25.0, "1/4 images")
     show(50.0, "2/4 images")
     assert api.asked == [
@@ -44,7 +46,7 @@ def test_it_is_made_once_and_then_updated(api):
 
 
 def test_it_goes_on_when_a_server_that_refused_is_back(api):
-    show = bar.Bar()
+    show = steps.Bar()
     show(25.0, "a")
     api.error = httpx.ConnectError("refused")
     show(50.0, "b")
@@ -54,7 +56,7 @@ def test_it_goes_on_when_a_server_that_refused_is_back(api):
 
 
 def test_a_server_that_does_not_answer_is_asked_once(api):
-    show = bar.Bar()
+    show = steps.Bar()
     show(25.0, "a")
     api.error = httpx.ReadTimeout("hangs")
     show(50.0, "b")
@@ -64,8 +66,8 @@ def test_a_server_that_does_not_answer_is_asked_once(api):
 
 
 def test_without_prefect_there_is_none(api):
-    api.id = None  # what flows.runner.stage returns in place of an artifact
-    show = bar.Bar()
+    api.id = None  # what `show` returns in place of an artifact
+    show = steps.Bar()
     show(25.0, "a")
     show(50.0, "b")
     assert len(api.asked) == 1
@@ -80,3 +82,37 @@ def test_progress_moves_it_with_the_words_of_the_log():
     assert [percent for percent, _ in shown] == [25.0, 100.0]
     assert [f"fcn8s: {text}" for _, text in shown] == [lines[0], lines[2]]
     assert shown[0][1].endswith(", loss 0.5")
+
+
+@steps.step("half of {number}", retries=2)
+def half(number):
+    """Halves."""
+    steps.show("half", "a table", table=[{"half": number / 2}])
+    if number % 2:
+        raise UserError("odd")
+    return number / 2
+
+
+def test_without_a_recorded_run_a_step_is_its_function_and_nothing_is_shown(caplog):
+    assert (half(3 + 1), half.__doc__, steps.recorded()) == (2.0, "Halves.", False)
+    with pytest.raises(UserError, match="odd"):
+        half(3)
+    assert steps.show("x", "a text", markdown="x") is None
+    assert steps.run_id() == steps.pipeline_id() != ""
+    with caplog.at_level("INFO"):
+        steps.logger().info("told")
+    assert caplog.messages == ["told"]
+
+
+def test_a_step_imports_no_prefect():
+    code = "import sys; from tasks.tracking import steps; steps.step('x')(print)(1); print('prefect' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\nFalse\n"
+
+
+def test_remarks_are_those_of_one_run():
+    with steps.remarks() as said:
+        steps.remark("resumed at step 800")
+        assert said == ["resumed at step 800"]
+    with steps.remarks() as said:
+        assert said == []

@@ -1,0 +1,98 @@
+"""The checkout: where it is, and the ports of its own servers."""
+
+import contextlib
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from fcn.io import files
+
+PORTS = Path(".cache/ports.json")
+"""The ports that the checkout's servers had last, by name."""
+
+MARK = "fcn.checkout"
+"""The tag of MLflow's default experiment that says whose database it is."""
+
+
+def root() -> Path:
+    """The checkout: the current folder, or that of which DVC made a copy for `dvc exp run --temp`."""
+    here = Path.cwd()
+    for folder in here.parents:
+        if folder.parts[-3:] == (".dvc", "tmp", "exps"):
+            return folder.parents[2]
+    return here
+
+
+def sqlite(driver: str, database: Path) -> str:
+    """The address of a database in a file, whatever its path holds: ?, % and # too."""
+    from sqlalchemy.engine import URL
+
+    return URL.create(f"sqlite+{driver}", database=database.as_posix()).render_as_string(hide_password=False)
+
+
+def port(name: str) -> int:
+    """The port that a server of this checkout had last; 0 if there is none that is known."""
+    return _ports().get(name, 0)
+
+
+def listen(name: str, wanted: int = 0) -> socket.socket:
+    """A socket on this machine alone: on the port that is wanted, else on the one of last time, else on a free one.
+
+    Which one it is, is remembered, so that an address stays as long as nobody else takes its port.
+
+    Args:
+        name: of the server, "prefect" or "mlflow".
+        wanted: a port, if it has to be that one.
+
+    Raises:
+        OSError: the port that is wanted is taken.
+    """
+    if wanted:
+        listener = socket.create_server(("127.0.0.1", wanted))
+    else:
+        try:
+            listener = socket.create_server(("127.0.0.1", port(name)))
+        except OSError:
+            listener = socket.create_server(("127.0.0.1", 0))
+    with contextlib.suppress(OSError):  # where nothing can be written, it is another one next time
+        path = root() / PORTS
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_json(path, _ports() | {name: listener.getsockname()[1]})
+    return listener
+
+
+def mark(client: Any) -> None:
+    """Writes into MLflow's database whose it is, for `mlflow_url`.
+
+    Args:
+        client: an `MlflowClient` of the checkout's own database.
+    """
+    client.set_experiment_tag("0", MARK, str(root()))
+
+
+def mlflow_url() -> str:
+    """The address of MLflow's pages on this checkout's runs; "" where none are served now.
+
+    What answers on the port has to know the mark of this checkout: another one's server does not, nor does a stranger.
+    """
+    url = f"http://127.0.0.1:{port('mlflow')}"
+    if url.endswith(":0"):
+        return ""
+    try:
+        answer = httpx.get(f"{url}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=2, trust_env=False)
+        tags = answer.raise_for_status().json()["experiment"]["tags"]
+        return url if {"key": MARK, "value": str(root())} in tags else ""
+    except (httpx.HTTPError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def _ports() -> dict[str, int]:
+    """What is remembered; nothing of a file that is no such list."""
+    with contextlib.suppress(OSError, ValueError):
+        data = json.loads((root() / PORTS).read_bytes())
+        if isinstance(data, dict):
+            return {name: port for name, port in data.items() if isinstance(port, int) and 0 < port < 65536}
+    return {}
