@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from fcn.errors import UserError
 from fcn.io import download, files
 from tasks.settings import config
 
@@ -14,11 +15,11 @@ def note() -> None:
     """Write a digest of names, sizes and times of each folder that a `file:` URL of the profile names.
 
     Without such folders there is no note. What is wrong with the settings, others say.
-
-    Raises:
-        UserError: see `config.read`.
     """
-    sources = config.read().download.archives.values()
+    try:
+        sources = config.read().download.archives.values()
+    except UserError:
+        return
     urls = [url for source in sources for url in source.urls if url.startswith("file:")]
     inside = Path.cwd().resolve()
     folders = [path for path in map(download.local_path, urls) if path.is_dir()]

@@ -11,8 +11,8 @@ from dvc.utils.serialize import loads_yaml
 from fcn.cli.app import main
 from fcn.errors import UserError
 from flows import settings
-from tasks.settings import config
-from tasks.tracking.checkout import root, yamlfile
+from tasks.settings import config, yamlfile
+from tasks.tracking.checkout import root
 
 ROOT = Path(__file__).parents[3]
 SHARED = config.plain(ROOT / "profiles.yaml")
