@@ -10,10 +10,11 @@ from fcn.datasets import contents
 from fcn.io import archives as unpacking
 from fcn.io import download as downloads
 from fcn.io import files
+from fcn.spec import Source
 from flows.runner import stage
 from tasks.fetch import fetch, unpack
 from tasks.local import match
-from tasks.settings import Source, config
+from tasks.settings import config
 from tasks.tracking import root
 
 
