@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 
 import annotated_types as at
 
-from fcn.datasets import FOLDERS
 from fcn.errors import UserError
+from fcn.io import FOLDERS
 from fcn.spec import BACKBONES, CHECKED, VARIANTS, Evaluate, Seed, Source, Text, TrainSpec, allowed, one_of, that, type_at
 
 NAME = re.compile(r"\w[\w.-]*")
