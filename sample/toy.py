@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from fcn.spec.palette import VOID
+from fcn.spec.colours import VOID
 from keras import layers
 from PIL import Image, ImageFilter
 from sklearn.datasets import load_digits

@@ -12,7 +12,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-from fcn.spec.palette import VOID
+from fcn.spec.colours import VOID
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from fcn.io.files import replacing_file

@@ -11,10 +11,11 @@ from prefect.cache_policies import NO_CACHE
 from fcn.compare import results
 from fcn.evaluate import score as scoring
 from fcn.input import records
+from tasks import tracking
 from tasks.bar import Bar
 from tasks.report import pictures
 from tasks.settings import Profile
-from tasks.tracking import Progress, durations, provenance, registry, tracking
+from tasks.tracking import Progress, durations, provenance, registry
 
 
 @task(cache_policy=NO_CACHE, task_run_name="score {variant}")
@@ -41,8 +42,8 @@ def score(
     progress = Progress(log.info, f"evaluate {variant}", "images", show=Bar())
     recipe = asdict(profile.train[variant]) | ({} if seed is None else {"seed": seed})
     made = provenance.tags(finished=f"train@{variant}" if seed is None else None)  # the others are no outputs of DVC
-    tags = {"pipeline": provenance.pipeline(), "seed": str(recipe["seed"]), **made}
-    with durations.recording(f"evaluate-{variant}", tags) as entry:
+    tags = {"pipeline": provenance.pipeline(), "seed": str(recipe["seed"]), "git.commit": made["git.commit"]}
+    with durations.recording(f"evaluate-{variant}", made) as entry:
         result = scoring.run(model, data, metrics, plots, profile.evaluate, progress)
         entry.done(metrics)
     scores = {name: result[name] for name in tracking.SCORES}
@@ -54,8 +55,11 @@ def score(
     experiment = tracking.experiment(profile_name, seed)
     with tracking.scoring(experiment, variant, result["model_sha256"], params=params, tags=tags) as run:
         run.metrics(scores | _more(result))
-        run.tags({f"evaluate.{name}": str(value) for name, value in measured.items()})
-        run.tags({"evaluate.prefect.flow_run_id": str(runtime.flow_run.id)})
+        on = {name: str(measured[name]) for name in ("split", "dataset", "protocol", "images")}
+        note = tracking.sentence(variant, params)
+        note += f"; mean IU {scores['mean_iu']:.4f} on {on['images']} images of {on['split']}."
+        run.tags({**{f"evaluate.{name}": text for name, text in on.items()}, tracking.NOTE: note})
+        run.facts("evaluation", {**measured, "prefect.flow_run_id": str(runtime.flow_run.id), **made})
         run.dataset(f"{profile_name}/{validation['list']}", validation["digest"], "validation")
         # Not the folder of predictions, one per image: DVC has it, and the run says which model and data it belongs to.
         for path in (metrics, *sorted(path for path in plots.iterdir() if path.is_file())):
@@ -64,8 +68,10 @@ def score(
             run.artifact(picture)
         # With a seed of its own it is a measurement, no model to use: the best of many seeds would owe that to luck.
         if register and seed is None:
-            on = {"split": measured["split"], "dataset": measured["dataset"], "model_sha256": result["model_sha256"]}
-            if said := registry.register(run, profile_name, variant, model, scores["mean_iu"], **on):
+            said = registry.register(
+                run, profile_name, variant, model, scores["mean_iu"], on["split"], on["dataset"], result["model_sha256"]
+            )
+            if said:
                 log.info("MLflow: %s", said)
 
     table = [{"score": name, "value": f"{value:.4f}"} for name, value in scores.items()]

@@ -4,7 +4,7 @@ import glob
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from fcn.io import files
 from fcn.net import surgery
 from fcn.spec import ModelSpec, TrainSpec
 from fcn.train import fit
-from tasks import kept, look
+from tasks import kept, look, tracking
 from tasks.bar import Bar
 from tasks.report import charts, pictures
 from tasks.settings import Profile
-from tasks.tracking import Progress, duration, durations, provenance, tracking
+from tasks.tracking import Progress, duration, durations, provenance
 
 
 @task(cache_policy=NO_CACHE, task_run_name="train {variant}")
@@ -71,26 +71,31 @@ def train(
         return
     if checkpoint.is_file():
         log.info("going on from %s", checkpoint)
+    made_from = provenance.tags([str(data), str(parent)])
+    params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": asdict(recipe)}
     tags = {
         "pipeline": provenance.pipeline(),
         "prefect.flow_run_id": str(runtime.flow_run.id),
         "seed": str(recipe.seed),
-        **provenance.tags([str(data), str(parent)]),
+        "git.commit": made_from["git.commit"],
+        tracking.NOTE: f"{tracking.sentence(variant, params)}.",
     }
-    params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": asdict(recipe)}
     with (
-        durations.recording(f"{variant}-{key}", tags) as entry,
+        durations.recording(f"{variant}-{key}", made_from) as entry,
         tracking.training(tracking.experiment(profile_name, seed), variant, key, params=params, tags=tags) as run,
     ):
+        facts = {"parent": str(parent), "training.key": key, **made_from}
         for split, context in (("train", "training"), ("val", "validation")):
             info = records.split_info(data, split)
+            facts[f"dataset.{context}"] = info["digest"]
             run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
+        run.facts("training", facts)
         with look.charts(data_look) as paths:
             for path in (data_look, *paths):
                 run.artifact(path, "data")
         if run.url:
             create_link_artifact(run.url, key="mlflow", link_text=f"{variant} in MLflow", description=f"{variant} in MLflow")
-            log.info("MLflow: %s", run.table_url)
+            log.info("MLflow: %s", run.models_url)
         told = _Told(variant, spec, recipe, data, parent, run, entry, log)
         # DVC cannot know a model with a seed of its own, nor one that it did not ask for.
         first = made if seed is None and "DVC_STAGE" in os.environ else out
@@ -117,6 +122,7 @@ class _Told:
     entry: durations.Entry
     log: Any
     progress: Progress | None = None
+    notes: dict[str, str] = field(default_factory=dict)
 
     def begins(self, device: str, transfers: list[surgery.Transfer]) -> None:
         self.log.info("training %s for %d iterations on %s", self.variant, self.recipe.iterations, device)
@@ -151,7 +157,9 @@ class _Told:
         (self.log.info if kind == "resolution" else self.log.warning)("%s: %s", self.variant, text)
         description = f"Health of {self.variant}"
         create_markdown_artifact(text, key=f"health-{kind.replace('_', '-')}", description=description)
-        self.run.tags({f"health.{kind}": text})
+        self.notes[kind] = text
+        self.run.tags({"health": ", ".join(self.notes)})
+        self.run.facts("health", self.notes)
         self.entry.note(kind, text)
 
 

@@ -10,7 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = ("fcn", "tasks", "flows")
 TENSORFLOW = {f"fcn/{name}.py" for name in ("cpu", "devices", "distribution", "encoding", "inputs", "records", "writing")}
-MLFLOW = {f"tasks/{name}.py" for name in ("pyfunc", "registry", "scoring", "sending", "served_model", "spool", "store")}
+MLFLOW = {
+    f"tasks/{name}.py"
+    for name in (
+        "pyfunc", "scoring", "served_model", "tracking/forward", "tracking/registry", "tracking/store", "tracking/tell",
+    )
+}  # fmt: skip
 PLAIN = [  # data, files and numbers: usable, and fast to import, without any framework
     *(f"fcn/{name}.py" for name in (
         "addresses", "architecture", "archives", "augment", "batches", "bootstrap", "boundary", "bounds", "containers", "disk",

@@ -14,7 +14,7 @@ from fcn.spec.architecture import (
 )
 from fcn.spec.augment import OFF, Augment, moves
 from fcn.spec.bounds import CHECKED, Seed
-from fcn.spec.palette import VOID, VOID_COLOUR, Colour, palette
+from fcn.spec.colours import VOID, VOID_COLOUR, Colour, palette
 from fcn.spec.protocols import HEADLINE, PROTOCOLS, Evaluate
 from fcn.spec.recipe import TrainSpec
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fcn.errors import UserError
 from fcn.spec.bounds import CHECKED, Precision
-from fcn.spec.palette import VOID
+from fcn.spec.colours import VOID
 
 
 @dataclass(frozen=True)

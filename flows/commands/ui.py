@@ -13,7 +13,6 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import psutil
@@ -147,9 +146,8 @@ def _tables(mlflow: str) -> list[str] | None:
 
 def _run_mlflow(port: int) -> int:
     """Be the parent of MLflow's server until it ends or this process is interrupted; returns its exit code."""
-    if not Path("mlflow.db").exists():
-        store.prepare()
-        store.connect()  # makes the database: the server's processes would disturb each other
+    store.prepare()
+    store.connect()  # makes or moves what the database names: the server's processes would disturb each other
     options = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning")
     places = ("--backend-store-uri", _database(), "--default-artifact-root", "mlartifacts")
     # Its queue of jobs, which nothing here uses, would start more processes.

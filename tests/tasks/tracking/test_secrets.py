@@ -15,8 +15,7 @@ from fcn.io.download import Interrupted
 from flows.runner import server, stage
 from tasks.fetch import fetch
 from tasks.settings.params import Profile, Source, parse
-from tasks.tracking import redaction, store
-from tasks.tracking.tracking import training
+from tasks.tracking import redaction, store, training
 
 SECRET = "Geheim"
 
