@@ -1,6 +1,6 @@
 """What a run can say, as lines of its ledger. How each is told to MLflow: `tell`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -18,9 +18,10 @@ class _Entry(BaseModel):
 class _Texts(_Entry):
     values: dict[str, str]
 
-    def model_post_init(self, context: Any) -> None:
-        """No secret of the environment is written down."""
+    def line(self) -> bytes:
+        """See `_Entry`; no secret of the environment is written down."""
         self.values.update({name: hidden(text) for name, text in self.values.items()})
+        return super().line()
 
 
 class _Kept(_Entry):

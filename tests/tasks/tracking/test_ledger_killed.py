@@ -103,7 +103,7 @@ def test_killed_at_30_random_moments_all_is_there_once(client, saved, monkeypatc
     death.watch(forward.Mark, "save")
     trained = False
     while death.count < 30:
-        death.left, death.after = chance.randrange(1, 40), chance.random() < 0.5
+        death.left, death.after = chance.randrange(1, 12 if trained else 25), chance.random() < 0.5
         try:
             if not trained:
                 train("killed")
