@@ -8,6 +8,7 @@ It is written first, whether MLflow works or not. A line is one write, so that `
 A torn line, which a loss of power or a full disk can leave, is dropped on reading.
 """
 
+import contextlib
 import json
 import os
 import time
@@ -143,5 +144,7 @@ def ledgers() -> Iterator[Ledger]:
 
 def now() -> int:
     """The time in ms; where the clock was set back, no earlier than what was written before it."""
-    times = [path.stat().st_mtime_ns for path in paths()]
-    return max(time.time_ns(), *times, 0) // 1_000_000
+    times = [time.time_ns()]
+    with contextlib.suppress(OSError):  # one was deleted meanwhile
+        times += [path.stat().st_mtime_ns for path in paths()]
+    return max(times) // 1_000_000

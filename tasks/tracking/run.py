@@ -42,6 +42,7 @@ class Run:
         self._again, self._failed, self._full = 0.0, False, told is None
         self._begun = ledger.now()
         self._points = told.points() if told else {}
+        self.finished = told is not None and told.status() == "FINISHED"
         self.refused = False
 
     @property
@@ -164,7 +165,7 @@ class Run:
 
     def _close(self, status: str | None, scores: bool = False) -> None:
         """End the run, if it has a status, and is not one that mere scores were added to."""
-        if status and not (scores and self._ledger and self._ledger.status() == "FINISHED"):
+        if status and not (scores and self.finished):
             self._write(entries.End(status=status, scores=scores, time=self._now()))
         self._forward(at_once=True)
 

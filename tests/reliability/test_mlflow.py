@@ -401,6 +401,16 @@ with training("e", "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
     assert stored.info.status == "FINISHED"
 
 
+def test_a_ledger_that_is_deleted_while_its_run_is_at_work_stops_no_stage(here, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
+    for begin, given in ((tracking.training, "k1"), (tracking.scoring, SHA)):
+        with begin("e", "fcn8s", given, **NOTHING) as run:
+            shutil.rmtree(ledger.FOLDER)
+            run.metrics({"loss": 1.0}, 1)
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert sum(".cache/ledger cannot be written: " in each for each in said) == 2
+
+
 def test_a_model_is_kept_by_a_link_that_costs_no_room(here):
     (here / "model").mkdir()
     (here / "model" / "weights.npz").write_text("weights")
