@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import tasks
+import tasks.tracking
 from fcn.cli.app import main
 from tasks import tracking
 from tasks.tracking import entries, forward, ledger, registry, run
@@ -40,7 +40,7 @@ def _small(monkeypatch):
     stand_in = types.ModuleType("tasks.tracking.pyfunc")
     stand_in.save = save
     monkeypatch.setitem(sys.modules, "tasks.tracking.pyfunc", stand_in)
-    monkeypatch.setattr(tasks, "pyfunc", stand_in, raising=False)
+    monkeypatch.setattr(tasks.tracking, "pyfunc", stand_in, raising=False)
 
 
 def runs_of(client, experiment):

@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-import tasks
+import tasks.tracking
 from tasks.tracking import store, training
 
 SETTINGS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *store.ENVIRONMENT)
@@ -129,5 +129,5 @@ def saved(monkeypatch):
     stand_in = types.ModuleType("tasks.tracking.pyfunc")
     stand_in.save = save
     monkeypatch.setitem(sys.modules, "tasks.tracking.pyfunc", stand_in)
-    monkeypatch.setattr(tasks, "pyfunc", stand_in, raising=False)
+    monkeypatch.setattr(tasks.tracking, "pyfunc", stand_in, raising=False)
     return folders

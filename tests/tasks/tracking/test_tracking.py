@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tasks import tracking
-from tasks.tracking import checkout, forward, registry, scoring, store, training
+from tasks.tracking import checkout, forward, recorded, registry, scoring, store, training
 from tasks.tracking import run as one_run
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
@@ -118,7 +118,7 @@ def test_a_training_is_read_back(client, empty, monkeypatch):
     ],
 )
 def test_the_names_of_runs_differ_at_a_glance(params, name):
-    assert tracking._name("fcn8s", params, int(datetime(2026, 11, 26, 12, 40).timestamp() * 1000)) == name
+    assert recorded._name("fcn8s", params, int(datetime(2026, 11, 26, 12, 40).timestamp() * 1000)) == name
 
 
 def test_a_sentence_says_what_a_run_is():
