@@ -271,9 +271,8 @@ def prefect_server(project):
 def test_a_prefect_server_killed_and_restarted_in_mid_run_knows_how_it_ended(project, prefect_server):
     url, start = prefect_server
     first = start()
-    process, _ = project.waiting(
-        "-m", "tests.reliability.small_stages", "--text", "wait", "--out", "../w.txt", PREFECT_API_URL=url
-    )
+    waiting = ("-m", "tests.reliability.small_stages", "--text", "wait", "--out", "../w.txt")
+    process, _ = project.waiting(*waiting, PREFECT_API_URL=url)
     first.kill()
     first.wait()
     start()
