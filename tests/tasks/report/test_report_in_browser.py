@@ -137,7 +137,7 @@ def test_a_cell_of_the_confusion_shows_its_images(page, tab):
     tab.run("document.querySelector('[data-model=\"1\"] td button').focus()")
     for key in ("ArrowDown", "ArrowLeft"):  # the second does not lead out of the matrix
         press(tab, key)
-    assert tab.run("document.activeElement.ariaLabel") == f"{NASTY} as background: 30 percent, show examples"
+    assert tab.run("document.activeElement.getAttribute('aria-label')") == f"{NASTY} as background: 30 percent, show examples"
     tab.run("document.activeElement.click()")
     tab.wait("document.activeElement.dataset.image === '0'")
     assert tab.run(COUNT) == f"1 of 3 images, {NASTY} taken for background by fcn16s."
