@@ -11,7 +11,7 @@ from tasks.settings import config
 from tasks.tracking import tracking
 
 ROOT = Path(__file__).parents[3]
-PROVENANCE = {"split": "val", "dataset": "d1", "protocol": "fcn"}
+PROVENANCE = {"split": "val", "dataset": "d1", "protocol": "fcn", "images": 1}
 RESULT = {
     **dict.fromkeys(tracking.SCORES, 0.5), "class_iu": {}, "class_accuracy": {}, "protocols": {}, "provenance": PROVENANCE,
     "model_sha256": "1" * 64,
@@ -26,6 +26,7 @@ def test_only_the_workspace_s_own_models_are_registered(empty, monkeypatch, word
     plots.mkdir()
     (empty / "metrics.json").write_text("{}")
     (plots / "class_iu.csv").write_text("class,iu,accuracy\ncat,0.5,0.6\n")
+    (plots / "images.csv").write_text("image,class,both,truth,prediction\na,cat,1,2,1\n")
     monkeypatch.setattr(score.scoring, "run", lambda *_: RESULT)
     monkeypatch.setattr(score.records, "split_info", lambda *_: {"list": "val", "digest": "d1" * 32})
     monkeypatch.setattr(score.tracking, "scoring", lambda *_, **__: contextlib.nullcontext(run))
