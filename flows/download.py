@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from fcn.datasets import contents
 from fcn.io import archives as unpacking
+from fcn.io import contents, files
 from fcn.io import download as downloads
-from fcn.io import files
+from fcn.spec import Source
 from flows.runner import stage
 from tasks.fetch import fetch, unpack
 from tasks.local import match
-from tasks.settings import Source, config
+from tasks.settings import config
 from tasks.tracking import root
 
 

@@ -12,7 +12,8 @@ from rich.table import Table
 from fcn.compare import results
 from fcn.errors import UserError, shown
 from fcn.io import public
-from tasks.settings import Place, Settings, config, params
+from fcn.spec import Place
+from tasks.settings import Settings, config, params
 
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 HEAD = (

@@ -138,8 +138,8 @@ def _tables(mlflow: str) -> list[str] | None:
 def _run_mlflow(port: int) -> int:
     """Be the parent of MLflow's server until it ends or this process is interrupted; returns its exit code."""
     store.prepare()
-    client, _ = store.connect()  # makes the database: the server's processes would disturb each other
-    checkout.mark(client)
+    # Makes or moves what the database names: the server's processes would disturb each other.
+    checkout.mark(store.connect().client)
     options = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning")
     places = ("--backend-store-uri", _database(), "--default-artifact-root", "mlartifacts")
     # Its queue of jobs, which nothing here uses, would start more processes.

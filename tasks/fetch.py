@@ -9,7 +9,7 @@ from typing import Any
 from fcn.datasets import enumeration
 from fcn.errors import UserError
 from fcn.io import archives, check_file, digest, disk, download, links, public, sniff
-from tasks.settings import Source
+from fcn.spec import Source
 from tasks.tracking import Progress, steps
 
 RETRIES = 5

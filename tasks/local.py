@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 from fcn.errors import UserError
 from fcn.io import download, path_of
-from tasks.settings import Source
+from fcn.spec import Source
 
 
 def match(local: Path | None, sources: Iterable[Source]) -> dict[Source, Path]:

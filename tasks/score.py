@@ -7,9 +7,10 @@ from typing import Any
 from fcn.compare import bootstrap, results
 from fcn.evaluate import score as scoring
 from fcn.input import records
+from tasks import tracking
 from tasks.report import pictures
 from tasks.settings import Profile
-from tasks.tracking import Progress, durations, evaluated, provenance, registry, steps, tracking
+from tasks.tracking import Progress, durations, evaluated, provenance, registry, steps
 
 
 @steps.step("score {variant}")
@@ -36,8 +37,8 @@ def score(
     progress = Progress(log.info, f"evaluate {variant}", "images", show=steps.Bar())
     recipe = asdict(profile.train[variant]) | ({} if seed is None else {"seed": seed})
     made = provenance.tags(finished=f"train@{variant}" if seed is None else None)  # the others are no outputs of DVC
-    tags = {"pipeline": steps.pipeline_id(), "seed": str(recipe["seed"]), **made}
-    with durations.recording(f"evaluate-{variant}", tags) as entry:
+    tags = {"pipeline": steps.pipeline_id(), "seed": str(recipe["seed"]), "git.commit": made["git.commit"]}
+    with durations.recording(f"evaluate-{variant}", made) as entry:
         result = scoring.run(model, data, metrics, plots, profile.evaluate, progress)
         entry.done(metrics)
     scores = {name: result[name] for name in tracking.SCORES}
@@ -52,8 +53,11 @@ def score(
     experiment = tracking.experiment(profile_name, seed)
     with tracking.scoring(experiment, variant, result["model_sha256"], params=params, tags=tags) as run:
         run.metrics(scores | _more(result))
-        run.tags({f"evaluate.{name}": str(value) for name, value in measured.items()})
-        run.tags({"evaluate.prefect.flow_run_id": steps.run_id()})
+        on = {name: str(measured[name]) for name in ("split", "dataset", "protocol", "images")}
+        note = tracking.sentence(variant, params)
+        note += f"; mean IU {scores['mean_iu']:.4f} on {on['images']} images of {on['split']}."
+        run.tags({**{f"evaluate.{name}": text for name, text in on.items()}, tracking.NOTE: note})
+        run.facts("evaluation", {**measured, "prefect.flow_run_id": steps.run_id(), **made})
         run.dataset(f"{profile_name}/{validation['list']}", validation["digest"], "validation")
         # Not the folder of predictions, one per image: DVC has it, and the run says which model and data it belongs to.
         for path in (metrics, *sorted(path for path in plots.iterdir() if path.is_file())):
@@ -62,8 +66,10 @@ def score(
             run.artifact(picture)
         # With a seed of its own it is a measurement, no model to use: the best of many seeds would owe that to luck.
         if register and seed is None:
-            on = {"split": measured["split"], "dataset": measured["dataset"], "model_sha256": result["model_sha256"]}
-            if said := registry.register(run, profile_name, variant, model, scores["mean_iu"], **on):
+            said = registry.register(
+                run, profile_name, variant, model, scores["mean_iu"], on["split"], on["dataset"], result["model_sha256"]
+            )
+            if said:
                 log.info("MLflow: %s", said)
 
     table = [{"score": name, "value": text} for name, text in shown.items()]

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from fcn.io import files
 from fcn.net import surgery
 from fcn.spec import ModelSpec, TrainSpec
 from fcn.train import fit
-from tasks import look
+from tasks import look, tracking
 from tasks.report import charts, pictures
 from tasks.settings import Profile
-from tasks.tracking import Progress, duration, durations, kept, provenance, steps, tracking
+from tasks.tracking import Progress, duration, durations, kept, provenance, steps
 
 
 @steps.step("train {variant}")
@@ -70,26 +70,31 @@ def train(
     for text in kept.others(name, checkpoint, needed):
         log.warning(text)
     kept.note(checkpoint, needed)
+    made_from = provenance.tags([str(data), str(parent)])
+    params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": asdict(recipe)}
     tags = {
         "pipeline": steps.pipeline_id(),
         "prefect.flow_run_id": steps.run_id(),
         "seed": str(recipe.seed),
-        **provenance.tags([str(data), str(parent)]),
+        "git.commit": made_from["git.commit"],
+        tracking.NOTE: f"{tracking.sentence(variant, params)}.",
     }
-    params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": asdict(recipe)}
     with (
-        durations.recording(f"{variant}-{key}", tags) as entry,
+        durations.recording(f"{variant}-{key}", made_from) as entry,
         tracking.training(tracking.experiment(profile_name, seed), variant, key, params=params, tags=tags) as run,
     ):
+        facts = {"parent": str(parent), "training.key": key, **made_from}
         for split, context in (("train", "training"), ("val", "validation")):
             info = records.split_info(data, split)
+            facts[f"dataset.{context}"] = info["digest"]
             run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
+        run.facts("training", facts)
         with look.charts(data_look) as paths:
             for path in (data_look, *paths):
                 run.artifact(path, "data")
         if run.url:
             steps.show("mlflow", f"{variant} in MLflow", link=run.url)
-            log.info("MLflow: %s", run.table_url)
+            log.info("MLflow: %s", run.models_url)
         told = _Told(variant, spec, recipe, data, parent, run, entry, log, resumed)
         # DVC cannot know a model with a seed of its own, nor one that it did not ask for.
         first = made if seed is None and "DVC_STAGE" in os.environ else out
@@ -117,6 +122,7 @@ class _Told:
     log: Any
     resumed: bool = False
     progress: Progress | None = None
+    notes: dict[str, str] = field(default_factory=dict)
 
     def begins(self, device: str, transfers: list[surgery.Transfer]) -> None:
         self.log.info("training %s for %d iterations on %s", self.variant, self.recipe.iterations, device)
@@ -151,7 +157,9 @@ class _Told:
     def note(self, kind: str, text: str) -> None:
         (self.log.info if kind == "resolution" else self.log.warning)("%s: %s", self.variant, text)
         steps.show(f"health-{kind.replace('_', '-')}", f"Health of {self.variant}", markdown=text)
-        self.run.tags({f"health.{kind}": text})
+        self.notes[kind] = text
+        self.run.tags({"health": ", ".join(self.notes)})
+        self.run.facts("health", self.notes)
         self.entry.note(kind, text)
 
 

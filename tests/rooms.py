@@ -29,8 +29,8 @@ def imports(source):
 
 
 def room(module):
-    """ "fcn/net" of fcn.net and all in it; the layer itself of what stands in no room."""
-    parts = module.split(".")
+    """ "fcn/net" of fcn.net and all in it; the layer itself of what stands in no room. `python -m fcn` is the command."""
+    parts = module.replace("fcn.__main__", "fcn.cli").split(".")
     return "/".join(parts[:2]) if len(parts) > 1 and (ROOT / parts[0] / parts[1]).is_dir() else parts[0]
 
 

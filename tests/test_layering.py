@@ -11,7 +11,7 @@ HOUSE = (
     "flows/commands", "flows", "flows/runner", "tasks", "tasks/report", "tasks/tracking", "tasks/settings",
     "fcn/cli", "fcn/published", "fcn/predict", "fcn/evaluate", "fcn/train", "fcn/monitor", "fcn/score", "fcn/net",
     "fcn/records", "fcn/input", "fcn/hardware", "fcn/doctor", "fcn/datasets", "fcn/weights", "fcn/compare",
-    "fcn/pixels", "fcn/io", "fcn/spec", "fcn/pretrained", "fcn",
+    "fcn/pixels", "fcn/spec", "fcn/io", "fcn/pretrained", "fcn",
 )  # fmt: skip
 """The rooms from the roof to the ground: a room imports only from those after it. `fcn` itself: its errors and its readers."""
 PLAIN = ("spec", "io", "pixels", "weights", "datasets", "doctor", "compare")
@@ -70,7 +70,7 @@ def test_a_layer_imports_only_those_below_it(layer, forbidden):
 
 
 def test_the_library_knows_no_tracker_no_orchestrator_and_no_command_line():
-    forbidden = {"prefect", "mlflow", "dvc", "yaml", "argparse"}
+    forbidden = {"prefect", "mlflow", "dvc", "argparse"}
     assert {name: packages(path) & forbidden for name, path in sources("fcn").items() if packages(path) & forbidden} == {}
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fcn.spec import checking
 from fcn.spec.architecture import BACKBONES
 from fcn.spec.recipe import TrainSpec
-from tasks.settings import config, params
+from tasks.settings import config
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -21,7 +22,7 @@ PIXELS = 500 * 375
 def recipe(name):
     own = {**config.plain(ROOT / "params.yaml"), "recipes": {"wanted": {"recipe": name}}}
     layers = config.Layers(own, DATA, "params.yaml")
-    return params.parse(TrainSpec, config.split(layers.recipe("wanted")).data, name)
+    return checking.parse(TrainSpec, config.split(layers.recipe("wanted")).data, name)
 
 
 def operations(backbone, padding, height=500, width=375, classes=21):

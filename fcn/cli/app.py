@@ -15,7 +15,7 @@ from fcn.errors import LINE, UserError, shown, words
 
 MISUSE, INTERRUPTED = 2, 130
 GROUPS = {
-    Group("Use a net", sort_key=1): ("predict", "web", "serve", "export", "submit"),
+    Group("Use a net", sort_key=1): ("predict", "explain", "web", "serve", "export", "submit"),
     Group("Look at data", sort_key=2): ("doctor",),
     Group("Installation", sort_key=4): ("env",),
 }

@@ -2,9 +2,8 @@
 
 from fcn.datasets.annotations import formats
 from fcn.datasets.annotations.tree import Annotated
-from fcn.datasets.contents import FOLDERS
 from fcn.datasets.pairs import Listing, enumeration, leaks, read_ids
 from fcn.datasets.stems import IMAGES
 from fcn.datasets.voc import CLASSES, Pair
 
-__all__ = ["CLASSES", "FOLDERS", "IMAGES", "Annotated", "Listing", "Pair", "enumeration", "formats", "leaks", "read_ids"]
+__all__ = ["CLASSES", "IMAGES", "Annotated", "Listing", "Pair", "enumeration", "formats", "leaks", "read_ids"]

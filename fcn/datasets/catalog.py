@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from fcn.datasets import ade20k, contents, folder, official, voc
+from fcn.datasets import ade20k, folder, official, voc
 from fcn.datasets.pairs import Listing, enumeration, leaks
 from fcn.errors import UserError
+from fcn.io import contents
 
 DATASETS: dict[str, Callable[[Mapping[str, Path], Sequence[str], str, str, int], Listing]] = {
     "voc": voc.load,

@@ -10,13 +10,9 @@ import numpy as np
 
 from fcn.datasets.pairs import enumeration
 from fcn.errors import UserError
+from fcn.io import PICTURES
 from fcn.spec import VOID
 
-PICTURES = (
-    ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif",
-    ".heic", ".heif", ".jp2", ".ppm",
-)  # fmt: skip
-"""How the names of pictures end, in small letters."""
 _VOID = re.compile(r"(?i)_*(un-?labell?ed|void|ignored?|ignore[ _-](label|region)|don'?t[ _-]?care)_*")
 _BACKGROUND = re.compile(r"(?i)_*(background|bg)_*")
 _SPLIT = re.compile(r"(?i)(train|val|test)(?:ing|id|idation)?\d*(?:annot)?")

@@ -10,6 +10,7 @@ from fcn import reading
 from fcn.datasets import names, stems
 from fcn.datasets.pairs import enumeration
 from fcn.errors import UserError
+from fcn.io import PICTURES
 
 _COLUMNS = re.compile(r"\s*[\t,;]\s*|(?<=\.\w{3})\s+|(?<=\.\w{4})\s+")
 
@@ -120,7 +121,7 @@ def _meant(text: str, known: Mapping[str, str]) -> str | None:
     if text in known:
         return known[text]
     parts = text.split("/")
-    if text.lower().endswith(names.PICTURES):
+    if text.lower().endswith(PICTURES):
         parts[-1] = _stem(parts[-1])
     tails = ("/".join(parts[n:]) for n in range(len(parts)))
     return next((known[tail] for tail in tails if tail in known), None)

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from fcn.datasets.names import PICTURES, matched
+from fcn.datasets.names import matched
 from fcn.datasets.pairs import Pair, enumeration, read_ids
 from fcn.errors import CONTROL, UserError
-from fcn.io import walk
+from fcn.io import PICTURES, walk
 
 IMAGES = PICTURES
 _SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")

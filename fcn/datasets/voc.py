@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fcn.datasets import contents
 from fcn.datasets.pairs import Listing, complete, read_ids
 from fcn.datasets.pairs import Pair as Pair  # where it once stood
 from fcn.errors import UserError
+from fcn.io import contents
 
 FOLDERS = contents.VOC
 """What is read of a VOC archive."""

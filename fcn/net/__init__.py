@@ -1,7 +1,7 @@
 """The net: layers, variants, masked batches, and the surgery that turns one net into the next."""
 
-from fcn.net.bilinear import bilinear_kernel
+from fcn.net.bilinear import Upsample, bilinear_kernel
 from fcn.net.masking import masked
 from fcn.net.surgery import named_weights
 
-__all__ = ["bilinear_kernel", "masked", "named_weights"]
+__all__ = ["Upsample", "bilinear_kernel", "masked", "named_weights"]

@@ -32,6 +32,46 @@ ENDINGS = [".jpg", ".jpeg", ".png", ".webp"]
 SIDE = 1600
 """Pixels of the longer side up to which a picture is shown as it is; the class map to download has every pixel."""
 SET_OPACITY = "(percent) => { document.documentElement.style.setProperty('--classes', percent / 100); }"
+LOOK = """() => {
+  // The class under the pointer, from the colours of the legend; paste gives a picture as dropping does.
+  const named = (pixel) => [...document.querySelectorAll('.legend li')].find((each) => each.dataset.rgb === pixel.join(' '));
+  document.addEventListener('pointermove', (event) => {
+    const box = event.target.closest?.('.seen');
+    const said = document.querySelector('#under');
+    if (!box || !said) return;
+    const mask = box.querySelector('.classes');
+    if (!box.drawn) {
+      const canvas = document.createElement('canvas');
+      [canvas.width, canvas.height] = [mask.naturalWidth, mask.naturalHeight];
+      box.drawn = canvas.getContext('2d', {willReadFrequently: true});
+      box.drawn.drawImage(mask, 0, 0);
+    }
+    const place = box.getBoundingClientRect();
+    const x = Math.floor((event.clientX - place.x) / place.width * mask.naturalWidth);
+    const y = Math.floor((event.clientY - place.y) / place.height * mask.naturalHeight);
+    const [r, g, b, alpha] = box.drawn.getImageData(x, y, 1, 1).data;
+    said.textContent = (named(alpha ? [r, g, b] : [])?.querySelector('b') ?? {textContent: ''}).textContent;
+  });
+  document.addEventListener('paste', (event) => {
+    const input = document.querySelector('#file input[type=file]');
+    if (!input || !event.clipboardData?.files.length) return;
+    input.files = event.clipboardData.files;
+    input.dispatchEvent(new Event('change', {bubbles: true}));
+  });
+  // The overlay as a file: both pictures, the classes as opaque as they are now.
+  document.addEventListener('click', (event) => {
+    const link = event.target.closest?.('#overlay');
+    if (!link) return;
+    const [below, above] = document.querySelectorAll('.seen img');
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [below.naturalWidth, below.naturalHeight];
+    const draw = canvas.getContext('2d');
+    draw.drawImage(below, 0, 0);
+    draw.globalAlpha = Number(getComputedStyle(above).opacity);
+    draw.drawImage(above, 0, 0, canvas.width, canvas.height);
+    link.href = canvas.toDataURL('image/png');
+  });
+}"""
 CSS = """
 :root { --classes: 0.6; }
 .gradio-container { width: 100%; max-width: 1200px !important; margin: auto; }
@@ -41,6 +81,8 @@ CSS = """
 .legend { list-style: none; margin: 0 0 1em; padding: 0; }
 .legend li { display: flex; gap: .6em; align-items: center; margin: 0; padding: .15em 0; color: var(--body-text-color); }
 .legend i { width: 1.1em; height: 1.1em; border: 1px solid var(--body-text-color-subdued); border-radius: 3px; flex: none; }
+#under { min-height: 1.5em; margin: .3em 0; font-weight: 600; }
+.legend b { font-weight: inherit; }
 .legend span { margin-left: auto; font-variant-numeric: tabular-nums; }
 .empty, .wrong { padding: 3em 1.5em; text-align: center; border: 1px dashed var(--border-color-primary); border-radius: 6px; }
 .wrong { color: var(--error-text-color); background: var(--error-background-fill); border-color: var(--error-border-color); }
@@ -117,17 +159,24 @@ def view(image: np.ndarray, found: np.ndarray, names: tuple[str, ...]) -> str:
     height, width = found.shape
     below = f'<img alt="The picture, {width} x {height} pixels" src="{_url(picture, "JPEG", quality=90)}">'
     above = f'<img alt="Its classes" class="classes" src="{_url(mask, "PNG", **hidden)}">'
-    return f'<figure class="seen" style="--shape: {width / height:.4f}">{below}{above}</figure>'
+    figure = f'<figure class="seen" style="--shape: {width / height:.4f}">{below}{above}</figure>'
+    return f'{figure}<p id="under" aria-live="off"></p>'
 
 
 def legend(found: np.ndarray, names: tuple[str, ...], file: str) -> str:
     """Colours, names and shares of the classes that occur, and a link to the class map as a palette PNG called `file`."""
     rows = ""
     for each in serving.shares(found, names):
-        colour = "transparent" if each["value"] == 0 and _transparent(names) else each["colour"]
-        rows += f'<li><i style="background: {colour}"></i>{html.escape(each["name"])}<span>{each["share"]:.1%}</span></li>'
+        clear = each["value"] == 0 and _transparent(names)
+        colour = "transparent" if clear else each["colour"]
+        painted = "" if clear else " ".join(map(str, bytes.fromhex(colour[1:])))
+        name = html.escape(each["name"])
+        rows += (
+            f'<li data-rgb="{painted}"><i style="background: {colour}"></i><b>{name}</b><span>{each["share"]:.1%}</span></li>'
+        )
     link = f'<a download="{html.escape(file)}" href="{_url(labels.to_image(found), "PNG")}">Class map as PNG</a>'
-    return f'<ul class="legend">{rows}</ul>{link}'
+    overlay = f'<a id="overlay" href="#" download="{html.escape(Path(file).stem)}-overlay.png">Overlay as PNG</a>'
+    return f'<ul class="legend">{rows}</ul>{link}<br>{overlay}'
 
 
 def _url(picture: Image.Image, form: str, **options: Any) -> str:
@@ -172,6 +221,7 @@ def build(models: Mapping[str, Path], first: str) -> Any:
             [file.change, model.change], run, [file, model], [seen, key],
             api_name="segment", concurrency_limit=AT_ONCE, trigger_mode="always_last",
         )  # fmt: skip
+        page.load(None, js=LOOK)
         opacity.change(None, opacity, None, js=SET_OPACITY)
     return page
 

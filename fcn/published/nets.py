@@ -20,8 +20,7 @@ from rich.progress import DownloadColumn, Progress, TextColumn, TimeRemainingCol
 from fcn import reading
 from fcn.errors import UserError
 from fcn.io import disk, download
-from fcn.spec import CHECKED
-from tasks.settings import Source, parse
+from fcn.spec import CHECKED, Source, checking
 
 FACTS = Path(__file__).with_name("nets.json")
 PREFIX = "voc-"
@@ -60,7 +59,7 @@ def read(path: Path = FACTS) -> Published:
         UserError: no such file, no JSON, or a key is missing, unknown or of the wrong type.
     """
     data = reading.read_json(path, dict[str, Any], "git has it")
-    facts: Published = parse(Published, data, str(path))
+    facts: Published = checking.parse(Published, data, str(path))
     return facts
 
 

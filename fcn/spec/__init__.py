@@ -16,9 +16,11 @@ from fcn.spec.architecture import (
 )
 from fcn.spec.augment import Augment, moves
 from fcn.spec.bounds import CHECKED, Seed
+from fcn.spec.checking import Place, allowed, came, checked, dotted, nearest, one_of, that, type_at
 from fcn.spec.colours import VOID, VOID_COLOUR, Colour, palette
 from fcn.spec.protocols import HEADLINE, PROTOCOLS, Evaluate, Protocol
 from fcn.spec.recipe import TrainSpec
+from fcn.spec.source import Source, Text
 
 __all__ = [
     "BACKBONES",
@@ -36,14 +38,25 @@ __all__ = [
     "Evaluate",
     "ModelSpec",
     "Padding",
+    "Place",
     "Protocol",
     "Seed",
+    "Source",
+    "Text",
     "TrainSpec",
     "Variant",
+    "allowed",
+    "came",
     "check",
     "check_dense",
+    "checked",
+    "dotted",
     "filters",
     "moves",
+    "nearest",
+    "one_of",
     "palette",
     "parameters",
+    "that",
+    "type_at",
 ]

@@ -1,4 +1,4 @@
-"""`fcn sync`: MLflow is told what it could not be told while it was down."""
+"""`fcn sync`: MLflow is told what stands in the ledgers and it was not told yet."""
 
 import sys
 from typing import Annotated
@@ -14,7 +14,7 @@ def sync(
     """Tell MLflow what it could not be told while it was down.
 
     The next run that reaches MLflow does the same, but for what takes long, and for what was meant
-    for another address. Exit code: 0 nothing waits any more, 1 something is left, 2 misuse.
+    for another address. Exit code: 0 nothing is left, 1 something is left, 2 misuse.
 
     Example: `fcn sync`
 
@@ -23,41 +23,34 @@ def sync(
         refused: Try again what MLflow had refused.
 
     Returns:
-        0: nothing waits any more; 1: MLflow does not work, or something is left.
+        0: nothing is left; 1: MLflow does not work, or something is left.
     """
-    from tasks.tracking import spool, store
+    from tasks.tracking import forward, ledger, store
 
-    folder = spool.FOLDER / spool.REFUSED if refused else spool.FOLDER
-    if not spool.waiting(folder):
-        print(f"Nothing waits in {folder}.")
-        return 0
     store.prepare()
-    before = len(spool.waiting(folder))
+    where = f"MLflow at {store.address()}"
     try:
         with store.asked():
-            outcome = spool.deliver(of=from_, folder=folder)
+            outcome = forward.forward_all(moved=from_, again=refused)
     except store.failures() as error:
-        left = len(spool.waiting(folder))
-        _complain(f"MLflow at {store.address()} failed: {store.reason(error)}. Of {before} files {left} still wait.")
+        _complain(f"{where} failed: {store.reason(error)}. What it should know stands in {ledger.FOLDER}.")
         return 1
-    told = f"what {outcome.delivered} runs could not tell it before"
-    print(f"MLflow at {store.address()} has now {told}.")
+    if outcome == forward.Outcome():
+        print(f"{where} has all that stands in {ledger.FOLDER}.")
+        return 0
+    print(f"{where} has now what {outcome.done} runs could not tell it before.")
     for address in sorted(outcome.elsewhere):
         _complain(
             f"Some is meant for {address}: set MLFLOW_TRACKING_URI to it, or, if that is where it "
             f"has moved, say --from {address}."
         )
-    if outcome.behind:
-        _complain(f"The rest waits: {outcome.behind}.")
+    if outcome.left:
+        _complain(f"{outcome.left} runs have something left, which another process tells MLflow now.")
     if outcome.refused:
         _complain(
-            f"Refused by MLflow: {outcome.refused} entries, kept in "
-            f"{spool.FOLDER / spool.REFUSED}. When the reason that they name is gone (a deleted "
-            "run is restored), say --refused."
+            f"Refused by MLflow: {outcome.refused} runs. When the reason is gone (a deleted run is restored), say --refused."
         )
-    if left := len(spool.waiting(folder)):
-        _complain(f"{left} files are left in {folder}; runs that are at work deliver their own.")
-    return 1 if left or outcome.refused else 0
+    return 1 if outcome.left or outcome.refused or outcome.elsewhere else 0
 
 
 def _complain(text: str) -> None:

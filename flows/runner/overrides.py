@@ -21,8 +21,9 @@ from ruamel.yaml.error import YAMLError
 from fcn import reading
 from fcn.errors import UserError
 from fcn.io import files, secret
+from fcn.spec import nearest
 from flows.runner import output, remote
-from tasks.settings import FOLDER, NAME, NAME_WORDS, config, nearest, yamlfile
+from tasks.settings import FOLDER, NAME, NAME_WORDS, config, yamlfile
 
 BEFORE = Path(".cache/params-before.json")
 """What params.yaml was and is while a run changes it for itself; by it the next run repairs a killed one."""

@@ -9,9 +9,10 @@ from fcn.compare import results
 from fcn.errors import UserError
 from fcn.input import records
 from fcn.io import files
+from tasks import tracking
 from tasks.report import charts, examples, gallery, page, pictures
 from tasks.settings import Profile
-from tasks.tracking import durations, provenance, steps, tracking
+from tasks.tracking import durations, provenance, steps
 
 MARK = ("index.html", "<title>FCN, profile ")
 """By which a folder is known as a report; see `files.replacing_folder`."""
@@ -45,7 +46,7 @@ def write_report(
     for variant in measured:
         params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model)}
         params["train"] = asdict(profile.train[variant])
-        tags = {"pipeline": steps.pipeline_id(), **provenance.tags(finished=f"train@{variant}")}
+        tags = {"pipeline": steps.pipeline_id(), "git.commit": provenance.tags()["git.commit"]}
         sha256 = files.digest(models / variant / "weights.npz")
         with tracking.scoring(f"fcn-{profile_name}", variant, sha256, params=params, tags=tags) as run:
             for path in sorted(out.iterdir()):

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from fcn.errors import UserError
-from fcn.spec import TrainSpec
+from fcn.spec import Place, TrainSpec, came, checked, dotted, nearest
 from tasks.settings import yamlfile
-from tasks.settings.params import NAME, NAME_WORDS, Place, Profile, Settings, came, checked, dotted, nearest
+from tasks.settings.params import NAME, NAME_WORDS, Profile, Settings
 
 PARAMS = Path("params.yaml")
 PROFILES = "profiles.yaml"

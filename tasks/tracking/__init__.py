@@ -1,8 +1,36 @@
-"""What MLflow is told, and how it gets there: the only folder that imports mlflow."""
+"""What Prefect and MLflow are told of a run: first its ledger, from there MLflow. No other room of tasks/ imports the two.
+
+One flat run per staged model: `training` opens it, and `scoring`, in the evaluation stage's own
+process, finds it again by the digest of the weights. No run id lies in a DVC output: a model that
+DVC restores keeps its run.
+
+The store is `mlflow.db` with `mlartifacts/` beside it in the checkout, or what
+`MLFLOW_TRACKING_URI` names. Tracking is a record, never a condition: when the store fails, one
+warning is logged, and what it should know stands in the ledger (`tasks.tracking.ledger`).
+"""
 
 from tasks.tracking.checkout import root, sqlite
 from tasks.tracking.evaluated import Evaluation
 from tasks.tracking.progress import Progress, duration
+from tasks.tracking.recorded import MODEL, NOTE, experiment, scoring, sentence, training
 from tasks.tracking.redaction import hidden, known
+from tasks.tracking.run import Run
+from tasks.tracking.store import SCORES
 
-__all__ = ["Evaluation", "Progress", "duration", "hidden", "known", "root", "sqlite"]
+__all__ = [
+    "MODEL",
+    "NOTE",
+    "SCORES",
+    "Evaluation",
+    "Progress",
+    "Run",
+    "duration",
+    "experiment",
+    "hidden",
+    "known",
+    "root",
+    "scoring",
+    "sentence",
+    "sqlite",
+    "training",
+]

@@ -17,7 +17,7 @@ MOST = 2**25
 """Pairs of image and class that are compared: three tables of 256 MiB."""
 FORMS = (
     "a variant's name (fcn8s), a folder with images.csv (../other/plots/fcn8s), mlflow:<run id>, "
-    "mlflow:<experiment>/<run name>, or a registered model (models:/fcn-sample@champion, models:/fcn-sample/3)"
+    "mlflow:<experiment>/<variant or run name>, or a registered model (models:/fcn-sample@champion, models:/fcn-sample/3)"
 )
 """How a run is named on the command line."""
 
@@ -112,7 +112,7 @@ def _fetch(run: str, folder: Path) -> tuple[str, str]:
     store.prepare()
     try:
         with store.asked():
-            client, _ = store.connect()
+            client = store.connect().client
             found = client.get_run(_run_id(client, run))
             name = found.data.tags.get("variant", found.info.run_name)
             there = {artifact.path for artifact in client.list_artifacts(found.info.run_id)}
@@ -140,9 +140,11 @@ def _run_id(client: Any, run: str) -> str:
     if not slash:
         return rest
     known = client.get_experiment_by_name(experiment)
-    runs = known and client.search_runs(
-        [known.experiment_id], f"attributes.run_name = '{name}'", max_results=1, order_by=["attributes.start_time DESC"]
-    )
+    runs: list[Any] = []
+    for field in ("tags.variant", "attributes.run_name"):
+        if known and not runs:
+            order = ["attributes.start_time DESC"]
+            runs = client.search_runs([known.experiment_id], f"{field} = '{name}'", max_results=1, order_by=order)
     if not runs:
         raise UserError(f"{run}: MLflow at {store.address()} has no run {name!r} in an experiment {experiment!r}")
     return str(runs[0].info.run_id)

@@ -32,7 +32,7 @@ def model(uri: str) -> Path:
     with tempfile.TemporaryDirectory() as temporary:
         try:
             with store.asked():
-                client, _ = store.connect()
+                client = store.connect().client
                 got = artifacts.download_artifacts(artifact_uri=uri, dst_path=temporary, tracking_uri=client.tracking_uri)
         except store.failures() as error:
             raise UserError(

@@ -12,7 +12,7 @@ from fcn.net import surgery
 from fcn.predict import serving
 
 ROOT = Path(__file__).parents[2]
-REQUIREMENTS = ("annotated-types", "mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "pydantic")
+REQUIREMENTS = ("annotated-types", "mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "pillow-heif", "pydantic")
 """What the folder needs besides what is in it; a test reads the imports. MLflow would look for them for 15 s."""
 
 

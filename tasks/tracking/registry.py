@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.tracking import sending, store
-from tasks.tracking.mlflow_run import Run
+from tasks.tracking import store
+from tasks.tracking.entries import Register
+from tasks.tracking.run import Run
 
 CHAMPION = "champion"
 """The alias of the best version; each variant's newest version has the variant's name as its alias."""
 SHA = "model.sha256"
 """The tag by which a model is known again; MLflow's runs have it, too."""
+SCORED = "scored"
+"""The tag with the time, in ms, of the score."""
 
 
 def register(
@@ -28,11 +31,10 @@ def register(
     """Makes a scored model a version of the registered model `fcn-<profile>`, unless it is one: then its tags are renewed.
 
     The pyfunc, which holds the weights, is copied to MLflow's artifacts as a logged model of the run. The variant's alias
-    moves to a new version. `champion` moves to the version with the highest mean IU on this split of this data set, if that
-    is strictly higher than its own; scores on another split or other data are never compared, so a champion of those stays.
+    moves to a new version. `champion` is the best of those scored on the present data, see `champion`.
 
     Args:
-        run: the run of the model, still open. Without a working store the model waits in the spool, as a hard link.
+        run: the run of the model, still open. Without a working store the model waits in the ledger, as a hard link.
         profile_name: e.g. `sample`.
         variant: e.g. `fcn8s`.
         model_dir: the model folder.
@@ -43,73 +45,75 @@ def register(
 
     Returns:
         What happened, in words; None if that will happen later.
-
-    Raises:
-        UserError: `model_dir` is no model folder.
     """
     name = "fcn-" + store.plain(profile_name).replace("/", "_")
     tags = {"variant": variant, "mean_iu": f"{mean_iu:.6f}", "split": split, "dataset": dataset, SHA: model_sha256}
-    return run.register(name, variant, model_dir, tags)
+    return run.register(name, model_dir, tags)
 
 
-def enter(target: sending.Target, entry: sending.Entry) -> str:
-    """What `register` does, with MLflow. `entry` has what `Run.register` puts there. Twice is once, but for broken-off ones."""
-    client, name, variant, tags = target.client, entry["model"], entry["variant"], entry["tags"]
+def enter(client: Any, run_id: str, entry: Register, model_dir: Path) -> str:
+    """What `register` does, with MLflow. Twice is once, but for a logged model that broke off."""
+    name, tags = entry.model, {**entry.tags, SCORED: str(entry.time)}
+    variant = tags["variant"]
     _make(client, name)
     versions = {int(version.version): dict(version.tags) for version in client.search_model_versions(f"name='{name}'")}
     number = max((n for n, known in versions.items() if known.get(SHA) == tags[SHA]), default=None)
     if number is None:
-        number = _new_version(client, target.id, name, Path(entry["path"]), tags)
-        client.set_registered_model_alias(name, variant, str(number))
-    else:
+        number = _new_version(client, run_id, name, model_dir, tags)
+        versions[number] = tags
+    elif _time(versions[number]) <= entry.time:  # else it was scored again since
         for key, value in tags.items():
             if versions[number].get(key) != value:
                 client.set_model_version_tag(name, str(number), key, value)
-    versions[number] = tags
+        versions[number] = tags
     aliases = client.get_registered_model(name).aliases
+    newest = max(n for n, known in versions.items() if known.get("variant") == variant)
+    if int(aliases.get(variant, 0)) < newest:
+        client.set_registered_model_alias(name, variant, str(newest))
     before = int(aliases[CHAMPION]) if aliases.get(CHAMPION) else None
     after = champion(versions, number, before)
     if after != before:
         client.set_registered_model_alias(name, CHAMPION, str(after))
-    return f"{name}, version {number}; {_words(versions, number, before, after)}"
+    return f"{name}, version {number}; {_words(versions, before, after)}"
 
 
 def champion(versions: Mapping[int, Mapping[str, str]], scored: int, before: int | None) -> int:
-    """Which version is the best, now that `scored` has its score.
+    """Which version is the best on the present data: the split of the data set that was scored last.
+
+    Scores on different data are never compared, so other data begin a new competition.
 
     Args:
         versions: the tags of each version.
-        scored: a version of them.
+        scored: the version whose score has come in; of versions scored at the same time the last one.
         before: the version that was the best so far; None, or one that is not there any more: there is none.
 
     Returns:
-        The version with the highest mean IU (of equals the oldest) among those of the split and the data set of `scored`, if
-        that is higher than that of `before`; else `before`.
+        The version with the highest mean IU on these data (of equals the oldest); `before`, if that is as good.
     """
-    rivals = [number for number, tags in sorted(versions.items()) if _judged_on(tags) == _judged_on(versions[scored])]
+    last = max(versions, key=lambda number: (_time(versions[number]), number == scored))
+    rivals = [number for number, tags in sorted(versions.items()) if _judged_on(tags) == _judged_on(versions[last])]
     best = max(rivals, key=lambda number: float(versions[number]["mean_iu"]))
-    if before is None or before not in versions:
-        return best
-    higher = before in rivals and float(versions[best]["mean_iu"]) > float(versions[before]["mean_iu"])
-    return best if higher else before
+    as_good = before in rivals and float(versions[best]["mean_iu"]) <= float(versions[before]["mean_iu"])
+    return before if before is not None and as_good else best
 
 
 def _judged_on(tags: Mapping[str, str]) -> tuple[str | None, str | None]:
     return tags.get("split"), tags.get("dataset")
 
 
-def _words(versions: Mapping[int, Mapping[str, str]], scored: int, before: int | None, after: int) -> str:
+def _time(tags: Mapping[str, str]) -> int:
+    return int(tags.get(SCORED, 0))
+
+
+def _words(versions: Mapping[int, Mapping[str, str]], before: int | None, after: int) -> str:
     tags = versions[after]
     which = f"version {after} ({tags.get('variant')}, mean IU {tags.get('mean_iu')})"
-    if after != before:
-        return f"{CHAMPION} is now {which}"
-    if _judged_on(tags) == _judged_on(versions[scored]):
+    if after == before:
         return f"{CHAMPION} stays {which}"
-    split, dataset = _judged_on(tags)
-    return (
-        f"{CHAMPION} stays {which}, which was scored on {split} of data set {dataset}. Scores on different data are not "
-        f"compared: remove the alias {CHAMPION} in MLflow to have it set anew"
-    )
+    if before is not None and before in versions and _judged_on(versions[before]) != _judged_on(tags):
+        split, dataset = _judged_on(versions[before])
+        which += f", the best on the present data; version {before} was scored on {split} of data set {dataset}"
+    return f"{CHAMPION} is now {which}"
 
 
 def _make(client: Any, name: str) -> None:

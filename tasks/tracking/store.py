@@ -5,8 +5,10 @@ import json
 import logging
 import os
 import re
+import secrets
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,6 @@ ARTIFACTS = "mlartifacts"
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 """The metrics that the experiment's table shows as columns."""
 
-UI = "http://127.0.0.1:5000"
-"""Where `fcn ui` shows a store that is a file."""
 
 # MLflow's own answers to a silent server are 120 s, seven retries and whatever Retry-After says. What the user set stays.
 ENVIRONMENT = {
@@ -33,12 +33,14 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",  # a database that was replaced is opened anew
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """Settings that hold where the user has made none."""
 
 # MLflow's table opens with the newest run first and without any score. This saved view, which `Run.table_url` asks for, has
-# the best model first and its scores on the left. The run's name, which is the variant, and its date are always there.
+# the best model first and its scores on the left, and above MLflow's own charts those that compare the models. The run's
+# name, which begins with the variant, and its date are always there.
 _COLUMNS = {  # from left to right: name in MLflow's UI -> width in pixels
     "metrics.`mean_iu`": 90,
     "metrics.`pixel_accuracy`": 120,
@@ -51,9 +53,24 @@ _COLUMNS = {  # from left to right: name in MLflow's UI -> width in pixels
     "params.`profile`": 90,
     "attributes.`Dataset`": 300,
 }
+_SECTION = {"uuid": "fcn-models", "name": "The models compared", "display": True, "isReordered": True}
+
+
+def _chart(kind: str, metric: str) -> dict[str, Any]:
+    """A chart of all runs, as MLflow's UI has it."""
+    line = {"lineSmoothness": 0, "xAxisKey": "step", "xAxisScaleType": "linear", "scaleType": "linear", "range": {}}
+    return {
+        "type": kind, "uuid": f"fcn-{metric}", "metricSectionId": _SECTION["uuid"], "metricKey": metric,
+        "selectedMetricKeys": [metric], "runsCountToCompare": 10, "deleted": False, "isGenerated": False,
+        **(line if kind == "LINE" else {}),
+    }  # fmt: skip
+
+
 VIEW = {
     "mlflow.sharedViewState.scores": json.dumps(
         {
+            "compareRunSections": [_SECTION],
+            "compareRunCharts": [_chart("BAR", "mean_iu"), _chart("LINE", "val_mean_iu"), _chart("LINE", "loss")],
             "orderByKey": "metrics.`mean_iu`",
             "orderByAsc": False,
             "selectedColumns": list(_COLUMNS),
@@ -72,29 +89,102 @@ def prepare() -> None:
     import mlflow  # noqa: F401
 
 
-def connect() -> tuple[Any, Path | None]:
-    """A client, and the folder for artifacts where we, not a server, decide it.
+@dataclass(frozen=True)
+class Store:
+    """MLflow, reached.
+
+    Attributes:
+        client: MLflow's.
+        artifacts: the folder for artifacts where we, not a server, decide it.
+        database: a number that a database in a file got when it was made; else 0.
+    """
+
+    client: Any
+    artifacts: Path | None
+    database: int
+
+
+def connect() -> Store:
+    """Connects with MLflow; a damaged database in a file is set aside, and a new one made.
 
     Raises:
-        OSError: the database is a file that cannot be used, because it is none, damaged, or locked for long.
+        OSError: the database is a file that cannot be used, because it is none, of a later version,
+            or locked for long.
     """
     from mlflow import MlflowClient
-    from sqlalchemy.engine import make_url
 
     uri = os.environ.get("MLFLOW_TRACKING_URI") or _uri(Path("mlflow.db").resolve())
-    path = make_url(uri).database if uri.startswith("sqlite") else None
-    if path is None:
-        return MlflowClient(tracking_uri=uri), None
-    database = Path(path).resolve()
+    if (path := _file()) is None:
+        return Store(MlflowClient(tracking_uri=uri), None, 0)
     # Two first users break each other's migration, and a killed one leaves half a schema that nothing repairs.
-    with FileLock(f"{database}.lock", timeout=60):
-        if not database.exists():
-            new = database.with_name(f"{database.name}.new")
+    with FileLock(f"{path}.lock", timeout=60):
+        if not path.exists():
+            new = path.with_name(f"{path.name}.new")
             new.unlink(missing_ok=True)
             MlflowClient(tracking_uri=_uri(new))
-            os.replace(new, database)
-        _follow(database)
-    return MlflowClient(tracking_uri=uri), database.parent / ARTIFACTS
+            _ask(new, f"PRAGMA user_version = {secrets.randbelow(2**31 - 1) + 1}")
+            os.replace(new, path)
+        _follow(path)
+    return Store(MlflowClient(tracking_uri=uri), path.parent / ARTIFACTS, database())
+
+
+def database() -> int:
+    """See `Store.database`."""
+    path = _file()
+    return int(_ask(path, "PRAGMA user_version")) if path and path.is_file() else 0
+
+
+def set_aside(error: Exception) -> bool:
+    """Gives a damaged database in a file another name, so that `connect` makes a new one.
+
+    Args:
+        error: that something failed with.
+
+    Returns:
+        Whether that was the reason, and it is worth to try again.
+    """
+    path = _file()
+    if path is None or not _DAMAGE.search(str(error)):
+        return False
+    with FileLock(f"{path}.lock", timeout=60):
+        try:
+            damaged = path.is_file() and _ask(path, "PRAGMA integrity_check(1)") != "ok"
+        except sqlite3.OperationalError:  # locked
+            return False
+        except sqlite3.DatabaseError:
+            damaged = True
+        if damaged:  # else another process was faster
+            number = 1
+            while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+                number += 1
+            for end in ("", "-journal", "-wal", "-shm"):  # what belongs to it must not reach the new one
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(f"{path}{end}", f"{aside}{end}")
+            log.warning(
+                "%s is damaged: it is called %s now. A new one is begun, which is told again what stands in .cache/ledger.",
+                path.name, aside.name,
+            )  # fmt: skip
+    return True
+
+
+def _ask(path: Path, query: str) -> Any:
+    """The first value of the first row that a database answers."""
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as connection:
+        return next(iter(connection.execute(query).fetchone() or ()), None)
+
+
+def _file() -> Path | None:
+    """The database, if it is a file."""
+    from sqlalchemy.engine import make_url
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        return Path("mlflow.db").resolve()
+    path = make_url(uri).database if uri.startswith("sqlite") else None
+    return Path(path).resolve() if path else None
+
+
+_DAMAGE = re.compile("file is not a database|database disk image is malformed|malformed database schema")
 
 
 def _uri(database: Path) -> str:
@@ -156,13 +246,14 @@ def _follow(database: Path) -> None:
         raise OSError(f"{database}: {error}") from error
 
 
-def experiment(client: Any, name: str, artifacts: Path | None) -> str:
-    """The id of the experiment `name`, which is made if it is missing, with its artifacts below `artifacts`."""
+def experiment(store: Store, name: str) -> str:
+    """The id of the experiment `name`, which is made if it is missing, with its artifacts below `Store.artifacts`."""
     from mlflow.exceptions import MlflowException
 
+    client = store.client
     known = client.get_experiment_by_name(name)
     if known is None:
-        location = None if artifacts is None else (artifacts / name).as_uri()
+        location = None if store.artifacts is None else (store.artifacts / name).as_uri()
         try:
             return str(client.create_experiment(name, artifact_location=location, tags=VIEW))
         except MlflowException:  # another process was faster, or the store is broken

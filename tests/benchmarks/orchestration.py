@@ -29,7 +29,7 @@ def work(tracked: bool) -> None:
     steps.logger().info("nothing to do")
     steps.show("table", "nothing", table=[{"a": 1}])
     if tracked:
-        from tasks.tracking import tracking
+        from tasks import tracking
         with tracking.training("fcn-nothing", "nothing", "key", params={"a": 1}, tags={"pipeline": "p"}) as run:
             run.metrics({"loss": 1.0}, 1)
 
@@ -93,7 +93,7 @@ def main() -> None:
         python("Python itself", "-c", "pass")
         python("import TensorFlow and Keras", "-c", "import tensorflow, keras")
         python("import Prefect and flows.runner.stage", "-c", "import flows.runner.stage")
-        python("import MLflow", "-c", "from tasks.tracking.tracking import store; store.prepare()")
+        python("import MLflow", "-c", "from tasks.tracking import store; store.prepare()")
         stage, repro = ("-m", "nothing", "--out", "out"), ("-m", "dvc", "repro", "--no-run-cache")
         python("a stage without Prefect (its API known to be gone)", *stage, FCN_PARENT_RUN="")
         with conftest.Keeper(folder, isolated) as keeper:

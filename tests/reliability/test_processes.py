@@ -17,17 +17,17 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from flows.runner import processes, stage
 from tests.living import living
-from tests.reliability import tiny
+from tests.reliability import small_stages
 
 ROOT = Path(__file__).parents[2]
 DVC = """
 stages:
   first:
-    cmd: python -m tests.reliability.tiny --text ${first} --out first.txt
+    cmd: python -m tests.reliability.small_stages --text ${first} --out first.txt
     params: [first]
     outs: [first.txt]
   second:
-    cmd: python -m tests.reliability.tiny --text ${second} --out second.txt
+    cmd: python -m tests.reliability.small_stages --text ${second} --out second.txt
     deps: [first.txt]
     params: [second]
     outs: [second.txt]
@@ -146,7 +146,7 @@ def test_a_damaged_cache_costs_a_run_of_the_stage(project, made, damage):
 def test_kill_9_of_dvc_or_of_a_stage_leaves_nothing_behind(project, made, victim):
     project.params(second="wait")
     process, below = project.waiting("-m", "dvc", "repro", FCN_PARENT_RUN="")
-    (stage_,) = (child for child in below if child.cmdline()[1:3] == ["-m", "tests.reliability.tiny"])
+    (stage_,) = (child for child in below if child.cmdline()[1:3] == ["-m", "tests.reliability.small_stages"])
     (process if victim == "dvc" else stage_).kill()
     output, _ = process.communicate()
     assert process.returncode == (-signal.SIGKILL if victim == "dvc" else 255)
@@ -183,7 +183,7 @@ def test_a_read_only_workspace_is_said_in_one_line(project, made):
     if os.geteuid() != 0 or subprocess.run([*wrapped, "true"], cwd=project.folder, capture_output=True).returncode:
         project.params()
         pytest.skip("no file system can be mounted here")
-    command = [*wrapped, sys.executable, "-m", "tests.reliability.tiny", "--text", "other", "--out", "first.txt"]
+    command = [*wrapped, sys.executable, "-m", "tests.reliability.small_stages", "--text", "other", "--out", "first.txt"]
     environment = project.environment | {"FCN_PARENT_RUN": "", "PATH": os.environ["PATH"]}
     done = subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
@@ -213,7 +213,7 @@ def test_200_runs_of_a_stage_leave_no_process_file_or_memory(tmp_path, monkeypat
     me = psutil.Process()
     counts = []
     for number in range(220):
-        assert stage.execute(tiny.tiny, {"text": str(number), "out": tmp_path / "out"}, name="tiny") == 0
+        assert stage.execute(small_stages.tiny, {"text": str(number), "out": tmp_path / "out"}, name="tiny") == 0
         if number in (19, 219):
             gc.collect()
             counts.append((me.num_fds(), me.num_threads(), len(me.children()), me.memory_info().rss))
@@ -231,7 +231,7 @@ def test_10_processes_leave_nothing_behind(project, made):
     for _ in range(5):
         pair = [
             project.start(
-                "-m", "tests.reliability.tiny", "--text", "hello", "--out", f"../{number}.txt", FCN_PARENT_RUN=""
+                "-m", "tests.reliability.small_stages", "--text", "hello", "--out", f"../{number}.txt", FCN_PARENT_RUN=""
             )
             for number in range(2)
         ]  # fmt: skip
@@ -271,7 +271,8 @@ def prefect_server(project):
 def test_a_prefect_server_killed_and_restarted_in_mid_run_knows_how_it_ended(project, prefect_server):
     url, start = prefect_server
     first = start()
-    process, _ = project.waiting("-m", "tests.reliability.tiny", "--text", "wait", "--out", "../w.txt", PREFECT_API_URL=url)
+    waiting = ("-m", "tests.reliability.small_stages", "--text", "wait", "--out", "../w.txt")
+    process, _ = project.waiting(*waiting, PREFECT_API_URL=url)
     first.kill()
     first.wait()
     start()

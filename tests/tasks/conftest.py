@@ -2,12 +2,14 @@
 
 import http.server
 import shutil
+import sys
 import threading
+import types
 
 import pytest
 
-from tasks.tracking import store
-from tasks.tracking.tracking import training
+import tasks.tracking
+from tasks.tracking import store, training
 
 SETTINGS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *store.ENVIRONMENT)
 
@@ -105,8 +107,27 @@ def database(tmp_path_factory):
 
 @pytest.fixture
 def client(empty, database):
+    store.prepare()
     from mlflow import MlflowClient
 
     shutil.copy(database, "mlflow.db")
     store._follow(empty / "mlflow.db")
     return MlflowClient(tracking_uri=store._uri(empty / "mlflow.db"))
+
+
+@pytest.fixture
+def saved(monkeypatch):
+    """A stand-in for `tasks.tracking.pyfunc`, whose own tests are elsewhere; lists the folders that were saved."""
+    folders = []
+
+    def save(model_dir, out):
+        folders.append(model_dir.name)
+        out.mkdir()
+        (out / "MLmodel").write_text("flavors: {python_function: {loader_module: none}}\n")
+        (out / "weights.npz").write_bytes((model_dir / "weights.npz").read_bytes())
+
+    stand_in = types.ModuleType("tasks.tracking.pyfunc")
+    stand_in.save = save
+    monkeypatch.setitem(sys.modules, "tasks.tracking.pyfunc", stand_in)
+    monkeypatch.setattr(tasks.tracking, "pyfunc", stand_in, raising=False)
+    return folders

@@ -23,6 +23,7 @@ import weight_files
 from PIL import Image
 from reported import write_project
 
+from fcn.cli.app import main
 from fcn.compare import results
 from fcn.datasets import ade20k, folder, pairs
 from fcn.errors import UserError
@@ -35,7 +36,6 @@ from fcn.pixels import labels, matfile
 from fcn.spec.architecture import MEAN_BGR, ModelSpec
 from fcn.train import checkpoint
 from fcn.weights import readers
-from flows import compare, doctor, predict, submit
 from flows.runner import remote
 from tasks.report import pictures
 from tasks.tracking import durations, evaluated, provenance
@@ -223,15 +223,15 @@ WORDS = (
 OUTS = ("", ".", "..", "loop", "fifo", "data", "plots/fcn32s", "x" * 300, "train.txt/x", "new/out")
 """Where something is to be written; only the last of them is a place for it."""
 COMMANDS = {
-    "compare": (compare.main, "? ? --images ? --json !", 60),
-    "compare, with a result": (compare.main, "tables tables --json !", 20),
-    "submit": (submit.main, "--images ? --ids ? --check ?", 80),
-    "submit, with a result": (submit.main, "--images JPEGImages --ids test.txt --predictions labels --out !", 20),
-    "doctor": (doctor.main, "? --classes ? --json !", 80),
-    "doctor, with a result": (doctor.main, "labels --classes 21 --json !", 20),
-    "predict": (predict.main, "--model ? --out ! --tile ? ?", 60),
+    "compare": ("compare ? ? --images ? --json !", 60),
+    "compare, with a result": ("compare tables tables --json !", 20),
+    "submit": ("submit --images ? --ids ? --check ?", 80),
+    "submit, with a result": ("submit --images JPEGImages --ids test.txt --predictions labels --out !", 20),
+    "doctor": ("doctor ? --classes ? --json !", 80),
+    "doctor, with a result": ("doctor labels --classes 21 --json !", 20),
+    "predict": ("predict --model ? --out ! --tile ? ?", 60),
 }
-"""What is called, with which arguments, ? being any of the words and ! any of the places, and how often."""
+"""By name, the words of the command, ? being any of the words and ! any of the places, and how often."""
 
 
 @pytest.fixture(scope="module")
@@ -250,15 +250,16 @@ def odd(project):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_with_any_arguments_does_its_work_or_says_one_sentence(odd, name, monkeypatch, capfd):
-    command, form, cases = COMMANDS[name]
+    form, cases = COMMANDS[name]
     monkeypatch.chdir(odd)
     whole = mutations.tree(odd)
     codes = set()
     for number in range(cases):
         rng = random.Random(f"{name} {number}")
         chosen = {"?": WORDS, "!": OUTS}
-        arguments = [rng.choice(chosen.get(word, (word,))) for word in form.split()]
-        codes.add(code := called(command, arguments, capfd))
+        name_of, *words = form.split()
+        arguments = [name_of, *(rng.choice(chosen.get(word, (word,))) for word in words)]
+        codes.add(code := called(arguments, capfd))
         assert os.path.exists("new") == (code == 0 and "new/out" in arguments), arguments
         shutil.rmtree("new", ignore_errors=True)
         shutil.rmtree("predicted", ignore_errors=True)  # where predict writes if it is not told
@@ -267,12 +268,12 @@ def test_a_command_with_any_arguments_does_its_work_or_says_one_sentence(odd, na
     assert (0 in codes) == ("with a result" in name)
 
 
-def called(command, arguments, capfd):
+def called(arguments, capfd):
     """The exit code of a command that keeps its word."""
     capfd.readouterr()
     begin = time.monotonic()
     try:
-        code = command(arguments)
+        code = main(arguments)
     except SystemExit as stop:  # of argparse, after a line or two on how it is used
         code = stop.code
     except Exception as error:

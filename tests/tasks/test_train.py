@@ -71,16 +71,17 @@ MODEL = ModelSpec("fcn32s", "vgg16", ("background", "cat"), 1 / 32, 8, "same", "
 
 
 def test_what_looks_wrong_is_told_to_the_log_to_prefect_to_mlflow_and_to_the_entry(monkeypatch, caplog, tmp_path):
-    artifacts, tags, notes = [], {}, []
+    artifacts, tags, facts, notes = [], {}, {}, []
     monkeypatch.setattr(train.steps, "show", lambda key, text, markdown: artifacts.append((key, markdown)))
-    run = types.SimpleNamespace(tags=tags.update)
+    run = types.SimpleNamespace(tags=tags.update, facts=lambda name, values: facts.update({name: dict(values)}))
     entry = types.SimpleNamespace(note=lambda *finding: notes.append(finding))
     told = train._Told("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, entry, logging.getLogger("test"))
     told.note("all_background", "Only background: a lower rate.")
     assert caplog.messages == ["fcn32s: Only background: a lower rate."]
     assert caplog.records[0].levelname == "WARNING"
     assert artifacts == [("health-all-background", "Only background: a lower rate.")]
-    assert tags == {"health.all_background": "Only background: a lower rate."}
+    assert tags == {"health": "all_background"}
+    assert facts == {"health": {"all_background": "Only background: a lower rate."}}
     assert notes == [("all_background", "Only background: a lower rate.")]
 
 

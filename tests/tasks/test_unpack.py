@@ -101,10 +101,10 @@ def test_a_folder_of_the_user_becomes_a_folder_of_links(tmp_path, monkeypatch, c
     assert "own: taking ./images, ./masks, ./classes.txt" in caplog.text
     assert "own: 3 files unpacked into raw/images/folder" in caplog.text
     (tmp_path / "own" / "more").symlink_to(tmp_path / "raw" / "images")
-    unpack.fn("own", "all", ["."], (".jpg", ".txt"))
+    unpack("own", "all", ["."], (".jpg", ".txt"))
     assert tree(tmp_path / "all")[:2] == ["classes.txt", "images/a.jpg"]
     (tmp_path / "own" / "film.mp4").touch()
-    unpack.fn("own", "all", ["."], (".jpg", ".txt"))
+    unpack("own", "all", ["."], (".jpg", ".txt"))
     assert "pictures nor annotations: film.mp4, " in caplog.text
     assert "left out" in caplog.messages[-1]
     assert "own: 1 links are followed, the first one to " in caplog.text

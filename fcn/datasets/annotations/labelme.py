@@ -16,6 +16,7 @@ from fcn.datasets.annotations.coco import BOXES
 from fcn.datasets.annotations.tree import Annotated, Tree, identified
 from fcn.datasets.pairs import enumeration
 from fcn.errors import UserError
+from fcn.io import PICTURES
 
 _REMEDY = "save it again with labelme"
 _MOST = 2**28  # the picture itself may stand in it
@@ -65,7 +66,7 @@ def recognise(tree: Tree) -> Annotated | None:
         found.append((names.split_of(picture) or names.split_of(path), picture, path, draw))
     if missing:
         raise UserError(f"{tree.root}: {len(missing)} images that are not there: {enumeration(missing)}")
-    bare = set(tree.ending(names.PICTURES)) - {picture for _, picture, _, _ in found}
+    bare = set(tree.ending(PICTURES)) - {picture for _, picture, _, _ in found}
     notes = (f"{len(bare)} images without a JSON file are left out",) if bare else ()
     return Annotated("labelme JSON", tree.root, classes, identified(found, tree.root), notes)
 

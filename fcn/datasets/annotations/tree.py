@@ -11,7 +11,7 @@ import numpy as np
 from fcn.datasets import names
 from fcn.datasets.pairs import Pair, enumeration
 from fcn.errors import UserError
-from fcn.io import walk
+from fcn.io import PICTURES, walk
 
 _LOSSY = (".jpg", ".jpeg", ".jfif", ".jpe", ".heic", ".heif")
 
@@ -57,13 +57,13 @@ class Tree:
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
         found: dict[str, list[Path]] = {}
-        for path in self.ending(names.PICTURES):
+        for path in self.ending(PICTURES):
             found.setdefault(path.name, []).append(path)
         return found
 
     def labels(self, roles: frozenset[str] = frozenset()) -> set[Path]:
         """The pictures that are called like labels; or, if none is, the PNGs beside a JPEG of their name."""
-        pictures = self.ending(names.PICTURES)
+        pictures = self.ending(PICTURES)
         lossy = {path.with_suffix("") for path in pictures if path.suffix.lower() in _LOSSY}
         called = {path for path in pictures if names.is_label(path, roles)}
         twins = (path for path in self.ending((".png",)) if path.with_suffix("") in lossy)
@@ -72,7 +72,7 @@ class Tree:
     @property
     def has_pairs(self) -> bool:
         """Whether some pictures are labels, and some are not."""
-        return 0 < len(self.labels()) < len(self.ending(names.PICTURES))
+        return 0 < len(self.labels()) < len(self.ending(PICTURES))
 
     def picture(self, name: str, beside: Path) -> Path | None:
         """The picture that an annotation file names, relative to the root.
@@ -135,7 +135,7 @@ def beside(
     by_split: dict[str, tuple[dict[str, Path], dict[str, Path]]] = {}
     doubled = []
     drawn = tree.labels(roles)
-    for path in filter(taken, tree.ending(names.PICTURES)):
+    for path in filter(taken, tree.ending(PICTURES)):
         place = by_split.setdefault(names.split_of(path), ({}, {}))[path in drawn]
         doubled += [path] if path.stem in place else []
         place[path.stem] = path

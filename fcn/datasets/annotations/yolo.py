@@ -14,6 +14,7 @@ from fcn.datasets.annotations.coco import BOXES
 from fcn.datasets.annotations.tree import Annotated, Tree, identified
 from fcn.datasets.pairs import enumeration
 from fcn.errors import UserError
+from fcn.io import PICTURES
 from fcn.pixels import images
 from fcn.spec import VOID
 
@@ -40,7 +41,7 @@ def recognise(tree: Tree) -> Annotated | None:
     if boxes and boxes == sum(len(each) for each in rows.values()):
         raise UserError(f"{tree.root}: YOLO with boxes alone ({boxes}): {BOXES}")
     pairs, empty = [], 0
-    for image in tree.ending(names.PICTURES):
+    for image in tree.ending(PICTURES):
         key = tuple("labels" if part == "images" else part for part in image.with_suffix("").parts)
         text = texts.pop(key, None)
         empty += text is None

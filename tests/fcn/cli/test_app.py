@@ -10,7 +10,7 @@ from fcn.cli import app, workspace
 from fcn.cli.app import main
 
 ROOT = Path(__file__).parents[3]
-LIBRARY = ("predict", "web", "serve", "export", "submit", "doctor", "env")
+LIBRARY = ("predict", "explain", "web", "serve", "export", "submit", "doctor", "env")
 
 
 def described(root):

@@ -1,5 +1,6 @@
 """The page in a real browser, and through Gradio's own client. Needs chromium, and is skipped where there is none."""
 
+import base64
 import io
 import os
 import subprocess
@@ -101,6 +102,41 @@ def test_drop_a_picture_move_the_slider_choose_another_model(site, browser, phot
     assert [entry for entry in browser.logged if entry[0] in ("error", "exception")] == []
 
 
+def test_the_class_under_the_pointer_the_overlay_as_a_file_and_a_pasted_picture(site, browser, photo):
+    drop(browser, site, photo)
+    browser.wait(f"{OVER}.complete && document.querySelector('#overlay') !== null")
+
+    def under(part):
+        browser.run(f"""(() => {{
+            const box = document.querySelector('.seen').getBoundingClientRect();
+            const at = {{clientX: box.x + box.width * {part}, clientY: box.y + box.height / 2, bubbles: true}};
+            document.querySelector('.seen img').dispatchEvent(new PointerEvent('pointermove', at));
+        }})()""")
+        return browser.run("document.querySelector('#under').innerText")
+
+    assert (under(0.25), under(0.75)) == ("cat", "background")
+    address = browser.run("""(() => {
+        const link = document.querySelector('#overlay');
+        link.addEventListener('click', event => event.preventDefault());
+        link.click();
+        return link.href;
+    })()""")
+    overlay = np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB")).astype(int)
+    assert np.abs(overlay[40, [30, 90]] - [[157, 80, 80], [200, 200, 200]]).max() <= 3
+
+    browser.run("document.querySelector('#file button[aria-label*=lear], #file button[aria-label*=emove]')?.click()")
+    browser.wait("document.querySelector('#file input[type=file]') !== null && document.querySelector('.seen') === null")
+    browser.run("""(async () => {
+        const canvas = document.createElement('canvas');
+        [canvas.width, canvas.height] = [60, 30];
+        const blob = await new Promise(done => canvas.toBlob(done, 'image/png'));
+        const clipboardData = new DataTransfer();
+        clipboardData.items.add(new File([blob], 'pasted.png', {type: 'image/png'}));
+        document.body.dispatchEvent(new ClipboardEvent('paste', {clipboardData, bubbles: true}));
+    })()""")
+    browser.wait("document.querySelector('.seen img')?.alt === 'The picture, 60 x 30 pixels'")
+
+
 def test_the_internet_is_not_asked_for_anything(site, browser, photo):
     drop(browser, site, photo)
     elsewhere = [address for address in browser.requests if not address.startswith((site.address, "data:", "blob:"))]
@@ -131,7 +167,7 @@ def test_gradios_client_gets_the_same(site, photo):
     client = Client(site.address, verbose=False)
     seen, key = client.predict(handle_file(photo), "fcn8s", api_name="/segment")
     assert 'class="classes"' in seen
-    assert '<i style="background: #800000"></i>cat<span>50.0%</span>' in key
+    assert '<i style="background: #800000"></i><b>cat</b><span>50.0%</span>' in key
     client.close()
 
 

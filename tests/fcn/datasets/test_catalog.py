@@ -3,12 +3,13 @@
 import tarfile
 
 import pytest
-from fcn.io.contents import folders
 from tiny import CLASSES
 
-from fcn.datasets import catalog, contents
+from fcn.datasets import catalog
 from fcn.datasets.pairs import Listing, Pair, enumeration, leaks, read_ids
 from fcn.errors import UserError
+from fcn.io import contents
+from fcn.io.contents import folders
 
 
 def test_every_data_set_says_what_is_read_of_its_archives():

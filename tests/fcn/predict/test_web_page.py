@@ -50,10 +50,10 @@ def test_a_large_picture_is_shown_smaller_and_its_class_map_kept():
 
 def test_the_legend():
     html = web_page.legend(LABELS, CLASSES, 'a"b.png')
-    assert re.findall(r"<li>.*?</li>", html) == [
-        '<li><i style="background: transparent"></i>background<span>50.0%</span></li>',
-        '<li><i style="background: #800000"></i>&lt;cat&gt;<span>37.5%</span></li>',
-        '<li><i style="background: #008000"></i>dog<span>12.5%</span></li>',
+    assert re.findall(r"<li.*?</li>", html) == [
+        '<li data-rgb=""><i style="background: transparent"></i><b>background</b><span>50.0%</span></li>',
+        '<li data-rgb="128 0 0"><i style="background: #800000"></i><b>&lt;cat&gt;</b><span>37.5%</span></li>',
+        '<li data-rgb="0 128 0"><i style="background: #008000"></i><b>dog</b><span>12.5%</span></li>',
     ]
     assert 'download="a&quot;b.png"' in html
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from fcn.errors import UserError
+from fcn.spec import checking
 from fcn.spec.architecture import ModelSpec
 from fcn.spec.augment import Augment
 from fcn.spec.protocols import Evaluate
@@ -47,7 +48,7 @@ def text_with(old, new):
 
 
 def settings(text=TEXT):
-    return params.parse(params.Settings, yaml.safe_load(text), "p")
+    return checking.parse(params.Settings, yaml.safe_load(text), "p")
 
 
 def message(text):

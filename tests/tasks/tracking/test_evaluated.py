@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from fcn.errors import UserError
-from tasks.tracking import evaluated
-from tasks.tracking.tracking import scoring
+from tasks.tracking import evaluated, scoring
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")

@@ -204,7 +204,7 @@ def test_requirements_are_what_the_served_code_imports(saved):
                     foreign.add(parts[0])
     import sys
 
-    written = {"PIL": "pillow", "annotated_types": "annotated-types"}
+    written = {"PIL": "pillow", "annotated_types": "annotated-types", "pillow_heif": "pillow-heif"}
     needed = {written.get(name, name) for name in foreign - set(sys.stdlib_module_names)}
     assert needed - {"jax"} == set(pyfunc.REQUIREMENTS)  # imported only where Keras runs on it
     wanted = (saved / "requirements.txt").read_text().split()

@@ -6,12 +6,11 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from tasks import score
+from tasks import score, tracking
 from tasks.settings import config
-from tasks.tracking import tracking
 
 ROOT = Path(__file__).parents[3]
-PROVENANCE = {"split": "val", "dataset": "d1", "protocol": "fcn", "images": 1}
+PROVENANCE = {"split": "val", "dataset": "d1", "protocol": "fcn", "images": 3}
 RESULT = {
     **dict.fromkeys(tracking.SCORES, 0.5), "class_iu": {}, "class_accuracy": {}, "protocols": {}, "provenance": PROVENANCE,
     "model_sha256": "1" * 64,

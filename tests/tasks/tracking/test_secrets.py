@@ -12,11 +12,11 @@ from requests import exceptions
 from fcn.errors import UserError
 from fcn.io import download
 from fcn.io.download import Interrupted
+from fcn.spec.checking import parse
 from flows.runner import logs, output, recorded
 from tasks.fetch import fetch
-from tasks.settings.params import Profile, Source, parse
-from tasks.tracking import redaction, store
-from tasks.tracking.tracking import training
+from tasks.settings.params import Profile, Source
+from tasks.tracking import redaction, store, training
 
 SECRET = "Geheim"
 

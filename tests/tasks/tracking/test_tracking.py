@@ -11,13 +11,15 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tasks.tracking import mlflow_run, store, tracking
-from tasks.tracking.tracking import scoring, training
+from tasks import tracking
+from tasks.tracking import checkout, forward, recorded, registry, scoring, store, training
+from tasks.tracking import run as one_run
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
@@ -40,6 +42,17 @@ def only(client):
     return run
 
 
+def shown(run):
+    """The tags that a person sees."""
+    return {name: text for name, text in run.data.tags.items() if not name.startswith("mlflow.") and name != "ledger"}
+
+
+def at_once(monkeypatch):
+    """What is said is forwarded at once."""
+    monkeypatch.setattr(one_run, "_EVERY", 0.0)
+    monkeypatch.setattr(one_run, "_SHARE", 0.0)
+
+
 def warnings_in(caplog):
     return [record for record in caplog.records if record.levelno >= logging.WARNING]
 
@@ -53,7 +66,7 @@ def python(code, folder, *arguments):
 # ------------------------------------------------------------------------------------------- what is recorded
 
 
-def test_a_training_is_read_back(client, empty):
+def test_a_training_is_read_back(client, empty, monkeypatch):
     (empty / "confusion.csv").write_text("1,2\n3,4\n")
     (empty / "overlays").mkdir()
     (empty / "overlays" / "a.png").write_bytes(b"picture")
@@ -67,11 +80,14 @@ def test_a_training_is_read_back(client, empty):
         run.artifact(empty / "confusion.csv")
         run.artifact(empty / "overlays", "pictures")
         run.dataset("sample/train", SHA["fcn32s"], "training")
+        run.facts("training", {"parent": "models/vgg.npz", "größe": 3})
     stored = only(client)
-    assert (stored.info.run_id, stored.info.run_name, stored.info.status) == (run.id, "fcn32s", "FINISHED")
-    runs = f"http://127.0.0.1:5000/#/experiments/{stored.info.experiment_id}/runs"  # as `fcn ui` shows them
+    assert (stored.info.run_id, stored.info.status) == (run.id, "FINISHED")
+    assert (run.url, run.models_url) == (None, None), "as long as nobody serves pages"
+    monkeypatch.setattr(checkout, "mlflow_url", lambda: "http://127.0.0.1:5000")
+    runs = f"http://127.0.0.1:5000/#/experiments/{stored.info.experiment_id}/runs"
     assert run.url == f"{runs}/{run.id}?workflowType=machine_learning"
-    assert run.table_url == f"{runs}?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
+    assert run.models_url == f"{runs}?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=CHART"
     assert stored.data.params == {"train.lr": "1e-10", "train.steps": "7", "classes": "('cat', 'dog')", "init": "None"}
     curve = client.get_metric_history(run.id, "loss")
     assert [(point.step, point.value) for point in curve] == [(0, 8.0), (1, 4.0), (2, 2.0)]
@@ -80,15 +96,34 @@ def test_a_training_is_read_back(client, empty):
     assert values == {
         "loss": 2.0, "val/mean_iu": 0.25, "iu/dining table": 0.5, "iu/tv_ monitor": 0.25, "iu/tv_ monitor_": 0.75,
     }  # fmt: skip
-    assert {name: text for name, text in stored.data.tags.items() if not name.startswith("mlflow.")} == {
-        "training.key": "k1", "variant": "fcn32s", "pipeline": "p1", "prefect.flow_run_id": "f1",
-        "dvc.dep.models/vgg.npz": "abc", "dataset.training": SHA["fcn32s"],
+    assert shown(stored) == {
+        "variant": "fcn32s", "pipeline": "p1", "prefect.flow_run_id": "f1", "dvc.dep.models/vgg.npz": "abc",
     }  # fmt: skip
     (used,) = stored.inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest, used.tags[0].value) == ("sample/train", SHA["fcn32s"][:36], "training")
     folder = empty / "mlartifacts" / "fcn-sample" / run.id / "artifacts"
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == {"confusion.csv", "pictures/a.png"}
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == {
+        "confusion.csv", "pictures/a.png", "made_from/training.json",
+    }  # fmt: skip
+    assert json.loads((folder / "made_from/training.json").read_text()) == {"parent": "models/vgg.npz", "größe": 3}
     assert not (empty / "mlruns").exists()
+
+
+@pytest.mark.parametrize(
+    ("params", "name"),
+    [
+        ({"profile": "modern", "train": {"seed": 2}}, "fcn8s · modern · seed 2 · 26 Nov 12:40"),
+        ({"profile": "voc", "train": {"seed": 0}}, "fcn8s · voc · seed 0 · 26 Nov 12:40"),
+        ({}, "fcn8s · 26 Nov 12:40"),
+    ],
+)
+def test_the_names_of_runs_differ_at_a_glance(params, name):
+    assert recorded._name("fcn8s", params, int(datetime(2026, 11, 26, 12, 40).timestamp() * 1000)) == name
+
+
+def test_a_sentence_says_what_a_run_is():
+    said = tracking.sentence("fcn8s", {"profile": "voc", "train": {"iterations": 300, "seed": 2}})
+    assert said == "fcn8s of the profile voc, trained for 300 iterations with seed 2"
 
 
 def test_more_than_one_batch(client):
@@ -96,11 +131,8 @@ def test_more_than_one_batch(client):
     with training("fcn-sample", "fcn32s", "k1", params=params, tags={f"t{n}": str(n) for n in range(250)}) as run:
         for step in range(1203):
             run.metrics({"loss": float(step)}, step)
-        seen = len(client.get_metric_history(run.id, "loss"))
-        assert seen in (1000, 1203)  # 2 full buffers; all, where the machine was so slow that time emptied them
-        run.flush()
-        assert len(client.get_metric_history(run.id, "loss")) == 1203
     stored = only(client)
+    assert len(client.get_metric_history(run.id, "loss")) == 1203
     assert stored.data.params["p249"] == "249"
     assert len(stored.data.params) == 250
     assert stored.data.tags["t249"] == "249"
@@ -109,7 +141,9 @@ def test_more_than_one_batch(client):
 def test_points_are_sent_when_some_seconds_have_passed(client, monkeypatch):
     with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
         run.metrics({"loss": 1.0}, 0)
-        monkeypatch.setattr(mlflow_run, "_FLUSH_SECONDS", 0.0)
+        assert client.get_metric_history(run.id, "loss") == []
+        at_once(monkeypatch)
+        run._again = 0.0
         run.metrics({"loss": 2.0}, 1)
         assert len(client.get_metric_history(run.id, "loss")) == 2
 
@@ -160,7 +194,7 @@ def test_a_resumed_training_continues_its_run(client, error):
 def test_a_run_left_running_by_kill_9_is_continued(client, empty):
     code = """
 import os
-from tasks.tracking.tracking import training
+from tasks.tracking import training
 with training("fcn-sample", "fcn32s", "k1", params={}, tags={}) as run:
     print(run.id, flush=True)
     os._exit(9)
@@ -189,7 +223,7 @@ def test_scores_from_another_process_land_in_the_run_of_the_training(client, emp
     before = only(client).info
     code = """
 import sys
-from tasks.tracking.tracking import scoring
+from tasks.tracking import scoring
 given = {"params": {"lr": 2, "batch": 4}, "tags": {"pipeline": "p2", "new": "n"}}
 with scoring("fcn-sample", "fcn8s", sys.argv[1], **given) as run:
     run.metrics({"mean_iu": 0.625})
@@ -209,7 +243,7 @@ def test_without_a_training_run_the_scores_make_one(client):
         with scoring("fcn-sample", "fcn8s", SHA["fcn8s"], params={"lr": 1}, tags={"pipeline": "p1"}) as run:
             run.metrics({"mean_iu": 0.5})
     stored = only(client)
-    assert (stored.info.run_name, stored.info.status) == ("fcn8s", "FINISHED")
+    assert stored.info.status == "FINISHED"
     assert (stored.data.params["lr"], stored.data.tags["pipeline"]) == ("1", "p1")
     assert stored.data.tags[tracking.MODEL] == SHA["fcn8s"]
 
@@ -237,13 +271,16 @@ def test_the_table_has_three_flat_rows_and_the_four_scores(client):
         with scoring("fcn-sample", variant, SHA[variant], params={}, tags={"pipeline": "p1"}) as run:
             run.metrics({score: (at + 1) / 8 for score in tracking.SCORES})
     rows = runs_of(client)
-    assert [row.info.run_name for row in rows] == ["fcn32s", "fcn16s", "fcn8s"]
+    assert [row.info.run_name.split(" · ")[0] for row in rows] == ["fcn32s", "fcn16s", "fcn8s"]
     assert [[row.data.metrics[score] for score in tracking.SCORES] for row in rows] == [[0.125] * 4, [0.25] * 4, [0.375] * 4]
     assert not any("mlflow.parentRunId" in row.data.tags for row in rows)
     tied = client.search_runs([rows[0].info.experiment_id], "tags.pipeline = 'p1'")
     assert len(tied) == 3
     view = view_of(client)
     assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`mean_iu`", False)
+    assert [(chart["type"], chart["metricKey"]) for chart in view["compareRunCharts"]] == [
+        ("BAR", "mean_iu"), ("LINE", "val_mean_iu"), ("LINE", "loss"),
+    ]  # fmt: skip
     assert view["selectedColumns"] == view["columnOrder"] == list(view["columnWidths"])
     assert view["selectedColumns"][:5] == [
         "metrics.`mean_iu`", "metrics.`pixel_accuracy`", "metrics.`mean_accuracy`", "metrics.`frequency_weighted_iu`",
@@ -267,17 +304,17 @@ def test_links_name_the_run_and_the_table_but_no_password(client, monkeypatch):
         def __getattr__(self, name):
             return getattr(client, name)
 
-    monkeypatch.setattr(store, "connect", lambda: (Remote(), None))
+    monkeypatch.setattr(store, "connect", lambda: store.Store(Remote(), None, 0))
     with training("fcn-first", "fcn32s", "k1", **NOTHING) as run:
         page = f"https://tracker.example/mlflow/#/experiments/{client.get_run(run.id).info.experiment_id}/runs"
         assert run.url == f"{page}/{run.id}?workflowType=machine_learning"
-        assert run.table_url == f"{page}?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
+        assert run.models_url == f"{page}?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=CHART"
 
 
 def test_first_users_at_once_share_one_database(empty):
     code = """
 import sys
-from tasks.tracking.tracking import training
+from tasks.tracking import training
 with training("fcn-sample", "fcn32s", sys.argv[1], params={}, tags={}) as run:
     print(run.id)
 """
@@ -287,7 +324,7 @@ with training("fcn-sample", "fcn32s", sys.argv[1], params={}, tags={}) as run:
     from mlflow import MlflowClient
 
     assert len(runs_of(MlflowClient(tracking_uri=store._uri(empty / "mlflow.db")))) == 2
-    assert {path.name for path in empty.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
+    assert {path.name for path in empty.iterdir()} == {".cache", "mlflow.db", "mlflow.db.lock"}
 
 
 def test_a_database_elsewhere_has_its_artifacts_beside_it(client, empty, monkeypatch):
@@ -367,13 +404,12 @@ def test_a_server_that_is_down_stops_no_training(no_server, empty, caplog, capfd
         for step in range(3):
             run.metrics({"loss": 1.0}, step)
             done.append(step)
-        run.flush()
         run.tags({tracking.MODEL: SHA["fcn32s"]})
         (empty / "scores.json").write_text("{}")
         run.artifact(empty / "scores.json")
         run.dataset("sample/train", SHA["fcn32s"], "training")
     assert done == [0, 1, 2]
-    assert (run.id, run.url, run.table_url) == (None, None, None)
+    assert (run.id, run.url, run.models_url) == (None, None, None)
     (warning,) = caplog.records
     assert warning.levelno == logging.WARNING
     assert f"MLflow at {no_server} failed" in warning.getMessage()
@@ -403,17 +439,14 @@ def test_a_store_that_breaks_off_in_the_middle_is_given_up_once(client, monkeypa
     with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
         run.metrics({"loss": 1.0}, 0)
         monkeypatch.setattr(MlflowClient, "log_batch", broken)
-        run.flush()
+        at_once(monkeypatch)
+        run._again = 0.0
         run.metrics({"loss": 2.0}, 1)
-        run.flush()
+        run.metrics({"loss": 4.0}, 2)
     assert asked == [1]
     (warning,) = warnings_in(caplog)
     assert "MlflowException: the disk of the server is full. The stage goes on" in warning.getMessage()
     assert only(client).info.status == "RUNNING"  # so that a repetition continues it
-
-
-def of_another_kind(path):
-    path.write_bytes(b"this is no database, though it has that name\n" * 100)
 
 
 def a_folder(path):
@@ -432,7 +465,7 @@ def of_a_later_mlflow_with_fewer_tables(path):
         connection.execute("DROP TABLE inputs")
 
 
-@pytest.mark.parametrize("damage", [of_another_kind, of_a_later_mlflow, of_a_later_mlflow_with_fewer_tables, a_folder])
+@pytest.mark.parametrize("damage", [of_a_later_mlflow, of_a_later_mlflow_with_fewer_tables, a_folder])
 def test_a_database_that_cannot_be_used_stops_no_training(database, empty, caplog, damage):
     shutil.copy(database, empty / "mlflow.db")
     store._follow(empty / "mlflow.db")
@@ -455,6 +488,46 @@ def test_a_locked_database_stops_no_training(client, empty, caplog, monkeypatch)
             run.metrics({"loss": 1.0}, 0)
     (warning,) = warnings_in(caplog)
     assert "mlflow.db: database is locked. The stage goes on without it" in warning.getMessage()
+    assert forward.forward_all().done == 1
+    assert (only(client).info.status, only(client).data.metrics) == ("FINISHED", {"loss": 1.0})
+
+
+def with_nothing_of_a_database(path):
+    path.write_bytes(b"this is no database, though it has that name\n" * 100)
+
+
+def with_a_damaged_page(path):
+    content = bytearray(path.read_bytes())
+    content[4096 * 3 : -4096] = b"\xa5" * (len(content) - 4096 * 4)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [with_nothing_of_a_database, with_a_damaged_page])
+def test_a_damaged_database_is_set_aside_and_a_new_one_told_all(client, empty, saved, damage, caplog):
+    (empty / "model").mkdir()
+    (empty / "model" / "weights.npz").write_text("weights")
+    sha = hashlib.sha256(b"weights").hexdigest()
+    (empty / "iu.csv").write_text("cat,0.5\n")
+    with training("fcn-sample", "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
+        run.metrics({"loss": 2.0}, 3)
+        run.artifact(empty / "iu.csv")
+        run.tags({tracking.MODEL: sha})
+    with scoring("fcn-sample", "fcn8s", sha, **NOTHING) as run:
+        registry.register(run, "sample", "fcn8s", empty / "model", 0.5, "val", "d1", sha)
+    (empty / "iu.csv").unlink()
+    damage(empty / "mlflow.db")
+    content = (empty / "mlflow.db").read_bytes()
+    with training("fcn-sample", "fcn16s", "k2", **NOTHING):
+        pass
+    mine = store.connect().client
+    stored = next(row for row in runs_of(mine) if row.info.run_name.startswith("fcn8s"))
+    assert (stored.data.params, stored.data.metrics, stored.info.status) == ({"lr": "1"}, {"loss": 2.0}, "FINISHED")
+    assert Path(mine.download_artifacts(stored.info.run_id, "iu.csv")).read_text() == "cat,0.5\n"
+    assert mine.get_model_version_by_alias("fcn-sample", "champion").run_id == stored.info.run_id
+    assert len(runs_of(mine)) == 2
+    assert (empty / "mlflow.db.damaged-1").read_bytes() == content
+    (said,) = warnings_in(caplog)
+    assert said.getMessage().startswith("mlflow.db is damaged: it is called mlflow.db.damaged-1 now. A new one is begun")
 
 
 @pytest.mark.parametrize("address", ["http://[::1", "http://[x]/"])
@@ -467,12 +540,17 @@ def test_an_address_that_is_none_stops_no_training(empty, address, caplog, monke
 
 
 @pytest.mark.parametrize("how", ["copied", "moved"])
-def test_a_checkout_that_is_copied_or_moved_has_artifacts_of_its_own(client, empty, monkeypatch, how, caplog):
+def test_a_checkout_that_is_copied_or_moved_has_artifacts_of_its_own(client, empty, saved, monkeypatch, how, caplog):
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
     def record(folder, key):
         monkeypatch.chdir(folder)
         (folder / "scores.json").write_text(key)
+        (folder / "weights.npz").write_text(key)
         with training("fcn-sample", "fcn32s", key, **NOTHING) as run:
             run.artifact(folder / "scores.json")
+            if key == "k1":
+                registry.register(run, "sample", "fcn8s", folder, 0.5, "val", "d1", SHA["fcn8s"])
         return run.id
 
     first = record(empty, "k1")
@@ -487,7 +565,12 @@ def test_a_checkout_that_is_copied_or_moved_has_artifacts_of_its_own(client, emp
         in said.getMessage()
     )
     monkeypatch.chdir(second)
-    mine, _ = store.connect()
+    mine = store.connect().client
+    if how == "copied":
+        shutil.rmtree(empty)
+    place = mine.get_logged_model(mine.get_model_version_by_alias("fcn-sample", "champion").source.removeprefix("models:/"))
+    champion = Path(local_file_uri_to_path(place.artifact_location))
+    assert (champion.is_relative_to(second), (champion / "weights.npz").read_text()) == (True, "k1")
     for id_, key in zip(ids, ("k1", "k2"), strict=True):
         assert Path(mine.download_artifacts(id_, "scores.json")).read_text() == key
     assert len(warnings_in(caplog)) == 1
@@ -508,5 +591,5 @@ def test_errors_of_the_caller_are_not_hidden(client, up, monkeypatch, empty):
             run.tags({"n": 3})
         with pytest.raises(FileNotFoundError, match=r"none\.png does not exist"):
             run.artifact(empty / "none.png")
-    with pytest.raises(ValueError, match=r"training\.key must consist of"), training("e", "v", "a' or 'b", **NOTHING):
+    with pytest.raises(ValueError, match=r"model\.sha256 must consist of"), scoring("e", "v", "a' or 'b", **NOTHING):
         pass

@@ -1,7 +1,12 @@
 """What each data set is made of: its archives, and what is read of them."""
 
-from fcn.datasets.names import PICTURES
 from fcn.errors import UserError
+
+PICTURES = (
+    ".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif",
+    ".heic", ".heif", ".jp2", ".ppm",
+)  # fmt: skip
+"""How the names of pictures end, in small letters."""
 
 VOC = ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass")
 """Of `VOCdevkit/VOC2012` and its like; boxes, instances and actions stay in the archive."""
