@@ -23,7 +23,7 @@ HEAD = (
     "[`tasks/settings/params.py`](../tasks/settings/params.py) and [`fcn/spec/recipe.py`](../fcn/spec/recipe.py), where",
     "they are declared and checked.",
     "`<name>` under `train` is a variant (`fcn32s`, ...), under `archives` and `roots` a part of the data set, under",
-    "`rates` the beginning of a layer's name. `fcn show params` prints what they are set to.",
+    "`rates` the beginning of a layer's name, under `class_weights` a class. `fcn show params` prints what they are set to.",
     "",
     "A profile may be `from` another one, and a block of `train` may name a `recipe`, with all of which it begins.",
     "In `params.yaml`, `profiles.<profile>.<key>` and `recipes.<recipe>.<key>` change a value; no value takes a key away.",

@@ -4,13 +4,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fcn.compare import results
+from fcn.compare import bootstrap, results
 from fcn.evaluate import score as scoring
 from fcn.input import records
 from tasks import tracking
 from tasks.report import pictures
 from tasks.settings import Profile
-from tasks.tracking import Progress, durations, provenance, registry, steps
+from tasks.tracking import Progress, durations, evaluated, provenance, registry, steps
 
 
 @steps.step("score {variant}")
@@ -42,7 +42,10 @@ def score(
         result = scoring.run(model, data, metrics, plots, profile.evaluate, progress)
         entry.done(metrics)
     scores = {name: result[name] for name in tracking.SCORES}
-    log.info("%s: %s", variant, ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
+    spread = {name: str(score) for name, score in bootstrap.scores(evaluated.read_counts(plots / "images.csv")).items()}
+    shown = {name: spread.get(name, f"{value:.4f}") for name, value in scores.items()}
+    interval = f"95 % of draws of {result['provenance']['images']} such images"
+    log.info("%s: %s (in brackets: %s)", variant, ", ".join(f"{name} {text}" for name, text in shown.items()), interval)
 
     measured, validation = result["provenance"], records.split_info(data, "val")
     params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": recipe}
@@ -69,8 +72,8 @@ def score(
             if said:
                 log.info("MLflow: %s", said)
 
-    table = [{"score": name, "value": f"{value:.4f}"} for name, value in scores.items()]
-    steps.show("scores", f"{variant} on {measured['split']}", table=table)
+    table = [{"score": name, "value": text} for name, text in shown.items()]
+    steps.show("scores", f"{variant} on {measured['split']}; in brackets: {interval}", table=table)
     rows = results.table(plots / "class_iu.csv", results.ClassIU)
     classes = [{"class": row.name, "iu": _short(row.iu), "accuracy": _short(row.accuracy)} for row in rows]
     steps.show("class-iu", f"{variant} on {measured['split']}, by class", table=classes)

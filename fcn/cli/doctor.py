@@ -48,7 +48,8 @@ def doctor(
     known, colours = _classes(classes)
     report = _progress if sys.stderr.isatty() else lambda *_: None
     diagnosis = doctor.examine(path, known, colours, report)
-    print(doctor.table(diagnosis))
+    print(doctor.summary(diagnosis, "fcn doctor"))
+    print("", *doctor.table(diagnosis).splitlines()[1:], sep="\n")
     if json:
         files.write_json(json, diagnosis.to_json())
     if convert:

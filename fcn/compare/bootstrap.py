@@ -100,6 +100,44 @@ def compare(first: Counts, second: Counts, resamples: int = RESAMPLES, level: fl
     return Comparison(found[0], found[1], dict(zip(first.classes, found[2:], strict=True)))
 
 
+@dataclass(frozen=True)
+class Score:
+    """A score of one model, 0..1, and the ends of its interval; NaN where it has none."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Such as "0.6213 (0.5800 to 0.6604)"."""
+        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+
+def scores(counts: Counts, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = SEED) -> dict[str, Score]:
+    """Scores of one model, each with the interval in which it lies for `level` of other draws of such images.
+
+    Args:
+        counts: of at least one image.
+        resamples: how many to draw, with replacement; see `compare`.
+        level: share of the resamples that an interval holds, in 0..1.
+        seed: of the draws.
+
+    Returns:
+        "mean_iu" and "pixel_accuracy".
+
+    Raises:
+        ValueError: no image.
+    """
+    if not counts.images:
+        raise ValueError("expected at least one image")
+    whole = _scores(counts, np.ones((1, len(counts.images))))[0, :2]
+    drawn = _scores(counts, _draws(len(counts.images), resamples, seed))[:, :2]
+    names = ("mean_iu", "pixel_accuracy")
+    return {
+        name: Score(float(value), *_interval(column, level)) for name, value, column in zip(names, whole, drawn.T, strict=True)
+    }
+
+
 def mean_iu(counts: Counts) -> float:
     """The mean IU on all images, as `metrics.scores` has it; NaN without a pixel."""
     return float(_scores(counts, np.ones((1, len(counts.images))))[0, 0])

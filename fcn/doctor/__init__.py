@@ -22,35 +22,34 @@ whole split, `convert` writes labels anew as class indices. `Diagnosis.to_json` 
     findings      a list of: kind; stops (`records` refuses it, or would write labels that mean something else); file ("" if it
                   is about all); what (was found here); title (of the kind); do (what to do about it)"""
 
+from fcn.doctor.case import Case, Look, Row
 from fcn.doctor.contents import Content, count
 from fcn.doctor.convert import convert
-from fcn.doctor.diagnosis import SCHEMA, Diagnosis, Row, check_counts, examine
-from fcn.doctor.findings import KINDS, Finding, Kind
-from fcn.doctor.layouts import read_classes
-from fcn.doctor.looks import check, of_labels
-from fcn.doctor.meaning import smear_words, smeared
-from fcn.doctor.rules import judge
-from fcn.doctor.table import table
+from fcn.doctor.diagnosis import SCHEMA, Diagnosis, check, check_counts, examine
+from fcn.doctor.findings import KINDS, Finding, Kind, findings
+from fcn.doctor.layouts import Item, read_classes
+from fcn.doctor.table import summary, table
 from fcn.doctor.turned import unclear
 
 __all__ = [
     "KINDS",
     "SCHEMA",
+    "Case",
     "Content",
     "Diagnosis",
     "Finding",
+    "Item",
     "Kind",
+    "Look",
     "Row",
     "check",
     "check_counts",
     "convert",
     "count",
     "examine",
-    "judge",
-    "of_labels",
+    "findings",
     "read_classes",
-    "smear_words",
-    "smeared",
+    "summary",
     "table",
     "unclear",
 ]

@@ -1,16 +1,17 @@
-"""What a label file holds, before anybody says what it means: values, colours, how often, and how clean its edges are."""
+"""What one label file holds, before anybody says what it means."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fcn.pixels import Stored, stored
+from fcn.pixels import Stored
 
-_KEPT = 1024  # distinct colours remembered per file; a label has fewer, and a photograph as many as it has pixels
+_KEPT = 1024  # colours remembered per file; a photograph has as many as it has pixels
 _LOSSY = ("JPEG", "MPO", "WEBP")
-_NOISE = 8  # of what was one colour before a lossy format had it, between neighbours
+_NOISE = 8  # between neighbours of what was one colour before a lossy format had it
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,13 @@ class Content:
         transparent: some pixels are not opaque.
         size: (width, height).
         values: int32 (n,), the distinct values; None if there are none.
-        colours: int32 (n,), the colour of each of them, 0xRRGGBB; None if there are none.
+        colours: int32 (n,), the colour of each, 0xRRGGBB; None if there are none.
         counts: int64 (n,), pixels of each.
-        inside: int64 (n,), those of them whose four neighbours are equal to them (in a lossy format: nearly).
+        inside: int64 (n,), those whose four neighbours are equal to them (in a lossy format: nearly).
+        between: int64 (n,), those that lie between their left and right neighbour.
         rest: pixels of rarer colours, which are not in the arrays.
-        smear: share of the edge pixels that lie between their left and right neighbour in value or colour: below 0.011 for
-            labels drawn by hand, above 0.08 for labels that were smoothed or resized like pictures.
-        between: int64 (n,), such pixels of each value or colour.
-        mixed: such pixels, those of rarer colours among them.
+        edges: pixels that differ from their left or right neighbour.
+        mixed: those of them that lie between both.
     """
 
     path: Path
@@ -43,9 +43,9 @@ class Content:
     colours: np.ndarray | None
     counts: np.ndarray
     inside: np.ndarray
-    rest: int
-    smear: float
     between: np.ndarray
+    rest: int
+    edges: int
     mixed: int
 
     @property
@@ -53,53 +53,36 @@ class Content:
         """The format does not give back the pixels that were saved."""
         return self.format in _LOSSY
 
+    @property
+    def smear(self) -> float:
+        """The share of mixed pixels: under 0.011 for drawn labels, over 0.08 for resized ones."""
+        return self.mixed / self.edges if self.edges else 0.0
 
-def content(path: Path) -> Content:
-    """Reads a label file and counts what is in it.
-
-    Raises:
-        UserError: see `labels.stored`.
-    """
-    return count(path, stored(path))
+    @property
+    def smear_words(self) -> str:
+        """The same in words."""
+        return f"{100 * self.smear:.0f} % of the edge pixels lie between their neighbours in value"
 
 
 def count(path: Path, found: Stored) -> Content:
     """Counts what is in a label file that has been read; `path` is its name."""
-    pixels = found.pixels
-    inner = _inner(found)
-    keys, positions = _ranked(pixels)
-    counts = np.bincount(positions.reshape(-1), minlength=len(keys))
-    inside = np.bincount(positions[inner], minlength=len(keys))
-    smear, mixed = _smear(found)
-    between = np.bincount(positions[mixed], minlength=len(keys))
-    values, colours, rest = found.values(keys), found.colours(keys), 0
+    keys, ranks = _ranked(found.pixels)
+    edges, mixed = _mixed(found)
+    parts = (ranks.reshape(-1), ranks[_inner(found)], ranks[mixed])
+    counts, inside, between = (np.bincount(part, minlength=len(keys)) for part in parts)
+    columns: list[Any] = [found.values(keys), found.colours(keys), counts, inside, between]
+    rest = 0
     if len(keys) > _KEPT:
         kept = np.sort(np.lexsort((-counts, -inside))[:_KEPT])
         rest = int(counts.sum() - counts[kept].sum())
-        counts, inside, between = counts[kept], inside[kept], between[kept]
-        values = None if values is None else values[kept]
-        colours = None if colours is None else colours[kept]
-    size = (pixels.shape[1], pixels.shape[0])
-    return Content(
-        path,
-        found.kind,
-        found.format,
-        found.mode,
-        found.transparent > 0,
-        size,
-        values,
-        colours,
-        counts,
-        inside,
-        rest,
-        smear,
-        between,
-        len(mixed[0]),
-    )
+        columns = [None if column is None else column[kept] for column in columns]
+    head = [found.kind, found.format, found.mode, found.transparent > 0, found.size]
+    all_of_it: list[Any] = [*head, *columns, rest, edges, len(mixed[0])]
+    return Content(path, *all_of_it)
 
 
-def channels(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Red, green and blue, 0..255, of colours 0xRRGGBB of any shape."""
+def channels(colours: Any) -> tuple[Any, Any, Any]:
+    """Red, green and blue, 0..255, of colours 0xRRGGBB."""
     return colours >> 16, colours >> 8 & 255, colours & 255
 
 
@@ -115,7 +98,8 @@ def _inner(found: Stored) -> np.ndarray:
     lossy = found.format in _LOSSY
     for plane in channels(found.pixels) if lossy and found.kind == "rgb" else (found.pixels,):
         across, down = (_differ(plane, axis, lossy) for axis in (1, 0))
-        inner[1:-1, 1:-1] &= ~(across[1:-1, :-1] | across[1:-1, 1:] | down[:-1, 1:-1] | down[1:, 1:-1])
+        inner[1:-1, 1:-1] &= ~(across[1:-1, :-1] | across[1:-1, 1:])
+        inner[1:-1, 1:-1] &= ~(down[:-1, 1:-1] | down[1:, 1:-1])
     return inner
 
 
@@ -126,6 +110,7 @@ def _differ(plane: np.ndarray, axis: int, lossy: bool) -> np.ndarray:
 
 
 def _ranked(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct pixels, and the place of each pixel among them."""
     if pixels.min() >= 0 and pixels.max() < 1 << 16:  # ten times as fast as sorting
         keys = np.flatnonzero(np.bincount(pixels.reshape(-1))).astype(np.int32)
         ranks = np.zeros(1 << 16, np.int32)
@@ -135,8 +120,8 @@ def _ranked(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return keys, positions.reshape(pixels.shape)
 
 
-def _smear(found: Stored) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
-    """The share of the mixed pixels among those at edges, and their rows and columns."""
+def _mixed(found: Stored) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
+    """How many pixels lie at edges, and the rows and columns of those that are mixtures."""
     pixels = found.pixels
     changes = _differ(pixels, 1, lossy=False)
     from_left, from_right = changes[:, :-1], changes[:, 1:]
@@ -145,12 +130,10 @@ def _smear(found: Stored) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
     near = [pixels[rows, columns + step] for step in range(3)]
     mixed = _between(near) if found.kind != "rgb" else np.zeros(len(rows), bool)
     if found.kind in ("palette", "rgb"):
-        shown = [found.colours(each) for each in near]
-        by_colour = np.ones(len(rows), bool)
-        for parts in zip(*(channels(each) for each in shown if each is not None), strict=True):
-            by_colour &= _between(parts)
+        shown = [channels(found.colours(each)) for each in near]
+        by_colour = np.logical_and.reduce([_between(parts) for parts in zip(*shown, strict=True)])
         mixed = max(mixed, by_colour, key=np.count_nonzero)
-    return (np.count_nonzero(mixed) / edges if edges else 0.0), (rows[mixed], columns[mixed] + 1)
+    return edges, (rows[mixed], columns[mixed] + 1)
 
 
 def _between(near: Sequence[np.ndarray]) -> np.ndarray:

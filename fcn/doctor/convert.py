@@ -30,12 +30,9 @@ def convert(diagnosis: Diagnosis, out: Path) -> int:
         UserError: `out` has files in it; or it is not clear what the labels mean, or a label cannot be read.
     """
     files.check_folder(out)
-    meaning = diagnosis.meaning
-    mixed = meaning.kind in ("indices", "ade20k") and any(finding.kind == "smeared" for finding in diagnosis.findings)
-    if meaning.kind in _UNCLEAR or not meaning.classes or mixed:
-        reason = "mixtures of two classes cannot be told from a third one" if mixed else meaning.words
-        title = KINDS["smeared"].title if mixed else KINDS[meaning.kind].title if meaning.kind in KINDS else meaning.kind
-        raise UserError(f"{diagnosis.path}: cannot be converted: {title} ({reason})")
+    reason = unclear(diagnosis)
+    if reason:
+        raise UserError(f"{diagnosis.path}: cannot be converted: {reason}")
     written = 0
     with files.replacing_folder(out) as folder:
         for item in diagnosis.items:
@@ -47,6 +44,17 @@ def convert(diagnosis: Diagnosis, out: Path) -> int:
                 labels.to_image(_classes(item.label, item.draw, diagnosis)).save(target)
                 written += 1
     return written
+
+
+def unclear(diagnosis: Diagnosis) -> str:
+    """Why it is not clear what class each pixel is of; "" if it is."""
+    meaning, kinds = diagnosis.meaning, {finding.kind for finding in diagnosis.findings}
+    if meaning.kind in ("indices", "ade20k") and "smeared" in kinds:
+        return f"{KINDS['smeared'].title} (mixtures of two classes cannot be told from a third one)"
+    if meaning.classes and meaning.kind not in _UNCLEAR:
+        return ""
+    title = KINDS[meaning.kind].title if meaning.kind in KINDS else meaning.kind
+    return f"{title} ({meaning.words})"
 
 
 def _classes(path: Path, draw: Draw, diagnosis: Diagnosis) -> np.ndarray:

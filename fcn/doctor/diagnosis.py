@@ -1,4 +1,4 @@
-"""A folder of images and labels, looked at as a whole."""
+"""A folder of images and labels, a pair, or the counts of a split: examined."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -6,35 +6,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fcn.datasets import enumeration, folder
-from fcn.doctor import layouts, near
-from fcn.doctor.contents import Content, hexadecimal
-from fcn.doctor.findings import KINDS, Finding
-from fcn.doctor.looks import Look, look, of_labels
-from fcn.doctor.meaning import Meaning
-from fcn.doctor.rules import judge
+from fcn.datasets import Pair
+from fcn.doctor import layouts
+from fcn.doctor.case import Case, Row, look
+from fcn.doctor.contents import hexadecimal
+from fcn.doctor.findings import CONVERT, KINDS, Finding, findings
+from fcn.doctor.layouts import Item
+from fcn.doctor.predicates import NAMING
+from fcn.doctor.rules import Meaning
+from fcn.errors import UserError
 from fcn.spec import VOID
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Row:
-    """How often a class occurs.
-
-    Attributes:
-        name: of the class; "" for a value or colour that is none.
-        raw: how the labels say it: values or colours (#rrggbb), several if they are smeared.
-        pixels: how many.
-        files: in how many labels.
-        most: the label that has most of it; "" if none has.
-    """
-
-    name: str
-    raw: str
-    pixels: int
-    files: int
-    most: str
+_WRITE = "Write classes.txt as proposed below; the labels stay as they are. Or write them anew as indices, with --convert OUT."
 
 
 @dataclass(frozen=True)
@@ -43,23 +27,24 @@ class Diagnosis:
 
     Attributes:
         path: as it was asked for.
-        layout: see `layouts.Found`.
+        layout: see `layouts.Layout`.
         items: images and labels.
         kind, words: what the labels are, see `Meaning`.
-        height, width: smallest and largest, in pixels, of images, or of labels where there are no images.
+        meaning: the same, for converting them.
+        height, width: smallest and largest, in pixels, of images, or of labels without images.
         rows: classes by their index, then what is no class.
         void: pixels of void.
         lines: a proposal for classes.txt; empty if none is needed or possible.
         names: by value, of the labels that `convert` would write.
         findings: those that stop `records` first.
-        meaning: of the labels, for converting them.
     """
 
     path: str
     layout: str
-    items: tuple[layouts.Item, ...]
+    items: tuple[Item, ...]
     kind: str
     words: str
+    meaning: Meaning = field(repr=False)
     height: tuple[int, int]
     width: tuple[int, int]
     rows: tuple[Row, ...]
@@ -67,39 +52,35 @@ class Diagnosis:
     lines: tuple[str, ...]
     names: tuple[str, ...]
     findings: tuple[Finding, ...]
-    meaning: Meaning = field(repr=False)
 
     @property
     def stops(self) -> bool:
         """`records` would refuse this, or write labels that mean something else."""
         return any(finding.stops for finding in self.findings)
 
+    @property
+    def files(self) -> dict[str, int]:
+        """How many "images" and "labels" there are."""
+        return {f"{part}s": sum(getattr(item, part) is not None for item in self.items) for part in ("image", "label")}
+
     def to_json(self) -> dict[str, Any]:
         """Plain data; the package's docstring has the schema."""
         labelled = sum(row.pixels for row in self.rows)
         return {
-            "schema": SCHEMA,
-            "path": self.path,
-            "layout": self.layout,
-            "images": sum(item.image is not None for item in self.items),
-            "labels": sum(item.label is not None for item in self.items),
-            "kind": self.kind,
-            "words": self.words,
-            "height": list(self.height),
-            "width": list(self.width),
+            "schema": SCHEMA, "path": self.path, "layout": self.layout, **self.files,
+            "kind": self.kind, "words": self.words, "height": list(self.height), "width": list(self.width),
             "classes": [
-                {"name": row.name, "raw": row.raw, "pixels": row.pixels, "share": row.pixels / labelled if labelled else 0.0,
-                 "files": row.files, "most": row.most}
+                {"name": row.name, "raw": row.raw, "pixels": row.pixels,
+                 "share": row.pixels / labelled if labelled else 0.0, "files": row.files, "most": row.most}
                 for row in self.rows
             ],
             "void_pixels": self.void,
             "void_share": self.void / (labelled + self.void) if labelled + self.void else 0.0,
-            "classes_txt": list(self.lines),
-            "stops": self.stops,
+            "classes_txt": list(self.lines), "stops": self.stops,
             "findings": [
-                {"kind": finding.kind, "stops": finding.stops, "file": finding.file, "what": finding.what,
-                 "title": KINDS[finding.kind].title, "do": finding.advice}
-                for finding in self.findings
+                {"kind": each.kind, "stops": each.stops, "file": each.file, "what": each.what,
+                 "title": KINDS[each.kind].title, "do": each.advice}
+                for each in self.findings
             ],
         }  # fmt: skip
 
@@ -112,14 +93,38 @@ def check_counts(pixels: Sequence[int], names: Sequence[str]) -> list[Finding]:
         names: of the classes, by label value.
 
     Returns:
-        Findings; one that `stops` says that there is but one class, or that these were masks of 0 and 255.
+        Findings; one that `stops` says that there is but one class, or that these were masks.
     """
     counts = [int(count) for count in pixels]
     rows = [Row(name, str(index), counts[index], 0, "") for index, name in enumerate(names)]
-    findings = _of_classes(rows, counts[VOID], known=True)
+    case = Case(classes=len(names), rows=rows, void=counts[VOID])
+    found = findings(case, ("class_absent", "mostly_void", "one_class"))
     if counts[0] and counts[VOID] and not any(counts[1:VOID]):
-        findings.insert(0, Finding("mask_255", "", f"the only values are 0 ({counts[0]} pixels) and 255 ({counts[VOID]})"))
-    return findings
+        words = f"the only values are 0 ({counts[0]} pixels) and 255 ({counts[VOID]})"
+        found.insert(0, Finding("mask_255", "", words))
+    return found
+
+
+def check(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = ()) -> list[Finding]:
+    """Says what is wrong with a pair; costs about three times what reading both files does.
+
+    Args:
+        pair: the files, and how the label should be stored.
+        classes: how many there are.
+        colours: (red, green, blue) of each, for labels of the encoding "colours".
+
+    Returns:
+        Findings. If none of them `stops`, `labels.read` and `images.read` take the pair; where
+        these refuse it, one does.
+    """
+    table = tuple(r << 16 | g << 8 | b for r, g, b in colours) if pair.encoding == "colours" else ()
+    seen = look(Item(pair.id, pair.image, pair.label, pair.draw))
+    case = Case([seen], classes=classes, table=table, encoding=pair.encoding)
+    found = findings(case)
+    # One label may well be of background and void only; a whole folder of them would be masks.
+    values = [sorted(each.values.tolist()) for each in case.contents if each.values is not None]
+    fine = pair.encoding == "indices" and values == [[0, VOID]]
+    return [each for each in found if not (fine and each.kind == "mask_255")]
 
 
 def examine(
@@ -132,123 +137,79 @@ def examine(
 
     Args:
         path: see `layouts.find`.
-        classes: how many there are, or their names by label value; None: what the path itself says.
+        classes: how many there are, or their names by label value; None: what the path says.
         colours: 0xRRGGBB of each of `classes`, if the labels hold colours.
         done: called with (pairs looked at, pairs in all) after each.
 
     Raises:
-        UserError: see `layouts.find`.
+        UserError: see `layouts.find`; or there is nothing that could be a label.
     """
     found = layouts.find(path)
+    if not found.items and not found.layout.images:
+        links = "".join(f". {each}" for each in findings(Case(folder=found))[:1])
+        kinds = ", ".join(layouts.LABELS)
+        raise UserError(f"{path}: expected images that are labels ({kinds}), found none{links}")
     names, table, encoding = found.classes, found.colours, found.encoding
     if classes is not None:
         names = () if isinstance(classes, int) else tuple(classes)
         table = tuple(colours)
         encoding = "colours" if table else None if encoding == "colours" else encoding
     count = classes if isinstance(classes, int) else len(names) or None
-    seen = []
+    looks = []
     with ThreadPoolExecutor() as pool:
         for number, each in enumerate(pool.map(look, found.items), 1):
-            seen.append(each)
+            looks.append(each)
             done(number, len(found.items))
-    contents = [each.content for each in seen if each.content is not None]
-    sizes = [each.header.size for each in seen if each.header] or [each.size for each in contents] or [(0, 0)]
-    findings = [*found.findings, *(finding for each in seen for finding in each.findings)]
-    meaning = Meaning("nothing", "no label could be read", "values")
-    if contents:
-        meaning = judge(contents, count, table, encoding)
-        findings += of_labels(contents, meaning, encoding)
-    if meaning.kind == "own_colours":
-        names = ()  # whose they are is not known, however many they are
-    rows, void = _rows(contents, meaning, names, 0 if meaning.kind == "own_colours" else count or 0)
-    if len(contents) > 1:
-        findings += _of_classes(rows, void, bool(count))
-    findings += _of_splits(found, seen, meaning)
-    void_class = folder.like_void(names) if found.layout in ("folder", "labels") else ""
-    if void_class:
-        findings.append(Finding("void_class", "", void_class))
-    lines: tuple[str, ...] = ()
-    if found.layout in ("folder", "labels"):
-        lines = _lines(meaning, names)
-    if found.layout == "folder" and not count and not any(finding.kind in _NAMING for finding in findings):
-        findings.append(Finding("classes_missing", str(found.root / "classes.txt"), "there is no such file"))
-    findings = [_advised(finding, meaning, lines) for finding in findings]
+    case = Case(looks, found, count, names, table, encoding)
+    if case.meaning.kind == "own_colours":
+        case = replace(case, names=())  # whose they are is not known, however many they are
+    rows, void = _rows(case)
+    if len(case.contents) > 1:
+        case = replace(case, rows=rows, void=void)
+    lines = _lines(case.meaning, case.names) if found.own else ()
+    advice = {case.meaning.kind: _WRITE if "#" in lines[0] else CONVERT} if lines else {}
+    said = [replace(each, do=advice.get(each.kind, "") if each.kind in NAMING else "") for each in findings(case)]
+    sizes = [each.header.size for each in looks if each.header] or [each.size for each in case.contents]
+    wide, high = zip(*(sizes or [(0, 0)]), strict=True)
     return Diagnosis(
-        str(path), found.layout, found.items, meaning.kind, meaning.words,
-        (min(size[1] for size in sizes), max(size[1] for size in sizes)),
-        (min(size[0] for size in sizes), max(size[0] for size in sizes)),
-        rows, void, lines, _names(meaning, names),
-        tuple(sorted(findings, key=lambda finding: (not finding.stops, list(KINDS).index(finding.kind)))), meaning,
+        str(path), found.layout.name, found.items, case.meaning.kind, case.meaning.words,
+        case.meaning, (min(high), max(high)), (min(wide), max(wide)),
+        rows, void, lines, _names(case.meaning, case.names), tuple(said),
     )  # fmt: skip
 
 
-def _of_splits(found: layouts.Found, seen: Sequence[Look], meaning: Meaning) -> list[Finding]:
-    """What is wrong with the lists: nothing labelled in one, or nearly the same images in two."""
-    findings = []
-    looks = dict(zip((item.id for item in found.items), seen, strict=True))
-    for path, ids in found.lists.items():
-        contents = [looks[id].content for id in sorted(ids & set(looks))]
-        keys = [getattr(each, meaning.form) for each in contents if each is not None]
-        if meaning.classes and keys and all(k is not None and (meaning.assign(k) == VOID).all() for k in keys):
-            findings.append(Finding("all_void", str(path), f"every pixel of its {len(keys)} labels is void"))
-    if found.layout in ("voc", "ade20k", "sbd", "labels"):
-        return findings  # whose splits are published
-    small = {id: look.thumbnail for id, look in looks.items() if look.thumbnail is not None}
-    lists = {path.stem: [(id, small[id]) for id in sorted(ids & set(small))] for path, ids in found.lists.items()}
-    if {"train", "val"} <= set(lists):
-        same = [f"{one} = {other}" for one, other in near.pairs(lists["train"], lists["val"])]
-        return [*findings, Finding("near_duplicates", "", f"{len(same)}: {enumeration(same)}")] if same else findings
-    same = [f"{one} = {other}" for one, other in near.pairs(list(small.items()), list(small.items())) if one < other]
-    return [*findings, Finding("near_duplicates_anywhere", "", f"{len(same)}: {enumeration(same)}")] if same else findings
-
-
-_WRITE = "Write classes.txt as proposed below; the labels stay as they are. Or write them anew as indices, with --convert OUT."
-
-
-_CONVERT = "Write them anew as indices, with --convert OUT, and use OUT in place of the labels."
-
-_NAMING = ("classes_broken", "own_colours", "voc_colours", "mask_255", "two_values", "scaled")
-"""Findings whose advice is to write classes.txt."""
-
-
-def _advised(finding: Finding, meaning: Meaning, lines: Sequence[str]) -> Finding:
-    """The finding that says what the labels are, with the advice that fits the proposal for classes.txt, if there is one."""
-    if finding.kind != meaning.kind or finding.kind not in _NAMING or not lines:
-        return finding
-    return replace(finding, do=_WRITE if "#" in lines[0] else _CONVERT)
-
-
-def _rows(contents: Sequence[Content], meaning: Meaning, names: Sequence[str], count: int) -> tuple[tuple[Row, ...], int]:
-    if meaning.kind == "photographs":
+def _rows(case: Case) -> tuple[tuple[Row, ...], int]:
+    """How often each class occurs, then what is no class, the commonest first; and void."""
+    meaning = case.meaning
+    pixels: dict[tuple[int, int | None], dict[str, int]] = {}
+    raws: dict[tuple[int, int | None], set[int]] = {}
+    if case.photographs:
         return (), 0
-    pixels: dict[Any, dict[str, int]] = {}
-    raws: dict[Any, set[int]] = {}
-    for each in contents:
+    for each in case.contents:
         keys = getattr(each, meaning.form)
         if keys is None:
             continue
-        for key, index, number in zip(keys.tolist(), meaning.assign(keys).tolist(), each.counts.tolist(), strict=True):
-            which = ("class", index) if index >= 0 else ("unknown", key)
+        columns = keys.tolist(), meaning.assign(keys).tolist(), each.counts.tolist()
+        for key, index, number in zip(*columns, strict=True):
+            which = (index, None) if index >= 0 else (index, key)
             by_file = pixels.setdefault(which, {})
             by_file[str(each.path)] = by_file.get(str(each.path), 0) + number
             raws.setdefault(which, set()).add(key)
-    void = sum(pixels.pop(("class", VOID), {}).values()) + sum(each.rest for each in contents if meaning.reach)
-    named = {index: _name(index, names, meaning) for index in range(count)}
-    named |= {index: _name(index, names, meaning) for kind, index in pixels if kind == "class"}
-    rows = [_row(named[n], _raw(("class", n), raws, meaning), pixels.get(("class", n), {})) for n in sorted(named)]
-    unknown = sorted((w for w in pixels if w[0] == "unknown"), key=lambda which: -sum(pixels[which].values()))
-    return (*rows, *(_row("", _raw(which, raws, meaning), pixels[which]) for which in unknown)), void
-
-
-def _row(name: str, raw: str, by_file: dict[str, int]) -> Row:
-    return Row(name, raw, sum(by_file.values()), len(by_file), max(by_file, key=lambda file: by_file[file], default=""))
-
-
-def _raw(which: tuple[str, int], raws: dict[Any, set[int]], meaning: Meaning) -> str:
-    """How labels say a class: the value or colour it is known by, else those that were found."""
-    known = [key for key, index in meaning.classes.items() if which == ("class", index)]
-    keys = known or sorted(raws.get(which, ()))
-    return ", ".join(hexadecimal(key) if meaning.form == "colours" else str(key) for key in keys)
+    void = sum(pixels.pop((VOID, None), {}).values())
+    void += sum(each.rest for each in case.contents if meaning.reach)
+    own = meaning.kind == "own_colours"
+    classes = {index for index, _ in pixels if index >= 0} | set(range(0 if own else case.classes or 0))
+    unknown = sorted((w for w in pixels if w[0] < 0), key=lambda which: -sum(pixels[which].values()))
+    rows = []
+    for which in (*((index, None) for index in sorted(classes)), *unknown):
+        known = [key for key, index in meaning.classes.items() if index == which[0]]
+        form = hexadecimal if meaning.form == "colours" else str
+        raw = ", ".join(map(form, known or sorted(raws.get(which, ()))))
+        by_file = pixels.get(which, {})
+        name = _name(which[0], case.names, meaning) if which[0] >= 0 else ""
+        most = max(by_file, key=by_file.__getitem__, default="")
+        rows.append(Row(name, raw, sum(by_file.values()), len(by_file), most))
+    return tuple(rows), void
 
 
 def _name(index: int, names: Sequence[str], meaning: Meaning) -> str:
@@ -258,32 +219,19 @@ def _name(index: int, names: Sequence[str], meaning: Meaning) -> str:
 
 
 def _lines(meaning: Meaning, names: Sequence[str]) -> tuple[str, ...]:
-    """What classes.txt should hold, if that can be proposed: names with colours for labels that can stay as they are."""
+    """What classes.txt should hold, with colours for labels that can stay as they are."""
     classes = {index: key for key, index in meaning.classes.items() if index != VOID}
-    void = VOID in meaning.classes.values()
-    if meaning.kind in ("own_colours", "voc_colours") and not meaning.reach:
-        return tuple(f"{_name(index, names, meaning)} {hexadecimal(classes[index])}" for index in sorted(classes))
-    if meaning.kind in ("mask_255", "two_values", "scaled") and not (meaning.reach or void or max(classes.values()) > 255):
-        # Greys are colours, too.
-        return tuple(f"{_name(index, names, meaning)} {hexadecimal(classes[index] * 0x010101)}" for index in sorted(classes))
-    unclear = meaning.kind in KINDS and meaning.kind not in (*_NAMING, "shifted")
+    colours = meaning.kind in ("own_colours", "voc_colours")
+    greys = meaning.kind in NAMING and not colours and VOID not in meaning.classes.values()
+    if not meaning.reach and (colours or (greys and max(classes.values()) <= 255)):
+        scale = 1 if colours else 0x010101  # greys are colours, too
+        return tuple(f"{_name(index, names, meaning)} {hexadecimal(classes[index] * scale)}" for index in sorted(classes))
+    unclear = meaning.kind in KINDS and meaning.kind not in (*NAMING, "shifted")
     return () if names or unclear else _names(meaning, names)
 
 
 def _names(meaning: Meaning, names: Sequence[str]) -> tuple[str, ...]:
     """A name for each value up to the highest one, at least two."""
     last = max((index for index in meaning.classes.values() if index != VOID), default=-1)
-    return tuple(_name(index, names, meaning) for index in range(max(last + 1, len(names), 2))) if last >= 0 else ()
-
-
-def _of_classes(rows: Sequence[Row], void: int, known: bool) -> list[Finding]:
-    findings, labelled = [], sum(row.pixels for row in rows)
-    absent = [row.name for row in rows if not row.pixels]
-    if absent and known:
-        findings.append(Finding("class_absent", "", f"{len(absent)} of {len(rows)}: {enumeration(absent)}"))
-    if void > labelled:
-        findings.append(Finding("mostly_void", "", f"{100 * void / (void + labelled):.1f} % of all pixels"))
-    if labelled + void and sum(row.pixels > 0 for row in rows) < 2:
-        what = next((row.name or row.raw for row in rows if row.pixels), "void")
-        findings.append(Finding("one_class", "", f"{what} is all there is"))
-    return findings
+    count = max(last + 1, len(names), 2) if last >= 0 else 0
+    return tuple(_name(index, names, meaning) for index in range(count))

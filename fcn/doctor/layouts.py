@@ -1,48 +1,60 @@
 """Which files of a folder are images, which are labels, and which belong together."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from fcn.datasets import Annotated, ade20k, folder, formats, pairs, splits, stems, voc
-from fcn.doctor.findings import Finding
 from fcn.errors import UserError
 from fcn.io import links, walk
 
 Draw = Callable[[], np.ndarray] | None
 
-_LABELS = (".png", ".mat", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
+LABELS = (".png", ".mat", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jpg", ".jpeg")
+
+Noted = dict[str, list[tuple[str, str]]]
+"""File and what was found, by kind of finding: what only a look at the folders shows."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Two folders of a data set: of `images` and of `labels`, which are of an `encoding` of `labels.ENCODINGS`.
+    """Two folders of a data set: of `images` and of `labels`, of an `encoding` of `labels.ENCODINGS`.
 
-    `records` reads images whose names end in one of `image_ends`, and labels that end in `label_end`.
+    Without them it is a format of an annotation tool, or of pairs that go by their names.
+
+    `records` reads images whose names end in one of `image_ends`, and labels that end in
+    `label_end`; `words` are said to people.
     """
 
     name: str
-    images: str
-    labels: str
-    encoding: str
-    image_ends: tuple[str, ...]
-    label_end: str
+    words: str
+    images: str = ""
+    labels: str = ""
+    encoding: str | None = None
+    image_ends: tuple[str, ...] = ()
+    label_end: str = ""
 
 
 LAYOUTS = (
-    Layout("voc", "JPEGImages", "SegmentationClass", "indices", (".jpg",), ".png"),
-    Layout("folder", "images", "masks", "indices", stems.IMAGES, ".png"),
-    Layout("ade20k", "images", "annotations", "ade20k", (".jpg",), ".png"),
-    Layout("sbd", "img", "cls", "sbd", (".jpg",), ".mat"),
-)
+    Layout("voc", "VOC's layout (JPEGImages, SegmentationClass)", "JPEGImages", "SegmentationClass",
+           "indices", (".jpg",), ".png"),
+    Layout("folder", "images/ and masks/", "images", "masks", "indices", stems.IMAGES, ".png"),
+    Layout("ade20k", "ADE20K's layout (images, annotations)", "images", "annotations", "ade20k",
+           (".jpg",), ".png"),
+    Layout("sbd", "SBD's layout (img, cls)", "img", "cls", "sbd", (".jpg",), ".mat"),
+)  # fmt: skip
+ALONE = Layout("labels", "labels alone")
+LOOSE = Layout("folder", "images/ and masks/")
+PUBLISHED = ("voc", "ade20k", "sbd")
+"""Layouts of data sets whose splits are published."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """An image and its label, one of which may not be there; `id` is what their names have in common.
+    """An image and its label, one of which may not be there; `id` is what their names share.
 
     `draw` makes the label of an annotation tool, see `pairs.Pair`.
     """
@@ -58,53 +70,58 @@ class Found:
     """What a path holds.
 
     Attributes:
-        layout: a name of `LAYOUTS`, or "labels" for labels alone.
+        layout: one of `LAYOUTS`, `ALONE` for labels alone, `LOOSE`, or one of an annotation tool.
         root: the folder of the data set, or of the labels.
         items: in the order of their ids.
+        noted: what is wrong with the files.
         classes: names by label value; empty where nothing says them.
         colours: 0xRRGGBB by label value, where classes.txt has them.
-        encoding: how labels should be stored, a key of `labels.ENCODINGS`; None: nothing says it.
-        findings: files that do not pair up.
+        encoding: how labels should be stored, a key of `labels.ENCODINGS`; None: unknown.
         lists: the ids of each list, by its file.
     """
 
-    layout: str
-    root: Path
-    items: tuple[Item, ...]
-    classes: tuple[str, ...]
-    colours: tuple[int, ...]
-    encoding: str | None
-    findings: tuple[Finding, ...]
+    layout: Layout = ALONE
+    root: Path = Path()
+    items: tuple[Item, ...] = ()
+    noted: Noted = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    colours: tuple[int, ...] = ()
+    encoding: str | None = None
     lists: dict[Path, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def own(self) -> bool:
+        """Whether a classes.txt is what names the classes."""
+        return self.layout.name in ("folder", "labels")
 
 
 def find(path: Path) -> Found:
     """Looks at a path.
 
     Args:
-        path: a data set's folder in one of the `LAYOUTS`, or up to three folders above it; a folder of labels; a label. Of
-            a folder or file inside of a data set, the pairs that it is part of are taken.
+        path: a data set's folder in one of the `LAYOUTS`, or up to three folders above it; a folder
+            of labels; a label. Of what lies inside of a data set, its pairs are taken.
 
     Returns:
         Images and labels.
 
     Raises:
-        UserError: no such path, nothing in it that could be a label, or several data sets.
+        UserError: no such path, or several data sets.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
     if path.is_dir() and (known := formats.recognise(path)):
         return _annotated(known)
-    roots = [(path, layout) for layout in LAYOUTS if _has(path, layout)] if path.is_dir() else []
-    for layout in LAYOUTS:
-        roots += [(root, layout) for root in path.parents if not roots and _has(root, layout) and _inside(path, root, layout)]
-    depth = 1
-    while not roots and path.is_dir() and depth <= 3:
-        below = sorted(path.glob("/".join("*" * depth)))
-        roots = [(root, layout) for root in below for layout in LAYOUTS if _has(root, layout)]
-        depth += 1
+    roots = _data_sets([path]) if path.is_dir() else []
+    if not roots:
+        above = _data_sets(list(path.parents))
+        roots = [(r, kind) for r, kind in above if path.relative_to(r).parts[0] in (kind.images, kind.labels)]
+    for depth in (1, 2, 3):
+        if not roots and path.is_dir():
+            roots = _data_sets(sorted(path.glob("/".join("*" * depth))))
     if len({root for root, _ in roots}) > 1:
-        raise UserError(f"{path}: several data sets: {pairs.enumeration([root for root, _ in roots])}. Name one of them")
+        named = pairs.enumeration([root for root, _ in roots])
+        raise UserError(f"{path}: several data sets: {named}. Name one of them")
     if roots:
         return _data_set(path, *roots[0])
     return (_loose(path) if path.is_dir() else None) or _labels_alone(path)
@@ -112,23 +129,30 @@ def find(path: Path) -> Found:
 
 def _loose(root: Path) -> Found | None:
     """Images and labels that go by their names, wherever below a folder; None if these are none."""
-    names, colours = _classes(root, LAYOUTS[1])
+    names, colours = _classes(root, LOOSE)
     encoding = "colours" if colours else "indices"
-    splits = folder.loose_pairs(root, encoding)
-    if not splits:
-        return None
-    found = _annotated(Annotated("folder", root, names, splits))
-    return replace(found, colours=colours, encoding=encoding)
+    by_split = folder.loose_pairs(root, encoding)
+    found = _annotated(Annotated("folder", root, names, by_split))
+    return replace(found, layout=LOOSE, colours=colours, encoding=encoding) if by_split else None
 
 
 def _annotated(known: Annotated) -> Found:
     """What an annotation tool has exported."""
-    items = [Item(p.id, p.image, p.label, p.draw) for pairs in known.splits.values() for p in pairs]
-    notes = tuple(Finding("left_out", "", note) for note in known.notes)
-    lists = {known.root / f"{split}/": frozenset(p.id for p in pairs) for split, pairs in known.splits.items() if split}
-    return Found(
-        known.format, known.root, tuple(sorted(items, key=lambda item: item.id)), known.classes, (), "indices", notes, lists
-    )
+    items = [Item(p.id, p.image, p.label, p.draw) for found in known.splits.values() for p in found]
+    noted: Noted = {"left_out": [("", words) for words in known.notes]}
+    lists = {known.root / f"{split}/": frozenset(p.id for p in found) for split, found in known.splits.items() if split}
+    layout = Layout(known.format, known.format)
+    items.sort(key=lambda item: item.id)
+    return Found(layout, known.root, tuple(items), noted, known.classes, (), "indices", lists)
+
+
+def _data_sets(places: Collection[Path]) -> list[tuple[Path, Layout]]:
+    return [
+        (place, kind)
+        for place in places
+        for kind in LAYOUTS
+        if (place / kind.images).is_dir() and (place / kind.labels).is_dir()
+    ]
 
 
 def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -137,50 +161,40 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     return names, tuple(red << 16 | green << 8 | blue for red, green, blue in colours)
 
 
-def _has(root: Path, layout: Layout) -> bool:
-    return (root / layout.images).is_dir() and (root / layout.labels).is_dir()
-
-
-def _inside(path: Path, root: Path, layout: Layout) -> bool:
-    return path.relative_to(root).parts[0] in (layout.images, layout.labels)
-
-
 def _data_set(path: Path, root: Path, layout: Layout) -> Found:
-    images, doubled_images = _by_stem(root / layout.images, stems.IMAGES)
-    labels, doubled_labels = _by_stem(root / layout.labels, _LABELS)
-    findings = doubled_images + doubled_labels
-    findings += [finding for place in (layout.images, layout.labels) for finding in _odd(root / place)]
-    labels = stems.aligned(images, labels) if layout.name == "folder" else labels
-    findings += [
-        Finding("left_out", stems.shown(file), "is called like no image")
-        for file in walk(root / layout.images)
-        if file.suffix.lower() not in stems.IMAGES and layout.name == "folder"
-    ]
+    noted: Noted = {}
+    images = _by_stem(root / layout.images, stems.IMAGES, noted)
+    labels = _by_stem(root / layout.labels, LABELS, noted)
+    _note_odd(root / layout.images, noted)
+    _note_odd(root / layout.labels, noted)
+    if layout.name == "folder":
+        labels = stems.aligned(images, labels)
+        for file in walk(root / layout.images):
+            if file.suffix.lower() not in stems.IMAGES:
+                note(noted, "left_out", stems.shown(file), "is called like no image")
     lists: dict[Path, frozenset[str]] = {}
-    for path_of_list in _lists(root, layout):
+    for file in _lists(root, layout):
         try:
-            lists[path_of_list] = frozenset(_ids(path_of_list, layout, images, labels))
+            lists[file] = frozenset(_ids(file, layout, images, labels))
         except UserError as error:
-            findings.append(_said("list_broken", path_of_list, error))
+            note(noted, "list_broken", file, said(file, error))
     listed = frozenset().union(*lists.values())
     if not listed:
-        labels, renamed = _renamed(images, labels)
-        findings += renamed
-    # Of a data set with lists the images beyond them are nobody's business: VOC has six times as many as labels.
-    items = [Item(id, images.get(id), labels.get(id)) for id in sorted(set(labels) | (listed or set(images)))]
-    if path != root and root in path.parents:
-        items = [item for item in items if any(part and _within(part, path) for part in (item.image, item.label))]
-    findings += [finding for item in items for finding in _lacking(item, root, layout)]
-    if not any(item.image for item in items):
-        findings.append(Finding("no_images", "", f"none in {root / layout.images} that could be read"))
-    names: tuple[str, ...] = ()
+        labels = _renamed(images, labels, noted)
+    # Of a data set with lists the images beyond them are nobody's business: VOC has many.
+    names = sorted(set(labels) | (listed or set(images)))
+    items = [Item(id, images.get(id), labels.get(id)) for id in names]
+    if root in path.parents:
+        within = {id for id, file in (*images.items(), *labels.items()) if path in (file, *file.parents)}
+        items = [item for item in items if item.id in within]
+    classes: tuple[str, ...] = ()
     colours: tuple[int, ...] = ()
     try:
-        names, colours = _classes(root, layout)
+        classes, colours = _classes(root, layout)
     except UserError as error:
-        findings.append(_said("classes_broken", root / "classes.txt", error))
+        note(noted, "classes_broken", root / "classes.txt", said(root / "classes.txt", error))
     encoding = "colours" if colours else layout.encoding
-    return Found(layout.name, root, tuple(items), names, colours, encoding, tuple(findings), lists)
+    return Found(layout, root, tuple(items), noted, classes, colours, encoding, lists)
 
 
 def _ids(path: Path, layout: Layout, images: dict[str, Path], labels: dict[str, Path]) -> list[str]:
@@ -189,34 +203,20 @@ def _ids(path: Path, layout: Layout, images: dict[str, Path], labels: dict[str, 
     return splits.listed(path, {name: labels[name].stem if name in labels else name for name in images})
 
 
-def _said(kind: str, path: Path, error: UserError) -> Finding:
-    return Finding(kind, str(path), str(error).removeprefix(f"{path}: "))
+def note(noted: Noted, kind: str, file: Path | str, what: str) -> None:
+    """Notes a finding of a kind."""
+    noted.setdefault(kind, []).append((str(file), what))
 
 
-def _lacking(item: Item, root: Path, layout: Layout) -> list[Finding]:
-    findings = []
-    if item.image is None:
-        findings.append(
-            Finding("image_missing", str(item.label or item.id), f"no image of this name in {root / layout.images}")
-        )
-    elif not item.image.name.lower().endswith(layout.image_ends):
-        findings.append(Finding("ending", str(item.image), f"an image that does not end in {' or '.join(layout.image_ends)}"))
-    if item.label is None:
-        findings.append(
-            Finding("label_missing", str(item.image or item.id), f"no label of this name in {root / layout.labels}")
-        )
-    elif not item.label.name.lower().endswith(layout.label_end):
-        findings.append(Finding("ending", str(item.label), f"a label that does not end in {layout.label_end}"))
-    return findings
-
-
-def _within(path: Path, folder: Path) -> bool:
-    return path == folder or folder in path.parents
+def said(path: Path, error: UserError) -> str:
+    """An error's words without the path that they begin with."""
+    return str(error).removeprefix(f"{path}: ").rstrip(".")
 
 
 def _lists(root: Path, layout: Layout) -> list[Path]:
     if layout.name == "voc":
-        return sorted(path for path in (root / "ImageSets" / "Segmentation").glob("*.txt") if path.stem != "test")
+        found = sorted((root / "ImageSets" / "Segmentation").glob("*.txt"))
+        return [path for path in found if path.stem != "test"]
     return [path for path in (root / "train.txt", root / "val.txt") if path.is_file()]
 
 
@@ -233,66 +233,71 @@ def _files(place: Path, suffixes: Collection[str]) -> list[Path]:
     return sorted(path for path in walk(place) if path.suffix.lower() in suffixes and stems.nameable(path))
 
 
-def _odd(place: Path) -> list[Finding]:
+def _note_odd(place: Path, noted: Noted) -> None:
     """Links, and names that no list and no record can hold."""
-    followed = [path for path in (place, *links(place)) if path.is_symlink()]
-    findings = [Finding("link", stems.shown(path), f"leads to {stems.shown(path.resolve())}") for path in followed]
-    odd = [path for path in walk(place) if not stems.nameable(path)]
-    return findings + [Finding("name_bytes", stems.shown(path), "was not looked at") for path in odd]
+    for path in (place, *links(place)):
+        if path.is_symlink():
+            note(noted, "link", stems.shown(path), f"leads to {stems.shown(path.resolve())}")
+    for path in walk(place):
+        if not stems.nameable(path):
+            note(noted, "name_bytes", stems.shown(path), "was not looked at")
 
 
-def _by_stem(place: Path, suffixes: Collection[str]) -> tuple[dict[str, Path], list[Finding]]:
+def _by_stem(place: Path, suffixes: Collection[str], noted: Noted) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    findings = []
     for path in _files(place, suffixes):
         first = found.setdefault(path.stem, path)
         if first != path:
-            findings.append(Finding("name_twice", str(path), f"the same name as {first}"))
-    return found, findings
+            note(noted, "name_twice", path, f"the same name as {first}")
+    return found
 
 
-def _renamed(images: dict[str, Path], labels: dict[str, Path]) -> tuple[dict[str, Path], list[Finding]]:
-    """Labels by the images' names, if all of them are called like an image with the same ending, such as `_mask`."""
+def _renamed(images: dict[str, Path], labels: dict[str, Path], noted: Noted) -> dict[str, Path]:
+    """Labels by the images' names, if all are called like an image with the same ending."""
     if set(images) & set(labels) or not labels:
-        return labels, []
+        return labels
     stem = next(iter(labels))
     for ending in (stem[end:] for end in range(1, len(stem)) if stem[:end] in images):
         bare = {name.removesuffix(ending): path for name, path in labels.items()}
-        if all(name.endswith(ending) for name in labels) and len(set(bare) & set(images)) > len(labels) / 2:
-            words = f"the labels' names end in {ending!r}, the images' do not, e.g. {labels[stem].name}"
-            return bare, [Finding("names_differ", "", words)]
-    return labels, []
+        shared = len(set(bare) & set(images))
+        if all(name.endswith(ending) for name in labels) and shared > len(labels) / 2:
+            example = f"e.g. {labels[stem].name}"
+            words = f"the labels' names end in {ending!r}, the images' do not, {example}"
+            note(noted, "names_differ", "", words)
+            return bare
+    return labels
 
 
 def _labels_alone(path: Path) -> Found:
-    files: Sequence[Path] = [path] if path.is_file() else _files(path, _LABELS)
-    place = path if path.is_dir() else path.parent
-    odd = _odd(path) if path.is_dir() else []
-    if not files:
-        links = "".join(f". {finding}" for finding in odd[:1])
-        raise UserError(f"{path}: expected images that are labels ({', '.join(_LABELS)}), found none{links}")
+    noted: Noted = {}
+    files, place = ([path], path.parent) if path.is_file() else (_files(path, LABELS), path)
+    if path.is_dir():
+        _note_odd(path, noted)
+    stem = {file.stem: file for file in files}
     ending = _ending(files)
-    beside = "beside their labels" + (f", whose names end in {ending!r}" if ending else "")
     if ending:
-        stem = {file.stem: file for file in files}
         photographs = {name + ending: file for name, file in stem.items() if name + ending in stem}
     else:
         # Photographs beside labels of the same name: the labels are what a lossless format holds.
-        stems_of = {file.stem for file in files if file.suffix in (".png", ".mat")}
-        photographs = {f.stem: f for f in files if f.suffix.lower() in (".jpg", ".jpeg") and f.stem in stems_of}
+        exact = {file.stem for file in files if file.suffix in (".png", ".mat")}
+        lossy = [file for file in files if file.suffix.lower() in (".jpg", ".jpeg")]
+        photographs = {file.stem: file for file in lossy if file.stem in exact}
     labels = [file for file in files if file not in photographs.values()]
-    encoding = "sbd" if all(file.suffix == ".mat" for file in labels) else None
-    items = tuple(Item(file.relative_to(place).with_suffix("").as_posix(), photographs.get(file.stem), file) for file in labels)
+    sbd = all(file.suffix == ".mat" for file in labels)
+    ids = [file.relative_to(place).with_suffix("").as_posix() for file in labels]
+    found = [photographs.get(file.stem) for file in labels]
+    items = tuple(map(Item, ids, found, labels))
     if photographs:
-        odd.append(Finding("beside", "", f"{len(photographs)} images lie {beside}"))
-    return Found("labels", place, items, voc.CLASSES if encoding else (), (), encoding, tuple(odd))
+        beside = f", whose names end in {ending!r}" if ending else ""
+        note(noted, "beside", "", f"{len(photographs)} images lie beside their labels{beside}")
+    encoding = "sbd" if sbd else None
+    return Found(ALONE, place, items, noted, voc.CLASSES if sbd else (), (), encoding)
 
 
-def _ending(files: Sequence[Path]) -> str:
-    """What most labels' names have at their end, `_mask` or the like, where their images' names end before it; or ""."""
+def _ending(files: Collection[Path]) -> str:
+    """What most labels' names end in, `_mask` or the like, beyond their images' names; or ""."""
     names = {file.stem for file in files}
-    endings = Counter(
-        name[end:] for name in names for end in range(1, len(name)) if not name[end].isalnum() and name[:end] in names
-    )
+    cut = ((name[:end], name[end:]) for name in names for end in range(1, len(name)))
+    endings = Counter(end for start, end in cut if not end[0].isalnum() and start in names)
     ending, count = next(iter(endings.most_common(1)), ("", 0))
     return ending if 2 * count > 0.8 * len(files) else ""

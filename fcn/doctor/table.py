@@ -1,28 +1,66 @@
 """A diagnosis as text, for a terminal."""
 
+import shlex
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import PurePath
 
-from fcn.doctor.diagnosis import Diagnosis, Row
+from fcn.doctor.case import Row
+from fcn.doctor.convert import unclear
+from fcn.doctor.diagnosis import Diagnosis
 from fcn.doctor.findings import KINDS, Finding
+from fcn.doctor.layouts import ALONE, LAYOUTS, PUBLISHED
 from fcn.errors import LINE, shown
 
 _SHOWN, _UNKNOWN = 4, 20
-_LAYOUTS = {
-    "voc": "VOC's layout (JPEGImages, SegmentationClass)",
-    "folder": "images/ and masks/",
-    "ade20k": "ADE20K's layout (images, annotations)",
-    "sbd": "SBD's layout (img, cls)",
-    "labels": "labels alone",
-}
+
+
+def summary(diagnosis: Diagnosis, command: str = "fcn doctor") -> str:
+    """Three lines: what it is and how many, what is wrong, and the next command.
+
+    Args:
+        diagnosis: of a path.
+        command: what the doctor is called by.
+    """
+    again = f"{command} {shlex.quote(diagnosis.path)}"
+    stops = _titles(diagnosis, stops=True)
+    notes = _titles(diagnosis, stops=False)
+    convertible = not unclear(diagnosis) and any("--convert" in f.advice for f in diagnosis.findings if f.stops)
+    if stops and "#" in "".join(diagnosis.lines):
+        step = f"write classes.txt as proposed below, then {again}"
+    elif stops and convertible:
+        step = f"{again} --convert OUT"
+    elif stops:
+        step = f"put it right as said below, then {again}"
+    elif diagnosis.layout == "labels":
+        step = "put the labels into masks/ and their images into images/ beside it, then look at both"
+    elif diagnosis.layout in PUBLISHED:
+        step = "choose it as `dataset` in params.yaml, then make repro"
+    else:
+        step = 'make repro ARGS="--set profile=folder", with these files in data/own'
+    lines = (
+        _first(diagnosis),
+        f"Wrong: {'; '.join(stops)}" if stops else f"Nothing wrong{', but: ' if notes else ''}{'; '.join(notes)}",
+        f"Next: {step}",
+    )
+    return "\n".join(shown(line, LINE) for line in lines)
+
+
+def _first(diagnosis: Diagnosis) -> str:
+    words = {kind.name: kind.words for kind in (*LAYOUTS, ALONE)}
+    what = words.get(diagnosis.layout, diagnosis.layout)
+    numbers = (_number(count, part[:-1]) for part, count in diagnosis.files.items())
+    return f"{diagnosis.path}: {', '.join((what, *numbers))}"
+
+
+def _titles(diagnosis: Diagnosis, stops: bool) -> list[str]:
+    return list(dict.fromkeys(KINDS[f.kind].title for f in diagnosis.findings if f.stops is stops))
 
 
 def table(diagnosis: Diagnosis) -> str:
     """What was found, class by class, what is wrong, and what to do; several lines, the last one without an end."""
-    images, labels = (sum(getattr(item, part) is not None for item in diagnosis.items) for part in ("image", "label"))
-    layout = _LAYOUTS.get(diagnosis.layout, diagnosis.layout)
-    lines = [f"{diagnosis.path}: {layout}, {_number(images, 'image')}, {_number(labels, 'label')}"]
+    images = diagnosis.files["images"]
+    lines = [_first(diagnosis)]
     lines += [f"The labels are {diagnosis.words}" if diagnosis.kind != "nothing" else diagnosis.words]
     lines += [f"Sizes: {_span(diagnosis.width)} wide, {_span(diagnosis.height)} high", ""]
     lines += _classes(diagnosis) if diagnosis.rows else []

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fcn.datasets import enumeration
 from fcn.spec import TrainSpec
 
 
@@ -93,6 +94,37 @@ def from_labels(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
             "what `fcn doctor` says of the label folder; the classes and the data set are chosen in `records`.",
         )
     ]
+
+
+FEW = 50
+"""Validation images below which a good verdict means little."""
+
+
+def from_little(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """What a validation split cannot say: it has too few images, or never shows a class.
+
+    Args:
+        splits: "val" among them, each with `images` and `pixels` by class; see `records.split_info`.
+
+    Returns:
+        Any of "few_images" (fewer than `FEW`) and "unseen_classes".
+    """
+    images, pixels = splits["val"]["images"], splits["val"]["pixels"]
+    findings = []
+    if images < FEW:
+        text = (
+            f"validation has {images} image{'s' * (images != 1)}, fewer than {FEW}: that nothing else is said here means "
+            "little, and the scores would be others with other images. Add images, or read the scores with their interval."
+        )
+        findings.append(Finding("few_images", text))
+    unseen = [name for name, count in pixels.items() if not count]
+    if unseen:
+        text = (
+            f"validation never shows {len(unseen)} of {len(pixels)} classes: {enumeration(unseen)}. Nothing is known of how "
+            "well they are found, and the mean IU is that of the others. Put images that show them into the validation list."
+        )
+        findings.append(Finding("unseen_classes", text))
+    return findings
 
 
 def from_validation(

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from fcn.datasets import Pair
-from fcn.doctor import Content, count, near, smear_words, smeared, unclear
+from fcn.doctor import Case, Content, Item, Look, count, findings, near, unclear
 from fcn.errors import UserError
 from fcn.input import SCHEMA
 from fcn.pixels import images, labels
@@ -67,10 +67,12 @@ def encode(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = (
             f"{error}. EXIF data turn this image (orientation {header.orientation}); its label must fit the upright picture"
         ) from error
     content = count(pair.label, label)
-    if smeared([content]):
-        raise UserError(f"{pair.label}: {smear_words(content)}: it was smoothed, or resized like a picture")
-    if header.orientation != 1 and (doubt := unclear(header, images.read(pair.image), label.pixels)):
-        raise UserError(f"{pair.image}: {doubt}. Turn the image's pixels if its label was drawn upright, or remove the mark")
+    doubt = ""
+    if header.orientation != 1:
+        doubt = unclear(header, images.read(pair.image), label.pixels)
+    look = Look(Item(pair.id, pair.image, pair.label), content=content, doubt=doubt)
+    for finding in findings(Case([look]), ("smeared", "turned_unclear")):
+        raise UserError(str(finding))
     features = {
         "schema": _integer(SCHEMA), "id": _text(pair.id.encode()), "image": _text(stored), "label": _text(_grey_png(truth)),
         "height": _integer(height), "width": _integer(width),

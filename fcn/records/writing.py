@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from fcn.datasets import Listing, Pair, enumeration, leaks
-from fcn.doctor import Content, judge, near, of_labels
+from fcn.doctor import Case, Item, Look, findings, near
 from fcn.errors import UserError
 from fcn.input import MARK, SCHEMA
 from fcn.io import files
@@ -54,7 +54,7 @@ class _Split:
     images_with: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
     samples: list[bytes] = field(default_factory=list)
     thumbnails: list[tuple[str, np.ndarray]] = field(default_factory=list)
-    contents: list[Content] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
 
     def add(self, example: Example) -> None:
@@ -64,7 +64,8 @@ class _Split:
         self.images_with += example.pixels > 0
         self.samples.append(example.sample)
         self.thumbnails.append((example.pair.id, example.thumbnail))
-        self.contents.append(example.content)
+        item = Item(example.pair.id, example.pair.image, example.pair.label)
+        self.looks.append(Look(item, content=example.content))
 
     def entry(self, name: str, classes: Sequence[str]) -> dict[str, Any]:
         heights, widths = zip(*self.sizes, strict=True)
@@ -216,15 +217,16 @@ def _reasons(start: str, bad: Sequence[Bad], explain: Callable[[Pair], str]) -> 
 
 def _refuse_labels(listing: Listing, lists: Mapping[str, str], splits: Mapping[str, _Split]) -> None:
     """What can be told of all labels together only: what the doctor would stop at, stops here."""
-    table = [red << 16 | green << 8 | blue for red, green, blue in listing.colours]
-    by_encoding: dict[str, list[Content]] = {}
+    colours = tuple(red << 16 | green << 8 | blue for red, green, blue in listing.colours)
+    by_encoding: dict[str, list[Look]] = {}
     for found in splits.values():
-        for pair, content in zip(found.pairs, found.contents, strict=True):
-            by_encoding.setdefault(pair.encoding, []).append(content)
+        for pair, look in zip(found.pairs, found.looks, strict=True):
+            by_encoding.setdefault(pair.encoding, []).append(look)
     stops = []
-    for encoding, contents in by_encoding.items():
-        meaning = judge(contents, len(listing.classes), table if encoding == "colours" else (), encoding)
-        stops += [str(finding) for finding in of_labels(contents, meaning, encoding) if finding.stops]
+    for encoding, looks in by_encoding.items():
+        table = colours if encoding == "colours" else ()
+        case = Case(looks, classes=len(listing.classes), table=table, encoding=encoding)
+        stops += [str(finding) for finding in findings(case) if finding.stops]
     if stops:
         more = f"\n- and {len(stops) - NAMED} more" if len(stops) > NAMED else ""
         raise UserError("the labels cannot be used:" + "".join(f"\n- {each}" for each in stops[:NAMED]) + more)

@@ -20,7 +20,8 @@ class TrainSpec:
         momentum: 0..1.
         weight_decay: on kernels only; coupled (part of the gradient), but for adamw.
         bias_rate: factor on the rate of biases.
-        loss: "sum" or "mean" over the valid pixels of a batch.
+        loss: "sum" or "mean" of the cross entropy over the valid pixels of a batch; or "dice", 1 less the mean soft Dice of
+            the classes that the batch shows, on one device.
         iterations: training steps; a multiple of `log_every`.
         log_every: steps that one point of the loss curve is the mean of.
         validate_every: steps between two validations; a multiple of `log_every`.
@@ -39,6 +40,7 @@ class TrainSpec:
             of a VGG without them, or in place of those in the file. Only where the training starts from a classifier.
         validate_images: how many of the validation images are looked at while training, evenly chosen; 0: all of them. The
             evaluation afterwards scores all.
+        class_weights: factors on the loss by name of a class, for data in which some are rare; 1 where there is none.
     """
 
     __pydantic_config__ = CHECKED
@@ -48,7 +50,7 @@ class TrainSpec:
     momentum: Annotated[float, Ge(0), Lt(1)]
     weight_decay: Annotated[float, Ge(0), Le(1)]
     bias_rate: Annotated[float, Ge(0), Le(1000)]
-    loss: Literal["sum", "mean"]
+    loss: Literal["sum", "mean", "dice"]
     iterations: Steps
     log_every: Steps
     validate_every: Steps
@@ -64,6 +66,7 @@ class TrainSpec:
     clip_norm: Annotated[float, Ge(0)] = 0.0
     new_layers: tuple[str, ...] = ()
     validate_images: Annotated[int, Ge(0)] = 0
+    class_weights: dict[str, Annotated[float, Ge(0), Le(1000)]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises UserError for steps that do not fit together, with a line for each."""

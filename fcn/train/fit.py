@@ -104,7 +104,8 @@ def run(
     with share.scope():
         model, transfers = surgery.start(spec, parent, recipe.new_layers, recipe.seed)
     begins(device if share.devices == 1 else f"{device} ({share.devices} devices share each batch)", transfers)
-    health.once(note)(health.from_labels({split: records.split_info(data, split) for split in ("train", "val")}))
+    splits = {split: records.split_info(data, split) for split in ("train", "val")}
+    health.once(note)([*health.from_labels(splits), *health.from_little(splits)])
     with records.explained(data):
         history = training.train(
             model,

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from fcn.datasets import enumeration
 from fcn.errors import UserError
 from fcn.hardware import interrupts
 from fcn.input import Stream
@@ -54,16 +55,19 @@ def train(
         note: gets what looks wrong, (kind, text), each kind once; see `fcn.monitor.health`. Also of a checkpoint that could not
             be
             written, which stops nothing: the one before stays, and the next is tried at its time.
-        classes: names, for messages.
+        classes: names, for `class_weights` and for messages.
 
     Returns:
         The history: a row for every report, with `step` first.
 
     Raises:
-        UserError: a checkpoint that cannot be read; a loss that is no longer finite (the last checkpoint is kept); another
-            process of the same training that died.
+        UserError: a weight for a class that is none; "dice" on several devices; a checkpoint that cannot be read; a loss
+            that is no longer finite (the last checkpoint is kept); another process of the same training that died.
     """
     share = stream.share
+    weights = _class_weights(spec, classes)
+    if spec.loss == "dice" and share.devices > 1:
+        raise UserError(f"loss: dice is computed on one device, there are {share.devices}: use one, or `loss: mean`")
     rate = optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations, spec.warmup)
     optimizers.hold(model, spec.rates)
     label = evaluation.labeler(model)  # for one device: outside of the scope
@@ -74,7 +78,7 @@ def train(
         net = masked(model) if spec.batch > 1 else model  # with the same weights
         optimizer.build(net.trainable_variables)
         not_finite = watches.NotFinite(spec.log_every)
-        loss = PixelLoss(spec.loss, share.total)
+        loss = PixelLoss(spec.loss, share.total, weights=weights)
         net.compile(optimizer=optimizer, loss=loss, metrics=[not_finite], jit_compile=evaluation.COMPILED)
     seed_dropout(net, spec.seed)
     loop = _Loop(net, label, spec, stream, validation, checkpoint, report, seconds)
@@ -96,6 +100,14 @@ def train(
             "Likely one of them has died: see its last messages. Start all of them again; they go on from the last checkpoint."
         ) from error
     return loop.history
+
+
+def _class_weights(spec: TrainSpec, classes: Sequence[str]) -> tuple[float, ...]:
+    """The weight of each class, if any has one."""
+    if unknown := [name for name in spec.class_weights if name not in classes]:
+        known = enumeration(classes)
+        raise UserError(f"class_weights: {enumeration(unknown)}: expected names of the classes, which are {known}")
+    return tuple(spec.class_weights.get(name, 1.0) for name in classes) if spec.class_weights else ()
 
 
 def seed_dropout(net: keras.Model, seed: int) -> None:

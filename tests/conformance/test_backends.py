@@ -159,7 +159,7 @@ def test_jax_scores_and_predicts_as_tensorflow_does(jax, alone):
 def test_a_loss_that_is_not_finite_and_weights_that_stand_still_are_told_alike(jax, alone):
     assert "The scores of step 2 are the first that are not finite; its images: " in alone["wild"]
     assert str(jax["wild"][""]) == alone["wild"]
-    assert list(alone["still"]) == ["resolution", "background"]
+    assert list(alone["still"]) == ["few_images", "resolution", "background"]
     assert {kind: str(text) for kind, text in jax["still"].items()} == alone["still"]
 
 

@@ -38,6 +38,10 @@ def own(tmp_path):
 def test_from_twenty_rgb_masks_to_records_by_the_doctors_words_alone(own, capsys):
     assert main(["doctor", str(own)]) == 1
     said = capsys.readouterr().out
+    assert said.splitlines()[1:3] == [
+        "Wrong: the labels are colours of no known table",
+        f"Next: write classes.txt as proposed below, then fcn doctor {own}",
+    ]
     assert "Write classes.txt as proposed below; the labels stay as they are." in said
     proposed = lines_after(said, f"Proposal for {own}/classes.txt; put your names in place of class1, class2, ...:")
     assert sorted(proposed) == [
@@ -48,7 +52,12 @@ def test_from_twenty_rgb_masks_to_records_by_the_doctors_words_alone(own, capsys
     (own / "classes.txt").write_text("".join(f"{names[line.split()[1]]} {line.split()[1]}\n" for line in proposed))
     assert main(["doctor", str(own)]) == 0
     said = capsys.readouterr().out
-    assert said.splitlines()[1].startswith("The labels are colours of classes.txt: ")
+    assert said.splitlines()[:3] == [
+        f"{own}: images/ and masks/, 20 images, 20 labels",
+        "Nothing wrong",
+        'Next: make repro ARGS="--set profile=folder", with these files in data/own',
+    ]
+    assert said.splitlines()[4].startswith("The labels are colours of classes.txt: ")
     assert said.splitlines()[-1] == "Nothing here would stop `records`."
     # `records` reads the classes that the user meant.
     listing = folder.load({"folder": own}, (), "80%", "20%", seed=1)

@@ -167,3 +167,29 @@ def test_other_images_are_refused():
         bootstrap.align(one, two)
     with pytest.raises(ValueError, match="the same images and classes"):
         bootstrap.compare(one, two)
+
+
+def test_an_interval_of_one_model_is_scipys(two):
+    """The percentile interval of SciPy with as many resamples, up to the noise of the draws."""
+    counts = two[2][0]
+    found = bootstrap.scores(counts, resamples=20_000)
+    right, valid = counts.both.sum(1), counts.truth.sum(1)
+    theirs = stats.bootstrap(
+        (np.arange(len(right)),),
+        lambda chosen, axis: right[chosen].sum(-1) / valid[chosen].sum(-1),
+        n_resamples=20_000, method="percentile", rng=np.random.default_rng(1), vectorized=True,
+    ).confidence_interval  # fmt: skip
+    assert found["pixel_accuracy"].value == pytest.approx(right.sum() / valid.sum())
+    assert (found["pixel_accuracy"].low, found["pixel_accuracy"].high) == pytest.approx(tuple(theirs), abs=2e-3)
+    assert found["mean_iu"].value == pytest.approx(bootstrap.mean_iu(counts))
+    assert found["mean_iu"].low < found["mean_iu"].value < found["mean_iu"].high
+
+
+def test_one_image_has_no_spread_and_none_no_score(two):
+    truths, predictions, _ = two
+    one = counted(truths[:1], predictions[0][:1], 4)
+    score = bootstrap.scores(one)["mean_iu"]
+    assert score.low == score.value == score.high
+    assert str(bootstrap.Score(0.62134, 0.58, 0.6604)) == "0.6213 (0.5800 to 0.6604)"
+    with pytest.raises(ValueError, match="at least one image"):
+        bootstrap.scores(counted([], [], 4))

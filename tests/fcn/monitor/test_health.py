@@ -115,6 +115,23 @@ def test_real_labels_are_silent(realdata):
 # Validations
 
 
+@pytest.mark.parametrize(
+    ("images", "pixels", "words"),
+    [
+        (50, {"sky": 9, "sea": 1}, {}),
+        (49, {"sky": 9, "sea": 1}, {"few_images": "validation has 49 images, fewer than 50: that nothing else is said"}),
+        (1, {"sky": 9, "sea": 1}, {"few_images": "validation has 1 image, fewer than 50"}),
+        (80, {"sky": 9, "sea": 0, "ship": 0}, {"unseen_classes": "validation never shows 2 of 3 classes: sea, ship. "}),
+        (0, {"sky": 0}, {"few_images": "validation has 0 images", "unseen_classes": "never shows 1 of 1 classes: sky"}),
+    ],
+)
+def test_little_data_is_never_well_without_a_word(images, pixels, words):
+    found = health.from_little({"train": split({"sky": 1}), "val": split(pixels, images=images)})
+    assert kinds(found) == list(words)
+    for finding in found:
+        assert words[finding.kind] in finding.text
+
+
 def test_a_good_validation_is_silent():
     assert health.from_validation(good(), rows(0.3, 0.5, 0.6), 100, VOC) == []
 

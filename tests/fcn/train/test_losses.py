@@ -1,4 +1,9 @@
+import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -90,7 +95,84 @@ def test_through_compile_and_fit_the_loss_is_the_same_number(policy):
 
 
 def test_other_reductions_are_refused_and_the_configuration_restores_it():
-    with pytest.raises(ValueError, match="expected sum or mean, got 'median'"):
+    with pytest.raises(ValueError, match="expected sum, mean or dice, got 'median'"):
         PixelLoss("median")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(PixelLoss("mean")))
     assert again.over_pixels == "mean"
+
+
+WEIGHTS = (0.5, 4.0, 1.0)
+BY_NAME = {
+    f"{loss}{' weighted' * bool(weights)}": (loss, weights) for loss in ("sum", "mean", "dice") for weights in ((), WEIGHTS)
+}
+
+
+def weighted_by_hand(labels, scores, loss, weights):
+    """Each loss pixel by pixel, class by class, in float64."""
+    weights = weights or (1.0,) * 3
+    total, weight, both, truth, guess = 0.0, 0.0, [0.0] * 3, [0.0] * 3, [0.0] * 3
+    for place in np.ndindex(labels.shape):
+        if labels[place] == 255:
+            continue
+        exponentials = np.exp(scores[place].astype(np.float64))
+        likely, label = exponentials / exponentials.sum(), labels[place]
+        total, weight = total - weights[label] * math.log(likely[label]), weight + weights[label]
+        both[label], truth[label] = both[label] + likely[label], truth[label] + 1
+        guess = [before + p for before, p in zip(guess, likely, strict=True)]
+    if loss != "dice":
+        return total / (weight if loss == "mean" else 1)
+    shown = [n for n in range(3) if truth[n]]
+    lost = sum(weights[n] * (1 - 2 * both[n] / (truth[n] + guess[n])) for n in shown)
+    return lost / sum(weights[n] for n in shown)
+
+
+RARE = np.where(LABELS == 2, 0, LABELS)
+"""Without a pixel of class 2."""
+EXPECTED = {name: [weighted_by_hand(labels, SCORES, *of) for labels in (LABELS, RARE)] for name, of in BY_NAME.items()}
+PRINT = """
+import json, sys, numpy as np
+from fcn.train.losses import PixelLoss
+given = np.load(sys.argv[1])
+print(json.dumps({
+    name: [float(PixelLoss(loss, weights=weights)(given[labels], given["scores"])) for labels in ("labels", "rare")]
+    for name, (loss, weights) in json.loads(sys.argv[2]).items()
+}))
+"""
+
+
+def test_weights_and_dice_by_hand():
+    for name, (loss, weights) in BY_NAME.items():
+        found = [float(PixelLoss(loss, weights=weights)(labels, SCORES)) for labels in (LABELS, RARE)]
+        assert found == pytest.approx(EXPECTED[name], rel=1e-5), name
+
+
+def test_weights_and_dice_on_jax(tmp_path):
+    np.savez(tmp_path / "given.npz", labels=LABELS, rare=RARE, scores=SCORES)
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root), "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", PRINT, str(tmp_path / "given.npz"), json.dumps(BY_NAME)]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert list(found) == list(EXPECTED)
+    for name, values in found.items():
+        assert values == pytest.approx(EXPECTED[name], rel=1e-5), name
+
+
+def test_a_perfect_dice_is_0_and_a_wrong_one_1():
+    right = np.array([[[[90, 0, 0], [0, 90, 0]]]], np.float32)
+    labels = np.array([[[0, 1]]], np.uint8)
+    assert float(PixelLoss("dice")(labels, right)) == pytest.approx(0, abs=1e-6)
+    assert float(PixelLoss("dice")(1 - labels, right)) == pytest.approx(1)
+    void = np.full_like(labels, 255)
+    assert float(PixelLoss("dice")(void, right)) == 0
+    np.testing.assert_array_equal(gradient(PixelLoss("dice"), void, right), np.zeros_like(right))
+
+
+def test_descending_the_dice_finds_a_class_of_one_pixel():
+    """Of 40 pixels; the mean cross entropy of the constant answer is low, its Dice is not."""
+    labels = np.zeros((1, 5, 8), np.uint8)
+    labels[0, 2, 3] = 1
+    scores = np.zeros((1, 5, 8, 2), np.float32)
+    for _ in range(60):
+        scores -= 20 * gradient(PixelLoss("dice"), labels, scores)
+    np.testing.assert_array_equal(scores.argmax(-1), labels)

@@ -40,6 +40,7 @@ def train(spec, recipe, data, vgg, checkpoint, report=lambda *_: None, seed=None
         checkpoint,
         report,
         seconds=0,
+        classes=spec.classes,
     )
     return {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}, history
 
@@ -70,7 +71,8 @@ def by_hand(spec, recipe, data, vgg):
             scores = tf.boolean_mask(model(image, training=True), valid)
             truth = tf.cast(tf.boolean_mask(label, valid), tf.int32)
             each = tf.nn.sparse_softmax_cross_entropy_with_logits(truth, scores)
-            loss = tf.reduce_sum(each) if recipe.loss == "sum" else tf.reduce_mean(each)
+            weights = tf.gather([recipe.class_weights.get(name, 1.0) for name in spec.classes], truth)
+            loss = tf.reduce_sum(weights * each) / (1 if recipe.loss == "sum" else tf.reduce_sum(weights))
         losses.append(float(loss))
         for n, gradient in enumerate(tape.gradient(loss, [variable.value for variable in variables])):
             bias = variables[n].path.endswith("/bias")
@@ -81,10 +83,11 @@ def by_hand(spec, recipe, data, vgg):
     return losses, {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}
 
 
-@pytest.mark.parametrize(("loss", "rate"), [("mean", 3e-2), ("sum", 2e-5)])
-def test_the_curve_and_the_weights_are_those_of_a_loop_written_by_hand(spec, data, vgg, tmp_path, loss, rate):
+@pytest.mark.parametrize(("loss", "rate", "heavier"), [("mean", 3e-2, {}), ("sum", 2e-5, {}), ("mean", 3e-2, {1: 5.0, 2: 0.5})])
+def test_the_curve_and_the_weights_are_those_of_a_loop_written_by_hand(spec, data, vgg, tmp_path, loss, rate, heavier):
     spec = dataclasses.replace(spec, dropout=0.0)
-    recipe = dataclasses.replace(SGD, loss=loss, learning_rate=rate, weight_decay=0.05)
+    factors = {spec.classes[index]: factor for index, factor in heavier.items()}
+    recipe = dataclasses.replace(SGD, loss=loss, learning_rate=rate, weight_decay=0.05, class_weights=factors)
     weights, history = train(spec, recipe, data, vgg, tmp_path / "checkpoint.npz")
     losses, wanted = by_hand(spec, recipe, data, vgg)
     curve = [row["loss"] for row in history if "loss" in row]
@@ -140,6 +143,22 @@ def test_a_transfer_that_was_interrupted_goes_on_with_the_same_bytes(spec, data,
         train(spec, TRANSFER, data, vgg, tmp_path / "stopped.npz", stop)
     whole = train(spec, TRANSFER, data, vgg, tmp_path / "whole.npz")
     assert_same(train(spec, TRANSFER, data, vgg, tmp_path / "stopped.npz", seed=8), whole)
+
+
+def test_a_weight_for_no_class_and_dice_on_several_devices_are_refused(spec, data, vgg, tmp_path):
+    wrong = dataclasses.replace(SGD, class_weights={"unicorn": 2.0})
+    with pytest.raises(UserError, match=f"class_weights: unicorn: expected names of the classes, .*{spec.classes[1]}"):
+        train(spec, wrong, data, vgg, tmp_path / "checkpoint.npz")
+    dice = dataclasses.replace(SGD, loss="dice")
+    with pytest.raises(UserError, match="loss: dice is computed on one device, there are 2"):
+        training.train(None, dice, types.SimpleNamespace(share=types.SimpleNamespace(devices=2)), None, None, None)
+
+
+def test_dice_is_learned(spec, data, vgg, tmp_path):
+    dice = dataclasses.replace(SGD, loss="dice", learning_rate=0.1)
+    _, history = train(dataclasses.replace(spec, dropout=0.0), dice, data, vgg, tmp_path / "checkpoint.npz")
+    curve = [row["loss"] for row in history if "loss" in row]
+    assert 0 <= min(curve) < curve[0] <= 1
 
 
 def test_a_rate_for_no_layer_and_nothing_to_train_are_refused(spec, data, vgg, tmp_path):

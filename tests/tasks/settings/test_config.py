@@ -112,7 +112,7 @@ def test_the_page_of_parameters_is_what_the_declarations_say(capsys):
     rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
     given = resolved("voc_subset").train["fcn32s"]
     assert {f"train.<name>.{field.name}" for field in dataclasses.fields(given)} - {*rows} == {
-        "train.<name>.augment", "train.<name>.rates",  # which have keys of their own
+        "train.<name>.augment", "train.<name>.class_weights", "train.<name>.rates",  # which have keys of their own
     }  # fmt: skip
     assert [key for key, line in rows.items() if line.endswith("|  |")] == [], "each is described"
     assert "| a whole number, at least 1 and at most 1024 | `1` | images per step." in rows["train.<name>.batch"]

@@ -211,7 +211,7 @@ def test_no_variant_at_all():
             ".model.knows: expected one line of at most 300 letters; got 'a\\x1b[31m'",
         ),
         ("optimizer: sgd", "optimizer: adagrad", ".train.fcn32s.optimizer: expected sgd, adam or adamw; got 'adagrad'"),
-        ("loss: sum", "loss: max", ".train.fcn32s.loss: expected sum or mean; got 'max'"),
+        ("loss: sum", "loss: max", ".train.fcn32s.loss: expected sum, mean or dice; got 'max'"),
         (
             "learning_rate: 1.0e-10",
             "learning_rate: 0",

@@ -25,6 +25,7 @@ def test_only_the_workspace_s_own_models_are_registered(empty, monkeypatch, word
     plots.mkdir()
     (empty / "metrics.json").write_text("{}")
     (plots / "class_iu.csv").write_text("class,iu,accuracy\ncat,0.5,0.6\n")
+    (plots / "images.csv").write_text("image,class,both,truth,prediction\na,cat,1,2,1\n")
     monkeypatch.setattr(score.scoring, "run", lambda *_: RESULT)
     monkeypatch.setattr(score.records, "split_info", lambda *_: {"list": "val", "digest": "d1" * 32})
     monkeypatch.setattr(score.tracking, "scoring", lambda *_, **__: contextlib.nullcontext(run))
