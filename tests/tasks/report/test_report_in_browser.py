@@ -134,6 +134,7 @@ def test_a_picture_on_its_own_by_keyboard(page, tab):
 
 
 def test_a_cell_of_the_confusion_shows_its_images(page, tab):
+    tab.run("new Promise(done => setTimeout(done, 500))")  # a viewer that was closed gives its focus back
     tab.run("document.querySelector('[data-model=\"1\"] td button').focus()")
     for key in ("ArrowDown", "ArrowLeft"):  # the second does not lead out of the matrix
         press(tab, key)
