@@ -171,9 +171,8 @@ def legend(found: np.ndarray, names: tuple[str, ...], file: str) -> str:
         colour = "transparent" if clear else each["colour"]
         painted = "" if clear else " ".join(map(str, bytes.fromhex(colour[1:])))
         name = html.escape(each["name"])
-        rows += (
-            f'<li data-rgb="{painted}"><i style="background: {colour}"></i><b>{name}</b><span>{each["share"]:.1%}</span></li>'
-        )
+        spot = f'<i style="background: {colour}"></i>'
+        rows += f'<li data-rgb="{painted}">{spot}<b>{name}</b><span>{each["share"]:.1%}</span></li>'
     link = f'<a download="{html.escape(file)}" href="{_url(labels.to_image(found), "PNG")}">Class map as PNG</a>'
     overlay = f'<a id="overlay" href="#" download="{html.escape(Path(file).stem)}-overlay.png">Overlay as PNG</a>'
     return f'<ul class="legend">{rows}</ul>{link}<br>{overlay}'

@@ -107,10 +107,17 @@ function card(n) {
   return make("li", {}, button);
 }
 
+// A hundred cards at a time: more where the reader comes to their end.
+function more() {
+  const there = $("#cards").childElementCount;
+  $("#cards").append(...shown.slice(there, there + 100).map(card));
+}
+
 function fill() {
   shown = wanted();
   near.disconnect();
-  $("#cards").replaceChildren(...shown.map(card));
+  $("#cards").replaceChildren();
+  more();
   const error = fields.error.value && pair(...fields.error.value.split(" "));
   $("#count").textContent = `${shown.length} of ${data.images.length} images${error ? `, ${error} by ${data.models[model()]}` : ""}.`;
 }
@@ -327,6 +334,13 @@ function start() {
   $("#gallery").hidden = false;
   errors();
   fill();
+  const end = new IntersectionObserver((entries) => {
+    if (!entries.at(-1).isIntersecting || $("#cards").childElementCount >= shown.length) return;
+    more();
+    end.unobserve($("#end"));
+    end.observe($("#end")); // it may still be near
+  }, { rootMargin: "1500px" });
+  end.observe($("#end"));
   links();
 }
 
