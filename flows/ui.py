@@ -6,23 +6,27 @@ and one that still does when the pages are closed keeps it. MLflow's server read
 
 import contextlib
 import errno
+import json
 import os
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import psutil
 
 from fcn.errors import UserError
-from fcn.io import public
+from fcn.io import files, public
 from flows.runner import children, processes, server
 from tasks.tracking import checkout, store
 
 TABLE = "workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
 """MLflow's table with the scores as columns, see `store.VIEW`."""
+PAGES = Path(".cache/pages.js")
+"""Where the pages are while they are served: the report's page, `report/index.html`, links to them then."""
 
 
 def serve(prefect_port: int, mlflow_port: int) -> int:
@@ -109,9 +113,11 @@ def _watched(prefect: str, mlflow: str, process: str, ended: list[str]) -> Itera
     def watch() -> None:
         announced = False
         while processes.is_alive(process):
-            if not announced and (tables := _tables(mlflow)) is not None:
+            if not announced and (found := _experiments(mlflow)) is not None:
                 announced = True
+                tables = [f"         {name}, a row per model: {_runs(mlflow, id_)}?{TABLE}" for name, id_ in found.items()]
                 print("\n".join([f"Prefect: {prefect}", f"MLflow:  {mlflow}", *tables, "Ctrl-C stops both"]), flush=True)
+                _tell_report({"Prefect": f"{prefect}/runs"} | {name: _runs(mlflow, id_) for name, id_ in found.items()})
             if over.wait(0.5):
                 return
         ended.append(f"Prefect's server ended by itself; see {server.home() / 'server.log'}")
@@ -122,17 +128,27 @@ def _watched(prefect: str, mlflow: str, process: str, ended: list[str]) -> Itera
         yield
     finally:
         over.set()
+        PAGES.unlink(missing_ok=True)
 
 
-def _tables(mlflow: str) -> list[str] | None:
-    """A line with the address of each experiment's table; None as long as the server does not answer."""
+def _experiments(mlflow: str) -> dict[str, str] | None:
+    """Ids of the experiments by name; None as long as the server does not answer."""
     try:
         answer = httpx.get(f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=100", timeout=5, trust_env=False)
         experiments = answer.raise_for_status().json().get("experiments", [])
     except (httpx.HTTPError, ValueError):
         return None
-    found = {each["name"]: each["experiment_id"] for each in experiments if each["name"].startswith("fcn-")}
-    return [f"         {name}, a row per model: {mlflow}/#/experiments/{id_}/runs?{TABLE}" for name, id_ in found.items()]
+    return {each["name"]: each["experiment_id"] for each in experiments if each["name"].startswith("fcn-")}
+
+
+def _runs(mlflow: str, experiment: str) -> str:
+    return f"{mlflow}/#/experiments/{experiment}/runs"
+
+
+def _tell_report(addresses: dict[str, str]) -> None:
+    """Leaves the addresses where the report's page looks for them: the page is an output of DVC and has none in it."""
+    with contextlib.suppress(OSError), files.replacing_file(PAGES) as path:
+        path.write_text(f"window.fcnPages = {json.dumps(addresses)};\n", encoding="utf-8")
 
 
 def _run_mlflow(port: int) -> int:

@@ -54,7 +54,7 @@ def render(
     data: Path, models: Path, metrics: Path, plots: Path, looked: Mapping[str, Any],
     lock: Path = Path("dvc.lock"), runs: Path = durations.RUNS,
 ) -> str:  # fmt: skip
-    """The page as HTML. Sections whose files are not there are left out.
+    """The page as HTML: the same bytes on every machine. Sections whose files are not there are left out.
 
     Args:
         profile_name: in params.yaml.
@@ -66,11 +66,9 @@ def render(
         plots: folder with a folder per variant.
         looked: see `gallery.build`.
         lock: DVC's lock file.
-        runs: see `tasks.tracking.durations`.
+        runs: what was said of the trainings' health; see `tasks.tracking.durations`.
     """
     names, classes = list(measured), records.read_index(data)["classes"]
-    made = {f"train@{n}": durations.read(models / n / "weights.npz", runs) for n in names}
-    made |= {f"evaluate@{n}": durations.read(metrics / f"{n}.json", runs) for n in names}
     tables = {n: results.table(plots / n / "class_iu.csv", results.ClassIU) for n in names}
     ious = {n: {row.name: row.iu for row in table} for n, table in tables.items()}
     return template("report.html").render(
@@ -87,15 +85,28 @@ def render(
         classes=sorted(classes, key=lambda name: -ious[names[-1]].get(name, -1.0)),
         learning=_learning(models, names),
         boundary=_boundary(plots, names),
+        trained={n: durations.read(models / n / "weights.npz", runs) for n in names},
         confusions={n: _confusion(plots / n / "confusion.csv") for n in names},
-        made=made,
-        duration=duration,
         specs={n: reading.read_json(models / n / "model.json", ModelSpec, "train the model again") for n in names},
         model=asdict(profile.model),
         recipes={n: asdict(profile.train[n]) for n in names},
         records=asdict(profile.records),
         hashes=_hashes(lock, names, data, models, metrics, plots),
     )
+
+
+def times(names: Sequence[str], models: Path, metrics: Path, runs: Path = durations.RUNS) -> str:
+    """How long the results took here, and on what: a script that the page loads where it finds it.
+
+    Args:
+        names: of the models.
+        models: see `render`.
+        metrics: see `render`.
+        runs: see `tasks.tracking.durations`.
+    """
+    made = {f"train@{n}": durations.read(models / n / "weights.npz", runs) for n in names}
+    made |= {f"evaluate@{n}": durations.read(metrics / f"{n}.json", runs) for n in names}
+    return f"window.fcnTimes = {json.dumps(template('times.html').render(made=made, duration=duration))};\n"
 
 
 def _learning(models: Path, names: Sequence[str]) -> dict[str, dict[str, str]]:

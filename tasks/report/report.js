@@ -241,8 +241,11 @@ function sortClasses(key) {
 
 // MLflow and Prefect of this folder, if they run: `flows.ui` leaves their addresses, and each is asked whether it answers.
 function links() {
-  const { live, profile } = document.body.dataset;
+  const { live, profile, times } = document.body.dataset;
   if (location.protocol !== "file:" || !live) return;
+  const told = make("script", { src: times });
+  told.addEventListener("load", () => { $("#times").innerHTML = window.fcnTimes; });
+  document.head.append(told);
   const script = make("script", { src: live });
   const link = (href, text) => make("a", { href, target: "_blank", rel: "noopener" }, text);
   script.addEventListener("load", () => Object.entries(window.fcnPages ?? {}).forEach(async ([name, address]) => {

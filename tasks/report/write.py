@@ -16,6 +16,8 @@ from tasks.tracking import durations, provenance, steps
 
 MARK = ("index.html", "<title>FCN, profile ")
 """By which a folder is known as a report; see `files.replacing_folder`."""
+TIMES = Path(".cache/times.js")
+"""Times and machines, which the page shows where it finds this: it is an output of DVC, and they would change its digest."""
 EXTREMES = 5
 """How many of the best and of the worst images are shown."""
 PICTURES = {
@@ -63,7 +65,7 @@ def build(
 
     `index.html` is the page; `pictures/` beside it has the pictures of more images than it holds itself, see `gallery`. As
     files for others: `overview.jpg`, and if there are the tables for them, `worst.jpg`, `best.jpg` and `boundary.png`; see
-    `PICTURES`. `lock` and `runs`: see `page.render`.
+    `PICTURES`. What differs from machine to machine goes to `TIMES`, see `page.times`. `lock` and `runs`: see `page.render`.
 
     Returns:
         What the metrics files hold, by variant.
@@ -94,6 +96,9 @@ def build(
                 examples.sheet([loaded[image] for image in ids], names, classes).save(folder / f"{section}.jpg", quality=80)
         if bands := charts.bands(plots, names):
             charts.boundary(bands, "mean_iu", "mean IU").savefig(folder / "boundary.png", dpi=120)
+    TIMES.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing_file(TIMES) as path:
+        path.write_text(page.times(names, models, metrics, runs), encoding="utf-8")
     return measured
 
 

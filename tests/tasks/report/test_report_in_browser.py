@@ -168,6 +168,7 @@ def test_mlflow_and_prefect_are_linked_while_they_answer(page, tab):
         server.shutdown()
         thread.join()
     assert tab.run("[...document.querySelectorAll('nav [target]')].map(each => each.innerText)") == ["MLflow"]
+    tab.wait("document.querySelector('#times').innerText.includes('evaluate@fcn16s')")  # what the page itself has not
     assert tab.run("document.querySelector('[data-run=fcn16s] a').href").endswith("?searchFilter=tags.variant%20%3D%20'fcn16s'")
     elsewhere = [address for address in tab.requests if not address.startswith(("file:", "data:", here, gone))]
     assert elsewhere == []
