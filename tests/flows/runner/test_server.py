@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from flows.runner import processes, recorded, server, stage
 from tasks.tracking import checkout
 from tests.flows import conftest
-from tests.reliability import tiny
+from tests.reliability import small_stages
 
 
 def test_two_processes_share_one_server_which_ends_after_them(tmp_path, keeper):
@@ -160,7 +160,7 @@ def test_a_stage_does_its_work_where_a_stranger_is_configured(web, body, monkeyp
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     web.body = body
     with temporary_settings({"api.url": f"http://127.0.0.1:{web.server_port}/api"}):
-        code = stage.execute(tiny.tiny, {"text": "done", "out": tmp_path / "out"}, name="tiny")
+        code = stage.execute(small_stages.tiny, {"text": "done", "out": tmp_path / "out"}, name="tiny")
     for number, handler in handlers.items():
         signal.signal(number, handler)
     said = capsys.readouterr().err
