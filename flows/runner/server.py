@@ -255,8 +255,9 @@ def _serve(listener: int, folder: Path, root: Path) -> None:
     report = StaticFiles(directory=root / "report", html=True, check_dir=False)
     # Before Prefect's own, of which the last one takes all that is left.
     app.router.routes[:0] = [Route(PROOF, lambda _: PlainTextResponse(whose)), Mount("/report", report)]
-    given = os.environ[ORIGINS].split(",")
-    door = OwnDoor(app, [urlsplit(each).hostname or each for each in given])
+    given = {urlsplit(each).hostname or each for each in os.environ[ORIGINS].split(",")}
+    own = {urlsplit(each).hostname for each in origins(0)}  # of these, the port counts too
+    door = OwnDoor(app, sorted(given - own))
     server = uvicorn.Server(uvicorn.Config(door, log_level="warning", timeout_graceful_shutdown=2))
 
     def watch() -> None:
