@@ -104,7 +104,7 @@ def test_a_second_run_does_nothing(project, first):
 
 
 @pytest.mark.parametrize(
-    ("path", "rerun"), [("tasks/report/report.html", {"report"}), ("flows/train.py", set()), ("tasks/tracking/run.py", set())]
+    ("path", "rerun"), [("tasks/report/report.html", {"report"}), ("flows/train.py", set()), ("fcn/monitor/health.py", set())]
 )
 def test_a_change_to_the_report_the_wiring_or_the_logging_retrains_nothing(project, first, path, rerun):
     file = project.folder / path
