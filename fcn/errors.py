@@ -1,6 +1,7 @@
 """The one error that is meant for the user's eyes, and how text from outside is shown to them."""
 
 import re
+from collections.abc import Collection
 
 LINE = 4000
 """Characters of a line that is shown: more of it nobody reads, and a terminal is busy with it."""
@@ -64,3 +65,9 @@ def words(error: BaseException) -> str:
         place = f"{shown(error.filename)}: " if error.filename is not None else ""
         return f"{place}{error.strerror}"
     return str(error) if isinstance(error, UserError) else shown(error, LINE)
+
+
+def enumeration(names: Collection[object]) -> str:
+    """Ten of the names, and how many more there are, for a message."""
+    shown = ", ".join(str(name) for name in list(names)[:10])
+    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown

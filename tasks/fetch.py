@@ -6,8 +6,7 @@ from logging import Logger, LoggerAdapter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fcn.datasets import enumeration
-from fcn.errors import UserError
+from fcn.errors import UserError, enumeration
 from fcn.io import archives, check_file, digest, disk, download, links, public, sniff
 from fcn.spec import Source
 from tasks.tracking import Progress, steps

@@ -35,7 +35,7 @@ def imported(folder):
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("fcn", ("web",)), ("tasks", ("pipeline",)), ("flows", ("pipeline",)), ("sample", ("pipeline",))],
+    [("fcn", ("web", "onnx")), ("tasks", ("pipeline",)), ("flows", ("pipeline",)), ("sample", ("pipeline",))],
 )
 def test_what_is_imported_is_declared(folder, extras):
     declared = {normal(each) for each in PROJECT["dependencies"]}

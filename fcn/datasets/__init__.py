@@ -2,8 +2,8 @@
 
 from fcn.datasets.annotations import formats
 from fcn.datasets.annotations.tree import Annotated
-from fcn.datasets.pairs import Listing, enumeration, leaks, read_ids
+from fcn.datasets.pairs import Listing, leaks, read_ids
 from fcn.datasets.stems import IMAGES
 from fcn.datasets.voc import CLASSES, Pair
 
-__all__ = ["CLASSES", "IMAGES", "Annotated", "Listing", "Pair", "enumeration", "formats", "leaks", "read_ids"]
+__all__ = ["CLASSES", "IMAGES", "Annotated", "Listing", "Pair", "formats", "leaks", "read_ids"]

@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from fcn.datasets import ade20k, folder, official, voc
-from fcn.datasets.pairs import Listing, enumeration, leaks
-from fcn.errors import UserError
+from fcn.datasets.pairs import Listing, leaks
+from fcn.errors import UserError, enumeration
 from fcn.io import contents
 
 DATASETS: dict[str, Callable[[Mapping[str, Path], Sequence[str], str, str, int], Listing]] = {

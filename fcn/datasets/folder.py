@@ -11,8 +11,8 @@ from fcn.datasets import splits, stems
 from fcn.datasets.annotations import formats
 from fcn.datasets.annotations.tree import Tree, beside, identified
 from fcn.datasets.names import is_void, split_of
-from fcn.datasets.pairs import LONGEST, Listing, Pair, choose_classes, enumeration
-from fcn.errors import CONTROL, UserError
+from fcn.datasets.pairs import LONGEST, Listing, Pair, choose_classes
+from fcn.errors import CONTROL, UserError, enumeration
 from fcn.spec import VOID_COLOUR, Colour
 
 _COLOURED = re.compile(r"(.*\S)\s*#([0-9a-fA-F]{6})")

@@ -8,8 +8,7 @@ from pathlib import PurePath
 
 import numpy as np
 
-from fcn.datasets.pairs import enumeration
-from fcn.errors import UserError
+from fcn.errors import UserError, enumeration
 from fcn.io import PICTURES
 from fcn.spec import VOID
 

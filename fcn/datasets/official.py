@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import Path
 
 from fcn.datasets import sbd, voc
-from fcn.datasets.pairs import Listing, Pair, check_count, choose_classes, complete, enumeration, read_ids
-from fcn.errors import UserError
+from fcn.datasets.pairs import Listing, Pair, check_count, choose_classes, complete, read_ids
+from fcn.errors import UserError, enumeration
 
 Lists = Callable[[str], frozenset[str]]
 """The ids of VOC's "train" and "val", SBD's "sbd_train" and "sbd_val", or "seg11valid"."""

@@ -2,14 +2,14 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from fcn import reading
-from fcn.errors import CONTROL, UserError
+from fcn.errors import CONTROL, UserError, enumeration
 
 LONGEST = 200
 """Characters of the name of a class or an image: files are called like these."""
@@ -51,12 +51,6 @@ class Listing:
     colours: tuple[tuple[int, int, int], ...] = ()
     notes: tuple[str, ...] = ()
     own: bool = False
-
-
-def enumeration(names: Collection[object]) -> str:
-    """Ten of the names, and how many more there are, for a message."""
-    shown = ", ".join(str(name) for name in list(names)[:10])
-    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
 
 
 def read_ids(path: Path, expected: int | None = None) -> list[str]:

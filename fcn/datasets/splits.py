@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from fcn import reading
 from fcn.datasets import names, stems
-from fcn.datasets.pairs import enumeration
-from fcn.errors import UserError
+from fcn.errors import UserError, enumeration
 from fcn.io import PICTURES
 
 _COLUMNS = re.compile(r"\s*[\t,;]\s*|(?<=\.\w{3})\s+|(?<=\.\w{4})\s+")

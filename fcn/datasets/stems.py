@@ -7,8 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from fcn.datasets.names import matched
-from fcn.datasets.pairs import Pair, enumeration, read_ids
-from fcn.errors import CONTROL, UserError
+from fcn.datasets.pairs import Pair, read_ids
+from fcn.errors import CONTROL, UserError, enumeration
 from fcn.io import PICTURES, walk
 
 IMAGES = PICTURES

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fcn.datasets import Annotated, ade20k, folder, formats, pairs, splits, stems, voc
-from fcn.errors import UserError
+from fcn.errors import UserError, enumeration
 from fcn.io import links, walk
 
 Draw = Callable[[], np.ndarray] | None
@@ -120,7 +120,7 @@ def find(path: Path) -> Found:
         if not roots and path.is_dir():
             roots = _data_sets(sorted(path.glob("/".join("*" * depth))))
     if len({root for root, _ in roots}) > 1:
-        named = pairs.enumeration([root for root, _ in roots])
+        named = enumeration([root for root, _ in roots])
         raise UserError(f"{path}: several data sets: {named}. Name one of them")
     if roots:
         return _data_set(path, *roots[0])

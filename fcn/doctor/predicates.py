@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn.datasets import enumeration, folder
+from fcn.datasets import folder
 from fcn.doctor.case import Case, Look
 from fcn.doctor.contents import Content
+from fcn.errors import enumeration
 from fcn.pixels import Header
 
 Spots = Iterable[tuple[Path | str, str]]

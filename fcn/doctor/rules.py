@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fcn.datasets import CLASSES, enumeration
+from fcn.datasets import CLASSES
 from fcn.doctor.contents import channels, hexadecimal
 from fcn.doctor.evidence import REACH, VOC, VOC_VOID, Labels, ranges, spot
+from fcn.errors import enumeration
 from fcn.spec import VOID, palette
 
 _FLAT = 0.5

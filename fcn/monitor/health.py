@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fcn.datasets import enumeration
+from fcn.errors import enumeration
 from fcn.spec import TrainSpec
 
 

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from fcn.datasets import enumeration, voc
-from fcn.errors import UserError, shown
+from fcn.datasets import voc
+from fcn.errors import UserError, enumeration, shown
 from fcn.io import archives, containers, files
 from fcn.pixels import images, labels
 from fcn.spec import palette

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fcn.datasets import Listing, Pair, enumeration, leaks
+from fcn.datasets import Listing, Pair, leaks
 from fcn.doctor import Case, Item, Look, findings, near
-from fcn.errors import UserError
+from fcn.errors import UserError, enumeration
 from fcn.input import MARK, SCHEMA
 from fcn.io import files
 from fcn.records.encoding import Example, encode, same_picture

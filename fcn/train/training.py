@@ -14,8 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fcn.datasets import enumeration
-from fcn.errors import UserError
+from fcn.errors import UserError, enumeration
 from fcn.hardware import interrupts
 from fcn.input import Stream
 from fcn.monitor import health, watches

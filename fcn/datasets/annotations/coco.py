@@ -12,8 +12,7 @@ from fcn import reading
 from fcn.datasets import names
 from fcn.datasets.annotations import regions
 from fcn.datasets.annotations.tree import Annotated, Tree, identified
-from fcn.datasets.pairs import enumeration
-from fcn.errors import UserError
+from fcn.errors import UserError, enumeration
 from fcn.spec import VOID
 
 BOXES = "a net that labels pixels needs the area of each object: export polygons or masks, or draw them"

@@ -14,8 +14,7 @@ from fcn import reading
 from fcn.datasets import names
 from fcn.datasets.annotations.coco import BOXES
 from fcn.datasets.annotations.tree import Annotated, Tree, identified
-from fcn.datasets.pairs import enumeration
-from fcn.errors import UserError
+from fcn.errors import UserError, enumeration
 from fcn.io import PICTURES
 
 _REMEDY = "save it again with labelme"

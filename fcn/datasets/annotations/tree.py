@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fcn.datasets import names
-from fcn.datasets.pairs import Pair, enumeration
-from fcn.errors import UserError
+from fcn.datasets.pairs import Pair
+from fcn.errors import UserError, enumeration
 from fcn.io import PICTURES, walk
 
 _LOSSY = (".jpg", ".jpeg", ".jfif", ".jpe", ".heic", ".heif")

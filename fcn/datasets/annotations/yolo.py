@@ -12,8 +12,7 @@ from fcn.datasets import names
 from fcn.datasets.annotations import regions
 from fcn.datasets.annotations.coco import BOXES
 from fcn.datasets.annotations.tree import Annotated, Tree, identified
-from fcn.datasets.pairs import enumeration
-from fcn.errors import UserError
+from fcn.errors import UserError, enumeration
 from fcn.io import PICTURES
 from fcn.pixels import images
 from fcn.spec import VOID

@@ -6,8 +6,8 @@ import pytest
 from tiny import CLASSES
 
 from fcn.datasets import catalog
-from fcn.datasets.pairs import Listing, Pair, enumeration, leaks, read_ids
-from fcn.errors import UserError
+from fcn.datasets.pairs import Listing, Pair, leaks, read_ids
+from fcn.errors import UserError, enumeration
 from fcn.io import contents
 from fcn.io.contents import folders
 
