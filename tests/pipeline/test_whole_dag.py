@@ -231,7 +231,7 @@ def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, firs
         assert "Traceback" not in output
         assert alive == []
         assert ("going on from .cache/checkpoints/sample-fcn32s-" in output) == bool(steps)
-        (checkpoint,) = (project.folder / ".cache/checkpoints").iterdir()
+        (checkpoint,) = (project.folder / ".cache/checkpoints").glob("*.npz")
         with np.load(checkpoint) as arrays:
             steps.append(int(arrays["optimizer/0"]))
         with sqlite3.connect(project.folder / "mlflow.db") as database:

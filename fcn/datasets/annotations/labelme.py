@@ -1,7 +1,6 @@
 """labelme's JSON, one file for each image, drawn as labelme itself draws it."""
 
 import base64
-import io
 import math
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from fcn.datasets.annotations.coco import BOXES
 from fcn.datasets.annotations.tree import Annotated, Tree, identified
 from fcn.errors import UserError, enumeration
 from fcn.io import PICTURES
+from fcn.pixels import images
 
 _REMEDY = "save it again with labelme"
 _MOST = 2**28  # the picture itself may stand in it
@@ -115,6 +115,6 @@ def _region(shape: _Shape, size: tuple[int, ...]) -> np.ndarray:
 def _mask(shape: _Shape, size: tuple[int, ...]) -> np.ndarray:
     region = np.zeros(size, bool)
     (left, top), (right, bottom) = ([round(side) for side in point] for point in shape.points)
-    with Image.open(io.BytesIO(base64.b64decode(shape.mask or "")), formats=("PNG",)) as image:
-        region[top : bottom + 1, left : right + 1] = np.asarray(image) > 0
+    drawn = images.decode(base64.b64decode(shape.mask or ""), "a mask", ("PNG",))
+    region[top : bottom + 1, left : right + 1] = drawn[..., 0] > 0
     return region

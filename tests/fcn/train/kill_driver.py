@@ -17,9 +17,9 @@ import numpy as np
 
 from fcn.io import files
 from fcn.spec.architecture import ModelSpec
+from fcn.spec.checking import parse
 from fcn.spec.recipe import TrainSpec
 from fcn.train import fit, training
-from tasks.settings.params import parse
 
 
 def stop():

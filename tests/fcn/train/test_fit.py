@@ -214,7 +214,7 @@ def test_the_fingerprint_changes_with_all_that_decides_the_result(dry, recipe, d
     seen += [fit.facts(dataclasses.replace(dry, **{key: value}), recipe, data, vgg) for key, value in other.items()]
     # Values that fit together.
     others = {"iterations": 30, "log_every": 1, "validate_every": 20, "augment": Augment(mirror=True)}
-    others |= {"rates": {"conv1": 0.5}, "new_layers": ("fc6",)}
+    others |= {"rates": {"conv1": 0.5}, "new_layers": ("fc6",), "class_weights": {"background": 0.5}}
     reporting = []
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
@@ -238,7 +238,7 @@ def test_the_fingerprint_changes_with_all_that_decides_the_result(dry, recipe, d
     parent.write_bytes(vgg.read_bytes() + b"\0")
     seen.append(fit.facts(dry, recipe, data, parent))
     keys = [fit.fingerprint(facts) for facts in seen]
-    assert len(keys) == 1 + 9 + 21 + 2 + 1
+    assert len(keys) == 1 + 9 + 22 + 2 + 1
     assert len(set(keys)) == len(keys)
 
 

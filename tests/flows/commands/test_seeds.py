@@ -25,7 +25,7 @@ def test_the_jobs_are_the_stages_of_dvc_yaml_in_another_place(tmp_path):
         "flows.train --settings settings.json --variant fcn16s --records data/records --look plots/data "
         "--init x/7/models/fcn32s --out x/7/models/fcn16s --seed 7"
     )
-    assert {Path("data/records"), Path("x/7/models/fcn32s"), Path("fcn/train/training.py")} <= set(train.deps)
+    assert {Path("data/records"), Path("x/7/models/fcn32s"), Path("fcn/train")} <= set(train.deps)
     assert train.outs == (Path("x/7/models/fcn16s"),)
     assert train.scores is None
     recipe = train.params["train.fcn16s"]

@@ -20,7 +20,7 @@ with open("said", "w") as said:
 print(child.pid, flush=True)
 time.sleep(60 * int(sys.argv[2]))
 """
-PREFECT = """
+KERAS = """
 import time
 open("importing", "w").close()
 time.sleep(60)
@@ -31,7 +31,7 @@ time.sleep(60)
 def dvc(tmp_path):
     """Starts a process called dvc, which starts a stage and waits or ends; gives it and the stage's process."""
     (tmp_path / "dvc").write_text(DVC)
-    (tmp_path / "prefect.py").write_text(PREFECT)
+    (tmp_path / "keras.py").write_text(KERAS)
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONSAFEPATH": "1"}
     started = []
 

@@ -195,15 +195,8 @@ def test_a_file_that_is_wrong_already(text, words, tmp_path, monkeypatch):
 def dvc(tmp_path_factory):
     """DVC in a copy of the project's files, committed; only the stage `settings` is run there."""
     folder = tmp_path_factory.mktemp("project")
-    (folder / "flows").mkdir()
-    for name in (
-        "dvc.yaml",
-        "params.yaml",
-        "profiles.yaml",
-        "settings.json",
-        "tasks/settings/config.py",
-        "tasks/settings/yamlfile.py",
-    ):
+    shutil.copytree(ROOT / "tasks/settings", folder / "tasks/settings", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml", "profiles.yaml", "settings.json"):
         shutil.copy(ROOT / name, folder / name)
     who = {f"GIT_{each}_{what}": "t@t" for each in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     paths = {"DVC_SITE_CACHE_DIR": str(folder / ".site"), "HOME": str(folder), "PYTHONPATH": str(ROOT)}

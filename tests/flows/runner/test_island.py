@@ -55,7 +55,7 @@ def one(tmp_path):
 
 
 def test_a_copy_of_a_working_clone_has_its_own_server_port_and_runs(one, tmp_path):
-    process, said = one.start("flows.pipeline"), ""
+    process, said = one.start("fcn", "repro"), ""
     while "waiting\n" not in said:
         line = process.stdout.readline()
         assert line, said
@@ -63,7 +63,7 @@ def test_a_copy_of_a_working_clone_has_its_own_server_port_and_runs(one, tmp_pat
     two = clone(tmp_path / "two")
     shutil.copytree(one.folder, two.folder)
     two.params(first="hello")
-    code, other = two.run("flows.pipeline")
+    code, other = two.run("fcn", "repro")
     assert code == 0, other
     (one.folder / "go").touch()
     said += process.communicate()[0]
