@@ -25,7 +25,7 @@ test: $(addprefix $(BIN)/.,pipeline web dev) .git ## lint, types, tests
 	ruff check .
 	ruff format --check .
 	mypy
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 format: $(addprefix $(BIN)/.,pipeline web dev) ## lint and format in place
 	ruff check --fix .
