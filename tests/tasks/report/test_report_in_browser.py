@@ -174,6 +174,16 @@ def test_mlflow_and_prefect_are_linked_while_they_answer(page, tab):
     assert elsewhere == []
 
 
+def test_axe_finds_what_is_wrong(page, tab):
+    """Else that it finds nothing would say nothing."""
+    tab.call("Page.navigate", url=page.as_uri())
+    tab.wait("document.querySelectorAll('#cards li').length === 3")
+    tab.run("document.body.append(document.createElement('img'))")
+    assert [rule for rule, *_ in violations(tab)] == ["image-alt"]
+    tab.run("document.body.lastChild.remove()")
+    assert violations(tab) == []
+
+
 def test_it_is_whole_on_a_phone_in_the_dark_and_on_paper(page, tab):
     for dark in (False, True):
         tab.look(390, 800, dark)
