@@ -14,8 +14,8 @@ from fcn.errors import UserError, shown
 from fcn.io import public
 from fcn.spec import Place
 from tasks.settings import Settings, config, params
+from tasks.tracking import SCORES
 
-SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 HEAD = (
     "# Parameters",
     "",

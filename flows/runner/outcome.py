@@ -9,9 +9,8 @@ from fcn.compare import results
 from fcn.errors import UserError
 from flows.runner import recorded
 from tasks.settings import config
-from tasks.tracking import steps
+from tasks.tracking import SCORES, steps
 
-SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 REPORT = Path("report")
 
 
