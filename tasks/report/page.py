@@ -54,7 +54,7 @@ def render(
     data: Path, models: Path, metrics: Path, plots: Path, looked: Mapping[str, Any],
     lock: Path = Path("dvc.lock"), runs: Path = durations.RUNS,
 ) -> str:  # fmt: skip
-    """The page as HTML: the same bytes on every machine. Sections whose files are not there are left out.
+    """The page as HTML, without times and machines, see `times`. Sections whose files are not there are left out.
 
     Args:
         profile_name: in params.yaml.
