@@ -52,8 +52,7 @@ def train(
         report: gets the numbers as they come; after a resume, from the checkpoint on.
         seconds: least time between checkpoints; also, writing them takes no more than about a twentieth of all time.
         note: gets what looks wrong, (kind, text), each kind once; see `fcn.monitor.health`. Also of a checkpoint that could not
-            be
-            written, which stops nothing: the one before stays, and the next is tried at its time.
+            be written, which stops nothing: the one before stays, and the next is tried at its time.
         classes: names, for `class_weights` and for messages.
 
     Returns:
