@@ -242,11 +242,11 @@ def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, firs
             flows = database.execute("select name, state_type from flow_run order by created desc limit 2").fetchall()
             open_runs = [
                 database.execute(
-                    f"select name from {kind} where state_type not in ('COMPLETED', 'FAILED', 'CRASHED')"
+                    f"select name from {kind} where state_type not in ('COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED')"
                 ).fetchall()
                 for kind in ("flow_run", "task_run")
             ]
-        assert flows == [("train@fcn32s", "CRASHED"), ("dvc repro train@fcn32s", "CRASHED")]
+        assert flows == [("train@fcn32s", "CANCELLED"), ("dvc repro train@fcn32s", "CANCELLED")]
         assert open_runs == [[], []]
     status = project.run("dvc", "status", "train@fcn32s")
     assert status.returncode == 0, status.stdout
