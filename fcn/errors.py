@@ -6,9 +6,12 @@ from collections.abc import Collection
 LINE = 4000
 """Characters of a line that is shown: more of it nobody reads, and a terminal is busy with it."""
 
-# C0, DEL and C1; marks that turn the direction of writing; ends of lines that only some programs take for such; and halves
-# of characters, by which Python stands for the bytes of a file's name that are no UTF-8.
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+# C0, DEL and C1; marks that turn the direction of writing; ends of lines that only some programs
+# take for such; and halves of characters, by which Python stands for the bytes of a file's name
+# that are no UTF-8.
+CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 class UserError(ValueError):

@@ -1,7 +1,7 @@
 """Files that are read back: of a bounded size, parsed, and checked against a typed model.
 
-Whatever is wrong with one becomes one sentence: the file, where in it, what was expected, what came,
-what to do.
+Whatever is wrong with one becomes one sentence: the file, where in it, what was expected, what
+came, what to do.
 """
 
 import csv
@@ -23,9 +23,12 @@ T = TypeVar("T")
 Row = TypeVar("Row", bound=BaseModel)
 
 SMALL, LARGE = 2**20, 2**25
-"""Bytes that a file may have: one for people to read, and one with a line for each of 800 000 images."""
+"""Bytes that a file may have: one for people to read, and one with a line for each of 800 000
+images.
+"""
 _LONGEST = 200  # characters of a value that a message shows
-# What is left of pydantic's words: "Input should be a valid number, unable to parse ..." -> "a valid number".
+# What is left of pydantic's words: "Input should be a valid number, unable to parse ..." -> "a
+# valid number".
 _SHOULD = re.compile(
     r"^Value error, |^\w+ should (be|have|match) "
     r"|(?<=items) after validation, not .*|, unable to parse .*"
@@ -57,12 +60,16 @@ def _different(names: tuple[str, ...]) -> tuple[str, ...]:
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(named)]
 """Of a class, an image, a split: it is shown, and stands in tables."""
-Classes = Annotated[tuple[Name, ...], Field(min_length=2, max_length=255), AfterValidator(_different)]
+Classes = Annotated[
+    tuple[Name, ...], Field(min_length=2, max_length=255), AfterValidator(_different)
+]
 """Names of classes by label value; 255 is void."""
 
 
 def quoted(value: object) -> str:
-    """A value that somebody else wrote, as Python would write it: short, and without control characters."""
+    """A value that somebody else wrote, as Python would write it: short, and without control
+    characters.
+    """
     text = _BRIEF.repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
@@ -108,7 +115,9 @@ def lines(path: Path, what: str, remedy: str, most: int = LARGE) -> list[str]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: expected {what}, but it is no UTF-8 text: {error}; {remedy}") from error
+        raise UserError(
+            f"{path}: expected {what}, but it is no UTF-8 text: {error}; {remedy}"
+        ) from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
@@ -122,7 +131,8 @@ def read_json(path: Path, kind: type[T], remedy: str, most: int = SMALL) -> T:
         most: see `content`.
 
     Raises:
-        UserError: see `content`; it is no JSON, a key stands in it twice, or it is not of this `kind`.
+        UserError: see `content`; it is no JSON, a key stands in it twice, or it is not of this
+            `kind`.
     """
     return parse_json(content(path, remedy, most), kind, str(path), remedy)
 
@@ -148,7 +158,9 @@ def checked(value: Any, kind: type[T], where: str, remedy: str) -> T:
         raise _refusal(where, error, remedy) from None
 
 
-def read_csv(path: Path, kind: type[Row], remedy: str, most: int = LARGE, where: str = "") -> list[Row]:
+def read_csv(
+    path: Path, kind: type[Row], remedy: str, most: int = LARGE, where: str = ""
+) -> list[Row]:
     """The rows of a CSV file whose header names the fields of `kind`, in their order.
 
     Args:
@@ -159,7 +171,8 @@ def read_csv(path: Path, kind: type[Row], remedy: str, most: int = LARGE, where:
         where: what to call the file; its path, if empty.
 
     Raises:
-        UserError: see `content`; it is no text, has other columns, or a row that is not of this `kind`.
+        UserError: see `content`; it is no text, has other columns, or a row that is not of this
+            `kind`.
     """
     data = content(path, remedy, most)
     where = where or str(path)
@@ -170,11 +183,16 @@ def read_csv(path: Path, kind: type[Row], remedy: str, most: int = LARGE, where:
         header = next(table, [])
         if header != columns:
             came = quoted(", ".join(header)) if header else "an empty file"
-            raise UserError(f"{where}: expected the columns {', '.join(columns)}; got {came}; {remedy}")
+            raise UserError(
+                f"{where}: expected the columns {', '.join(columns)}; got {came}; {remedy}"
+            )
         for cells in table:
             line = f"{where}, line {table.line_num}"
             if len(cells) != len(columns):
-                raise UserError(f"{line}: expected {', '.join(columns)}; got {quoted(','.join(cells))}; {remedy}")
+                raise UserError(
+                    f"{line}: expected {', '.join(columns)}; got "
+                    f"{quoted(','.join(cells))}; {remedy}"
+                )
             try:
                 found = {name: cell for name, cell in zip(columns, cells, strict=True) if cell}
                 rows.append(kind.model_validate_strings(found))
@@ -196,7 +214,9 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {quoted(next(n for n in found if names.count(n) > 1))} stands there twice")
+        raise ValueError(
+            f"the key {quoted(next(n for n in found if names.count(n) > 1))} stands there twice"
+        )
     return found
 
 
@@ -204,7 +224,9 @@ def _refusal(where: str, error: ValidationError, remedy: str) -> UserError:
     """The first thing that is wrong, in words."""
     first = error.errors(include_url=False)[0]
     parts = (part for part in first["loc"] if part != "[key]")
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in parts).lstrip(".")
+    place = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in parts
+    ).lstrip(".")
     if first["type"] == "missing":
         words = "missing"
     elif first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):

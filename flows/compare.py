@@ -17,7 +17,13 @@ RECORDS = Path("data/records")
 """Where the page's pictures come from, if the images are those that were compared."""
 
 
-def compare(first: str, second: str, images: Path | None = None, json: Path | None = None, page: Path | None = None) -> None:
+def compare(
+    first: str,
+    second: str,
+    images: Path | None = None,
+    json: Path | None = None,
+    page: Path | None = None,
+) -> None:
     """Compares two evaluations and prints what it found.
 
     Args:
@@ -48,62 +54,84 @@ def compare(first: str, second: str, images: Path | None = None, json: Path | No
         comparison.write(page, *runs, counts, found, RECORDS)
 
 
-def _listed(counts: tuple[bootstrap.Counts, bootstrap.Counts], path: Path) -> tuple[bootstrap.Counts, bootstrap.Counts]:
+def _listed(
+    counts: tuple[bootstrap.Counts, bootstrap.Counts], path: Path
+) -> tuple[bootstrap.Counts, bootstrap.Counts]:
     try:
         ids = set(read_ids(path))
         first, second = (bootstrap.chosen(each, ids) for each in counts)
     except ValueError as error:
-        raise UserError(f"--images {path}: expected a list of images that were evaluated, one id a line: {error}") from error
+        raise UserError(
+            f"--images {path}: expected a list of images that were evaluated, one id a "
+            f"line: {error}"
+        ) from error
     return first, second
 
 
 def _paired(first: Evaluation, second: Evaluation) -> tuple[bootstrap.Counts, bootstrap.Counts]:
-    """The counts in one order, if the two were measured on the same thing; else a UserError that says what differs."""
+    """The counts in one order, if the two were measured on the same thing; else a UserError that
+    says what differs.
+    """
     for run in (first, second):
         if run.mean_iu is not None and abs(bootstrap.mean_iu(run.counts) - run.mean_iu) > 2e-6:
             raise UserError(
-                f"{run.where}: {evaluated.IMAGES} gives a mean IU of {bootstrap.mean_iu(run.counts):.6f}, the metrics file "
-                f"says {run.mean_iu:.6f}: they are not of the same evaluation. Evaluate the model again."
+                f"{run.where}: {evaluated.IMAGES} gives a mean IU of "
+                f"{bootstrap.mean_iu(run.counts):.6f}, the metrics file says {run.mean_iu:.6f}: "
+                "they are not of the same evaluation. Evaluate the model again."
             )
     for key in SAME:
         a, b = (str(run.provenance.get(key, "")) for run in (first, second))
         if a and b and a != b:
             raise UserError(
-                f"{first.where} was scored with {key} {a}, {second.where} with {key} {b}: such scores cannot be compared. "
-                f"Evaluate both with the same {key}."
+                f"{first.where} was scored with {key} {a}, {second.where} with {key} {b}: such "
+                f"scores cannot be compared. Evaluate both with the same {key}."
             )
     try:
         counts = bootstrap.align(first.counts, second.counts)
     except ValueError as error:
-        raise UserError(f"{first.where} and {second.where}: {error}: expected two evaluations of the same images") from None
+        raise UserError(
+            f"{first.where} and {second.where}: {error}: expected two evaluations of "
+            "the same images"
+        ) from None
     if (counts[0].truth != counts[1].truth).any():
         image = counts[0].images[int((counts[0].truth != counts[1].truth).any(1).argmax())]
         raise UserError(
-            f"{first.where} and {second.where}: image {image} has another truth in each: expected the same labels, at the "
-            "same size. Evaluate both on the same data with the same protocol."
+            f"{first.where} and {second.where}: image {image} has another truth in each: expected "
+            "the same labels, at the same size. Evaluate both on the same data with the same "
+            "protocol."
         )
     return counts
 
 
-def table(first: Evaluation, second: Evaluation, counts: bootstrap.Counts, found: Comparison) -> str:
+def table(
+    first: Evaluation, second: Evaluation, counts: bootstrap.Counts, found: Comparison
+) -> str:
     """The comparison as text; classes with the largest gain come first."""
-    split, dataset, protocol = (str(first.provenance.get(key) or second.provenance.get(key) or "unknown") for key in SAME)
+    split, dataset, protocol = (
+        str(first.provenance.get(key) or second.provenance.get(key) or "unknown") for key in SAME
+    )
     shares = (counts.truth > 0).sum(0)
     images = dict(zip(counts.classes, shares.tolist(), strict=True))
     width = max(14, *(len(shown(name)) for name in found.classes))
     lines = [*_sources(first, second), ""]
     lines += [
-        f"{len(counts.images)} images of {split}, data set {dataset}, protocol {protocol}. B - A with its "
-        f"{bootstrap.LEVEL:.0%} interval, from {bootstrap.RESAMPLES} resamples of the images.",
+        f"{len(counts.images)} images of {split}, data set {dataset}, protocol {protocol}. B - A "
+        f"with its {bootstrap.LEVEL:.0%} interval, from {bootstrap.RESAMPLES} resamples of the "
+        "images.",
         "",
         f"{'':{width}}  images       A       B    B - A   interval",
         _line("mean IU", len(counts.images), found.mean_iu, width),
         _line("pixel accuracy", len(counts.images), found.pixel_accuracy, width),
         "",
-        *(_line(shown(name), images[name], difference, width) for name, difference in _ranked(found)),
+        *(
+            _line(shown(name), images[name], difference, width)
+            for name, difference in _ranked(found)
+        ),
         "",
-        "* The interval excludes 0: other images of the same kind would hardly turn the difference round. Of twenty classes",
-        "  without any difference about one is marked by chance. How much another training would change is not in it.",
+        "* The interval excludes 0: other images of the same kind would hardly turn the difference "
+        "round. Of twenty classes",
+        "  without any difference about one is marked by chance. How much another training would "
+        "change is not in it.",
     ]
     return "\n".join(shown(line, LINE) for line in lines)
 
@@ -112,28 +140,40 @@ def _sources(first: Evaluation, second: Evaluation) -> Iterator[str]:
     for letter, run in zip("AB", (first, second), strict=True):
         keys = ("model", "padding", "checkpoint")
         details = ", ".join(f"{key} {run.provenance[key]}" for key in keys if key in run.provenance)
-        yield f"{letter}  {run.name}, {run.where}: {details or 'no metrics file beside it: split and data set unknown'}"
+        yield (
+            f"{letter}  {run.name}, {run.where}: "
+            f"{details or 'no metrics file beside it: split and data set unknown'}"
+        )
 
 
 def _line(name: str, images: int, found: Difference, width: int) -> str:
     mark = " *" if found.clear else ""
     interval = "-" if math.isnan(found.low) else f"{found.low:+.4f} to {found.high:+.4f}"
     return (
-        f"{name:{width}}  {images:6}  {_cell(found.first)}  {_cell(found.second)}  {_cell(found.value, '+')}  {interval}{mark}"
+        f"{name:{width}}  {images:6}  {_cell(found.first)}  {_cell(found.second)}  "
+        f"{_cell(found.value, '+')}  {interval}{mark}"
     )
 
 
 def _cell(value: float, sign: str = "") -> str:
     """Four decimals in the width of a column; a score that does not exist is a dash."""
-    return f"{'-':>{7 if sign else 6}}" if math.isnan(value) else f"{value:{sign}{7 if sign else 6}.4f}"
+    return (
+        f"{'-':>{7 if sign else 6}}"
+        if math.isnan(value)
+        else f"{value:{sign}{7 if sign else 6}.4f}"
+    )
 
 
 def _ranked(found: Comparison) -> list[tuple[str, Difference]]:
     """Largest gain first; classes that only one model has a score for last."""
-    return sorted(found.classes.items(), key=lambda item: (math.isnan(item[1].value), -item[1].value, item[0]))
+    return sorted(
+        found.classes.items(), key=lambda item: (math.isnan(item[1].value), -item[1].value, item[0])
+    )
 
 
-def to_json(first: Evaluation, second: Evaluation, counts: bootstrap.Counts, found: Comparison) -> dict[str, Any]:
+def to_json(
+    first: Evaluation, second: Evaluation, counts: bootstrap.Counts, found: Comparison
+) -> dict[str, Any]:
     """The comparison as plain data; what does not exist is null."""
 
     def numbers(difference: Difference) -> dict[str, Any]:
@@ -144,7 +184,9 @@ def to_json(first: Evaluation, second: Evaluation, counts: bootstrap.Counts, fou
             "low": difference.low,
             "high": difference.high,
         }
-        rounded = {name: None if math.isnan(value) else round(value, 6) for name, value in values.items()}
+        rounded = {
+            name: None if math.isnan(value) else round(value, 6) for name, value in values.items()
+        }
         return {**rounded, "excludes_0": difference.clear}
 
     return {

@@ -1,4 +1,6 @@
-"""Stage `convert_vgg`: the published weights as the project's own file, fully connected layers as convolutions."""
+"""Stage `convert_vgg`: the published weights as the project's own file, fully connected layers as
+convolutions.
+"""
 
 import sys
 from pathlib import Path
@@ -20,9 +22,18 @@ def convert_vgg(raw: Path, out: Path, report: Path, settings: Path = config.PARA
     """
     profile = config.read(settings)
     sources = [profile.download.weights, *profile.download.cross_check]
-    # What the trainings that start from these weights take from them: to be told now and not after the records are written.
-    new_layers = [profile.train[name].new_layers for name in profile.variants if VARIANTS[name].parent is None]
-    convert_weights([raw / "weights" / source.name for source in sources], profile.model.backbone, out, report, new_layers)
+    # What the trainings that start from these weights take from them: to be told now and not after
+    # the records are written.
+    new_layers = [
+        profile.train[name].new_layers for name in profile.variants if VARIANTS[name].parent is None
+    ]
+    convert_weights(
+        [raw / "weights" / source.name for source in sources],
+        profile.model.backbone,
+        out,
+        report,
+        new_layers,
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""What prefect.yaml deploys: the pipeline, one stage, and the evaluation of a model, with parameters that are checked.
+"""What prefect.yaml deploys: the pipeline, one stage, and the evaluation of a model, with
+parameters that are checked.
 
-A worker runs these in a process of its own, with the workspace as its folder. Parameters come from whoever may reach the
-server: they become single words of a command, never text for a shell, and all is checked before anything is written.
+A worker runs these in a process of its own, with the workspace as its folder. Parameters come from
+whoever may reach the server: they become single words of a command, never text for a shell, and all
+is checked before anything is written.
 """
 
 from collections.abc import Mapping
@@ -27,7 +29,8 @@ Key = Annotated[str, Field(pattern=_KEY)]
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f$\\]*$", max_length=500)]  # no ${...}
 Scalar = bool | int | float | Text
 Value = Scalar | list[Scalar]
-# The server's own refusal shall name the wrong part; of the schema that pydantic makes, it says only that none of it fits.
+# The server's own refusal shall name the wrong part; of the schema that pydantic makes, it says
+# only that none of it fits.
 _SCHEMA = {
     "type": "object",
     "propertyNames": {"pattern": _KEY},
@@ -40,7 +43,11 @@ Folder = Annotated[str, Field(pattern=r"^[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$", m
 def _called() -> str:
     """The name of a run: what one would type."""
     given = runtime.flow_run.parameters
-    words = [given.get("stage"), *given.get("targets", []), "--force" if given.get("force") else None]
+    words = [
+        given.get("stage"),
+        *given.get("targets", []),
+        "--force" if given.get("force") else None,
+    ]
     words += [f"-S profile={given['profile']}"] if given.get("profile") else []
     words += [f"-S {key}" for key in given.get("overrides") or {}]
     return " ".join(["dvc repro", *filter(None, words)])
@@ -59,14 +66,17 @@ def run_pipeline(
 
     Args:
         profile: one of profiles.yaml, for this run. Empty: that of params.yaml.
-        overrides: values by full keys, for this run, e.g. {"profiles.sample.train.fcn32s.iterations": 500}.
-        targets: stages to bring up to date, with all that they need, e.g. ["train@fcn16s"]. Empty: all.
+        overrides: values by full keys, for this run, e.g.
+            {"profiles.sample.train.fcn32s.iterations": 500}.
+        targets: stages to bring up to date, with all that they need, e.g. ["train@fcn16s"]. Empty:
+            all.
         force: run every stage, changed or not.
         push: send data, models and the run cache to the DVC remote afterwards.
         keep: leave profile and overrides in params.yaml, for all later runs.
 
     Raises:
-        UserError: a profile, key, value or stage does not exist or does not fit; nothing was written. Or see `pipeline`.
+        UserError: a profile, key, value or stage does not exist or does not fit; nothing was
+            written. Or see `pipeline`.
     """
     changes = ({"profile": profile} if profile else {}) | (overrides or {})
     _reproduce([*targets], force, changes, keep)
@@ -90,34 +100,52 @@ def run_stage(stage: Stage, force: bool = False) -> None:
 
 @flow(name="evaluate-model", flow_run_name="evaluate {model}")
 def evaluate_model(model: Folder, variant: Name, out: Name) -> None:
-    """Score a given model folder on the workspace's validation records. It is no result of this workspace: no version is
-    registered, no alias moves.
+    """Score a given model folder on the workspace's validation records. It is no result of this
+    workspace: no version is registered, no alias moves.
 
     Args:
-        model: a folder with model.json and weights.npz, on the worker's machine; from the workspace, or absolute.
+        model: a folder with model.json and weights.npz, on the worker's machine; from the
+            workspace, or absolute.
         variant: its architecture, which has a recipe in the profile: fcn32s, fcn16s, ...
-        out: the scores go to reports/evaluations/<out>.json, pictures and tables to the folder beside it.
+        out: the scores go to reports/evaluations/<out>.json, pictures and tables to the folder
+            beside it.
 
     Raises:
         UserError: there is no such model or variant, or the evaluation failed.
     """
     profile = config.read()
     if variant not in profile.train:
-        raise UserError(f"variant: expected one of {', '.join(v for v in VARIANTS if v in profile.train)}; got {variant!r}")
+        raise UserError(
+            "variant: expected one of "
+            f"{', '.join(v for v in VARIANTS if v in profile.train)}; got {variant!r}"
+        )
     if not (Path(model) / "model.json").is_file():
         raise UserError(f"{model}: expected a model folder, with model.json and weights.npz")
     folder = Path("reports/evaluations")
-    command = ["flows.evaluate", "--variant", variant, "--records", "data/records", "--model", model]
+    command = [
+        "flows.evaluate",
+        "--variant",
+        variant,
+        "--records",
+        "data/records",
+        "--model",
+        model,
+    ]
     command += ["--metrics", f"{folder / out}.json", "--plots", str(folder / out), "--no-registry"]
     _tag()
     with workspace.held(f"evaluate {model}"), pipeline.connected() as (extra, record):
         folder.mkdir(parents=True, exist_ok=True)
         code = children.follow(command, {**extra, "DVC_STAGE": f"evaluate {model}"}, record)
     if code:
-        raise UserError(f"the evaluation of {model} with profile {profile.profile} ended with {code}; its run below says why")
+        raise UserError(
+            f"the evaluation of {model} with profile {profile.profile} ended with "
+            f"{code}; its run below says why"
+        )
 
 
-def _reproduce(targets: list[str], force: bool, changes: Mapping[str, Any], keep: bool = False) -> None:
+def _reproduce(
+    targets: list[str], force: bool, changes: Mapping[str, Any], keep: bool = False
+) -> None:
     _tag()
     with workspace.held(_called()), setting.applied(changes, keep):
         pipeline.reproduce(pipeline.words(targets, force))
@@ -131,7 +159,9 @@ def _push() -> None:
 
 
 def _tag() -> None:
-    """Let `runs.reconcile` know this process: a run whose worker was killed would keep its place in the pool for ever."""
+    """Let `runs.reconcile` know this process: a run whose worker was killed would keep its place in
+    the pool for ever.
+    """
     if runtime.flow_run.id:
         with get_client(sync_client=True) as client:
             runs.mark(client, runtime.flow_run.id, runtime.flow_run.tags)

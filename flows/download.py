@@ -23,23 +23,30 @@ def download(raw: Path, settings: Path = config.PARAMS, from_local: Path | None 
     Args:
         raw: folder for archives/, weights/ and images/ of this profile.
         settings: what is set: params.yaml, or the settings.json that came out of it.
-        from_local: a file that you have already, or a folder with such files: taken instead of downloading.
+        from_local: a file that you have already, or a folder with such files: taken instead of
+            downloading.
     """
     profile = config.read(settings)
     wanted, roots = profile.download, profile.records.roots
     have = match(from_local, (*wanted.archives.values(), wanted.weights, *wanted.cross_check))
     for key in wanted.archives:
         files.check_folder(raw / "images" / key, unpacking.MARK, "--raw")
-    archives = {key: _had(source, raw / "archives", have) for key, source in wanted.archives.items()}
+    archives = {
+        key: _had(source, raw / "archives", have) for key, source in wanted.archives.items()
+    }
     for source in (wanted.weights, *wanted.cross_check):
         _had(source, raw / "weights", have)
     for key, archive in archives.items():
-        inside = [Path(roots[key], name).as_posix() for name in contents.folders(profile.records.dataset, key)]
+        inside = [
+            Path(roots[key], name).as_posix()
+            for name in contents.folders(profile.records.dataset, key)
+        ]
         unpack(archive, raw / "images" / key, inside, contents.ENDINGS.get(key, ()))
 
 
 def _had(source: Source, folder: Path, have: Mapping[Source, Path]) -> Path:
-    """A file, fetched; for an experiment that DVC runs in a copy of the checkout, from the checkout, if that has it.
+    """A file, fetched; for an experiment that DVC runs in a copy of the checkout, from the
+    checkout, if that has it.
 
     Such a copy has what git has: no download, and nothing of one's own.
     """
@@ -53,7 +60,11 @@ def _had(source: Source, folder: Path, have: Mapping[Source, Path]) -> Path:
 
 def _from(root: Path, url: str) -> str:
     """A relative `file:` URL of what is no file here, as that of the checkout."""
-    if not url.startswith("file:") or (path := downloads.local_path(url)).is_absolute() or path.is_file():
+    if (
+        not url.startswith("file:")
+        or (path := downloads.local_path(url)).is_absolute()
+        or path.is_file()
+    ):
         return url
     return f"file:{quote(str(root / path))}"
 

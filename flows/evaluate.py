@@ -1,4 +1,6 @@
-"""Stages `evaluate@<variant>`: the scores of one model, its confusion, its boundaries and its pictures."""
+"""Stages `evaluate@<variant>`: the scores of one model, its confusion, its boundaries and its
+pictures.
+"""
 
 import sys
 from pathlib import Path
@@ -29,7 +31,8 @@ def evaluate(
         plots: folder to write.
         settings: what is set: params.yaml, or the settings.json that came out of it.
         seed: that the model was trained with instead of the recipe's; see `fcn seeds`.
-        registry: whether MLflow's registry gets it as a version, which may become champion; scores go to MLflow anyway.
+        registry: whether MLflow's registry gets it as a version, which may become champion; scores
+            go to MLflow anyway.
     """
     profile = config.read(settings)
     kept.forget()

@@ -1,4 +1,6 @@
-"""Folders of images outside of the project: noted below data/own, where DVC sees that they change."""
+"""Folders of images outside of the project: noted below data/own, where DVC
+sees that they change.
+"""
 
 import hashlib
 from pathlib import Path
@@ -12,7 +14,8 @@ NOTE = Path("data/own/.outside")
 
 
 def note() -> None:
-    """Write a digest of names, sizes and times of each folder that a `file:` URL of the profile names.
+    """Write a digest of names, sizes and times of each folder that a `file:` URL of the profile
+    names.
 
     Without such folders there is no note. What is wrong with the settings, others say.
     """
@@ -23,7 +26,9 @@ def note() -> None:
     urls = [url for source in sources for url in source.urls if url.startswith("file:")]
     inside = Path.cwd().resolve()
     folders = [path for path in map(download.local_path, urls) if path.is_dir()]
-    outside = [path for path in folders if not path.resolve().is_relative_to(inside) or files.links(path)]
+    outside = [
+        path for path in folders if not path.resolve().is_relative_to(inside) or files.links(path)
+    ]
     text = "".join(f"{path} {_digest(path)}\n" for path in outside)
     if not text:
         NOTE.unlink(missing_ok=True)
@@ -39,6 +44,8 @@ def _digest(folder: Path) -> str:
         if path.exists():
             status = path.stat()
             found.update(
-                f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
+                f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(
+                    "utf-8", "surrogateescape"
+                )
             )
     return found.hexdigest()

@@ -1,7 +1,7 @@
 """The whole DAG as one Prefect flow: `fcn repro [--force] [--set KEY=VALUE ...] [STAGE ...]`.
 
-DVC decides what runs and in which order; this is one `dvc repro` with a run in Prefect around it. The stages attach
-themselves to that run.
+DVC decides what runs and in which order; this is one `dvc repro` with a run in Prefect around it.
+The stages attach themselves to that run.
 """
 
 import contextlib
@@ -20,10 +20,21 @@ import httpx
 
 from fcn.errors import LINE, UserError, shown
 from flows import outside
-from flows.runner import children, output, overrides, processes, remote, runs, server, stage, workspace
+from flows.runner import (
+    children,
+    output,
+    overrides,
+    processes,
+    remote,
+    runs,
+    server,
+    stage,
+    workspace,
+)
 from tasks.tracking import kept, steps
 
-# What dvc says of a stage that it does not run, and the name of the state in which Prefect then shows that stage.
+# What dvc says of a stage that it does not run, and the name of the state in which Prefect then
+# shows that stage.
 SKIPPED = {
     re.compile(r"(?:Stage )?'(.+)' didn't change, skipping"): "Cached",
     re.compile(r"Stage '(.+)' is cached - skipping run, checking out outputs"): "Restored",
@@ -41,14 +52,16 @@ def run(targets: list[str], force: bool, changes: list[str], pull: bool | None) 
         pull: whether to take from the DVC remote; None: where it helps.
 
     Returns:
-        0, 1 (a stage failed or dvc refused: its own words stand in the output) or 130 (interrupted).
+        0, 1 (a stage failed or dvc refused: its own words stand in the output) or 130
+        (interrupted).
 
     Raises:
         UserError: what is no change.
     """
     wanted = dict(overrides.change(change) for change in changes)
     try:
-        overrides.check_file(changes=wanted)  # before a server starts, and before anything is written
+        # before a server starts, and before anything is written
+        overrides.check_file(changes=wanted)
         command = words(targets, force, pull, bool(changes))
         if not changes and command == ["repro", *targets] and is_done(targets):
             return 0
@@ -61,7 +74,9 @@ def run(targets: list[str], force: bool, changes: list[str], pull: bool | None) 
     return stage.execute(pipeline, {"command": command, "changes": changes}, name=name)
 
 
-def words(targets: list[str], force: bool, pull: bool | None = None, experiment: bool = False) -> list[str]:
+def words(
+    targets: list[str], force: bool, pull: bool | None = None, experiment: bool = False
+) -> list[str]:
     """The words after `dvc` for these arguments of the command line."""
     command = ["repro", *targets, *["--force"] * force]
     if not force:
@@ -74,15 +89,20 @@ def words(targets: list[str], force: bool, pull: bool | None = None, experiment:
 def git_has_a_commit() -> bool:
     """Whether there is something that an experiment can start from."""
     asked = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
-    return subprocess.run(asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    return (
+        subprocess.run(asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    )
 
 
 def is_done(targets: list[str]) -> bool:
-    """Whether `dvc repro` has nothing to do. Then that is said, and recorded where somebody may be looking.
+    """Whether `dvc repro` has nothing to do. Then that is said, and recorded where somebody may be
+    looking.
 
-    It takes a second. Prefect's import and a server's start, for a run in which nothing happens, would take ten.
+    It takes a second. Prefect's import and a server's start, for a run in which nothing happens,
+    would take ten.
     """
-    if overrides.BEFORE.exists() or "PREFECT_API_URL" in os.environ:  # a run changed params.yaml; or another server counts
+    # a run changed params.yaml; or another server counts
+    if overrides.BEFORE.exists() or "PREFECT_API_URL" in os.environ:
         return False
     from dvc.exceptions import DvcException  # type: ignore[import-untyped]
     from dvc.repo import Repo  # type: ignore[import-untyped]
@@ -90,14 +110,20 @@ def is_done(targets: list[str]) -> bool:
     try:
         overrides.check_file()
         outside.note()
-        with warnings.catch_warnings(action="ignore"), Repo() as repo:  # of DVC's dependencies about each other
+        # of DVC's dependencies about each other
+        with warnings.catch_warnings(action="ignore"), Repo() as repo:
             if repo.status(targets or None, with_deps=True):
                 return False
-            wanted = [stage for target in targets for stage in repo.stage.collect(target, with_deps=True)]
+            wanted = [
+                stage for target in targets for stage in repo.stage.collect(target, with_deps=True)
+            ]
             stages = [*dict.fromkeys(stage.addressing for stage in (wanted or repo.index.stages))]
     except (UserError, DvcException, OSError, ValueError):  # dvc has the words for it
         return False
-    lines = [*(f"Stage '{stage}' didn't change, skipping" for stage in stages), "Data and pipelines are up to date."]
+    lines = [
+        *(f"Stage '{stage}' didn't change, skipping" for stage in stages),
+        "Data and pipelines are up to date.",
+    ]
     output.say("\n".join(shown(line, LINE) for line in lines))
     with contextlib.suppress(OSError, httpx.HTTPError, ValueError, LookupError):
         if url := server.join(server.home(), [], None):
@@ -114,15 +140,18 @@ def pipeline(command: list[str], changes: Sequence[str] = ()) -> None:
         changes: `KEY=VALUE`, written into params.yaml before, see `overrides.change`.
 
     Raises:
-        UserError: another command than `pipeline` is for, see `overrides`; or dvc did not end well: the message repeats its
-            last error, or says who else is at work here.
+        UserError: another command than `pipeline` is for, see `overrides`; or dvc did not end well:
+            the message repeats its last error, or says who else is at work here.
     """
     wanted = dict(overrides.change(change) for change in changes)
     overrides.check_command(command)
     with workspace.held(" ".join(["dvc", *command])):
         overrides.restore()
         if wanted and overrides.write(wanted):
-            output.say(f"params.yaml: {', '.join(changes)} is set, and stays set (`git diff params.yaml` shows it)")
+            output.say(
+                f"params.yaml: {', '.join(changes)} is set, and stays set (`git diff "
+                "params.yaml` shows it)"
+            )
         reproduce(command)
 
 
@@ -135,10 +164,15 @@ def reproduce(command: list[str]) -> None:
         error = dvc(command, extra, record)
         plain = [word for word in command if word not in remote.LENIENT]
         if error is not None and plain != command and workspace.is_cut_off(error):
-            output.say(f"Not to be had from the remote ({shown(error)}); going on with `dvc {' '.join(plain)}`")
+            output.say(
+                f"Not to be had from the remote ({shown(error)}); going on with `dvc "
+                f"{' '.join(plain)}`"
+            )
             error = dvc(plain, extra, record)
     if error is not None:
-        raise UserError(*(workspace.busy(error) or f"dvc {' '.join(command)}: {error}").splitlines())
+        raise UserError(
+            *(workspace.busy(error) or f"dvc {' '.join(command)}: {error}").splitlines()
+        )
     kept.forget()
     if steps.recorded():
         from flows.runner import outcome
@@ -148,9 +182,11 @@ def reproduce(command: list[str]) -> None:
 
 @contextlib.contextmanager
 def connected() -> Iterator[tuple[dict[str, str], Callable[[str], None]]]:
-    """What the stages below this flow run need in their environment to find it, and the function that records their lines.
+    """What the stages below this flow run need in their environment to find it, and the function
+    that records their lines.
 
-    Runs that have lost their process are put right after it: that of a stage which ran out of memory.
+    Runs that have lost their process are put right after it: that of a stage which ran out of
+    memory.
     """
     if not steps.recorded():
         yield {processes.PARENT_RUN: ""}, lambda line: None
@@ -160,13 +196,21 @@ def connected() -> Iterator[tuple[dict[str, str], Callable[[str], None]]]:
     from flows.runner import recorded
 
     with get_client(sync_client=True) as client:
-        yield {processes.PARENT_RUN: steps.run_id(), "PREFECT_API_URL": str(client.api_url).rstrip("/")}, _recorder(client)
+        yield (
+            {
+                processes.PARENT_RUN: steps.run_id(),
+                "PREFECT_API_URL": str(client.api_url).rstrip("/"),
+            },
+            _recorder(client),
+        )
         with contextlib.suppress(*recorded.NO_PREFECT):  # a record is worth no run
             runs.reconcile(client)
 
 
 def _recorder(client: Any) -> Callable[[str], None]:
-    """Makes the function that records lines of output with this run in Prefect, and the stages that they say to be skipped."""
+    """Makes the function that records lines of output with this run in Prefect, and the stages that
+    they say to be skipped.
+    """
     from prefect.logging.handlers import APILogHandler
 
     from flows.runner import recorded
@@ -182,13 +226,15 @@ def _recorder(client: Any) -> Callable[[str], None]:
                 try:
                     runs.record_skipped(client, run_id, found[1], how)
                 except recorded.NO_PREFECT:
-                    lost = True  # asking again costs seconds a line; `stage.execute` will say so at the end
+                    # asking again costs seconds a line; `stage.execute` will say so at the end
+                    lost = True
 
     return record
 
 
 def dvc(command: list[str], extra: dict[str, str], record: Callable[[str], None]) -> str | None:
-    """Run dvc with the words `command`; its last error, None if there was none. See `children.follow`.
+    """Run dvc with the words `command`; its last error, None if there was none. See
+    `children.follow`.
 
     DVC ends with 0 although its cache could not take what a stage has made: that is an error, too.
     """
@@ -200,7 +246,9 @@ def dvc(command: list[str], extra: dict[str, str], record: Callable[[str], None]
 
     code = children.follow(["dvc", *command], extra, say)
     if code < 0 and not errors.last:
-        errors.last = f"it was ended by {signal.Signals(-code).name}, by somebody or for want of memory"
+        errors.last = (
+            f"it was ended by {signal.Signals(-code).name}, by somebody or for want of memory"
+        )
     if errors.lost or not code:
         return errors.lost or None
     return errors.last or "it failed without saying why"
@@ -226,7 +274,8 @@ class _Errors:
             self._running = found[1]
         elif any(pattern.fullmatch(line) for pattern in SKIPPED):
             self._running = ""
-        elif line.endswith((" validation failed.", " is invalid.")):  # so it says it of its own files
+        # so it says it of its own files
+        elif line.endswith((" validation failed.", " is invalid.")):
             self.last, self._incomplete = line, True
         elif self._incomplete and line.strip():
             self.last, self._incomplete = f"{self.last} {line.strip()}", False

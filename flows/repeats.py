@@ -1,7 +1,8 @@
 """The stages `train` and `evaluate` of dvc.yaml once more, with another seed and in another place.
 
-Commands, dependencies, parameters and outputs are those of dvc.yaml, so that nothing is written down twice. What DVC does for
-its own outputs, `Job.key` does for these: a job whose key is that of its last run is not run again.
+Commands, dependencies, parameters and outputs are those of dvc.yaml, so that nothing is written
+down twice. What DVC does for its own outputs, `Job.key` does for these: a job whose key is that of
+its last run is not run again.
 """
 
 import functools
@@ -60,7 +61,9 @@ class Job:
         return there and self.done.read_bytes() == self.key(known).encode()
 
 
-def jobs(stages: Mapping[str, Any], params: Mapping[str, Any], seed: int, folder: Path) -> Iterator[Job]:
+def jobs(
+    stages: Mapping[str, Any], params: Mapping[str, Any], seed: int, folder: Path
+) -> Iterator[Job]:
     """The jobs of one seed in their order: of each variant the training, then the evaluation.
 
     Args:
@@ -75,7 +78,9 @@ def jobs(stages: Mapping[str, Any], params: Mapping[str, Any], seed: int, folder
         values = {"profile": params["profile"], "key": key, "item": variants[key]}
         return re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], text)
 
-    chain = [(stage, key, stages[stage]["do"]) for key in variants for stage in ("train", "evaluate")]
+    chain = [
+        (stage, key, stages[stage]["do"]) for key in variants for stage in ("train", "evaluate")
+    ]
     own = {resolve(out, key) for _, key, body in chain for out in _outs(body)}
 
     def place(word: str) -> Path:
@@ -89,7 +94,11 @@ def jobs(stages: Mapping[str, Any], params: Mapping[str, Any], seed: int, folder
         yield Job(
             name=name,
             variant=key,
-            command=(*(str(place(word)) for word in words[words.index("-m") + 1 :]), "--seed", str(seed)),
+            command=(
+                *(str(place(word)) for word in words[words.index("-m") + 1 :]),
+                "--seed",
+                str(seed),
+            ),
             deps=tuple(place(resolve(dep, key)) for dep in body["deps"]),
             params={
                 path: _value(params, path)
@@ -114,11 +123,19 @@ def _names(entries: Any) -> list[str]:
 def _value(params: Mapping[str, Any], path: str) -> Any:
     value = functools.reduce(lambda found, name: found[name], path.split("."), params)
     # That of the recipe has no say here, and stands in the command.
-    return {name: each for name, each in value.items() if name != "seed"} if isinstance(value, Mapping) else value
+    return (
+        {name: each for name, each in value.items() if name != "seed"}
+        if isinstance(value, Mapping)
+        else value
+    )
 
 
 def _digest(path: Path) -> str:
     if path.is_file():
         return files.digest(path)
-    found = {file.relative_to(path).as_posix(): files.digest(file) for file in path.rglob("*") if file.is_file()}
+    found = {
+        file.relative_to(path).as_posix(): files.digest(file)
+        for file in path.rglob("*")
+        if file.is_file()
+    }
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()

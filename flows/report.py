@@ -8,7 +8,14 @@ from tasks.report import write_report
 from tasks.settings import config
 
 
-def report(records: Path, models: Path, metrics: Path, plots: Path, out: Path, settings: Path = config.PARAMS) -> None:
+def report(
+    records: Path,
+    models: Path,
+    metrics: Path,
+    plots: Path,
+    out: Path,
+    settings: Path = config.PARAMS,
+) -> None:
     """Write the page.
 
     Args:
@@ -20,7 +27,9 @@ def report(records: Path, models: Path, metrics: Path, plots: Path, out: Path, s
         settings: what is set: params.yaml, or the settings.json that came out of it.
     """
     profile = config.read(settings)
-    write_report(profile.profile, profile, [*profile.variants], records, models, metrics, plots, out)
+    write_report(
+        profile.profile, profile, [*profile.variants], records, models, metrics, plots, out
+    )
 
 
 if __name__ == "__main__":

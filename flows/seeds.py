@@ -1,7 +1,9 @@
-"""`fcn seeds --n 3`: the chain with several seeds, and mean and deviation of every score of every variant.
+"""`fcn seeds --n 3`: the chain with several seeds, and mean and deviation of every score of every
+variant.
 
-How much of a difference between two nets is luck. Everything lies in .cache/seeds/<profile>/<seed>/, so DVC's outputs, its lock
-and the committed metrics stay as they are. What is done already is not done again, and what was broken off goes on.
+How much of a difference between two nets is luck. Everything lies in
+.cache/seeds/<profile>/<seed>/, so DVC's outputs, its lock and the committed metrics stay as they
+are. What is done already is not done again, and what was broken off goes on.
 """
 
 from collections.abc import Callable
@@ -17,18 +19,22 @@ from tasks.tracking import dvcfiles, steps
 
 FOLDER = Path(".cache/seeds")
 PREPARED = ("convert_vgg", "records")
-"""The stages before the trainings. No seed of a recipe concerns them, so DVC's own outputs serve all."""
+"""The stages before the trainings. No seed of a recipe concerns them, so DVC's own outputs serve
+all.
+"""
 
 
 def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
-    """Train and evaluate all variants with the seeds 1 to n, and report mean and standard deviation of their scores.
+    """Train and evaluate all variants with the seeds 1 to n, and report mean and standard deviation
+    of their scores.
 
     Args:
         n: how many seeds.
         out: JSON file to write.
 
     Raises:
-        UserError: a stage did not end well, what it was made from changed meanwhile, or somebody else is at work here.
+        UserError: a stage did not end well, what it was made from changed meanwhile, or somebody
+            else is at work here.
     """
     if n < 1:
         raise UserError(f"--n: expected at least 1 seed, got {n}")
@@ -43,17 +49,25 @@ def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
         measured = _measured(name, variants, n)
     summed = spread.summary(measured)
     words, table = spread.words(summed), spread.table(summed)
-    files.write_json(out, {"profile": name, "seeds": [*range(1, n + 1)], "variants": summed, "words": words})
+    files.write_json(
+        out, {"profile": name, "seeds": [*range(1, n + 1)], "variants": summed, "words": words}
+    )
     output.say("\n".join(["", table, "", *words, f"All values: {out}"]))
     steps.show("seeds", f"{name} with {n} seeds", markdown="\n\n".join([table, *words]))
 
 
 def _jobs(name: str, seed: int) -> tuple[list[repeats.Job], dict[str, str]]:
-    """The jobs of a seed as dvc.yaml and settings.json now have them, and DVC's digests of its outputs."""
+    """The jobs of a seed as dvc.yaml and settings.json now have them, and DVC's digests of its
+    outputs.
+    """
     dvcfiles.stages()  # is checked; then it is taken as it stands, with all its keys
     stages, lock = dvcfiles.plain(Path("dvc.yaml"), dvcfiles.STAGES)["stages"], dvcfiles.lock()
-    known = {out.path: out.digest for stage in PREPARED if stage in lock for out in lock[stage].outs}
-    return list(repeats.jobs(stages, config.plain(config.SETTINGS), seed, FOLDER / name / str(seed))), known
+    known = {
+        out.path: out.digest for stage in PREPARED if stage in lock for out in lock[stage].outs
+    }
+    return list(
+        repeats.jobs(stages, config.plain(config.SETTINGS), seed, FOLDER / name / str(seed))
+    ), known
 
 
 def _repeat(name: str, seed: int, extra: dict[str, str], record: Callable[[str], None]) -> None:
@@ -62,7 +76,8 @@ def _repeat(name: str, seed: int, extra: dict[str, str], record: Callable[[str],
     for job in jobs:
         called = f"{job.name} seed {seed}"
         if job.is_done(known):
-            line = f"Stage '{called}' didn't change, skipping"  # as DVC says it; Prefect shows it as Cached
+            # as DVC says it; Prefect shows it as Cached
+            line = f"Stage '{called}' didn't change, skipping"
             output.say(line)
             record(line)
             continue
@@ -70,7 +85,10 @@ def _repeat(name: str, seed: int, extra: dict[str, str], record: Callable[[str],
         key = job.key(known)
         code = children.follow(job.command, {**extra, "DVC_STAGE": called}, lambda line: None)
         if code:
-            raise UserError(f"{called} ended with {code}, for the reason above. The same command again goes on from there.")
+            raise UserError(
+                f"{called} ended with {code}, for the reason above. The same command "
+                "again goes on from there."
+            )
         with files.replacing_file(job.done) as temporary:
             temporary.write_text(key)
 
@@ -83,7 +101,8 @@ def _measured(name: str, variants: tuple[str, ...], n: int) -> dict[str, list[di
         for job in jobs:
             if job.variant not in measured or not job.is_done(known):
                 raise UserError(
-                    f"{job.name} with seed {seed}: parameters, data or code changed in the meantime. Run this again."
+                    f"{job.name} with seed {seed}: parameters, data or code changed in the "
+                    "meantime. Run this again."
                 )
             if job.scores:
                 measured[job.variant].append(spread.scores(results.metrics(job.scores)))

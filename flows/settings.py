@@ -1,4 +1,6 @@
-"""Stage `settings`: the parameters as they come out, in one file that all other stages depend on."""
+"""Stage `settings`: the parameters as they come out, in one file that all
+other stages depend on.
+"""
 
 import argparse
 import sys

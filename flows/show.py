@@ -19,14 +19,20 @@ from tasks.tracking import SCORES
 HEAD = (
     "# Parameters",
     "",
-    "All keys of a profile in [`profiles.yaml`](../profiles.yaml), as `fcn show keys` prints them from",
-    "[`tasks/settings/params.py`](../tasks/settings/params.py) and [`fcn/spec/recipe.py`](../fcn/spec/recipe.py), where",
+    "All keys of a profile in [`profiles.yaml`](../profiles.yaml), as `fcn show keys` prints them "
+    "from",
+    "[`tasks/settings/params.py`](../tasks/settings/params.py) and "
+    "[`fcn/spec/recipe.py`](../fcn/spec/recipe.py), where",
     "they are declared and checked.",
-    "`<name>` under `train` is a variant (`fcn32s`, ...), under `archives` and `roots` a part of the data set, under",
-    "`rates` the beginning of a layer's name, under `class_weights` a class. `fcn show params` prints what they are set to.",
+    "`<name>` under `train` is a variant (`fcn32s`, ...), under `archives` and `roots` a part of "
+    "the data set, under",
+    "`rates` the beginning of a layer's name, under `class_weights` a class. `fcn show params` "
+    "prints what they are set to.",
     "",
-    "A profile may be `from` another one, and a block of `train` may name a `recipe`, with all of which it begins.",
-    "In `params.yaml`, `profiles.<profile>.<key>` and `recipes.<recipe>.<key>` change a value; no value takes a key away.",
+    "A profile may be `from` another one, and a block of `train` may name a `recipe`, with all of "
+    "which it begins.",
+    "In `params.yaml`, `profiles.<profile>.<key>` and `recipes.<recipe>.<key>` change a value; no "
+    "value takes a key away.",
     "",
     "| key | may be | default | what it is |",
     "|---|---|---|---|",
@@ -96,9 +102,17 @@ def table(found: config.Resolved, settings: Settings, under: Sequence[str] = ())
     for place, value in leaves(asdict(settings)):
         key = ".".join(map(str, place))
         if not under or any(f"{key}.".startswith(f"{beginning}.") for beginning in under):
-            rows.append((key, public(json.dumps(value, ensure_ascii=False)), found.origins.get(place, "by default")))
+            rows.append(
+                (
+                    key,
+                    public(json.dumps(value, ensure_ascii=False)),
+                    found.origins.get(place, "by default"),
+                )
+            )
     if not rows:
-        raise UserError(f"{' '.join(under)}: no such key; the keys are below {', '.join(found.data)}")
+        raise UserError(
+            f"{' '.join(under)}: no such key; the keys are below {', '.join(found.data)}"
+        )
     width, middle = (max(len(row[n]) for row in rows) for n in (0, 1))
     for key, value, where in rows:
         yield f"{key:{width}}  {value:{min(middle, 40)}}  {where}"

@@ -41,5 +41,6 @@ def train(
 
 if __name__ == "__main__":
     if os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", "0") != "0":
-        os.environ[processes.PARENT_RUN] = ""  # of several processes that train together, Prefect hears of the first one
+        # of several processes that train together, Prefect hears of the first one
+        os.environ[processes.PARENT_RUN] = ""
     sys.exit(stage.main(train))

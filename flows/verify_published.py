@@ -21,7 +21,8 @@ def verify_published(
 ) -> None:
     """Download, convert and score the authors' nets, and compare with their published scores.
 
-    Takes 4 GB of disk for all of it, minutes on a GPU and an hour or more per net without one. Fails if a net does.
+    Takes 4 GB of disk for all of it, minutes on a GPU and an hour or more per net without one.
+    Fails if a net does.
 
     Args:
         facts: JSON file: where the nets and the images are, and the scores.
@@ -38,17 +39,24 @@ def verify_published(
     files.check_folder(raw / "images", archives.MARK, "--raw")
     for name in nets:
         files.check_folder(models / name, MARK, "--models")
-    pairs = unpack_listed(fetch(wanted.images, raw / "archives"), wanted.root, Path(wanted.ids), raw / "images")
+    pairs = unpack_listed(
+        fetch(wanted.images, raw / "archives"), wanted.root, Path(wanted.ids), raw / "images"
+    )
     verdicts = []
     for name, net in nets.items():
         convert_net(fetch(net.weights, raw / "weights"), name, wanted.class_names, models / name)
         verdicts.append(score_net(models / name, name, pairs, net.scores, wanted.tolerance))
     files.write_json(report, scores.report(verdicts, len(pairs), wanted.tolerance))
-    text = [f"measured (published) on {len(pairs)} images, in percent:", *scores.table(verdicts).splitlines()]
+    text = [
+        f"measured (published) on {len(pairs)} images, in percent:",
+        *scores.table(verdicts).splitlines(),
+    ]
     failed = [verdict.net for verdict in verdicts if not verdict.passed]
     if failed:
         raise UserError(
-            f"{', '.join(failed)}: more than {wanted.tolerance} points off the published scores; {text[0]}", *text[1:]
+            f"{', '.join(failed)}: more than {wanted.tolerance} points off the published scores; "
+            f"{text[0]}",
+            *text[1:],
         )
     steps.logger().info("\n".join(text))
 
@@ -57,5 +65,7 @@ def _read(path: Path) -> published_nets.Published:
     facts = published_nets.read(path)
     for name, net in facts.nets.items():
         if len(net.scores) != len(scores.SCORES):
-            raise UserError(f"{path}: nets.{name}.scores: expected {', '.join(scores.SCORES)}; got {net.scores}")
+            raise UserError(
+                f"{path}: nets.{name}.scores: expected {', '.join(scores.SCORES)}; got {net.scores}"
+            )
     return facts

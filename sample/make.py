@@ -1,7 +1,8 @@
 """Makes both artefacts of the sample again: `python -m sample.make [--only world|vgg]`.
 
-The tar takes seconds and comes out the same, byte for byte. The classifier took 5 minutes on two cores;
-its bytes depend on the processor, so whoever makes it again writes its new checksum into profiles.yaml.
+The tar takes seconds and comes out the same, byte for byte. The classifier took 5 minutes on two
+cores; its bytes depend on the processor, so whoever makes it again writes its new checksum into
+profiles.yaml.
 """
 
 import argparse
@@ -14,7 +15,9 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Write `world.tar.gz` and `vgg16_small.caffemodel` beside this file and print their sizes and checksums."""
+    """Write `world.tar.gz` and `vgg16_small.caffemodel` beside this file and print their sizes and
+    checksums.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=("world", "vgg"), help="make just this one")
     only = parser.parse_args().only
@@ -23,7 +26,8 @@ def main() -> None:
         made.append(HERE / "world.tar.gz")
         world.write_tar(made[-1])
     if only != "world":
-        from sample import pretrain  # TensorFlow takes seconds to load, and the world does without it
+        # TensorFlow takes seconds to load, and the world does without it
+        from sample import pretrain
 
         made.append(HERE / "vgg16_small.caffemodel")
         pretrain.main(made[-1])

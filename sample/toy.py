@@ -1,10 +1,12 @@
-"""A toy to begin with: handwritten digits scattered over small scenes, and a LeNet that knows digits.
+"""A toy to begin with: handwritten digits scattered over small scenes, and a LeNet that knows
+digits.
 
     python -m sample.toy OUT_DIR
 
-writes `digits.tar.gz`, scenes with labels in VOC's layout, and `lenet.caffemodel`, LeNet as Caffe would store it, in half a
-minute. The digits are the 1797 of scikit-learn's `load_digits` (8 x 8 pixels, by 13 people), enlarged to MNIST's format: white
-on black, about 20 pixels high in 28 x 28. Those of the validation scenes are in no other scene and unknown to LeNet.
+writes `digits.tar.gz`, scenes with labels in VOC's layout, and `lenet.caffemodel`, LeNet as Caffe
+would store it, in half a minute. The digits are the 1797 of scikit-learn's `load_digits` (8 x 8
+pixels, by 13 people), enlarged to MNIST's format: white on black, about 20 pixels high in 28 x 28.
+Those of the validation scenes are in no other scene and unknown to LeNet.
 """
 
 import argparse
@@ -26,7 +28,19 @@ from fcn.spec.colours import VOID
 from fcn.weights import caffe
 from sample import world
 
-CLASSES = ("background", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+CLASSES = (
+    "background",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+)
 ROOT = "VOCdevkit/Digits"
 SPLITS = {"train": 200, "val": 40}
 SEED = 1998
@@ -42,26 +56,42 @@ def digits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By split, images uint8 (N, 8, 8) of 0..255, white on black, and their digits (N,)."""
     found = load_digits()
     order = world.generator(SEED).permutation(len(found.target))
-    images, targets = np.round(found.images * (255 / 16)).astype(np.uint8)[order], found.target[order]
-    return {"train": (images[HELD_OUT:], targets[HELD_OUT:]), "val": (images[:HELD_OUT], targets[:HELD_OUT])}
+    images, targets = (
+        np.round(found.images * (255 / 16)).astype(np.uint8)[order],
+        found.target[order],
+    )
+    return {
+        "train": (images[HELD_OUT:], targets[HELD_OUT:]),
+        "val": (images[:HELD_OUT], targets[:HELD_OUT]),
+    }
 
 
 def enlarge(digit: np.ndarray, height: int) -> Image.Image:
-    """A digit (8, 8) as a picture (mode L) of about `height` pixels, in a black frame of an eighth on each side."""
-    return Image.fromarray(np.pad(digit, 1)).resize((height * 10 // 8,) * 2, Image.Resampling.BICUBIC)
+    """A digit (8, 8) as a picture (mode L) of about `height` pixels, in a black frame of an eighth
+    on each side.
+    """
+    return Image.fromarray(np.pad(digit, 1)).resize(
+        (height * 10 // 8,) * 2, Image.Resampling.BICUBIC
+    )
 
 
 def _height(rng: np.random.Generator) -> int:
     return int(rng.integers(18, 23))
 
 
-def scene(images: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> tuple[Image.Image, Image.Image]:
-    """One pair: a picture (RGB, sides of 64 to 96 px) of 1 to 5 digits apart from each other, and its label (palette).
+def scene(
+    images: np.ndarray, targets: np.ndarray, rng: np.random.Generator
+) -> tuple[Image.Image, Image.Image]:
+    """One pair: a picture (RGB, sides of 64 to 96 px) of 1 to 5 digits apart from each other, and
+    its label (palette).
 
-    The ground is dim and uneven. A label's digit is its ink; the pixels around it, where it fades, are void.
+    The ground is dim and uneven. A label's digit is its ink; the pixels around it, where it fades,
+    are void.
     """
     width, height = (int(side) for side in rng.integers(64, 97, 2))
-    ground = Image.fromarray(rng.integers(0, 40, (3, 3), np.uint8)).resize((width, height), Image.Resampling.BILINEAR)
+    ground = Image.fromarray(rng.integers(0, 40, (3, 3), np.uint8)).resize(
+        (width, height), Image.Resampling.BILINEAR
+    )
     picture = np.array(ground, np.int64)
     label, taken = np.zeros((height, width), np.uint8), np.zeros((height, width), bool)
     wanted = int(rng.integers(1, 6))
@@ -75,7 +105,9 @@ def scene(images: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> 
         taken[place], ink = True, np.asarray(stamp)
         picture[place] = np.maximum(picture[place], ink)
         solid = ink >= _INK
-        rim = np.asarray(Image.fromarray(solid.astype(np.uint8)).filter(ImageFilter.MaxFilter(3)), bool)
+        rim = np.asarray(
+            Image.fromarray(solid.astype(np.uint8)).filter(ImageFilter.MaxFilter(3)), bool
+        )
         label[place] = np.where(solid, 1 + targets[number], np.where(rim, VOID, 0))
         wanted -= 1
         if not wanted:
@@ -89,13 +121,18 @@ def write_scenes(target: Path, splits: dict[str, int] = SPLITS) -> None:
     content, found = {}, digits()
     for split, count in splits.items():
         names = [f"{split}_{number:03d}" for number in range(count)]
-        content[f"ImageSets/Segmentation/{split}.txt"] = "".join(f"{name}\n" for name in names).encode()
+        content[f"ImageSets/Segmentation/{split}.txt"] = "".join(
+            f"{name}\n" for name in names
+        ).encode()
         for number, name in enumerate(names):
             picture, label = scene(*found[split], world.generator(SEED, split == "val", number))
             image, index = io.BytesIO(), io.BytesIO()
             picture.save(image, "JPEG", quality=90)
             label.save(index, "PNG", optimize=True)
-            content |= {f"JPEGImages/{name}.jpg": image.getvalue(), f"SegmentationClass/{name}.png": index.getvalue()}
+            content |= {
+                f"JPEGImages/{name}.jpg": image.getvalue(),
+                f"SegmentationClass/{name}.png": index.getvalue(),
+            }
     with (
         replacing_file(target) as part,
         part.open("wb") as file,
@@ -109,7 +146,9 @@ def write_scenes(target: Path, splits: dict[str, int] = SPLITS) -> None:
 
 
 def views(images: np.ndarray, height: int, rng: np.random.Generator) -> np.ndarray:
-    """Digits (N, 8, 8), `height` pixels high and wherever there is room, as LeNet takes them: float (N, 28, 28, 1), 0..1."""
+    """Digits (N, 8, 8), `height` pixels high and wherever there is room, as LeNet takes them: float
+    (N, 28, 28, 1), 0..1.
+    """
     found = np.zeros((len(images), SIDE, SIDE, 1), np.float32)
     for picture, digit in zip(found, images, strict=True):
         stamp = np.asarray(enlarge(digit, height), np.float32)
@@ -119,7 +158,9 @@ def views(images: np.ndarray, height: int, rng: np.random.Generator) -> np.ndarr
 
 
 def classifier() -> keras.Model:
-    """LeNet on 28 x 28 pixels, with ip1 and ip2 as convolutions of their whole input: (N, 28, 28, 1) -> (N, 1, 1, 10)."""
+    """LeNet on 28 x 28 pixels, with ip1 and ip2 as convolutions of their whole input: (N, 28, 28,
+    1) -> (N, 1, 1, 10).
+    """
     return keras.Sequential([
         keras.Input((SIDE, SIDE, 1)),
         layers.Conv2D(20, 5, name="conv1"), layers.MaxPooling2D(),
@@ -133,10 +174,14 @@ def train() -> keras.Model:
     keras.utils.set_random_seed(SEED)
     tf.config.experimental.enable_op_determinism()
     model, (images, targets), rng = classifier(), digits()["train"], world.generator(SEED, 7)
-    model.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile(
+        keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
     for _step in range(STEPS):
         chosen = rng.integers(0, len(targets), 64)
-        model.train_on_batch(views(images[chosen], _height(rng), rng), targets[chosen][:, None, None])
+        model.train_on_batch(
+            views(images[chosen], _height(rng), rng), targets[chosen][:, None, None]
+        )
     return model
 
 
@@ -148,7 +193,9 @@ def accuracy(model: keras.Model) -> float:
 
 
 def write_caffemodel(model: keras.Model, target: Path) -> None:
-    """Write LeNet with Caffe's axes: kernels O x I x H x W, ip1 and ip2 as matrices over a flattened C x H x W."""
+    """Write LeNet with Caffe's axes: kernels O x I x H x W, ip1 and ip2 as matrices over a
+    flattened C x H x W.
+    """
     found = {}
     for layer in model.layers:
         if layer.weights:
@@ -162,7 +209,9 @@ def write_caffemodel(model: keras.Model, target: Path) -> None:
 
 
 def main(folder: Path) -> None:
-    """Write both files into `folder` and print their sizes and checksums, and how well LeNet reads."""
+    """Write both files into `folder` and print their sizes and checksums, and
+    how well LeNet reads.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     scenes, weights = folder / "digits.tar.gz", folder / "lenet.caffemodel"
     write_scenes(scenes)
@@ -174,6 +223,8 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, metavar="OUT_DIR", help="where to write both files")
     main(parser.parse_args().folder)

@@ -1,8 +1,10 @@
-"""The sample world: small scenes of cut-out shapes on a cluttered ground, in the format of PASCAL VOC.
+"""The sample world: small scenes of cut-out shapes on a cluttered ground, in the format of PASCAL
+VOC.
 
-The hue hints at the class, as it does in nature; texture and shade do not. What makes up the outlines (holes, points, teeth,
-bits) is 8 to 16 pixels wide: finer than the stride of FCN-32s. Every number comes from one PCG64 stream per image
-and every picture from Pillow's integer arithmetic, so the same versions give the same bytes.
+The hue hints at the class, as it does in nature; texture and shade do not. What makes up the
+outlines (holes, points, teeth, bits) is 8 to 16 pixels wide: finer than the stride of FCN-32s.
+Every number comes from one PCG64 stream per image and every picture from Pillow's integer
+arithmetic, so the same versions give the same bytes.
 """
 
 import gzip
@@ -29,7 +31,9 @@ _POINT = tuple[float, float]
 
 
 def generator(*key: int) -> np.random.Generator:
-    """The stream of one image: a PCG64 generator that depends on the integers `key` (seed, split, number) alone."""
+    """The stream of one image: a PCG64 generator that depends on the integers `key` (seed, split,
+    number) alone.
+    """
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(list(key))))
 
 
@@ -48,7 +52,9 @@ def _star(points: int, inner: float) -> list[_POINT]:
 
 
 def outline(name: str, rng: np.random.Generator) -> list[tuple[int, list[_POINT]]]:
-    """The parts of one object of class `name`, about a circle of radius 1: polygons, in order, to add (1) or cut out (0)."""
+    """The parts of one object of class `name`, about a circle of radius 1: polygons, in order, to
+    add (1) or cut out (0).
+    """
     u = rng.uniform
     if name == "ring":
         aspect = u(0.82, 1.0)
@@ -64,16 +70,27 @@ def outline(name: str, rng: np.random.Generator) -> list[tuple[int, list[_POINT]
         teeth = int(rng.integers(3, 5))
         height, pitch = u(0.55, 0.7), 2.0 / (2 * teeth - 1)
         parts = [(1, _box(-1, -height, 1, -height + u(0.32, 0.42)))]
-        return parts + [(1, _box(-1 + 2 * k * pitch, -height, -1 + (2 * k + 1) * pitch, height)) for k in range(teeth)]
+        return parts + [
+            (1, _box(-1 + 2 * k * pitch, -height, -1 + (2 * k + 1) * pitch, height))
+            for k in range(teeth)
+        ]
     if name == "key":
         bow, half, bit = u(0.46, 0.52), u(0.13, 0.16), u(0.4, 0.48)
-        parts = [(1, _circle(-1 + bow, 0, bow)), (1, _box(-0.4, -half, 1, half)), (1, _box(0.76, 0, 1, bit))]
+        parts = [
+            (1, _circle(-1 + bow, 0, bow)),
+            (1, _box(-0.4, -half, 1, half)),
+            (1, _box(0.76, 0, 1, bit)),
+        ]
         return [*parts, (1, _box(0.36, 0, 0.58, bit)), (0, _circle(-1 + bow, 0, bow * 0.5))]
     raise ValueError(f"no outline for class {name!r}; known: {', '.join(CLASSES[1:])}")
 
 
-def stamp(name: str, size: tuple[int, int], centre: _POINT, diameter: float, rng: np.random.Generator) -> Image.Image:
-    """The coverage (mode L, 0 to 255) of one object, tilted by up to 20 degrees, in an image of `size` (width, height)."""
+def stamp(
+    name: str, size: tuple[int, int], centre: _POINT, diameter: float, rng: np.random.Generator
+) -> Image.Image:
+    """The coverage (mode L, 0 to 255) of one object, tilted by up to 20 degrees, in an image of
+    `size` (width, height).
+    """
     angle, squeeze = rng.uniform(-0.35, 0.35), rng.uniform(0.88, 1.0)
     cos, sin, half = math.cos(angle), math.sin(angle), diameter / 2 * _OVER
     mask = Image.new("L", (size[0] * _OVER, size[1] * _OVER))
@@ -82,28 +99,43 @@ def stamp(name: str, size: tuple[int, int], centre: _POINT, diameter: float, rng
         placed = [(x * half, y * half * squeeze) for x, y in points]
         # Whole sub-pixels: the last bit of a sine must not decide about a pixel.
         corners = [
-            (round(centre[0] * _OVER + x * cos - y * sin), round(centre[1] * _OVER + x * sin + y * cos)) for x, y in placed
+            (
+                round(centre[0] * _OVER + x * cos - y * sin),
+                round(centre[1] * _OVER + x * sin + y * cos),
+            )
+            for x, y in placed
         ]
         pen.polygon(corners, fill=255 * add)
     return mask.reduce(_OVER)
 
 
 def _colour(
-    rng: np.random.Generator, saturation: tuple[int, int], value: tuple[int, int], hue: int | None = None
+    rng: np.random.Generator,
+    saturation: tuple[int, int],
+    value: tuple[int, int],
+    hue: int | None = None,
 ) -> tuple[int, int, int]:
     """A random colour, near `hue` (0 to 255) if it is given."""
     hues = (0, 256) if hue is None else (hue - 24, hue + 25)
-    hsv = (int(rng.integers(*hues)) % 256, int(rng.integers(*saturation)), int(rng.integers(*value)))
+    hsv = (
+        int(rng.integers(*hues)) % 256,
+        int(rng.integers(*saturation)),
+        int(rng.integers(*value)),
+    )
     return Image.new("HSV", (1, 1), hsv).convert("RGB").getpixel((0, 0))  # type: ignore[return-value]
 
 
-def _field(rng: np.random.Generator, size: tuple[int, int], cells: int, low: int, high: int) -> Image.Image:
+def _field(
+    rng: np.random.Generator, size: tuple[int, int], cells: int, low: int, high: int
+) -> Image.Image:
     """A smooth random picture (mode L): `cells` x `cells` random values, interpolated."""
     grid = rng.integers(low, high, (cells, cells), dtype=np.uint8)
     return Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC)
 
 
-def _texture(rng: np.random.Generator, size: tuple[int, int], first: tuple[int, ...], second: tuple[int, ...]) -> Image.Image:
+def _texture(
+    rng: np.random.Generator, size: tuple[int, int], first: tuple[int, ...], second: tuple[int, ...]
+) -> Image.Image:
     """Plain, striped, dotted or cloudy: two colours mixed by a random pattern."""
     kind, (width, height) = int(rng.integers(4)), size
     if kind == 0:
@@ -112,7 +144,11 @@ def _texture(rng: np.random.Generator, size: tuple[int, int], first: tuple[int, 
         mix = _field(rng, size, 6, 0, 256)
     else:
         mix = Image.new("L", size)
-        pen, pitch, slant = ImageDraw.Draw(mix), int(rng.integers(7, 14)), int(rng.integers(-height, height))
+        pen, pitch, slant = (
+            ImageDraw.Draw(mix),
+            int(rng.integers(7, 14)),
+            int(rng.integers(-height, height)),
+        )
         if kind == 1:
             for x in range(-2 * height, width + 2 * height, pitch):
                 pen.line((x, 0, x + slant, height), fill=190, width=max(2, pitch // 3))
@@ -124,7 +160,9 @@ def _texture(rng: np.random.Generator, size: tuple[int, int], first: tuple[int, 
 
 
 def ground(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
-    """A cluttered background (RGB): soft colours, blots, and strokes, discs and scraps that are no objects."""
+    """A cluttered background (RGB): soft colours, blots, and strokes, discs and scraps that are no
+    objects.
+    """
     channels = [_field(rng, size, int(rng.integers(2, 5)), 70, 215) for _ in range(3)]
     grey = channels[0]
     picture = Image.merge("RGB", [Image.blend(grey, channel, 0.45) for channel in channels])
@@ -145,12 +183,17 @@ def ground(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
 
 
 def put(picture: Image.Image, mask: Image.Image, hue: int, rng: np.random.Generator) -> Image.Image:
-    """`picture` (RGB) with an object on it: a soft shadow, then the texture, lit from the top left, where `mask` (L) covers.
+    """`picture` (RGB) with an object on it: a soft shadow, then the texture, lit from the top left,
+    where `mask` (L) covers.
 
     `hue` (0 to 255) is that of its main colour, give or take 24; its second colour is any.
     """
     first, second = _colour(rng, (90, 256), (90, 256), hue), _colour(rng, (20, 256), (90, 256))
-    shadow = ImageChops.offset(mask, 2, 3).filter(ImageFilter.GaussianBlur(2)).point(lambda v: v * 2 // 5)
+    shadow = (
+        ImageChops.offset(mask, 2, 3)
+        .filter(ImageFilter.GaussianBlur(2))
+        .point(lambda v: v * 2 // 5)
+    )
     picture = Image.composite(Image.new("RGB", picture.size, (20, 20, 30)), picture, shadow)
     face = _texture(rng, picture.size, first, second)
     inside = mask.filter(ImageFilter.MinFilter(3))
@@ -162,23 +205,31 @@ def put(picture: Image.Image, mask: Image.Image, hue: int, rng: np.random.Genera
 
 
 def grain(picture: Image.Image, rng: np.random.Generator, amount: int = 5) -> Image.Image:
-    """`picture` with noise of up to `amount` grey levels added to each pixel (the same in the three channels)."""
+    """`picture` with noise of up to `amount` grey levels added to each pixel (the same in the three
+    channels).
+    """
     noise = rng.integers(-amount, amount + 1, (picture.height, picture.width, 1))
     return Image.fromarray(np.clip(np.asarray(picture, np.int64) + noise, 0, 255).astype(np.uint8))
 
 
 class Canvas:
-    """A picture in the making: objects go on top of each other, each within rules about how much may be hidden."""
+    """A picture in the making: objects go on top of each other, each within rules about how much
+    may be hidden.
+    """
 
     def __init__(self, size: tuple[int, int], rng: np.random.Generator) -> None:
-        """An empty cluttered ground of `size` (width, height); `rng` also decides about the objects."""
+        """An empty cluttered ground of `size` (width, height); `rng` also decides about the
+        objects.
+        """
         self.size, self.rng, self.picture = size, rng, ground(size, rng)
         self.instances, self.classes = np.zeros((size[1], size[0]), np.uint8), [0]
 
     def add(self, centre: _POINT | None = None, hide: float = 0.0) -> None:
-        """Add an object of a random class at `centre`, or at a random place; none if 20 places do not do.
+        """Add an object of a random class at `centre`, or at a random place; none if 20 places do
+        not do.
 
-        It hides at most the share `hide` of any object below it. Its middle stays off the picture's rim.
+        It hides at most the share `hide` of any object below it. Its middle stays off the picture's
+        rim.
         """
         rng, (width, height) = self.rng, self.size
         for _attempt in range(20):
@@ -195,14 +246,20 @@ class Canvas:
                 return
 
     def label(self) -> Image.Image:
-        """Class indices as a palette image, 255 where two regions meet (one pixel on either side)."""
+        """Class indices as a palette image, 255 where two regions meet (one
+        pixel on either side).
+        """
         edge = Image.fromarray(self.instances)
-        border = np.asarray(edge.filter(ImageFilter.MaxFilter(3))) != np.asarray(edge.filter(ImageFilter.MinFilter(3)))
+        border = np.asarray(edge.filter(ImageFilter.MaxFilter(3))) != np.asarray(
+            edge.filter(ImageFilter.MinFilter(3))
+        )
         return to_image(np.where(border, VOID, np.asarray(self.classes, np.uint8)[self.instances]))
 
 
 def scene(rng: np.random.Generator) -> tuple[Image.Image, Image.Image]:
-    """One pair: a picture (RGB, sides of 104 to 160 px) of 1 to 3 objects, and its label (palette; class index, 255 = void)."""
+    """One pair: a picture (RGB, sides of 104 to 160 px) of 1 to 3 objects, and its label (palette;
+    class index, 255 = void).
+    """
     long, short = int(rng.integers(120, 161)), int(rng.integers(104, 129))
     canvas = Canvas((long, short) if rng.random() < 0.5 else (short, long), rng)
     for _ in range(int(rng.integers(1, 4))):
@@ -211,7 +268,8 @@ def scene(rng: np.random.Generator) -> tuple[Image.Image, Image.Image]:
 
 
 def view(rng: np.random.Generator, side: int) -> tuple[np.ndarray, int]:
-    """One example for the classifier: a picture (`side`, `side`, 3; uint8 RGB) and the class of what is in its middle.
+    """One example for the classifier: a picture (`side`, `side`, 3; uint8 RGB) and the class of
+    what is in its middle.
 
     One object, alone, within 24 px of the centre or, in one of seven, none (class 0).
     """
@@ -222,7 +280,9 @@ def view(rng: np.random.Generator, side: int) -> tuple[np.ndarray, int]:
 
 
 def write_tar(target: Path, seed: int = SEED, splits: dict[str, int] = SPLITS) -> None:
-    """Write the world as a tar laid out like VOC (`VOCdevkit/World/...`), owners, dates and order fixed."""
+    """Write the world as a tar laid out like VOC (`VOCdevkit/World/...`), owners, dates and order
+    fixed.
+    """
     root, lists, files = f"VOCdevkit/{YEAR}", {}, {}
     for number, (split, count) in enumerate(splits.items()):
         lists[split] = [f"{split}_{i:04d}" for i in range(count)]
@@ -235,8 +295,11 @@ def write_tar(target: Path, seed: int = SEED, splits: dict[str, int] = SPLITS) -
             files[f"{root}/SegmentationClass/{name}.png"] = index.getvalue()
     lists["trainval"] = [name for split in splits for name in lists[split]]
     for split, names in lists.items():
-        files[f"{root}/ImageSets/Segmentation/{split}.txt"] = "".join(f"{name}\n" for name in names).encode()
-    # Compressed, since half of a tar of such small files is headers, padding and the same palette again and again.
+        files[f"{root}/ImageSets/Segmentation/{split}.txt"] = "".join(
+            f"{name}\n" for name in names
+        ).encode()
+    # Compressed, since half of a tar of such small files is headers, padding and the same palette
+    # again and again.
     with (
         replacing_file(target) as part,
         part.open("wb") as file,

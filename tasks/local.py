@@ -10,11 +10,13 @@ from fcn.spec import Source
 
 
 def match(local: Path | None, sources: Iterable[Source]) -> dict[Source, Path]:
-    """Says which of `sources` the user has, as `tasks.fetch.fetch` takes it; what is not found is downloaded.
+    """Says which of `sources` the user has, as `tasks.fetch.fetch` takes it; what is not found is
+    downloaded.
 
     Args:
-        local: a folder, in which files of the names in the sources' URLs are looked for; or a file, which is the source
-            with such a name, or else the one whose checksum it has. None: nothing.
+        local: a folder, in which files of the names in the sources' URLs are looked for; or a file,
+            which is the source with such a name, or else the one whose checksum it has. None:
+            nothing.
         sources: all files of the profile.
 
     Returns:
@@ -34,17 +36,29 @@ def match(local: Path | None, sources: Iterable[Source]) -> dict[Source, Path]:
 
 def _match(local: Path, sources: list[Source]) -> dict[Source, Path]:
     if local.is_dir():
-        found = {s: local / name for s in sources for name in reversed(_names(s)) if (local / name).is_file()}
+        found = {
+            s: local / name
+            for s in sources
+            for name in reversed(_names(s))
+            if (local / name).is_file()
+        }
     elif local.is_file():
         with local.open("rb") as file:
             file.read(1)
-        found = {s: local for s in sources if local.name in _names(s)} or {s: local for s in sources if _is_it(local, s)}
+        found = {s: local for s in sources if local.name in _names(s)} or {
+            s: local for s in sources if _is_it(local, s)
+        }
     else:
         there = "expected a file or a folder, got a device or a pipe"
-        raise UserError(f"{local}: {there if local.exists() else 'there is no such file or folder'}")
+        raise UserError(
+            f"{local}: {there if local.exists() else 'there is no such file or folder'}"
+        )
     if not found:
         names = ", ".join(name for source in sources for name in _names(source))
-        raise UserError(f"{local}: expected one of the profile's files ({names}), by name or by checksum; found none")
+        raise UserError(
+            f"{local}: expected one of the profile's files ({names}), by name or by "
+            "checksum; found none"
+        )
     return found
 
 

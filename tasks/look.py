@@ -1,4 +1,6 @@
-"""A look at the data: its tables and its contact sheet, charts of them, and all of it as artifacts."""
+"""A look at the data: its tables and its contact sheet, charts of them, and
+all of it as artifacts.
+"""
 
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +23,8 @@ TICKS = (0, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
 
 @steps.step("look at the data")
 def look(data: Path, out: Path, images: int) -> None:
-    """Writes the folder `out` about the records in `data`, and shows it in Prefect; `images` are on the contact sheet.
+    """Writes the folder `out` about the records in `data`, and shows it in Prefect; `images` are on
+    the contact sheet.
 
     Raises:
         UserError: see `fcn.records.look.run`.
@@ -29,18 +32,22 @@ def look(data: Path, out: Path, images: int) -> None:
     log = steps.logger()
     found = looking.run(data, out, images, Progress(log.info, "contact sheet", "images"))
     for split, info in found.items():
-        log.info("%s: %d images, %.1f %% of their pixels void", split, info["images"], 100 * info["void"])
+        log.info(
+            "%s: %d images, %.1f %% of their pixels void", split, info["images"], 100 * info["void"]
+        )
     url = pictures.data_url(out / "contact.png")
     steps.show("data-contact", "Training images with their labels", image=url)
     with charts(out) as paths:
-        for path, text in zip(paths, ("Share of the labelled pixels by class", "Sizes of the images"), strict=True):
+        for path, text in zip(
+            paths, ("Share of the labelled pixels by class", "Sizes of the images"), strict=True
+        ):
             steps.show(f"data-{path.stem}", text, image=pictures.data_url(path))
 
 
 @contextmanager
 def charts(folder: Path) -> Iterator[list[Path]]:
-    """`classes.png` and `sizes.png`, drawn from what `fcn.records.look.run` left in `folder`, for as long as the context
-    lasts."""
+    """`classes.png` and `sizes.png`, drawn from what `fcn.records.look.run` left in `folder`, for
+    as long as the context lasts."""
     with tempfile.TemporaryDirectory() as temporary:
         paths = [Path(temporary) / "classes.png", Path(temporary) / "sizes.png"]
         for path, figure in zip(paths, (classes_figure, sizes_figure), strict=True):
@@ -49,16 +56,26 @@ def charts(folder: Path) -> Iterator[list[Path]]:
 
 
 def classes_figure(table: Path) -> Figure:
-    """Horizontal bars by class, one colour per split, from `classes.csv`; their length is the root of the share."""
+    """Horizontal bars by class, one colour per split, from `classes.csv`; their length is the root
+    of the share.
+    """
     rows = results.table(table, results.ClassShare)
-    names, splits = (list(dict.fromkeys(getattr(row, column) for row in rows)) for column in ("name", "split"))
+    names, splits = (
+        list(dict.fromkeys(getattr(row, column) for row in rows)) for column in ("name", "split")
+    )
     shares = {(row.name, row.split): row.share for row in rows}
     if not rows or len(shares) < len(names) * len(splits):
-        raise UserError(f"{table}: expected a row for each class in each split; run the stage `records` again")
+        raise UserError(
+            f"{table}: expected a row for each class in each split; run the stage `records` again"
+        )
     columns = [names[start : start + TALL] for start in range(0, len(names), TALL)]
-    figure = Figure(figsize=(3 + 4 * len(columns), 1.2 + 0.28 * len(columns[0])), layout="constrained")
+    figure = Figure(
+        figsize=(3 + 4 * len(columns), 1.2 + 0.28 * len(columns[0])), layout="constrained"
+    )
     height = 0.8 / len(splits)
-    for axes, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
+    for axes, column in zip(
+        figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True
+    ):
         for n, split in enumerate(splits):
             places = [i + (n + 0.5) * height - 0.4 for i in range(len(column))]
             axes.barh(places, [shares[name, split] for name in column], height, label=split)
@@ -76,14 +93,18 @@ def sizes_figure(table: Path) -> Figure:
     """Histograms of widths and of heights, one colour per split, from `sizes.csv`."""
     rows = results.table(table, results.Size)
     if not rows:
-        raise UserError(f"{table}: expected a row for each size of an image; run the stage `records` again")
+        raise UserError(
+            f"{table}: expected a row for each size of an image; run the stage `records` again"
+        )
     splits = list(dict.fromkeys(row.split for row in rows))
     counts = [np.array([row.images for row in rows if row.split == split]) for split in splits]
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, side in zip(figure.subplots(1, 2, sharey=True), ("width", "height"), strict=True):
         values = [[getattr(row, side) for row in rows if row.split == split] for split in splits]
         edges = bins(min(map(min, values)), max(map(max, values)))
-        axes.hist(values, edges, weights=[100 * count / count.sum() for count in counts], label=splits)
+        axes.hist(
+            values, edges, weights=[100 * count / count.sum() for count in counts], label=splits
+        )
         axes.set(xlabel=f"{side} in pixels", ylabel="% of the images" if side == "width" else "")
         axes.grid(alpha=0.3, axis="y")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(splits))
@@ -91,8 +112,15 @@ def sizes_figure(table: Path) -> Figure:
 
 
 def bins(low: int, high: int) -> np.ndarray:
-    """Edges of at most 25 bins of a round width that hold the whole numbers `low` to `high`; no number is an upper edge."""
-    step = next(step for power in range(10) for step in (10**power, 2 * 10**power, 5 * 10**power) if high - low < 24 * step)
+    """Edges of at most 25 bins of a round width that hold the whole numbers `low` to `high`; no
+    number is an upper edge.
+    """
+    step = next(
+        step
+        for power in range(10)
+        for step in (10**power, 2 * 10**power, 5 * 10**power)
+        if high - low < 24 * step
+    )
     first, last = low // step * step, (high // step + 1) * step
     if last - first < 5 * step:  # a few bars shall not fill the picture
         first, last = first - 2 * step, last + 2 * step

@@ -35,20 +35,26 @@ def train(
 ) -> None:
     """Trains `variant` from `parent` on the records in `data` and writes the model folder `out`.
 
-    A training that was interrupted goes on from its checkpoint. One that ended is not repeated if DVC
-    could not keep its model: see `tasks.tracking.kept`. Curves and parameters go to MLflow as they come. With a `seed`
-    in place of the recipe's it is kept apart, in an experiment and with checkpoints of its own. Of several processes that train
-    together, see `distribution.join`, the first one does all that, and the others compute.
+    A training that was interrupted goes on from its checkpoint. One that ended is not repeated if
+    DVC could not keep its model: see `tasks.tracking.kept`. Curves and parameters go to MLflow as
+    they come. With a `seed` in place of the recipe's it is kept apart, in an experiment and with
+    checkpoints of its own. Of several processes that train together, see `distribution.join`, the
+    first one does all that, and the others compute.
 
     Raises:
-        UserError: see `fit.run` and `distribution.join`; processes with other parameters, records, weights or code.
+        UserError: see `fit.run` and `distribution.join`; processes with other parameters, records,
+            weights or code.
     """
     log, recipe = steps.logger(), profile.train[variant]
     recipe = recipe if seed is None else replace(recipe, seed=seed)
     if recipe.deterministic and keras.backend.backend() == "jax":  # before JAX starts
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+        os.environ["XLA_FLAGS"] = (
+            f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
+        ).strip()
     share = distribution.join(os.environ)
-    spec = ModelSpec(variant=variant, classes=tuple(records.read_index(data)["classes"]), **asdict(profile.model))
+    spec = ModelSpec(
+        variant=variant, classes=tuple(records.read_index(data)["classes"]), **asdict(profile.model)
+    )
     facts = fit.facts(spec, recipe, data, parent)
     key, needed = fit.fingerprint(facts), fit.resumable(facts)
     name = f"{profile_name}-{variant}" + (f"-seed{seed}" if seed is not None else "")
@@ -57,12 +63,20 @@ def train(
     _agree(share, key)
     if share.from_first(made.is_dir):
         if share.first:
-            log.info("%s is trained already, but DVC does not have it: it is taken from %s", variant, made)
+            log.info(
+                "%s is trained already, but DVC does not have it: it is taken from %s",
+                variant,
+                made,
+            )
             steps.remark("trained already; the model was taken from its checkpoint")
             kept.copy(made, out)
         return
     if not share.first:
-        log.info("process %d of %d computes; the first one tells and writes", share.process, share.processes)
+        log.info(
+            "process %d of %d computes; the first one tells and writes",
+            share.process,
+            share.processes,
+        )
         fit.run(spec, recipe, data, parent, out, checkpoint, lambda *_: None, lambda *_: None)
         return
     if resumed := checkpoint.is_file():
@@ -71,7 +85,12 @@ def train(
         log.warning(text)
     kept.note(checkpoint, needed)
     made_from = provenance.tags([str(data), str(parent)])
-    params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model), "train": asdict(recipe)}
+    params = {
+        "profile": profile_name,
+        "variant": variant,
+        "model": asdict(profile.model),
+        "train": asdict(recipe),
+    }
     tags = {
         "pipeline": steps.pipeline_id(),
         "prefect.flow_run_id": steps.run_id(),
@@ -81,7 +100,9 @@ def train(
     }
     with (
         durations.recording(f"{variant}-{key}", made_from) as entry,
-        tracking.training(tracking.experiment(profile_name, seed), variant, key, params=params, tags=tags) as run,
+        tracking.training(
+            tracking.experiment(profile_name, seed), variant, key, params=params, tags=tags
+        ) as run,
     ):
         facts = {"parent": str(parent), "training.key": key, **made_from}
         for split, context in (("train", "training"), ("val", "validation")):
@@ -98,7 +119,18 @@ def train(
         told = _Told(variant, spec, recipe, data, parent, run, entry, log, resumed)
         # DVC cannot know a model with a seed of its own, nor one that it did not ask for.
         first = made if seed is None and "DVC_STAGE" in os.environ else out
-        fit.run(spec, recipe, data, parent, first, checkpoint, told.begins, told.report, told.watch, told.note)
+        fit.run(
+            spec,
+            recipe,
+            data,
+            parent,
+            first,
+            checkpoint,
+            told.begins,
+            told.report,
+            told.watch,
+            told.note,
+        )
         if first != out:
             kept.copy(first, out)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
@@ -110,7 +142,9 @@ def train(
 
 @dataclass
 class _Told:
-    """What is told of a training while it runs: to the log, to Prefect, to MLflow, and to the entry of its duration."""
+    """What is told of a training while it runs: to the log, to Prefect, to MLflow, and to the entry
+    of its duration.
+    """
 
     variant: str
     spec: ModelSpec
@@ -125,22 +159,31 @@ class _Told:
     notes: dict[str, str] = field(default_factory=dict)
 
     def begins(self, device: str, transfers: list[surgery.Transfer]) -> None:
-        self.log.info("training %s for %d iterations on %s", self.variant, self.recipe.iterations, device)
+        self.log.info(
+            "training %s for %d iterations on %s", self.variant, self.recipe.iterations, device
+        )
         self.entry.facts["device"] = device
         _warn_if_slow(device, self.spec, self.recipe.iterations, self.data)
         for action in ("copied", "new", "dropped"):
             names = dict.fromkeys(t.name.rsplit("/", 1)[0] for t in transfers if t.action == action)
             self.log.info("weights %s: %s", action, ", ".join(names) or "none")
-        steps.show("weights", f"Weights of {self.variant} from {self.parent}", markdown=_table(transfers))
+        steps.show(
+            "weights", f"Weights of {self.variant} from {self.parent}", markdown=_table(transfers)
+        )
 
     def report(self, step: int, values: dict[str, float]) -> None:
         self.run.metrics(values, step)
         self.entry.beat()
         if "loss" not in values:
-            scores = ", ".join(f"{name.removeprefix('val_')} {value:.4f}" for name, value in values.items())
+            scores = ", ".join(
+                f"{name.removeprefix('val_')} {value:.4f}" for name, value in values.items()
+            )
             self.log.info("%s: validation at %d: %s", self.variant, step, scores)
-        if not self.progress:  # The clock starts at the first report: what comes before builds and traces the graph.
-            self.progress = Progress(self.log.info, self.variant, "iterations", start=step, show=steps.Bar())
+        # The clock starts at the first report: what comes before builds and traces the graph.
+        if not self.progress:
+            self.progress = Progress(
+                self.log.info, self.variant, "iterations", start=step, show=steps.Bar()
+            )
             if self.resumed and "loss" in values:
                 steps.remark(f"resumed at step {step - self.recipe.log_every}")
         if "loss" in values:
@@ -168,8 +211,9 @@ def _agree(share: distribution.Share, key: str) -> None:
     mine = np.frombuffer(key.encode(), np.uint8)
     if not np.array_equal(share.from_first(lambda: mine), mine):
         raise UserError(
-            f"process {share.process} of {share.processes} has other parameters, records, weights or code than the first one: "
-            "bring params.yaml, fcn/, data/records and models/ of the first machine here"
+            f"process {share.process} of {share.processes} has other parameters, records, weights "
+            "or code than the first one: bring params.yaml, fcn/, data/records and models/ of the "
+            "first machine here"
         )
 
 
@@ -182,15 +226,18 @@ def _warn_if_slow(device: str, spec: ModelSpec, iterations: int, data: Path) -> 
     """Warns before a full-size training begins on a CPU."""
     if device != "CPU":
         return
-    # Operations of a forward pass of VGG-16 at 500 x 375 pixels; a training step takes three times as many.
+    # Operations of a forward pass of VGG-16 at 500 x 375 pixels; a training step takes three times
+    # as many.
     forward = {"caffe": 0.293e12, "same": 0.162e12}[spec.padding] * spec.width**2
     info = records.split_info(data, "train")
     pixels = (sum(info["pixels"].values()) + info["void_pixels"]) / info["images"]
-    seconds = 3 * forward * (pixels / 187_500) * iterations / 0.3e12  # a rate that two good cores reach
+    # a rate that two good cores reach
+    seconds = 3 * forward * (pixels / 187_500) * iterations / 0.3e12
     if seconds > 3600:
         steps.logger().warning(
-            "There is no GPU: at 0.3 TFLOP/s, %d iterations of this net take about %s. Stop now (Ctrl-C) if that is not "
-            "what you want; `profile: sample` in params.yaml runs in minutes.",
+            "There is no GPU: at 0.3 TFLOP/s, %d iterations of this net take about %s. Stop now "
+            "(Ctrl-C) if that is not what you want; `profile: sample` in params.yaml runs in "
+            "minutes.",
             iterations,
             duration(seconds),
         )

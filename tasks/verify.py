@@ -27,9 +27,14 @@ def unpack_listed(archive: Path, root: str, ids: Path, target: Path) -> list[voc
         UserError: no list, no readable archive, or not all of the list in it.
     """
     if not ids.exists():
-        raise UserError(f"{ids}: wanted a list of image ids, but there is no such file; run this from the project's root")
+        raise UserError(
+            f"{ids}: wanted a list of image ids, but there is no such file; run this "
+            "from the project's root"
+        )
     names = read_ids(ids)
-    wanted = {f"{root}/JPEGImages/{name}.jpg" for name in names} | {f"{root}/SegmentationClass/{name}.png" for name in names}
+    wanted = {f"{root}/JPEGImages/{name}.jpg" for name in names} | {
+        f"{root}/SegmentationClass/{name}.png" for name in names
+    }
     archives.extract(archive, target, wanted=lambda name: name.removeprefix("./") in wanted)
     lists = target / root / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
@@ -39,16 +44,24 @@ def unpack_listed(archive: Path, root: str, ids: Path, target: Path) -> list[voc
 
 @steps.step("convert {variant}")
 def convert_net(caffemodel: Path, variant: str, classes: Sequence[str], folder: Path) -> None:
-    """Makes the model folder `folder` of a published net; see `fcn.published.scores.to_model_folder`."""
+    """Makes the model folder `folder` of a published net; see
+    `fcn.published.scores.to_model_folder`.
+    """
     scores.to_model_folder(caffemodel, variant, classes, folder)
     steps.logger().info("%s: converted into %s", caffemodel.name, folder)
 
 
 @steps.step("score {variant}")
 def score_net(
-    folder: Path, variant: str, pairs: Sequence[voc.Pair], expected: Sequence[float], tolerance: float
+    folder: Path,
+    variant: str,
+    pairs: Sequence[voc.Pair],
+    expected: Sequence[float],
+    tolerance: float,
 ) -> scores.Verdict:
-    """Scores a model folder and compares with the `expected` scores, in percent; see `fcn.published.scores.judge`."""
+    """Scores a model folder and compares with the `expected` scores, in percent; see
+    `fcn.published.scores.judge`.
+    """
     log = steps.logger()
     measured = scores.score(folder, pairs, Progress(log.info, f"score {variant}", "images"))
     return scores.judge(variant, measured, expected, tolerance)

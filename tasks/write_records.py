@@ -14,7 +14,8 @@ from tasks.tracking import Progress, steps
 
 @steps.step("write records")
 def write_records(images: Path, params: Records, out: Path) -> None:
-    """Checks and writes the training and validation splits of the data set in `images` to the folder `out`.
+    """Checks and writes the training and validation splits of the data set in `images` to the
+    folder `out`.
 
     Args:
         images: has a folder for each key of `params.roots`.
@@ -25,9 +26,13 @@ def write_records(images: Path, params: Records, out: Path) -> None:
         UserError: see `catalog.load` and `writing.write`; nothing is left in `out` then.
     """
     log = steps.logger()
-    progress = {split: Progress(log.info, f"records {split}", "images") for split in ("train", "val")}
+    progress = {
+        split: Progress(log.info, f"records {split}", "images") for split in ("train", "val")
+    }
     roots = {key: images / key / root for key, root in params.roots.items()}
-    listing = catalog.load(params.dataset, roots, params.classes, params.train, params.val, params.seed)
+    listing = catalog.load(
+        params.dataset, roots, params.classes, params.train, params.val, params.seed
+    )
     lists = {"train": params.train, "val": params.val}
 
     def done(split: str, written: int, total: int) -> None:
@@ -37,7 +42,9 @@ def write_records(images: Path, params: Records, out: Path) -> None:
         findings = doctor.check(pair, len(listing.classes), listing.colours)
         return "; ".join(str(finding) for finding in findings if finding.stops)
 
-    index = writing.write(listing, lists, out, params.shards, params.seed, params.on_bad, done, explain=explain)
+    index = writing.write(
+        listing, lists, out, params.shards, params.seed, params.on_bad, done, explain=explain
+    )
     _judge(index, listing)
     for note in index["notes"]:
         log.info("%s: %s", params.dataset, note)
@@ -45,15 +52,22 @@ def write_records(images: Path, params: Records, out: Path) -> None:
     for split, info in index["splits"].items():
         pixels = {**info["pixels"], "void": info["void_pixels"]}
         total = sum(pixels.values())
-        rows += [{"split": split, "class": n, "pixels": p, "share": f"{p / total:.2%}"} for n, p in pixels.items()]
-        log.info("%s: %d images of list %s, %s pixels", split, info["images"], info["list"], f"{total:,}")
+        rows += [
+            {"split": split, "class": n, "pixels": p, "share": f"{p / total:.2%}"}
+            for n, p in pixels.items()
+        ]
+        log.info(
+            "%s: %d images of list %s, %s pixels", split, info["images"], info["list"], f"{total:,}"
+        )
         for bad in info["skipped"]:
             log.warning("%s: skipped %s: %s", split, bad["id"], bad["reason"])
     steps.show("dataset", "Pixels by class", table=rows)
 
 
 def _judge(index: dict[str, Any], listing: Listing) -> None:
-    """What can be told only of all labels together: masks of 0 and 255, or a single class, teach a net nothing."""
+    """What can be told only of all labels together: masks of 0 and 255, or a single class, teach a
+    net nothing.
+    """
     for split, info in index["splits"].items():
         pixels = [info["pixels"].get(name, 0) for name in listing.classes]
         pixels += [0] * (VOID - len(pixels)) + [info["void_pixels"]]

@@ -5,7 +5,9 @@ import psutil
 
 
 def living(processes, seconds=0):
-    """Those that still run after so many seconds, or fewer. A zombie does not: who reaps it is the machine's matter."""
+    """Those that still run after so many seconds, or fewer. A zombie does not: who reaps it is the
+    machine's matter.
+    """
     deadline = time.monotonic() + seconds
     while found := [process for process in processes if _is_living(process)]:
         if time.monotonic() >= deadline:

@@ -11,7 +11,10 @@ def sources(*folders):
     """By path, all Python files in these folders."""
     found = {}
     for folder in folders:
-        found |= {path.relative_to(ROOT).as_posix(): path for path in sorted((ROOT / folder).rglob("*.py"))}
+        found |= {
+            path.relative_to(ROOT).as_posix(): path
+            for path in sorted((ROOT / folder).rglob("*.py"))
+        }
     assert found
     return found
 
@@ -29,9 +32,15 @@ def imports(source):
 
 
 def room(module):
-    """ "fcn/net" of fcn.net and all in it; the layer itself of what stands in no room. `python -m fcn` is the command."""
+    """ "fcn/net" of fcn.net and all in it; the layer itself of what stands in no room. `python -m
+    fcn` is the command.
+    """
     parts = module.replace("fcn.__main__", "fcn.cli").split(".")
-    return "/".join(parts[:2]) if len(parts) > 1 and (ROOT / parts[0] / parts[1]).is_dir() else parts[0]
+    return (
+        "/".join(parts[:2])
+        if len(parts) > 1 and (ROOT / parts[0] / parts[1]).is_dir()
+        else parts[0]
+    )
 
 
 def arrows():
@@ -50,7 +59,9 @@ def arrows():
 
 
 def below(start, leave=()):
-    """`start` and all rooms that it imports, directly or not; those to `leave` are neither taken nor followed."""
+    """`start` and all rooms that it imports, directly or not; those to `leave` are neither taken
+    nor followed.
+    """
     graph, found, left = arrows(), set(), [start]
     while left:
         here = left.pop()

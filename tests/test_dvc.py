@@ -1,4 +1,6 @@
-"""dvc.yaml against the code: a stage depends on the rooms that the room of its work imports, and on no more."""
+"""dvc.yaml against the code: a stage depends on the rooms that the room of its work imports, and on
+no more.
+"""
 
 import functools
 import hashlib
@@ -30,8 +32,8 @@ WORK = {
 }
 """The room that does the work of a stage; tasks/ and flows/ hand it parameters and paths."""
 SILENT = {"fcn", "fcn/io", "fcn/monitor", "tasks", "tasks/settings", "tasks/tracking"}
-"""What decides no byte of what another room makes: errors and readers, files that are moved, words on a training, MLflow, and
-parameters, which the stages track as such."""
+"""What decides no byte of what another room makes: errors and readers, files that are moved, words
+on a training, MLflow, and parameters, which the stages track as such."""
 CHAIN = ["train@fcn32s", "train@fcn16s", "train@fcn8s"]
 
 
@@ -61,13 +63,18 @@ def expanded():
         else:
             assert stage["foreach"] == "${variants}"
             for key, item in params["variants"].items():
-                yield f"{name}@{key}", stage["do"], {"profile": params["profile"], "key": key, "item": item}
+                yield (
+                    f"{name}@{key}",
+                    stage["do"],
+                    {"profile": params["profile"], "key": key, "item": item},
+                )
 
 
 @pytest.mark.parametrize("name", WORK)
 def test_a_stage_depends_on_exactly_the_rooms_that_decide_its_bytes(name):
     room = WORK[name]
-    # The settings are values as they were written; what may be chosen (fcn/spec) refuses some and changes none.
+    # The settings are values as they were written; what may be chosen (fcn/spec) refuses some and
+    # changes none.
     wanted = {room} if name == "settings" else rooms.below(room, leave=SILENT)
     assert code(stages()[name]) == sorted(wanted)
 
@@ -79,14 +86,26 @@ def test_a_checkpoint_asks_for_the_rooms_that_its_stage_depends_on():
 def test_the_rooms_below_training_are_neither_words_nor_the_rest_of_the_house():
     trained = rooms.below("fcn/train", leave=SILENT)
     assert {"fcn/train", "fcn/net", "fcn/input", "fcn/spec", "fcn/score"} <= trained
-    assert not trained & {"fcn/monitor", "fcn/doctor", "fcn/records", "fcn/evaluate", "fcn/io", "fcn/pixels", "tasks/report"}
+    assert not trained & {
+        "fcn/monitor",
+        "fcn/doctor",
+        "fcn/records",
+        "fcn/evaluate",
+        "fcn/io",
+        "fcn/pixels",
+        "tasks/report",
+    }
 
 
 def test_the_tasks_call_the_rooms_that_the_stages_depend_on():
-    """Keeps WORK honest: what tasks/ and flows/ import of fcn/ besides is no computation on a stage's outputs."""
-    carriers = {*SILENT, "fcn/compare", "fcn/spec", "fcn/doctor", "fcn/datasets"}  # words and plain data
+    """Keeps WORK honest: what tasks/ and flows/ import of fcn/ besides is no computation on a
+    stage's outputs.
+    """
+    # words and plain data
+    carriers = {*SILENT, "fcn/compare", "fcn/spec", "fcn/doctor", "fcn/datasets"}
     tasks = {
-        "download": "fetch", "convert_vgg": "convert", "records": "write_records", "train": "train", "evaluate": "score",
+        "download": "fetch", "convert_vgg": "convert", "records": "write_records",
+        "train": "train", "evaluate": "score",
     }  # fmt: skip
     for stage, task in tasks.items():
         used = set()
@@ -98,18 +117,26 @@ def test_the_tasks_call_the_rooms_that_the_stages_depend_on():
 
 
 def test_every_dependency_on_code_exists():
-    assert [dep for stage in stages().values() for dep in code(stage) if not (ROOT / dep).is_dir()] == []
+    assert [
+        dep for stage in stages().values() for dep in code(stage) if not (ROOT / dep).is_dir()
+    ] == []
 
 
 def test_every_dependency_on_data_is_another_stage_s_output():
     outs, needed = set(), set()
     for _, stage, values in expanded():
         listed = [*stage["outs"], *stage.get("metrics", [])]
-        outs |= {resolved(out if isinstance(out, str) else next(iter(out)), **values) for out in listed}
+        outs |= {
+            resolved(out if isinstance(out, str) else next(iter(out)), **values) for out in listed
+        }
         needed |= {resolved(dep, **values) for dep in stage["deps"] if dep not in code(stage)}
     needed -= {"data/own", "profiles.yaml"}  # the user's own images, if there are any
     # A folder stands for all outputs below it.
-    assert [need for need in needed if need not in outs and not any(out.startswith(f"{need}/") for out in outs)] == []
+    assert [
+        need
+        for need in needed
+        if need not in outs and not any(out.startswith(f"{need}/") for out in outs)
+    ] == []
 
 
 @pytest.mark.parametrize("name", ["dvc.yaml", "params.yaml", "profiles.yaml", "dvc.lock"])
@@ -127,9 +154,15 @@ def test_no_absolute_path_and_none_outside_of_the_project(name):
             for item in value:
                 yield from strings(item)
 
-    words = [word for text in strings(yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))) for word in text.split()]
+    words = [
+        word
+        for text in strings(yaml.safe_load((ROOT / name).read_text(encoding="utf-8")))
+        for word in text.split()
+    ]
     assert words
-    assert [word for word in words if word.startswith(("/", "~", "file:/")) or ".." in word.split("/")] == []
+    assert [
+        word for word in words if word.startswith(("/", "~", "file:/")) or ".." in word.split("/")
+    ] == []
 
 
 def lock():
@@ -141,7 +174,11 @@ def lock():
 
 def test_no_shell_stays_above_a_stage():
     """It would die of Ctrl-C at once, and DVC end before the stage has written its checkpoint."""
-    assert {name for name, stage, _ in expanded() if not stage["cmd"].startswith("exec python -m flows.")} == set()
+    assert {
+        name
+        for name, stage, _ in expanded()
+        if not stage["cmd"].startswith("exec python -m flows.")
+    } == set()
 
 
 def test_the_lock_has_every_stage_with_its_command():
@@ -154,16 +191,24 @@ def test_the_lock_has_the_code_as_it_is():
     """A folder's digest is that of the list of its files, as DVC makes it."""
     stale = []
     for name, stage, _ in expanded():
-        recorded = {dep["path"]: dep["md5"] for dep in lock()[name]["deps"] if dep["path"] in code(stage)}
+        recorded = {
+            dep["path"]: dep["md5"] for dep in lock()[name]["deps"] if dep["path"] in code(stage)
+        }
         assert set(recorded) == set(code(stage)), name
         stale += [(name, path) for path, md5 in recorded.items() if digest(ROOT / path) != md5]
     assert stale == []
 
 
 def digest(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )
     listed = [
-        {"md5": hashlib.md5(path.read_bytes()).hexdigest(), "relpath": path.relative_to(folder).as_posix()} for path in files
+        {
+            "md5": hashlib.md5(path.read_bytes()).hexdigest(),
+            "relpath": path.relative_to(folder).as_posix(),
+        }
+        for path in files
     ]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest() + ".dir"
 
@@ -176,16 +221,22 @@ def test_the_lock_has_the_parameters_as_they_are():
             wanted = {}
             for key in keys or data:  # none: the whole file
                 path = resolved(key, **values)
-                wanted[path] = functools.reduce(lambda found, part: found[part], path.split(".") if keys else [path], data)
+                wanted[path] = functools.reduce(
+                    lambda found, part: found[part], path.split(".") if keys else [path], data
+                )
             assert lock()[name]["params"] == {file: wanted}, name
 
 
 def test_all_stages_see_what_comes_out_and_only_the_first_what_was_written():
-    files = {name: [next(iter(entry)) for entry in stage["params"]] for name, stage, _ in expanded()}
+    files = {
+        name: [next(iter(entry)) for entry in stage["params"]] for name, stage, _ in expanded()
+    }
     assert files.pop("settings") == ["params.yaml"]
     assert set(map(tuple, files.values())) == {("settings.json",)}
     for name, stage, _ in expanded():
-        assert ("--settings settings.json" in stage["cmd"]) == (name != "settings"), "and read it from there"
+        assert ("--settings settings.json" in stage["cmd"]) == (name != "settings"), (
+            "and read it from there"
+        )
 
 
 def test_the_lock_joins_the_stages_without_a_gap():
@@ -199,15 +250,24 @@ def test_the_lock_joins_the_stages_without_a_gap():
 
 @pytest.fixture(scope="module")
 def dvc(tmp_path_factory):
-    """Runs DVC on a copy of dvc.yaml and params.yaml, so that nothing of the checkout is touched."""
+    """Runs DVC on a copy of dvc.yaml and params.yaml, so that nothing of the
+    checkout is touched.
+    """
     folder = tmp_path_factory.mktemp("project")
     for name in ("dvc.yaml", "params.yaml"):
         (folder / name).write_bytes((ROOT / name).read_bytes())
-    env = {**os.environ, "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(folder / "site"), "HOME": str(folder)}
+    env = {
+        **os.environ,
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(folder / "site"),
+        "HOME": str(folder),
+    }
 
     def run(*arguments):
         command = [sys.executable, "-m", "dvc", *arguments]
-        return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(
+            command, cwd=folder, env=env, capture_output=True, text=True, check=True
+        ).stdout
 
     run("init", "--no-scm", "-q")
     return run
@@ -225,11 +285,19 @@ def test_dvc_orders_the_stages_as_the_paper_does(dvc):
         return following.union(*map(after, following))
 
     assert {("convert_vgg", CHAIN[0]), *itertools.pairwise(CHAIN)} == {
-        (begin, end) for begin, end in edges if end.startswith("train@") and begin not in ("records", "settings")
+        (begin, end)
+        for begin, end in edges
+        if end.startswith("train@") and begin not in ("records", "settings")
     }
-    assert {end for begin, end in edges if begin == "settings"} == {name for name, *_ in expanded()} - {"settings"}
+    assert {end for begin, end in edges if begin == "settings"} == {
+        name for name, *_ in expanded()
+    } - {"settings"}
     assert {"records", "convert_vgg"} <= after("download")
     for variant, stage in zip(("fcn32s", "fcn16s", "fcn8s"), CHAIN, strict=True):
         assert ("records", stage) in edges
-        assert {("records", f"evaluate@{variant}"), (stage, f"evaluate@{variant}"), (f"evaluate@{variant}", "report")} <= edges
+        assert {
+            ("records", f"evaluate@{variant}"),
+            (stage, f"evaluate@{variant}"),
+            (f"evaluate@{variant}", "report"),
+        } <= edges
     assert after("report") == set()

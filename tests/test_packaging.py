@@ -1,4 +1,6 @@
-"""What is imported is declared, what is declared is locked, and `pip install .` brings the library alone."""
+"""What is imported is declared, what is declared is locked, and `pip install .` brings the library
+alone.
+"""
 
 import ast
 import re
@@ -22,7 +24,9 @@ def normal(name):
 
 
 def imported(folder):
-    """The packages that a folder's files import, at any depth, that are no part of Python or of the project."""
+    """The packages that a folder's files import, at any depth, that are no part of Python or of the
+    project.
+    """
     names = set()
     for path in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -35,7 +39,12 @@ def imported(folder):
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("fcn", ("web", "onnx")), ("tasks", ("pipeline",)), ("flows", ("pipeline",)), ("sample", ("pipeline",))],
+    [
+        ("fcn", ("web", "onnx")),
+        ("tasks", ("pipeline",)),
+        ("flows", ("pipeline",)),
+        ("sample", ("pipeline",)),
+    ],
 )
 def test_what_is_imported_is_declared(folder, extras):
     declared = {normal(each) for each in PROJECT["dependencies"]}
@@ -48,26 +57,53 @@ def test_what_is_imported_is_declared(folder, extras):
 
 
 def test_the_library_needs_neither_prefect_nor_mlflow_nor_dvc():
-    assert {normal(each) for each in PROJECT["dependencies"]} & {"prefect", "mlflow", "dvc", "gradio"} == set()
-    include = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert {normal(each) for each in PROJECT["dependencies"]} & {
+        "prefect",
+        "mlflow",
+        "dvc",
+        "gradio",
+    } == set()
+    include = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "packages"
+    ]["find"]["include"]
     assert include == ["fcn*"]
 
 
 def test_the_files_that_the_library_reads_are_packaged():
-    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "package-data"
+    ]
     packaged = {path for glob in data["fcn"] for path in (ROOT / "fcn").glob(glob)}
-    packaged |= {path for glob in data["fcn.pretrained"] for path in (ROOT / "fcn/pretrained").glob(glob)}
-    other = {path for path in (ROOT / "fcn").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc", ".md")}
+    packaged |= {
+        path for glob in data["fcn.pretrained"] for path in (ROOT / "fcn/pretrained").glob(glob)
+    }
+    other = {
+        path
+        for path in (ROOT / "fcn").rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".md")
+    }
     assert other - packaged == set()
 
 
 def test_each_package_is_locked_in_one_file_and_all_that_is_declared_is_locked():
-    pins = {name: {normal(line) for line in re.findall(r"^[\w.-]+==", text, re.MULTILINE)} for name, text in LOCK.items()}
+    pins = {
+        name: {normal(line) for line in re.findall(r"^[\w.-]+==", text, re.MULTILINE)}
+        for name, text in LOCK.items()
+    }
     assert set(pins) == {"pipeline", "gpu", "s3", "web", "dev"}
     assert sum(map(len, pins.values())) == len(set().union(*pins.values()))
-    files = {"pipeline": ("pipeline",), "onnx": ("pipeline", "web"), "dev": ("pipeline", "web", "dev")}
+    files = {
+        "pipeline": ("pipeline",),
+        "onnx": ("pipeline", "web"),
+        "dev": ("pipeline", "web", "dev"),
+    }
     for extra, wanted in {"": PROJECT["dependencies"], **EXTRAS}.items():
-        locked = set().union(*(pins[file] for file in files.get(extra, ("pipeline", extra) if extra else ("pipeline",))))
+        locked = set().union(
+            *(
+                pins[file]
+                for file in files.get(extra, ("pipeline", extra) if extra else ("pipeline",))
+            )
+        )
         assert {normal(each) for each in wanted} - locked - {"fcn-pipeline"} == set(), extra
 
 
@@ -83,5 +119,7 @@ def test_no_file_of_the_project_names_a_registry():
     texts += [*ROOT.glob("tests/**/*.py"), *ROOT.glob("f*/**/*.py"), *ROOT.glob("tasks/**/*.py")]
     texts = [path for path in texts if path.is_file() and path.suffix not in (".db", ".lock")]
     assert len(texts) > 200
-    assert [str(path) for path in texts if registry in path.read_text(encoding="utf-8", errors="ignore")] == []
+    assert [
+        str(path) for path in texts if registry in path.read_text(encoding="utf-8", errors="ignore")
+    ] == []
     assert all("://" not in text for text in LOCK.values())

@@ -1,4 +1,6 @@
-"""The committed params.yaml and profiles.yaml: they parse, and their numbers are the published ones."""
+"""The committed params.yaml and profiles.yaml: they parse, and their numbers are the published
+ones.
+"""
 
 import re
 from dataclasses import replace
@@ -63,7 +65,11 @@ def test_no_path_leads_out_of_the_project(name):
 
 @pytest.mark.parametrize("name", DATA["profiles"])
 def test_nets_that_know_no_photographs_say_so(name):
-    drawn = {"sample": "six drawn shapes", "sample_modern": "six drawn shapes", "toy": "handwritten digits"}
+    drawn = {
+        "sample": "six drawn shapes",
+        "sample_modern": "six drawn shapes",
+        "toy": "handwritten digits",
+    }
     knows = profile(name).model.knows
     if name in drawn:
         assert drawn[name] in knows
@@ -82,12 +88,28 @@ def test_voc_has_the_published_recipe(name):
     }
     for variant in CHAIN:
         recipe = found.train[variant]
-        assert (recipe.optimizer, recipe.momentum, recipe.weight_decay, recipe.bias_rate) == ("sgd", 0.99, 5e-4, 2.0)
+        assert (recipe.optimizer, recipe.momentum, recipe.weight_decay, recipe.bias_rate) == (
+            "sgd",
+            0.99,
+            5e-4,
+            2.0,
+        )
         assert (recipe.loss, recipe.iterations) == ("sum", 100_000)
-        assert replace(recipe, learning_rate=1.0) == replace(found.train["fcn32s"], learning_rate=1.0), "only the rate changes"
+        assert replace(recipe, learning_rate=1.0) == replace(
+            found.train["fcn32s"], learning_rate=1.0
+        ), "only the rate changes"
     model = found.model
-    assert (model.backbone, model.width, model.fc_units, model.padding) == ("vgg16", 1.0, 4096, "caffe")
-    assert (model.upsampling, model.dropout, model.mean_bgr) == ("fixed", 0.5, (104.00699, 116.66877, 122.67892))
+    assert (model.backbone, model.width, model.fc_units, model.padding) == (
+        "vgg16",
+        1.0,
+        4096,
+        "caffe",
+    )
+    assert (model.upsampling, model.dropout, model.mean_bgr) == (
+        "fixed",
+        0.5,
+        (104.00699, 116.66877, 122.67892),
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,11 @@ from tasks.settings import config
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 DATA = config.plain(ROOT / "profiles.yaml")
-HEAD, *TABLE = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.splitlines() if line.startswith("| ")][:7]
+HEAD, *TABLE = [
+    [cell.strip() for cell in line.split("|")[1:-1]]
+    for line in PAGE.splitlines()
+    if line.startswith("| ")
+][:7]
 ROWS = {row[0].strip("`"): dict(zip(HEAD, row, strict=True)) for row in TABLE}
 PIXELS = 500 * 375
 
@@ -26,7 +30,9 @@ def recipe(name):
 
 
 def operations(backbone, padding, height=500, width=375, classes=21):
-    """Multiplications and additions of the convolutions up to the scores, counted from the table of backbones."""
+    """Multiplications and additions of the convolutions up to the scores, counted from the table of
+    backbones.
+    """
     net = BACKBONES[backbone]
     pad = net.paddings[padding]
     sides, channels, total = np.array([height, width]) + 2 * pad.border, 3, 0
@@ -47,12 +53,15 @@ def operations(backbone, padding, height=500, width=375, classes=21):
 
 def spelled(number, digits=2):
     """1.875e-05 -> 1.9e-5"""
-    return re.sub(r"e([+-])0*(\d)", lambda m: f"e{m[1].strip('+')}{m[2]}", f"{number:.{digits - 1}e}")
+    return re.sub(
+        r"e([+-])0*(\d)", lambda m: f"e{m[1].strip('+')}{m[2]}", f"{number:.{digits - 1}e}"
+    )
 
 
 def test_the_page_has_every_recipe_and_no_other():
     assert set(ROWS) == {"heavy", "atonce", "cvpr", "adam", "sgd", "modern"}
-    # The operations of `transfer` depend on what is held: it has no row, but a table of its keys. The rest is for small images.
+    # The operations of `transfer` depend on what is held: it has no row, but a table of its keys.
+    # The rest is for small images.
     assert {*DATA["recipes"]} == {*ROWS, "transfer", "sample", "sample_modern", "folder", "subset"}
 
 
@@ -60,16 +69,29 @@ def test_the_table_of_transfer_says_what_profiles_yaml_does():
     transfer = DATA["recipes"]["transfer"]
     for key in ("warmup", "clip_norm", "validate_images"):
         assert f"| `{key}: {transfer[key]}` |" in PAGE
-    assert transfer["rates"] == {"conv1": 0.0, "conv2": 0.0, "conv3": 0.0, "conv4": 0.0, "conv5": 0.15}
+    assert transfer["rates"] == {
+        "conv1": 0.0,
+        "conv2": 0.0,
+        "conv3": 0.0,
+        "conv4": 0.0,
+        "conv5": 0.15,
+    }
     assert "`rates: {conv1: 0.0, ..., conv5: 0.15}`" in PAGE
     train = DATA["profiles"]["voc2012_transfer"]["train"]
     assert train["fcn32s"]["new_layers"] == ["fc6", "fc7"]
     assert {train[name]["recipe"] for name in train if train[name]} == {"transfer"}
     said = re.search(
-        r"The rate of 16s is ([\d.e-]+), that of 8s ([\d.e-]+); .*pool4 and pool3 have ([\d.]+) and ([\d.]+) of it", PAGE
+        r"The rate of 16s is ([\d.e-]+), that of 8s ([\d.e-]+); "
+        r".*pool4 and pool3 have ([\d.]+) and ([\d.]+) of it",
+        PAGE,
     )
     rates = train["fcn8s"]["rates"]
-    found = (train["fcn16s"]["learning_rate"], train["fcn8s"]["learning_rate"], rates["score_pool4"], rates["score_pool3"])
+    found = (
+        train["fcn16s"]["learning_rate"],
+        train["fcn8s"]["learning_rate"],
+        rates["score_pool4"],
+        rates["score_pool3"],
+    )
     assert tuple(map(float, said.groups())) == found
 
 
@@ -86,7 +108,12 @@ def test_a_row_says_what_profiles_yaml_does(name):
     assert int(row["hours at 1 TFLOP/s"]) == round(count / 1e12 / 3600)
     if found.optimizer == "sgd":
         pixels = PIXELS if found.loss == "sum" else 1
-        path = found.learning_rate * pixels / (1 - found.momentum) / (found.batch if found.loss == "mean" else 1)
+        path = (
+            found.learning_rate
+            * pixels
+            / (1 - found.momentum)
+            / (found.batch if found.loss == "mean" else 1)
+        )
         assert row["path per image"] == spelled(path)
 
 
@@ -102,22 +129,42 @@ def test_the_numbers_in_the_text():
         ("187 500 = **1.9e-5**", spelled(on_the_mean), "1.9e-5"),
         ("by **1.9e-3** of", spelled(path), "1.9e-3"),
         ("0.9^(1/20) = 0.995", round(0.9 ** (1 / 20), 3), 0.995),
-        ("37.5 times as far", round(path / (cvpr.learning_rate / (1 - cvpr.momentum) / cvpr.batch), 2), 37.5),
+        (
+            "37.5 times as far",
+            round(path / (cvpr.learning_rate / (1 - cvpr.momentum) / cvpr.batch), 2),
+            37.5,
+        ),
         ("15 times as many images", round(cvpr.iterations * cvpr.batch / heavy.iterations), 15),
         ("to `heavy`'s 12)", round(heavy.iterations / 8498), 12),
-        ("74 400 steps are the 175 epochs", round(cvpr.iterations / np.ceil(8498 / cvpr.batch), 1), 175.1),
+        (
+            "74 400 steps are the 175 epochs",
+            round(cvpr.iterations / np.ceil(8498 / cvpr.batch), 1),
+            175.1,
+        ),
         ("would be 5.0 TFLOP/s", round(3 * forward * 8498 * 175 / (3 * 86400) / 1e12, 1), 5.0),
         ("= 5e-12 of a weight", spelled(decays[0]), "5.0e-12"),
         ("5e-7 in all 100 000", spelled(decays[0] * heavy.iterations), "5.0e-7"),
         ("In `cvpr` it takes 3.7 %", round(100 * decays[1] * cvpr.iterations, 1), 3.7),
         ("in `modern` 9.5 %", round(100 * decays[2] * modern.iterations / 1.9, 1), 9.5),
-        ("which makes 81 h of `heavy`'s 24", round(3 * forward * heavy.iterations / 0.3e12 / 3600), 81),
+        (
+            "which makes 81 h of `heavy`'s 24",
+            round(3 * forward * heavy.iterations / 0.3e12 / 3600),
+            81,
+        ),
         ("0.293e12", round(forward / 1e12, 3), 0.293),
         ("0.162e12", round(operations("vgg16", "same") / 1e12, 3), 0.162),
         ("0.360e12", round(operations("vgg19", "caffe") / 1e12, 3), 0.360),
-        ("= **1.5e-3**", spelled(on_the_mean * modern.batch * (1 - modern.momentum) / (1 - heavy.momentum)), "1.5e-3"),
+        (
+            "= **1.5e-3**",
+            spelled(on_the_mean * modern.batch * (1 - modern.momentum) / (1 - heavy.momentum)),
+            "1.5e-3",
+        ),
         ("= **1.5e-3**", spelled(modern.learning_rate), "1.5e-3"),
-        ("1.9 / 8 = 24 000 steps", round(heavy.iterations * 1.9 / modern.batch, -3), modern.iterations),
+        (
+            "1.9 / 8 = 24 000 steps",
+            round(heavy.iterations * 1.9 / modern.batch, -3),
+            modern.iterations,
+        ),
         ("1e-8 x 15 247 x 8 = 1.2e-3", spelled(1e-8 * 15_247 * 8), "1.2e-3"),
     ]
     assert [words for words, _, _ in said if words not in PAGE] == []
@@ -134,14 +181,21 @@ def test_the_mean_of_a_schedule(schedule, mean):
 
 
 def steps(loss, batches, rate, decay, accumulate=1, momentum=0.9, start="ones"):
-    """The kernel of a net of one 1x1 convolution after an update for each of `batches`, whose images have 6 pixels."""
+    """The kernel of a net of one 1x1 convolution after an update for each of `batches`, whose
+    images have 6 pixels.
+    """
     import keras
 
     from fcn.train import optimizers
     from fcn.train.losses import PixelLoss
 
-    net = keras.Sequential([keras.Input((2, 3, 4)), keras.layers.Conv2D(3, 1, kernel_initializer=start)])
-    net.compile(optimizer=optimizers.make("sgd", rate, momentum, decay, 2.0, accumulate), loss=PixelLoss(loss))
+    net = keras.Sequential(
+        [keras.Input((2, 3, 4)), keras.layers.Conv2D(3, 1, kernel_initializer=start)]
+    )
+    net.compile(
+        optimizer=optimizers.make("sgd", rate, momentum, decay, 2.0, accumulate),
+        loss=PixelLoss(loss),
+    )
     for images, labels in batches:
         net.train_on_batch(images, labels)
     return net.layers[0].kernel.numpy()
@@ -150,7 +204,9 @@ def steps(loss, batches, rate, decay, accumulate=1, momentum=0.9, start="ones"):
 @pytest.fixture
 def images():
     rng = np.random.default_rng(5)
-    return rng.normal(size=(12, 2, 3, 4)).astype(np.float32), rng.integers(0, 3, (12, 2, 3)).astype(np.uint8)
+    return rng.normal(size=(12, 2, 3, 4)).astype(np.float32), rng.integers(0, 3, (12, 2, 3)).astype(
+        np.uint8
+    )
 
 
 def cut(images, batch):
@@ -163,25 +219,32 @@ def test_from_a_sum_to_a_mean_the_steps_are_the_same(images, batch):
     on_sum = steps("sum", cut(images, batch), 1e-3, 0.1)
     on_mean = steps("mean", cut(images, batch), 1e-3 * 6 * batch, 0.1 / (6 * batch))
     np.testing.assert_allclose(on_mean, on_sum, rtol=1e-5)
-    assert not np.allclose(steps("mean", cut(images, batch), 1e-3 * 6 * batch, 0.1), on_sum, rtol=1e-3), (
-        "without it they are not"
-    )
+    assert not np.allclose(
+        steps("mean", cut(images, batch), 1e-3 * 6 * batch, 0.1), on_sum, rtol=1e-3
+    ), "without it they are not"
 
 
 def test_accumulated_steps_at_as_many_times_the_rate_are_those_of_the_batch(images):
     whole = steps("sum", cut(images, 4), 1e-3, 0.0)
-    np.testing.assert_allclose(steps("sum", cut(images, 1), 4e-3, 0.0, accumulate=4), whole, rtol=1e-5)
+    np.testing.assert_allclose(
+        steps("sum", cut(images, 1), 4e-3, 0.0, accumulate=4), whole, rtol=1e-5
+    )
     assert np.abs(whole - 1).max() > 1e-2
     mean = steps("mean", cut(images, 4), 1e-2, 0.0)
-    np.testing.assert_allclose(steps("mean", cut(images, 1), 1e-2, 0.0, accumulate=4), mean, rtol=1e-5)
+    np.testing.assert_allclose(
+        steps("mean", cut(images, 1), 1e-2, 0.0, accumulate=4), mean, rtol=1e-5
+    )
 
 
 def test_the_path_per_image_is_kept(images):
-    """One image long ago: what it has moved in the end is the same for any momentum and batch, by the formula."""
+    """One image long ago: what it has moved in the end is the same for any momentum and batch, by
+    the formula.
+    """
     first = (images[0][:1], images[1][:1])
     void = (images[0][:1], np.full((1, 2, 3), 255, np.uint8))
     one = steps("sum", [first, *[void] * 400], 1e-5, 0.0, momentum=0.95, start="zeros")
-    # Of two images a step one is void, so the mean is over 6 pixels of 12: half of what the formula means by P x B.
+    # Of two images a step one is void, so the mean is over 6 pixels of 12: half of what the formula
+    # means by P x B.
     pair = tuple(np.concatenate(each) for each in zip(first, void, strict=True))
     rate = 1e-5 * 6 * 2 * (1 - 0.8) / (1 - 0.95) / 2
     two = steps("mean", [pair, *[void] * 100], rate, 0.0, momentum=0.8, start="zeros")

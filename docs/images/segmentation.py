@@ -35,7 +35,9 @@ def picture(photo: Path, predictor: predict.Predictor) -> tuple[Image.Image, str
 
 def main(argv: list[str] | None = None) -> None:
     """Writes the picture and says what is in it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default=pretrained.DEFAULT)
     parser.add_argument("--photo", type=Path, default=HERE / "chelsea.jpg")
     parser.add_argument("--out", type=Path, default=HERE / "segmentation.jpg")

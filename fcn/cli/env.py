@@ -24,7 +24,9 @@ def env() -> None:
         "workspace": f"none: {why}" if why else shown(root),
         "python": f"{platform.python_version()}, {shown(sys.executable)}",
         "machine": f"{platform.platform()}, {os.cpu_count()} cores",
-        "GPU": "nvidia-smi is there" if shutil.which("nvidia-smi") else "none that nvidia-smi knows",
+        "GPU": "nvidia-smi is there"
+        if shutil.which("nvidia-smi")
+        else "none that nvidia-smi knows",
     }
     for name, value in (rows | {library: _version(library) for library in LIBRARIES}).items():
         print(f"{name:12}{value}")

@@ -29,14 +29,16 @@ Model = Annotated[
     Parameter(
         group=NET,
         help="A net in the box; a variant, `fcn8s`, which stands for models/fcn8s of this "
-        "workspace; a model's folder; models:/NAME@ALIAS of this workspace's registry; or voc-fcn8s, "
-        "voc-fcn16s, voc-fcn32s: the authors' own nets, fetched once.",
+        "workspace; a model's folder; models:/NAME@ALIAS of this workspace's registry; or "
+        "voc-fcn8s, voc-fcn16s, voc-fcn32s: the authors' own nets, fetched once.",
     ),
 ]
 """The option `--model`, the same for every command."""
 Allow = Annotated[
     list[str] | None,
-    Parameter(group=SERVER, negative="", help="Answer as this host, too: that of a proxy in front."),
+    Parameter(
+        group=SERVER, negative="", help="Answer as this host, too: that of a proxy in front."
+    ),
 ]
 Port = Annotated[int, Parameter(group=SERVER, help="Where to listen; 0: a port that is free.")]
 

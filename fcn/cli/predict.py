@@ -55,7 +55,9 @@ def predict(
     return FAILED if failed else 0
 
 
-def _run(wanted: list[str], model: str, tile: int, precision: str, out: Path, probabilities: bool) -> list[str]:
+def _run(
+    wanted: list[str], model: str, tile: int, precision: str, out: Path, probabilities: bool
+) -> list[str]:
     """Predicts the images one after the other and says of each what was found in it.
 
     Returns:
@@ -71,7 +73,8 @@ def _run(wanted: list[str], model: str, tile: int, precision: str, out: Path, pr
     predictions.refuse(out, wanted, found, names)
     folder = model_folder(model)
 
-    from fcn.predict import predictor as predict  # only now: misuse is told without the seconds that TensorFlow takes
+    # only now: misuse is told without the seconds that TensorFlow takes
+    from fcn.predict import predictor as predict
 
     predictor = predict.load(folder, tile, precision)
     classes = predictor.spec.classes

@@ -70,7 +70,11 @@ def submit(
         if check:
             submission.check(check, listed, where)
         else:
-            predicted = submission.from_folder(predictions, listed) if predictions else _by(str(model), precision, listed)
+            predicted = (
+                submission.from_folder(predictions, listed)
+                if predictions
+                else _by(str(model), precision, listed)
+            )
             submission.pack(out, _told(predicted, len(listed)), listed, where)
     except (UserError, OSError) as error:
         print(words(error), file=sys.stderr)
@@ -82,17 +86,24 @@ def submit(
     print(f"{called}, of the right sizes, classes and colours")
     wanted = official.TESTS.get(challenge)
     if wanted and len(listed) != wanted:
-        print(f"The server wants all {wanted} test images of {challenge}; {shown(ids)} lists {len(listed)}.")
+        print(
+            f"The server wants all {wanted} test images of {challenge}; {shown(ids)} lists "
+            f"{len(listed)}."
+        )
     return 0
 
 
-def _by(model: str, precision: str, listed: Sequence[tuple[str, Path]]) -> "Iterator[tuple[str, np.ndarray]]":
+def _by(
+    model: str, precision: str, listed: Sequence[tuple[str, Path]]
+) -> "Iterator[tuple[str, np.ndarray]]":
     """Predicts the images, one by one."""
     folder = model_folder(model)
 
     from fcn.datasets import voc
     from fcn.pixels import images  # only now: misuse is told without TensorFlow's seconds
-    from fcn.predict import predictor as predict  # only now: misuse is told without TensorFlow's seconds
+
+    # only now: misuse is told without TensorFlow's seconds
+    from fcn.predict import predictor as predict
 
     predictor = predict.load(folder, precision=precision)
     if predictor.spec.classes != voc.CLASSES:
@@ -102,11 +113,16 @@ def _by(model: str, precision: str, listed: Sequence[tuple[str, Path]]) -> "Iter
         )
     for name, path in listed:
         if images.header(path).orientation != 1:
-            raise UserError(f"{path}: marked as lying on its side, which none of VOC's images is: is this the official file?")
+            raise UserError(
+                f"{path}: marked as lying on its side, which none of VOC's images is: "
+                "is this the official file?"
+            )
         yield name, predictor(images.read(path)).labels
 
 
-def _told(predicted: "Iterable[tuple[str, np.ndarray]]", total: int) -> "Iterator[tuple[str, np.ndarray]]":
+def _told(
+    predicted: "Iterable[tuple[str, np.ndarray]]", total: int
+) -> "Iterator[tuple[str, np.ndarray]]":
     for number, each in enumerate(predicted, 1):
         yield each
         if number % 100 == 0 or number == total:

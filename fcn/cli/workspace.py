@@ -86,4 +86,7 @@ def registered(uri: str) -> Path:
 
 def absolute(given: Mapping[str, object]) -> dict[str, object]:
     """Paths of a command line, which are seen from the current folder, as seen from anywhere."""
-    return {name: Path.cwd() / value if isinstance(value, Path) else value for name, value in given.items()}
+    return {
+        name: Path.cwd() / value if isinstance(value, Path) else value
+        for name, value in given.items()
+    }

@@ -1,4 +1,6 @@
-"""Whether one model scores better than another, or only on these images: a paired bootstrap over the images."""
+"""Whether one model scores better than another, or only on these images: a paired bootstrap over
+the images.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -6,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 RESAMPLES, LEVEL, SEED = 2000, 0.95, 0
-"""How many resamples are drawn, what share of them an interval holds, and the seed that makes them the same every time."""
+"""How many resamples are drawn, what share of them an interval holds, and the seed that makes them
+the same every time.
+"""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Difference:
     """A score of two models on the same images.
 
     Attributes:
-        first: the first one's, 0..1; NaN where it has none, as the IU of a class that is in neither truth nor prediction.
+        first: the first one's, 0..1; NaN where it has none, as the IU of a class that is in neither
+            truth nor prediction.
         second: the second one's.
         low: lower end of the interval of `second - first`; NaN if no resample has the difference.
         high: upper end.
@@ -64,13 +69,20 @@ class Comparison:
     classes: dict[str, Difference]
 
 
-def compare(first: Counts, second: Counts, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = SEED) -> Comparison:
+def compare(
+    first: Counts,
+    second: Counts,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = SEED,
+) -> Comparison:
     """Compares two models image by image.
 
-    Each resample draws as many images as there are, with replacement, the same for both models, adds up their pixels and
-    scores the sums, as the headline does with all images. An interval reaches from the (1 - level) / 2 quantile of the
-    differences to the (1 + level) / 2 quantile; resamples in which a score does not exist are left out of its interval, and
-    classes without a score out of a mean, as in `metrics.scores`. So an interval says how much the choice of these
+    Each resample draws as many images as there are, with replacement, the same for both models,
+    adds up their pixels and scores the sums, as the headline does with all images. An interval
+    reaches from the (1 - level) / 2 quantile of the differences to the (1 + level) / 2 quantile;
+    resamples in which a score does not exist are left out of its interval, and classes without a
+    score out of a mean, as in `metrics.scores`. So an interval says how much the choice of these
     images matters; it does not say how much another training of the same net would.
 
     Args:
@@ -86,9 +98,14 @@ def compare(first: Counts, second: Counts, resamples: int = RESAMPLES, level: fl
     Raises:
         ValueError: other images or classes, or none.
 
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3, the percentile interval.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3, the
+    percentile interval.
     """
-    if (first.images, first.classes) != (second.images, second.classes) or not first.images or not first.classes:
+    if (
+        (first.images, first.classes) != (second.images, second.classes)
+        or not first.images
+        or not first.classes
+    ):
         raise ValueError("expected counts of the same images and classes, in the same order")
     whole = [_scores(counts, np.ones((1, len(first.images)))) for counts in (first, second)]
     drawn = _draws(len(first.images), resamples, seed)
@@ -113,8 +130,11 @@ class Score:
         return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
 
 
-def scores(counts: Counts, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = SEED) -> dict[str, Score]:
-    """Scores of one model, each with the interval in which it lies for `level` of other draws of such images.
+def scores(
+    counts: Counts, resamples: int = RESAMPLES, level: float = LEVEL, seed: int = SEED
+) -> dict[str, Score]:
+    """Scores of one model, each with the interval in which it lies for `level` of other draws of
+    such images.
 
     Args:
         counts: of at least one image.
@@ -134,7 +154,8 @@ def scores(counts: Counts, resamples: int = RESAMPLES, level: float = LEVEL, see
     drawn = _scores(counts, _draws(len(counts.images), resamples, seed))[:, :2]
     names = ("mean_iu", "pixel_accuracy")
     return {
-        name: Score(float(value), *_interval(column, level)) for name, value, column in zip(names, whole, drawn.T, strict=True)
+        name: Score(float(value), *_interval(column, level))
+        for name, value, column in zip(names, whole, drawn.T, strict=True)
     }
 
 
@@ -144,7 +165,8 @@ def mean_iu(counts: Counts) -> float:
 
 
 def chosen(counts: Counts, images: Collection[str]) -> Counts:
-    """The counts of some of the images, in the order of `counts`; for example those of seg11valid out of VOC2012's val.
+    """The counts of some of the images, in the order of `counts`; for example those of seg11valid
+    out of VOC2012's val.
 
     Raises:
         ValueError: none of them is there.
@@ -157,7 +179,8 @@ def chosen(counts: Counts, images: Collection[str]) -> Counts:
 
 
 def align(first: Counts, second: Counts) -> tuple[Counts, Counts]:
-    """Brings two counts of the same images into one order of images and classes; a class that one lacks has no pixels there.
+    """Brings two counts of the same images into one order of images and classes; a class that one
+    lacks has no pixels there.
 
     Raises:
         ValueError: an image is in one of them only; the message names it.
@@ -169,29 +192,46 @@ def align(first: Counts, second: Counts) -> tuple[Counts, Counts]:
 
 
 def _ordered(counts: Counts, images: Sequence[str], classes: tuple[str, ...]) -> Counts:
-    row, column = ({name: at for at, name in enumerate(names)} for names in (counts.images, counts.classes))
+    row, column = (
+        {name: at for at, name in enumerate(names)} for names in (counts.images, counts.classes)
+    )
     rows = [row[image] for image in images]
 
     def reordered(table: np.ndarray) -> np.ndarray:
-        wider = np.concatenate([table[rows], np.zeros((len(rows), 1), table.dtype)], 1)  # its last column: no pixels
+        # its last column: no pixels
+        wider = np.concatenate([table[rows], np.zeros((len(rows), 1), table.dtype)], 1)
         return wider[:, [column.get(name, -1) for name in classes]]
 
-    return Counts(tuple(images), classes, reordered(counts.both), reordered(counts.truth), reordered(counts.prediction))
+    return Counts(
+        tuple(images),
+        classes,
+        reordered(counts.both),
+        reordered(counts.truth),
+        reordered(counts.prediction),
+    )
 
 
 def _draws(images: int, resamples: int, seed: int) -> np.ndarray:
     """How often each resample has each image: float64 (R, N), rows adding up to N."""
     chosen = np.random.default_rng(seed).integers(0, images, (resamples, images))
     cells = chosen + images * np.arange(resamples)[:, None]
-    return np.bincount(cells.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.float64)
+    return (
+        np.bincount(cells.ravel(), minlength=resamples * images)
+        .reshape(resamples, images)
+        .astype(np.float64)
+    )
 
 
 def _scores(counts: Counts, weights: np.ndarray) -> np.ndarray:
-    """Mean IU, pixel accuracy and the IU of each class, of images weighted by each row of (R, N): float64 (R, 2 + C).
+    """Mean IU, pixel accuracy and the IU of each class, of images weighted by each row of (R, N):
+    float64 (R, 2 + C).
 
-    A product of matrices instead of R x N x C numbers. Sums of pixels are whole numbers far below 2^53: exact.
+    A product of matrices instead of R x N x C numbers. Sums of pixels are whole numbers far below
+    2^53: exact.
     """
-    both, truth, prediction = (weights @ table for table in (counts.both, counts.truth, counts.prediction))
+    both, truth, prediction = (
+        weights @ table for table in (counts.both, counts.truth, counts.prediction)
+    )
     iu = _divide(both, truth + prediction - both)
     there = ~np.isnan(iu)
     mean = _divide(np.where(there, iu, 0.0).sum(1), there.sum(1))

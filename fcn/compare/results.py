@@ -1,6 +1,8 @@
-"""What a training and an evaluation leave beside the weights, as it is read back: scores, and rows of tables.
+"""What a training and an evaluation leave beside the weights, as it is read back: scores, and rows
+of tables.
 
-`fcn.train.fit`, `fcn.evaluate.score` and `fcn.records.look` write these files; columns have the order of the fields here.
+`fcn.train.fit`, `fcn.evaluate.score` and `fcn.records.look` write these files; columns have the
+order of the fields here.
 """
 
 from pathlib import Path
@@ -64,7 +66,9 @@ class Boundary(reading.Model):
 
 
 class ImageClass(reading.Model):
-    """A row of `images.csv`: a class's pixels in an image: in both, in the truth, in the prediction."""
+    """A row of `images.csv`: a class's pixels in an image: in both, in the truth, in the
+    prediction.
+    """
 
     image: Annotated[str, Field(min_length=1, max_length=1024)]
     name: reading.Name = Field(alias="class")
@@ -120,7 +124,9 @@ def metrics(path: Path) -> dict[str, Any]:
     Raises:
         UserError: no such file, or no scores in it.
     """
-    return reading.read_json(path, Metrics, "run the stage `evaluate` again").model_dump(exclude_unset=True)
+    return reading.read_json(path, Metrics, "run the stage `evaluate` again").model_dump(
+        exclude_unset=True
+    )
 
 
 def table(path: Path, kind: type[reading.Row]) -> list[reading.Row]:

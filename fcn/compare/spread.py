@@ -1,4 +1,6 @@
-"""What several seeds say: mean and standard deviation of every score, and what follows for the comparison of two nets."""
+"""What several seeds say: mean and standard deviation of every score, and what follows for the
+comparison of two nets.
+"""
 
 import itertools
 import math
@@ -8,11 +10,14 @@ from typing import Any
 
 HEADLINE = "mean_iu"
 ALIKE = 2.8
-"""Two draws from one normal distribution differ by less than 1.96 x sqrt(2) standard deviations, 19 times out of 20."""
+"""Two draws from one normal distribution differ by less than 1.96 x sqrt(2) standard deviations, 19
+times out of 20.
+"""
 
 
 def scores(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """The scores in a metrics file by name, those inside of others with a point: `protocols.center513.mean_iu`.
+    """The scores in a metrics file by name, those inside of others with a point:
+    `protocols.center513.mean_iu`.
 
     Args:
         metrics: what `metrics/<variant>.json` holds; `provenance` is none of its scores.
@@ -27,8 +32,11 @@ def scores(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     return found
 
 
-def summary(measured: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Mean and standard deviation (n - 1; None for a single seed) of every score of every variant, with the values.
+def summary(
+    measured: Mapping[str, Sequence[Mapping[str, float]]],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Mean and standard deviation (n - 1; None for a single seed) of every score of every variant,
+    with the values.
 
     Args:
         measured: by variant, for each seed the scores by name.
@@ -47,25 +55,42 @@ def summary(measured: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, 
 
 
 def words(summed: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
-    """What the spread of the mean IU says, in sentences: of each variant and the one before it, seed by seed; of two runs."""
-    variants, headline = list(summed), {variant: found[HEADLINE] for variant, found in summed.items()}
+    """What the spread of the mean IU says, in sentences: of each variant and the one before it,
+    seed by seed; of two runs.
+    """
+    variants, headline = (
+        list(summed),
+        {variant: found[HEADLINE] for variant, found in summed.items()},
+    )
     n = len(headline[variants[0]]["values"])
     if n == 1:
         return ["One seed tells nothing of the spread: two are the least, three give an idea."]
     said = []
     for one, other in itertools.pairwise(variants):
-        # In pairs: a seed's variant starts from the same seed's variant before, so they have part of their luck in common.
+        # In pairs: a seed's variant starts from the same seed's variant before, so they have part
+        # of their luck in common.
         pairs = zip(headline[one]["values"], headline[other]["values"], strict=True)
         gains = [after - before for before, after in pairs]
-        mean, sd, above = statistics.fmean(gains), statistics.stdev(gains), sum(gain > 0 for gain in gains)
-        said.append(f"{other} against {one}, seed by seed: mean IU {mean:+.4f} ± {sd:.4f}, above it with {above} of {n} seeds.")
+        mean, sd, above = (
+            statistics.fmean(gains),
+            statistics.stdev(gains),
+            sum(gain > 0 for gain in gains),
+        )
+        said.append(
+            f"{other} against {one}, seed by seed: mean IU {mean:+.4f} ± {sd:.4f}, above "
+            f"it with {above} of {n} seeds."
+        )
     for variant in variants:
         most = ALIKE * headline[variant]["sd"]
         said.append(
-            f"{variant}: two trainings that differ in the seed alone differ in mean IU by up to {most:.4f} "
-            f"({ALIKE} sd, 19 pairs of 20); a change of anything else that moves a single run by less may be luck."
+            f"{variant}: two trainings that differ in the seed alone differ in mean IU by up to "
+            f"{most:.4f} ({ALIKE} sd, 19 pairs of 20); a change of anything else that moves a "
+            "single run by less may be luck."
         )
-    said.append(f"From {n} seeds a standard deviation is itself known to {1 / math.sqrt(2 * (n - 1)):.0%} only.")
+    said.append(
+        f"From {n} seeds a standard deviation is itself known to "
+        f"{1 / math.sqrt(2 * (n - 1)):.0%} only."
+    )
     return said
 
 
@@ -78,7 +103,15 @@ def table(summed: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
             return ""
         return f"{found['mean']:.4f}" + (f" ± {found['sd']:.4f}" if found["sd"] is not None else "")
 
-    rows = [["score", *summed], *([name, *(cell(found.get(name)) for found in summed.values())] for name in names)]
+    rows = [
+        ["score", *summed],
+        *([name, *(cell(found.get(name)) for found in summed.values())] for name in names),
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+    lines = [
+        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    return "\n".join(
+        [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+    )

@@ -1,4 +1,6 @@
-"""ADE20K for scene parsing (the 2016 challenge): 150 classes, annotation values 1..150, 0 for all else, which is void here."""
+"""ADE20K for scene parsing (the 2016 challenge): 150 classes, annotation values 1..150, 0 for all
+else, which is void here.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +15,8 @@ CLASSES = 150
 
 
 def names(root: Path) -> tuple[str, ...]:
-    """The names of the classes, by label value: the first synonym of each line of objectInfo150.txt.
+    """The names of the classes, by label value: the first synonym of each line of
+    objectInfo150.txt.
 
     A name that stands there twice gets its number in brackets the second time.
 
@@ -32,7 +35,8 @@ def names(root: Path) -> tuple[str, ...]:
         or any(len(line) <= head.index("Name") for line in lines)
     ):
         raise UserError(
-            f"{path}: expected a table with a column Name and the lines 1 to {CLASSES}, got the columns {reading.quoted(head)}"
+            f"{path}: expected a table with a column Name and the lines 1 to {CLASSES}, got the "
+            f"columns {reading.quoted(head)}"
         )
     found: dict[str, None] = {}
     for number, line in enumerate(lines, 1):
@@ -41,14 +45,16 @@ def names(root: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int) -> Listing:
+def load(
+    roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int
+) -> Listing:
     """ADE20K, or a part of it.
 
     Args:
         roots: "ade20k" is the folder that holds images, annotations and objectInfo150.txt.
         classes: 150 names by label value, or none: those of objectInfo150.txt.
-        train: "training" or "validation", the official folders below images and annotations; or the name of a list,
-            "train" for train.txt; or a share of all images such as "80%".
+        train: "training" or "validation", the official folders below images and annotations; or the
+            name of a list, "train" for train.txt; or a share of all images such as "80%".
         val: likewise, and of the same kind.
         seed: see `stems.draw`.
 
@@ -57,7 +63,10 @@ def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str
     """
     root = roots["ade20k"]
     chosen = choose_classes(classes, names(root), str(root / "objectInfo150.txt"))
-    images, labels = stems.by_stem(root / "images", (".jpg",)), stems.by_stem(root / "annotations", (".png",))
+    images, labels = (
+        stems.by_stem(root / "images", (".jpg",)),
+        stems.by_stem(root / "annotations", (".png",)),
+    )
     if train in COUNTS and val in COUNTS:
         listed = {}
         for purpose, name in (("train", train), ("val", val)):

@@ -16,10 +16,14 @@ DATASETS: dict[str, Callable[[Mapping[str, Path], Sequence[str], str, str, int],
     "ade20k": ade20k.load,
     "folder": folder.load,
 }
-"""What makes a listing of (roots, classes, train, val, seed); which archives it needs stands in `contents.FOLDERS`."""
+"""What makes a listing of (roots, classes, train, val, seed); which archives it needs stands in
+`contents.FOLDERS`.
+"""
 
 
-def load(dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int) -> Listing:
+def load(
+    dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int
+) -> Listing:
     """The pairs of a data set's training and validation set, and its classes.
 
     Args:
@@ -31,8 +35,8 @@ def load(dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train:
         seed: of splits that are drawn.
 
     Raises:
-        UserError: no such data set or archive; something is missing, or is not as many as it officially is; or the two sets
-            share an image.
+        UserError: no such data set or archive; something is missing, or is not as many as it
+            officially is; or the two sets share an image.
     """
     for key, root in roots.items():
         wanted = contents.folders(dataset, key)
@@ -40,12 +44,14 @@ def load(dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train:
             wanted = ("images", "masks") if dataset == "folder" else wanted
             there = sorted(path.name for path in root.parent.glob("*"))
             raise UserError(
-                f"records.roots: {key}: {root} is no folder; {root.parent} holds {enumeration(there) or 'nothing'}. Expected: "
-                f"the folder inside of the archive that holds {', '.join(wanted)}"
+                f"records.roots: {key}: {root} is no folder; {root.parent} holds "
+                f"{enumeration(there) or 'nothing'}. Expected: the folder inside of the archive "
+                f"that holds {', '.join(wanted)}"
             )
     if not roots:
         raise UserError(
-            f"records.roots: empty; expected the folder of {' or '.join(contents.FOLDERS.get(dataset, ('images',)))}"
+            "records.roots: empty; expected the folder of "
+            f"{' or '.join(contents.FOLDERS.get(dataset, ('images',)))}"
         )
     listing = DATASETS[dataset](roots, classes, train, val, seed)
     leaks(listing.splits["train"], listing.splits["val"])

@@ -1,4 +1,6 @@
-"""A folder of one's own: pictures and masks with a classes.txt, or what an annotation tool has exported."""
+"""A folder of one's own: pictures and masks with a classes.txt, or what an annotation tool has
+exported.
+"""
 
 import re
 from collections import Counter
@@ -20,18 +22,19 @@ _MOST = 255
 
 
 def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
-    """The classes of a classes.txt: one per line, in the order of their values, `name` or `name #rrggbb`.
+    """The classes of a classes.txt: one per line, in the order of their values, `name` or `name
+    #rrggbb`.
 
     Args:
         path: the file.
 
     Returns:
-        Names; and (red, green, blue), 0..255, of each: then the masks are images of these colours. Or no colours: then the
-        masks' values are the classes.
+        Names; and (red, green, blue), 0..255, of each: then the masks are images of these colours.
+        Or no colours: then the masks' values are the classes.
 
     Raises:
-        UserError: a colour without a name, colours for some classes only, a name or colour twice, the colour of void, or not
-            2 to 255 classes.
+        UserError: a colour without a name, colours for some classes only, a name or colour twice,
+            the colour of void, or not 2 to 255 classes.
     """
     lines = reading.lines(path, "the name of a class per line", "write it again", reading.SMALL)
     odd = [line for line in lines if CONTROL.search(line) or len(line) > LONGEST + len(" #rrggbb")]
@@ -48,16 +51,22 @@ def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
     bare = [line for line, match in zip(lines, found, strict=True) if not match]
     if (codes and bare) or any(name.startswith("#") for name in names):
         raise UserError(
-            f"{path}: expected `name` on every line, or `name #rrggbb` on every line, but without a name or a colour are: "
+            f"{path}: expected `name` on every line, or `name #rrggbb` on every line, but without "
+            "a name or a colour are: "
             f"{enumeration([line for line in lines if line in bare or line.startswith('#')])}"
         )
     for kind, values in (("name", names), ("colour", codes)):
         twice = [value for value, times in Counter(values).items() if times > 1]
         if twice:
-            raise UserError(f"{path}: the same {kind} for more than one class: {enumeration(twice)}")
+            raise UserError(
+                f"{path}: the same {kind} for more than one class: {enumeration(twice)}"
+            )
     colours = tuple((int(code[:2], 16), int(code[2:4], 16), int(code[4:], 16)) for code in codes)
     if VOID_COLOUR in colours:
-        raise UserError(f"{path}: {names[colours.index(VOID_COLOUR)]} has the colour #e0e0c0, which means void: choose another")
+        raise UserError(
+            f"{path}: {names[colours.index(VOID_COLOUR)]} has the colour #e0e0c0, "
+            "which means void: choose another"
+        )
     return tuple(names), colours
 
 
@@ -65,17 +74,23 @@ def like_void(names: Sequence[str]) -> str:
     """Words on a class that is called like pixels that count for nothing; "" if there is none."""
     for index, name in enumerate(names):
         if is_void(name):
-            return f"class {index} is called {name!r}, but would be trained and averaged as any other"
+            return (
+                f"class {index} is called {name!r}, but would be trained and averaged as any other"
+            )
     return ""
 
 
-def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int) -> Listing:
+def load(
+    roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int
+) -> Listing:
     """A user's folder.
 
     Args:
-        roots: "folder" holds images/, masks/ (PNG) and classes.txt; or images and masks that go by their names, in one folder
-            or several; or is of one of `annotations.formats.FORMATS`. And lists, if any.
-        classes: names by label value, or none: those of the folder. Without a classes.txt masks hold class values.
+        roots: "folder" holds images/, masks/ (PNG) and classes.txt; or images and masks that go by
+            their names, in one folder or several; or is of one of `annotations.formats.FORMATS`.
+            And lists, if any.
+        classes: names by label value, or none: those of the folder. Without a classes.txt masks
+            hold class values.
         train: see `splits.choose`.
         val: likewise.
         seed: likewise.
@@ -94,15 +109,19 @@ def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str
     chosen = choose_classes(classes, names, str(path))
     if like_void(chosen):
         raise UserError(
-            f"{path}: {like_void(chosen)}. If its pixels are to count for nothing, take its line out and run the doctor, whose "
-            "--convert makes them void (255); if it is a class, name it otherwise, such as background"
+            f"{path}: {like_void(chosen)}. If its pixels are to count for nothing, take its line "
+            "out and run the doctor, whose --convert makes them void (255); if it is a class, "
+            "name it otherwise, such as background"
         )
     encoding = "colours" if colours else "indices"
     loose = loose_pairs(root, encoding)
     if loose:
         listed, notes = _divided(root, loose, train, val, seed)
         return Listing(chosen, listed, colours, notes, own=True)
-    images, masks = stems.by_stem(root / "images", stems.IMAGES), stems.by_stem(root / "masks", (".png",))
+    images, masks = (
+        stems.by_stem(root / "images", stems.IMAGES),
+        stems.by_stem(root / "masks", (".png",)),
+    )
     masks = stems.aligned(images, masks)
     lonely = sorted(set(masks) - set(images))
     if lonely and stems.share(train):
@@ -115,7 +134,10 @@ def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str
     where = {"train": train, "val": val}
     return Listing(
         chosen,
-        {purpose: stems.pairs(images, masks, ids, encoding, _place(root, where[purpose])) for purpose, ids in divided.items()},
+        {
+            purpose: stems.pairs(images, masks, ids, encoding, _place(root, where[purpose]))
+            for purpose, ids in divided.items()
+        },
         colours,
         notes,
         own=True,
@@ -128,7 +150,8 @@ def _place(root: Path, name: str) -> str:
 
 
 def loose_pairs(root: Path, encoding: str) -> dict[str, list[Pair]]:
-    """Pairs by split of a folder without images/ and masks/, which go by their names; none if there are none.
+    """Pairs by split of a folder without images/ and masks/, which go by their names; none if there
+    are none.
 
     Raises:
         UserError: an image or a label without the other.
@@ -137,7 +160,10 @@ def loose_pairs(root: Path, encoding: str) -> dict[str, list[Pair]]:
     if all((root / name).is_dir() for name in ("images", "masks")) or not tree.has_pairs:
         return {}
     found = identified(((split, image, label, None) for split, image, label in beside(tree)), root)
-    return {split: [replace(pair, encoding=encoding) for pair in pairs] for split, pairs in found.items()}
+    return {
+        split: [replace(pair, encoding=encoding) for pair in pairs]
+        for split, pairs in found.items()
+    }
 
 
 def _divided(
@@ -149,5 +175,7 @@ def _divided(
     divided, notes = splits.choose(root, labels, ids, train, val, seed)
     unknown = [name for names in divided.values() for name in names if name not in pairs]
     if unknown:
-        raise UserError(f"{root}: {len(unknown)} names on the lists have no image: {enumeration(unknown)}")
+        raise UserError(
+            f"{root}: {len(unknown)} names on the lists have no image: {enumeration(unknown)}"
+        )
     return {purpose: [pairs[name] for name in names] for purpose, names in divided.items()}, notes

@@ -12,11 +12,15 @@ from fcn.errors import UserError, enumeration
 from fcn.io import PICTURES
 from fcn.spec import VOID
 
-_VOID = re.compile(r"(?i)_*(un-?labell?ed|void|ignored?|ignore[ _-](label|region)|don'?t[ _-]?care)_*")
+_VOID = re.compile(
+    r"(?i)_*(un-?labell?ed|void|ignored?|ignore[ _-](label|region)|don'?t[ _-]?care)_*"
+)
 _BACKGROUND = re.compile(r"(?i)_*(background|bg)_*")
 _SPLIT = re.compile(r"(?i)(train|val|test)(?:ing|id|idation)?\d*(?:annot)?")
 _TOKENS = re.compile(r"[^\W_]+")
-_LABEL_FOLDER = re.compile(r"(?i)masks?|label(s|l?ed\w*)?|annotations?|\w*annot|segmentation\w*|groundtruth|gt(fine)?")
+_LABEL_FOLDER = re.compile(
+    r"(?i)masks?|label(s|l?ed\w*)?|annotations?|\w*annot|segmentation\w*|groundtruth|gt(fine)?"
+)
 _LABEL_NAMES = {"mask", "masks", "label", "labels", "seg", "segmentation", "gt", "annotation"}
 _ROLES = _LABEL_NAMES | {"image", "img", "photo", "rgb", "leftimg8bit", "gtfine", "labelids"}
 _GLUED = re.compile(r"(?i)^(image|img|photo|mask|label)(?=\d)")
@@ -70,8 +74,11 @@ def bare(name: str, roles: frozenset[str] = frozenset()) -> str:
     return "_".join(token for token in tokens if token.lower() not in _ROLES | roles) or name
 
 
-def matched(images: Iterable[str], labels: Iterable[str], roles: frozenset[str] = frozenset()) -> dict[str, str]:
-    """Which label belongs to which image: the one of the same name, else the one of the same `bare`.
+def matched(
+    images: Iterable[str], labels: Iterable[str], roles: frozenset[str] = frozenset()
+) -> dict[str, str]:
+    """Which label belongs to which image: the one of the same name, else the one of the same
+    `bare`.
 
     Returns:
         Labels by image. A name that could belong to several is left out.
@@ -91,7 +98,9 @@ def matched(images: Iterable[str], labels: Iterable[str], roles: frozenset[str] 
     return found
 
 
-def numbered(names: Sequence[str], where: object, ground: bool = False) -> tuple[tuple[str, ...], np.ndarray]:
+def numbered(
+    names: Sequence[str], where: object, ground: bool = False
+) -> tuple[tuple[str, ...], np.ndarray]:
     """The classes that names of an annotation tool make, the background first, and their values.
 
     Args:

@@ -1,15 +1,17 @@
 """The official splits of VOC2011, VOC2012 and SBD, alone and merged, by name, with their counts.
 
-VOC2011 and SBD annotate the same images, with other training and validation sets; VOC2012 has VOC2011's images and 690 more
-with labels. So a training set that takes from SBD shares images with VOC's validation set, unless they are taken out:
+VOC2011 and SBD annotate the same images, with other training and validation sets; VOC2012 has
+VOC2011's images and 690 more with labels. So a training set that takes from SBD shares images with
+VOC's validation set, unless they are taken out:
 
     sbd_train      SBD's own training set, the authors' choice; goes with seg11valid or rv_voc12
-    seg11valid     VOC2011's val without sbd_train, the authors' validation set (the paper's footnote 7)
-    train_aug      all of VOC2012's train and SBD that is not in VOC2012's val; goes with val
-    rv_voc12       VOC2012's val without sbd_train, "reduced validation"; goes with rv_voc12_train, which is all the rest
+    seg11valid     VOC2011's val without sbd_train, the authors' validation set (the paper's
+    footnote 7) train_aug      all of VOC2012's train and SBD that is not in VOC2012's val; goes
+    with val rv_voc12       VOC2012's val without sbd_train, "reduced validation"; goes with
+    rv_voc12_train, which is all the rest
 
-The first two can be had from VOC2012's archive as well, which has all that VOC2011's has. For VOC2011's own train and val
-from there, their lists have to be given: VOC2012's are longer.
+The first two can be had from VOC2012's archive as well, which has all that VOC2011's has. For
+VOC2011's own train and val from there, their lists have to be given: VOC2012's are longer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +33,8 @@ class Split:
 
     Attributes:
         ids: of its images, from the lists.
-        labels: whose labels it has: "voc", "sbd", or where both have one, those of the first: "voc, sbd" or "sbd, voc".
+        labels: whose labels it has: "voc", "sbd", or where both have one, those of the first: "voc,
+            sbd" or "sbd, voc".
     """
 
     ids: Callable[[Lists], frozenset[str]]
@@ -52,9 +55,12 @@ SPLITS = {
     # Hariharan's and DeepLab's: VOC's own label where there is one.
     "train_aug": Split(lambda lists: _all(lists) - lists("val"), "voc, sbd"),
     "trainval_aug": Split(_all, "voc, sbd"),
-    # MatConvNet's: SBD's label where there is one (vlfeat/matconvnet-fcn, vocSetupAdditionalSegmentations.m).
+    # MatConvNet's: SBD's label where there is one (vlfeat/matconvnet-fcn,
+    # vocSetupAdditionalSegmentations.m).
     "rv_voc12": Split(lambda lists: lists("val") - lists("sbd_train")),
-    "rv_voc12_train": Split(lambda lists: _all(lists) - (lists("val") - lists("sbd_train")), "sbd, voc"),
+    "rv_voc12_train": Split(
+        lambda lists: _all(lists) - (lists("val") - lists("sbd_train")), "sbd, voc"
+    ),
 }
 
 _SBD = {"sbd_train": sbd.COUNTS["train"], "sbd_val": sbd.COUNTS["val"], "seg11valid": 736}
@@ -71,21 +77,24 @@ TESTS = {"VOC2012": 1456}
 """By challenge, the images of its segmentation test set, whose labels are not public."""
 
 
-def load(dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int) -> Listing:
+def load(
+    dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int
+) -> Listing:
     """VOC2011 or VOC2012, with SBD where a split takes from it.
 
     Args:
         dataset: a key of `COUNTS`.
-        roots: "voc" is the folder that holds JPEGImages (for voc2011 VOC2012's will do), "sbd" the one that holds cls; with
-            "lists", VOC2011's train.txt and val.txt are read there.
+        roots: "voc" is the folder that holds JPEGImages (for voc2011 VOC2012's will do), "sbd" the
+            one that holds cls; with "lists", VOC2011's train.txt and val.txt are read there.
         classes: 21 names by label value, or none: VOC's.
-        train: a key of `COUNTS[dataset]`, or another list of ImageSets/Segmentation, which is not counted.
+        train: a key of `COUNTS[dataset]`, or another list of ImageSets/Segmentation, which is not
+            counted.
         val: likewise.
         seed: nothing is drawn here.
 
     Raises:
-        UserError: an unknown split, or one without public labels; a missing archive, list, image or label; or an official
-            list without its official number of images.
+        UserError: an unknown split, or one without public labels; a missing archive, list, image or
+            label; or an official list without its official number of images.
     """
     names = choose_classes(classes, voc.CLASSES, f"the data set `{dataset}`")
     lists = _lists(dataset, roots)
@@ -94,14 +103,21 @@ def load(dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train:
         splits[purpose] = _pairs(dataset, roots, lists, name)
         bare = sum(pair.encoding == "sbd" for pair in splits[purpose])
         if bare:
-            notes.append(f"{purpose}: {bare} of {len(splits[purpose])} labels are SBD's, which have no void border")
+            notes.append(
+                f"{purpose}: {bare} of {len(splits[purpose])} labels are SBD's, which "
+                "have no void border"
+            )
     if (dataset == "voc2011" or "seg11valid" in (train, val)) and _has_lists_of_2012(roots):
-        notes.append("VOC2011's images from VOC2012's archive: the same images, but labels may have been corrected in between")
+        notes.append(
+            "VOC2011's images from VOC2012's archive: the same images, but labels may "
+            "have been corrected in between"
+        )
     return Listing(names, splits, notes=tuple(notes))
 
 
 def to_predict(images: Path, ids: Path) -> list[tuple[str, Path]]:
-    """Images without labels, id and file, in the order of their list: VOC's test sets, which its server scores.
+    """Images without labels, id and file, in the order of their list: VOC's test sets, which its
+    server scores.
 
     Args:
         images: JPEGImages, with the test images' archive unpacked into it.
@@ -114,8 +130,8 @@ def to_predict(images: Path, ids: Path) -> list[tuple[str, Path]]:
     missing = [image for _, image in pairs if not image.is_file()]
     if missing:
         raise UserError(
-            f"{ids} lists images that are not there: {enumeration(missing)}. VOC's test images have their own archive: "
-            "its evaluation server has it"
+            f"{ids} lists images that are not there: {enumeration(missing)}. VOC's test images "
+            "have their own archive: its evaluation server has it"
         )
     return pairs
 
@@ -141,12 +157,18 @@ def _lists(dataset: str, roots: Mapping[str, Path]) -> Lists:
         root = _root(dataset, roots, "voc")
         if dataset == "voc2011" and _has_lists_of_2012(roots):
             raise UserError(
-                f"voc2011: {root} is VOC2012, whose list {name} has images that VOC2011's has not. sbd_train and seg11valid "
-                "can be had from it as it is; for VOC2011's own train and val, put their lists, train.txt (1112 names) and "
-                "val.txt (1111), into a folder, and name it as the archive `lists`; fcn/datasets/README.md says where they are"
+                f"voc2011: {root} is VOC2012, whose list {name} has images that VOC2011's has not. "
+                "sbd_train and seg11valid can be had from it as it is; for VOC2011's own train "
+                "and val, put their lists, train.txt (1112 names) and val.txt (1111), into a "
+                "folder, and name it as the archive `lists`; fcn/datasets/README.md says where "
+                "they are"
             )
         ids = frozenset(voc.ids(root, name))
-        check_count(f"{root / 'ImageSets' / 'Segmentation' / name}.txt, {dataset}", len(ids), COUNTS[dataset][name])
+        check_count(
+            f"{root / 'ImageSets' / 'Segmentation' / name}.txt, {dataset}",
+            len(ids),
+            COUNTS[dataset][name],
+        )
         return ids
 
     return lists
@@ -155,8 +177,9 @@ def _lists(dataset: str, roots: Mapping[str, Path]) -> Lists:
 def _root(dataset: str, roots: Mapping[str, Path], key: str) -> Path:
     if key not in roots:
         raise UserError(
-            f"records.roots: these splits of {dataset} need the archive `{key}`: add it to download.archives, and its folder "
-            f"to records.roots, e.g. {'sbd: benchmark_RELEASE/dataset' if key == 'sbd' else 'voc: VOCdevkit/VOC2012'}"
+            f"records.roots: these splits of {dataset} need the archive `{key}`: add it to "
+            "download.archives, and its folder to records.roots, e.g. "
+            f"{'sbd: benchmark_RELEASE/dataset' if key == 'sbd' else 'voc: VOCdevkit/VOC2012'}"
         )
     return roots[key]
 
@@ -165,15 +188,16 @@ def _pairs(dataset: str, roots: Mapping[str, Path], lists: Lists, split_name: st
     """The pairs of a split, in the order of their ids, which is that of all official lists."""
     if split_name == "test":
         raise UserError(
-            f"{dataset}: the labels of the test images are not public (VOC's server scores them), so nothing can be trained or "
-            f"validated on them; the splits are {', '.join(COUNTS[dataset])}"
+            f"{dataset}: the labels of the test images are not public (VOC's server scores them), "
+            "so nothing can be trained or validated on them; the splits are "
+            f"{', '.join(COUNTS[dataset])}"
         )
     if split_name not in COUNTS[dataset]:
         root = _root(dataset, roots, "voc")
         if not (root / "ImageSets" / "Segmentation" / f"{split_name}.txt").is_file():
             raise UserError(
-                f"{dataset}: expected a split of {', '.join(COUNTS[dataset])}, or a list in {root / 'ImageSets/Segmentation'}; "
-                f"got {split_name}"
+                f"{dataset}: expected a split of {', '.join(COUNTS[dataset])}, or a list in "
+                f"{root / 'ImageSets/Segmentation'}; got {split_name}"
             )
         return voc.pairs(root, split_name)
     split = SPLITS[split_name]
@@ -190,7 +214,9 @@ def _pairs(dataset: str, roots: Mapping[str, Path], lists: Lists, split_name: st
 
 
 def _owned(lists: Lists, owner: str) -> frozenset[str]:
-    return lists("train") | lists("val") if owner == "voc" else lists("sbd_train") | lists("sbd_val")
+    return (
+        lists("train") | lists("val") if owner == "voc" else lists("sbd_train") | lists("sbd_val")
+    )
 
 
 def _check_seg11valid(dataset: str, roots: Mapping[str, Path], lists: Lists) -> None:
@@ -199,9 +225,11 @@ def _check_seg11valid(dataset: str, roots: Mapping[str, Path], lists: Lists) -> 
     if dataset == "voc2011" and ("lists" in roots or not _has_lists_of_2012(roots)):
         wrong = (lists("val") - lists("sbd_train")) ^ known
     else:  # VOC2012's val has more images
-        wrong = known - (frozenset(voc.ids(_root(dataset, roots, "voc"), "val")) - lists("sbd_train"))
+        wrong = known - (
+            frozenset(voc.ids(_root(dataset, roots, "voc"), "val")) - lists("sbd_train")
+        )
     if wrong:
         raise UserError(
-            f"seg11valid should be VOC2011's val without SBD's train, but these lists disagree on {len(wrong)} images: "
-            f"{enumeration(sorted(wrong))}. Are both archives the right ones?"
+            "seg11valid should be VOC2011's val without SBD's train, but these lists disagree on "
+            f"{len(wrong)} images: {enumeration(sorted(wrong))}. Are both archives the right ones?"
         )

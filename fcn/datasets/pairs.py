@@ -1,4 +1,6 @@
-"""What a data set is to the rest: pairs of an image and its label by split, and the names of the classes."""
+"""What a data set is to the rest: pairs of an image and its label by split, and the names of the
+classes.
+"""
 
 import os
 from collections import Counter
@@ -24,7 +26,8 @@ class Pair:
         image: its file.
         label: its label's.
         encoding: how the label says its classes: a key of `labels.ENCODINGS`.
-        draw: makes the label, uint8 (H, W) of class indices, where `label` is the file of an annotation tool; else None.
+        draw: makes the label, uint8 (H, W) of class indices, where `label` is the file of an
+            annotation tool; else None.
     """
 
     id: str
@@ -41,8 +44,10 @@ class Listing:
     Attributes:
         classes: names by label value.
         splits: "train" and "val", each in a fixed order.
-        colours: (red, green, blue), 0..255, by label value, where the labels are of the encoding "colours".
-        notes: what scores depend on beyond the pairs, in sentences: labels without a void border, a rebuilt list.
+        colours: (red, green, blue), 0..255, by label value, where the labels are of the encoding
+            "colours".
+        notes: what scores depend on beyond the pairs, in sentences: labels without a void border, a
+            rebuilt list.
         own: the user's, whose splits nobody has published: nearly equal images in both are refused.
     """
 
@@ -54,26 +59,34 @@ class Listing:
 
 
 def read_ids(path: Path, expected: int | None = None) -> list[str]:
-    """The ids of a list, one per line, in its order; blanks around them and empty lines do not count.
+    """The ids of a list, one per line, in its order; blanks around them and empty lines do not
+    count.
 
     Args:
         path: a text file.
         expected: how many ids the official list has, checked if given.
 
     Raises:
-        UserError: no such file, no text, no ids, an id that is no name of a file or leads elsewhere, an id twice, or
-            another number than expected.
+        UserError: no such file, no text, no ids, an id that is no name of a file or leads
+            elsewhere, an id twice, or another number than expected.
     """
     if not os.path.lexists(path):
-        raise UserError(f"{path}: there is no such list. Is the archive complete, and is this its right folder?")
+        raise UserError(
+            f"{path}: there is no such list. Is the archive complete, and is this its right folder?"
+        )
     ids = reading.lines(path, "a text with an id per line", "put the list there again")
     if not ids:
         raise UserError(f"{path}: the list is empty")
     # Files are read and written under these names.
-    wrong = [name for name in ids if PurePosixPath(name).is_absolute() or ".." in name.split("/") or not _plain(name)]
+    wrong = [
+        name
+        for name in ids
+        if PurePosixPath(name).is_absolute() or ".." in name.split("/") or not _plain(name)
+    ]
     if wrong:
         raise UserError(
-            f"{path}: expected names of images, but these are none: {enumeration([reading.quoted(name) for name in wrong])}"
+            f"{path}: expected names of images, but these are none: "
+            f"{enumeration([reading.quoted(name) for name in wrong])}"
         )
     twice = sorted(name for name, times in Counter(ids).items() if times > 1)
     if twice:
@@ -87,9 +100,14 @@ def _plain(name: str) -> bool:
 
 
 def check_count(what: str, found: int, expected: int | None) -> None:
-    """Raises UserError if an official split has another number of images than it should; None expects nothing."""
+    """Raises UserError if an official split has another number of images than it should; None
+    expects nothing.
+    """
     if expected is not None and found != expected:
-        raise UserError(f"{what}: expected {expected} images, the list has {found}: is the archive complete and the right one?")
+        raise UserError(
+            f"{what}: expected {expected} images, the list has {found}: is the archive "
+            "complete and the right one?"
+        )
 
 
 def complete(pairs: Iterable[Pair], where: str) -> list[Pair]:
@@ -105,7 +123,10 @@ def complete(pairs: Iterable[Pair], where: str) -> list[Pair]:
     pairs = list(pairs)
     missing = [file for pair in pairs for file in (pair.image, pair.label) if not file.is_file()]
     if missing:
-        raise UserError(f"{where} lists images that are not there: {enumeration(missing)}. Is the archive complete?")
+        raise UserError(
+            f"{where} lists images that are not there: {enumeration(missing)}. Is the "
+            "archive complete?"
+        )
     return pairs
 
 
@@ -118,20 +139,26 @@ def choose_classes(given: Sequence[str], own: Sequence[str], where: str) -> tupl
         where: what the data set's names stand in, for messages.
 
     Raises:
-        UserError: there are neither, or not as many of the ones as of the others; or a name that cannot be shown.
+        UserError: there are neither, or not as many of the ones as of the others; or a name that
+            cannot be shown.
     """
     if not given and not own:
-        raise UserError(f"records.classes: no names, and {where} has none: list the classes in the order of their values")
+        raise UserError(
+            f"records.classes: no names, and {where} has none: list the classes in the "
+            "order of their values"
+        )
     if given and own and len(given) != len(own):
         raise UserError(
-            f"records.classes: {len(given)} names, but {where} has {len(own)} classes: give as many, or [] to take its own"
+            f"records.classes: {len(given)} names, but {where} has {len(own)} classes: give as "
+            "many, or [] to take its own"
         )
     chosen = tuple(given or own)
     wrong = [name for name in chosen if CONTROL.search(name) or not 0 < len(name) <= LONGEST]
     if wrong:
         raise UserError(
-            f"{'records.classes' if given else where}: expected names of 1 to {LONGEST} characters without control characters, "
-            f"got {enumeration([reading.quoted(name) for name in wrong])}"
+            f"{'records.classes' if given else where}: expected names of 1 to {LONGEST} characters "
+            "without control characters, got "
+            f"{enumeration([reading.quoted(name) for name in wrong])}"
         )
     return chosen
 
@@ -145,6 +172,7 @@ def leaks(train: Sequence[Pair], val: Sequence[Pair]) -> None:
     both = sorted({pair.id for pair in train} & {pair.id for pair in val})
     if both:
         raise UserError(
-            f"the training set ({len(train)} images) and the validation set ({len(val)}) share {len(both)}: "
-            f"{enumeration(both)}. Scores on images that were trained on mean nothing: choose splits that share none"
+            f"the training set ({len(train)} images) and the validation set ({len(val)}) share "
+            f"{len(both)}: {enumeration(both)}. Scores on images that were trained on mean "
+            "nothing: choose splits that share none"
         )

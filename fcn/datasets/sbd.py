@@ -1,8 +1,9 @@
-"""The Semantic Boundaries Dataset: VOC2011's images, five times as many of them labelled, without a void border.
+"""The Semantic Boundaries Dataset: VOC2011's images, five times as many of them labelled, without a
+void border.
 
-Its labels are MATLAB files, `cls/<id>.mat`, whose `GTcls.Segmentation` holds VOC's class values. VOC's labels leave out the
-border of every object (255); these do not, so a net trained on them learns the border as well, and scores measured on them
-do not compare with scores measured on VOC's.
+Its labels are MATLAB files, `cls/<id>.mat`, whose `GTcls.Segmentation` holds VOC's class values.
+VOC's labels leave out the border of every object (255); these do not, so a net trained on them
+learns the border as well, and scores measured on them do not compare with scores measured on VOC's.
 """
 
 from pathlib import Path

@@ -53,7 +53,9 @@ def choose(
             note = f"{asked} the folders keep apart {', '.join(sorted(kept))}"
             return {name: list(left[name]) for name in ("train", "val")}, (note,)
         if len(left) > 1:
-            raise UserError(f"{root}: expected images in folders train and val, found {', '.join(kept)}")
+            raise UserError(
+                f"{root}: expected images in folders train and val, found {', '.join(kept)}"
+            )
         note = f"test ({len(by_split['test'])} images) is left out" if by_split.get("test") else ""
         drawn = stems.draw([name for found in left.values() for name in found], train, val, seed)
         return drawn, (note,) if note else ()
@@ -95,7 +97,9 @@ def listed(path: Path, labels: Mapping[str, str]) -> list[str]:
         raise UserError(f"{path}: the list is empty")
     known = {unicodedata.normalize("NFC", name): name for name in labels}
     ends = Counter(PurePosixPath(name).name for name in known)
-    known |= {PurePosixPath(n).name: name for n, name in known.items() if ends[PurePosixPath(n).name] == 1}
+    known |= {
+        PurePosixPath(n).name: name for n, name in known.items() if ends[PurePosixPath(n).name] == 1
+    }
     found = []
     for line in lines:
         image, *rest = [line] if _meant(line, known) else _COLUMNS.split(line)

@@ -12,15 +12,19 @@ FOLDERS = contents.VOC
 """What is read of a VOC archive."""
 
 CLASSES = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
+    "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
 )  # fmt: skip
 """VOC's and SBD's classes, by label value."""
 
 
 def pair(root: Path, name: str) -> Pair:
     """The files of an image, by its id; whether they are there is not looked at."""
-    return Pair(name, root / "JPEGImages" / f"{name}.jpg", root / "SegmentationClass" / f"{name}.png")
+    return Pair(
+        name, root / "JPEGImages" / f"{name}.jpg", root / "SegmentationClass" / f"{name}.png"
+    )
 
 
 def ids(root: Path, split: str) -> list[str]:
@@ -32,7 +36,9 @@ def ids(root: Path, split: str) -> list[str]:
     path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
     if not path.is_file():
         found = sorted(p.stem for p in path.parent.glob("*.txt"))
-        raise UserError(f"{path}: no such split; {path.parent} holds: {', '.join(found) or 'no lists at all'}")
+        raise UserError(
+            f"{path}: no such split; {path.parent} holds: {', '.join(found) or 'no lists at all'}"
+        )
     return read_ids(path)
 
 
@@ -47,13 +53,19 @@ def pairs(root: Path, split: str) -> list[Pair]:
         One `Pair` per line.
 
     Raises:
-        UserError: no such list, an empty one, an id twice, or images or labels that are not there (ten are named).
+        UserError: no such list, an empty one, an id twice, or images or labels that are not there
+            (ten are named).
     """
     names = ids(root, split)
-    return complete((pair(root, name) for name in names), str(root / "ImageSets" / "Segmentation" / f"{split}.txt"))
+    return complete(
+        (pair(root, name) for name in names),
+        str(root / "ImageSets" / "Segmentation" / f"{split}.txt"),
+    )
 
 
-def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int) -> Listing:
+def load(
+    roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int
+) -> Listing:
     """A data set in VOC's layout, with lists and classes of its own and no official counts.
 
     Args:
@@ -66,6 +78,10 @@ def load(roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str
     Raises:
         UserError: see `pairs`.
     """
-    notes = () if classes else ("records.classes is empty, so the values are taken for VOC's 21 classes",)
+    notes = (
+        ()
+        if classes
+        else ("records.classes is empty, so the values are taken for VOC's 21 classes",)
+    )
     splits = {"train": pairs(roots["voc"], train), "val": pairs(roots["voc"], val)}
     return Listing(tuple(classes) or CLASSES, splits, notes=notes)

@@ -26,7 +26,8 @@ class Content:
         values: int32 (n,), the distinct values; None if there are none.
         colours: int32 (n,), the colour of each, 0xRRGGBB; None if there are none.
         counts: int64 (n,), pixels of each.
-        inside: int64 (n,), those whose four neighbours are equal to them (in a lossy format: nearly).
+        inside: int64 (n,), those whose four neighbours are equal to them (in a lossy format:
+            nearly).
         between: int64 (n,), those that lie between their left and right neighbour.
         rest: pixels of rarer colours, which are not in the arrays.
         edges: pixels that differ from their left or right neighbour.

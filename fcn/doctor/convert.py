@@ -27,7 +27,8 @@ def convert(diagnosis: Diagnosis, out: Path) -> int:
         How many were written.
 
     Raises:
-        UserError: `out` has files in it; or it is not clear what the labels mean, or a label cannot be read.
+        UserError: `out` has files in it; or it is not clear what the labels mean, or a label cannot
+            be read.
     """
     files.check_folder(out)
     reason = unclear(diagnosis)
@@ -39,7 +40,9 @@ def convert(diagnosis: Diagnosis, out: Path) -> int:
             if item.label is not None:
                 target = folder / f"{item.id}.png"
                 if target.exists():
-                    raise UserError(f"{item.label}: cannot be converted: there is another label {item.id}")
+                    raise UserError(
+                        f"{item.label}: cannot be converted: there is another label {item.id}"
+                    )
                 target.parent.mkdir(parents=True, exist_ok=True)
                 labels.to_image(_classes(item.label, item.draw, diagnosis)).save(target)
                 written += 1
@@ -64,6 +67,7 @@ def _classes(path: Path, draw: Draw, diagnosis: Diagnosis) -> np.ndarray:
     classes = diagnosis.meaning.assign(meant) if meant is not None else np.array([-1])
     if (classes < 0).any():
         raise UserError(
-            f"{path}: cannot be converted with the others: it is stored in another way ({found.format}, {found.mode})"
+            f"{path}: cannot be converted with the others: it is stored in another way "
+            f"({found.format}, {found.mode})"
         )
     return classes.astype(np.uint8)[positions].reshape(found.pixels.shape)

@@ -18,7 +18,10 @@ from fcn.errors import UserError
 from fcn.spec import VOID
 
 SCHEMA = 1
-_WRITE = "Write classes.txt as proposed below; the labels stay as they are. Or write them anew as indices, with --convert OUT."
+_WRITE = (
+    "Write classes.txt as proposed below; the labels stay as they are. Or write them anew as "
+    "indices, with --convert OUT."
+)
 
 
 @dataclass(frozen=True)
@@ -61,17 +64,22 @@ class Diagnosis:
     @property
     def files(self) -> dict[str, int]:
         """How many "images" and "labels" there are."""
-        return {f"{part}s": sum(getattr(item, part) is not None for item in self.items) for part in ("image", "label")}
+        return {
+            f"{part}s": sum(getattr(item, part) is not None for item in self.items)
+            for part in ("image", "label")
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; the package's docstring has the schema."""
         labelled = sum(row.pixels for row in self.rows)
         return {
             "schema": SCHEMA, "path": self.path, "layout": self.layout, **self.files,
-            "kind": self.kind, "words": self.words, "height": list(self.height), "width": list(self.width),
+            "kind": self.kind, "words": self.words, "height": list(self.height),
+            "width": list(self.width),
             "classes": [
                 {"name": row.name, "raw": row.raw, "pixels": row.pixels,
-                 "share": row.pixels / labelled if labelled else 0.0, "files": row.files, "most": row.most}
+                 "share": row.pixels / labelled if labelled else 0.0, "files": row.files,
+                 "most": row.most}
                 for row in self.rows
             ],
             "void_pixels": self.void,
@@ -168,8 +176,13 @@ def examine(
         case = replace(case, rows=rows, void=void)
     lines = _lines(case.meaning, case.names) if found.own else ()
     advice = {case.meaning.kind: _WRITE if "#" in lines[0] else CONVERT} if lines else {}
-    said = [replace(each, do=advice.get(each.kind, "") if each.kind in NAMING else "") for each in findings(case)]
-    sizes = [each.header.size for each in looks if each.header] or [each.size for each in case.contents]
+    said = [
+        replace(each, do=advice.get(each.kind, "") if each.kind in NAMING else "")
+        for each in findings(case)
+    ]
+    sizes = [each.header.size for each in looks if each.header] or [
+        each.size for each in case.contents
+    ]
     wide, high = zip(*(sizes or [(0, 0)]), strict=True)
     return Diagnosis(
         str(path), found.layout.name, found.items, case.meaning.kind, case.meaning.words,
@@ -198,8 +211,12 @@ def _rows(case: Case) -> tuple[tuple[Row, ...], int]:
     void = sum(pixels.pop((VOID, None), {}).values())
     void += sum(each.rest for each in case.contents if meaning.reach)
     own = meaning.kind == "own_colours"
-    classes = {index for index, _ in pixels if index >= 0} | set(range(0 if own else case.classes or 0))
-    unknown = sorted((w for w in pixels if w[0] < 0), key=lambda which: -sum(pixels[which].values()))
+    classes = {index for index, _ in pixels if index >= 0} | set(
+        range(0 if own else case.classes or 0)
+    )
+    unknown = sorted(
+        (w for w in pixels if w[0] < 0), key=lambda which: -sum(pixels[which].values())
+    )
     rows = []
     for which in (*((index, None) for index in sorted(classes)), *unknown):
         known = [key for key, index in meaning.classes.items() if index == which[0]]
@@ -225,7 +242,10 @@ def _lines(meaning: Meaning, names: Sequence[str]) -> tuple[str, ...]:
     greys = meaning.kind in NAMING and not colours and VOID not in meaning.classes.values()
     if not meaning.reach and (colours or (greys and max(classes.values()) <= 255)):
         scale = 1 if colours else 0x010101  # greys are colours, too
-        return tuple(f"{_name(index, names, meaning)} {hexadecimal(classes[index] * scale)}" for index in sorted(classes))
+        return tuple(
+            f"{_name(index, names, meaning)} {hexadecimal(classes[index] * scale)}"
+            for index in sorted(classes)
+        )
     unclear = meaning.kind in KINDS and meaning.kind not in (*NAMING, "shifted")
     return () if names or unclear else _names(meaning, names)
 

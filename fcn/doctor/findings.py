@@ -82,7 +82,8 @@ KINDS = {
         "If the label was drawn on the upright image, turn the image's pixels (magick mogrify"
         " -auto-orient IMAGE); if on the unturned one, remove the mark (exiftool "
         "-Orientation= IMAGE)."),
-    "image_turned": Kind(NOTE, p.image("EXIF orientation {0.orientation}", lambda head: head.orientation != 1),
+    "image_turned": Kind(NOTE, p.image("EXIF orientation "
+                                       "{0.orientation}", lambda head: head.orientation != 1),
         "an image that EXIF turns", "Nothing, if the label was drawn on the upright image."),
     "image_inks": Kind(NOTE, p.image("mode {0.mode}", lambda head: head.mode == "CMYK"),
         "an image in inks (CMYK)",
@@ -92,7 +93,8 @@ KINDS = {
     "image_deep": Kind(NOTE, p.image("mode {0.mode}", lambda head: head.mode.startswith("I;16")),
         "an image of 16 bits",
         "The upper 8 bits are used; if it is nearly black, stretch it first."),
-    "image_transparent": Kind(NOTE, p.image("mode {0.mode}", lambda head: head.mode in ("RGBA", "LA", "PA")),
+    "image_transparent": Kind(NOTE, p.image("mode {0.mode}", lambda head: head.mode in ("RGBA",
+    "LA", "PA")),
         "an image with transparency", "It is laid on white; save it without, if that is wrong."),
     "left_out": Kind(NOTE, p.noted("left_out"), "what no label holds",
         "Nothing, if you know why."),
@@ -209,4 +211,6 @@ def findings(case: Case, kinds: Collection[str] = KINDS.keys()) -> list[Finding]
         kinds: the rows that are looked at.
     """
     order = sorted(kinds, key=lambda kind: not KINDS[kind].stops)
-    return [Finding(kind, str(file), what) for kind in order for file, what in KINDS[kind].found(case)]
+    return [
+        Finding(kind, str(file), what) for kind in order for file, what in KINDS[kind].found(case)
+    ]

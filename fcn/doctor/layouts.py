@@ -21,7 +21,8 @@ Noted = dict[str, list[tuple[str, str]]]
 
 @dataclass(frozen=True)
 class Layout:
-    """Two folders of a data set: of `images` and of `labels`, of an `encoding` of `labels.ENCODINGS`.
+    """Two folders of a data set: of `images` and of `labels`, of an `encoding` of
+    `labels.ENCODINGS`.
 
     Without them it is a format of an annotation tool, or of pairs that go by their names.
 
@@ -115,7 +116,11 @@ def find(path: Path) -> Found:
     roots = _data_sets([path]) if path.is_dir() else []
     if not roots:
         above = _data_sets(list(path.parents))
-        roots = [(r, kind) for r, kind in above if path.relative_to(r).parts[0] in (kind.images, kind.labels)]
+        roots = [
+            (r, kind)
+            for r, kind in above
+            if path.relative_to(r).parts[0] in (kind.images, kind.labels)
+        ]
     for depth in (1, 2, 3):
         if not roots and path.is_dir():
             roots = _data_sets(sorted(path.glob("/".join("*" * depth))))
@@ -140,7 +145,11 @@ def _annotated(known: Annotated) -> Found:
     """What an annotation tool has exported."""
     items = [Item(p.id, p.image, p.label, p.draw) for found in known.splits.values() for p in found]
     noted: Noted = {"left_out": [("", words) for words in known.notes]}
-    lists = {known.root / f"{split}/": frozenset(p.id for p in found) for split, found in known.splits.items() if split}
+    lists = {
+        known.root / f"{split}/": frozenset(p.id for p in found)
+        for split, found in known.splits.items()
+        if split
+    }
     layout = Layout(known.format, known.format)
     items.sort(key=lambda item: item.id)
     return Found(layout, known.root, tuple(items), noted, known.classes, (), "indices", lists)
@@ -185,7 +194,9 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
     names = sorted(set(labels) | (listed or set(images)))
     items = [Item(id, images.get(id), labels.get(id)) for id in names]
     if root in path.parents:
-        within = {id for id, file in (*images.items(), *labels.items()) if path in (file, *file.parents)}
+        within = {
+            id for id, file in (*images.items(), *labels.items()) if path in (file, *file.parents)
+        }
         items = [item for item in items if item.id in within]
     classes: tuple[str, ...] = ()
     colours: tuple[int, ...] = ()
@@ -200,7 +211,9 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
 def _ids(path: Path, layout: Layout, images: dict[str, Path], labels: dict[str, Path]) -> list[str]:
     if layout.name != "folder":
         return pairs.read_ids(path)
-    return splits.listed(path, {name: labels[name].stem if name in labels else name for name in images})
+    return splits.listed(
+        path, {name: labels[name].stem if name in labels else name for name in images}
+    )
 
 
 def note(noted: Noted, kind: str, file: Path | str, what: str) -> None:
@@ -225,12 +238,16 @@ def _classes(root: Path, layout: Layout) -> tuple[tuple[str, ...], tuple[int, ..
         return voc.CLASSES, ()
     if layout.name == "ade20k":
         known = (root / "objectInfo150.txt").is_file()
-        return ade20k.names(root) if known else tuple(f"class{n}" for n in range(ade20k.CLASSES)), ()
+        return ade20k.names(root) if known else tuple(
+            f"class{n}" for n in range(ade20k.CLASSES)
+        ), ()
     return read_classes(root / "classes.txt") if (root / "classes.txt").is_file() else ((), ())
 
 
 def _files(place: Path, suffixes: Collection[str]) -> list[Path]:
-    return sorted(path for path in walk(place) if path.suffix.lower() in suffixes and stems.nameable(path))
+    return sorted(
+        path for path in walk(place) if path.suffix.lower() in suffixes and stems.nameable(path)
+    )
 
 
 def _note_odd(place: Path, noted: Noted) -> None:

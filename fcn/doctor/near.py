@@ -1,4 +1,6 @@
-"""Images that are nearly the same: another quality of JPEG, another size, a copy that a tool made and renamed."""
+"""Images that are nearly the same: another quality of JPEG, another size, a copy that a tool made
+and renamed.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,21 +11,25 @@ from PIL import Image
 SIDE, COARSE = 16, 4
 """Cells of a thumbnail along a side; and of the coarser one that most pairs are told apart by."""
 NEAR = 16
-"""Of 255: no cell's mean differs by more between copies. Of real VOC images a JPEG of quality 20 differs by 10, one of half
-the size by 11, and of 193 of them the two that are most alike by 91."""
+"""Of 255: no cell's mean differs by more between copies. Of real VOC images a JPEG of quality 20
+differs by 10, one of half the size by 11, and of 193 of them the two that are most alike by 91."""
 FLAT = 12
 """Of 255: images whose cells scatter by less than this show too little to be told apart."""
 _COPY = re.compile(r"(.+)_(?:jpe?g|png|bmp|webp|tiff?)\.rf\.[0-9A-Za-z]{8,}", re.IGNORECASE)
 
 
 def thumbnail(picture: Image.Image) -> np.ndarray:
-    """Mean colours of `SIDE` x `SIDE` cells, uint8 (SIDE, SIDE, 3), and nothing of the picture's size."""
+    """Mean colours of `SIDE` x `SIDE` cells, uint8 (SIDE, SIDE, 3), and nothing of the picture's
+    size.
+    """
     small = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
     return np.asarray(small)
 
 
 def origin(name: str) -> str:
-    """The name of the image that Roboflow made a copy of (`cat_jpg.rf.<digits>`); else the name itself."""
+    """The name of the image that Roboflow made a copy of (`cat_jpg.rf.<digits>`); else the name
+    itself.
+    """
     found = _COPY.fullmatch(name)
     return found[1] if found else name
 

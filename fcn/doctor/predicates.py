@@ -1,4 +1,6 @@
-"""What the table of findings asks of a case: each gives the files it holds for, and what was found."""
+"""What the table of findings asks of a case: each gives the files it holds
+for, and what was found.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -74,7 +76,10 @@ def meant(kind: str) -> Predicate:
             if hit.any():
                 found = True
                 pixels = int(each.counts[hit].sum())
-                yield each.path, f"{noun} {case.labels.listed(keys[hit].tolist())} in {pixels} pixels"
+                yield (
+                    each.path,
+                    (f"{noun} {case.labels.listed(keys[hit].tolist())} in {pixels} pixels"),
+                )
         if not found:
             yield contents[0].path if len(contents) == 1 else "", meaning.words
 
@@ -102,7 +107,10 @@ def ending(case: Case) -> Iterator[tuple[Path | str, str]]:
     """Files of a data set whose ending its layout does not have."""
     ends = case.folder.layout.image_ends, (case.folder.layout.label_end,)
     for item in case.set:
-        for noun, file, those in (("an image", item.image, ends[0]), ("a label", item.label, ends[1])):
+        for noun, file, those in (
+            ("an image", item.image, ends[0]),
+            ("a label", item.label, ends[1]),
+        ):
             if file is not None and not file.name.lower().endswith(those):
                 yield file, f"{noun} that does not end in {' or '.join(those)}"
 
@@ -179,7 +187,11 @@ def mixed(case: Case) -> str:
 def absent(case: Case) -> str:
     """Classes that were named and never occur."""
     names = [row.name for row in case.rows if not row.pixels]
-    return f"{len(names)} of {len(case.rows)}: {enumeration(names)}" if names and case.classes else ""
+    return (
+        (f"{len(names)} of {len(case.rows)}: {enumeration(names)}")
+        if names and case.classes
+        else ""
+    )
 
 
 def mostly_void(case: Case) -> str:

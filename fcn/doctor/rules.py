@@ -94,7 +94,11 @@ def _shifted(labels: Labels) -> Meaning | None:
 
 
 def _one_more(labels: Labels) -> Meaning | None:
-    if labels.encoding == "ade20k" or labels.classes is None or labels.solid[-1:] != [labels.classes]:
+    if (
+        labels.encoding == "ade20k"
+        or labels.classes is None
+        or labels.solid[-1:] != [labels.classes]
+    ):
         return None
     words = f"indices 0..{labels.classes}: one more than the {labels.classes} classes"
     classes = {v: v - 1 if v not in (0, VOID) else VOID for v in labels.found}
@@ -106,7 +110,10 @@ def _already(labels: Labels) -> Meaning | None:
         return None
     if labels.found[-2:-1] >= [labels.classes]:
         return None
-    words = f"indices that count from 0, with 255 for void: {labels.listed()}; ADE20K's count from 1 and have no 255"
+    words = (
+        f"indices that count from 0, with 255 for void: {labels.listed()}; ADE20K's count "
+        "from 1 and have no 255"
+    )
     return Meaning("already_indices", words, classes={v: v for v in labels.found})
 
 
@@ -119,7 +126,9 @@ def _greys_of_voc(labels: Labels) -> Meaning | None:
     certain = all(greys.count(value) < 2 for value in found)  # classes 1 and 16 have the same grey
     unsure = "" if certain else "; 38 is class 1 or 16"
     classes = {value: known[value] for value in found} if certain else {}
-    return Meaning("voc_greys", f"VOC's colours turned into grey: {labels.listed()}{unsure}", classes=classes)
+    return Meaning(
+        "voc_greys", f"VOC's colours turned into grey: {labels.listed()}{unsure}", classes=classes
+    )
 
 
 def _scaled(labels: Labels) -> Meaning | None:
@@ -151,7 +160,11 @@ def _by_palette(labels: Labels) -> Meaning | None:
         return None
     coloured = replace(labels, form="colours")
     meaning = _of_table(coloured) or _of_voc(coloured)
-    last = max((index for index in meaning.classes.values() if index != VOID), default=0) if meaning else 0
+    last = (
+        max((index for index in meaning.classes.values() if index != VOID), default=0)
+        if meaning
+        else 0
+    )
     return meaning if last < labels.classes else None
 
 
@@ -163,7 +176,10 @@ def _beyond(labels: Labels) -> Meaning | None:
         return None
     pixels = sum(labels.pixels[value] for value in beyond)
     limit = f"0..{count - (labels.encoding != 'ade20k')}" if count else "8 bits"
-    words = f"indices, of which {ranges(beyond)} ({pixels} pixels) lie beyond {limit}; all: {ranges(list(labels.pixels))}"
+    words = (
+        f"indices, of which {ranges(beyond)} ({pixels} pixels) lie beyond {limit}; all: "
+        f"{ranges(list(labels.pixels))}"
+    )
     classes = {value: value for value in labels.pixels if labels.allowed(value)}
     return Meaning("out_of_range", words, classes=classes, wrong=tuple(beyond))
 
@@ -207,7 +223,9 @@ def _unknown(labels: Labels) -> Meaning | None:
         return None
     known = _table(labels) | {VOC_VOID: VOID}
     unknown = [colour for colour in labels.pixels if colour not in known]
-    pixels = sum(labels.pixels[code] for code in unknown) + sum(each.rest for each in labels.contents)
+    pixels = sum(labels.pixels[code] for code in unknown) + sum(
+        each.rest for each in labels.contents
+    )
     words = f"colours that classes.txt does not have, in {pixels} pixels: {labels.listed(unknown)}"
     return Meaning("unknown_colours", words, "colours", known, tuple(unknown))
 
@@ -219,7 +237,9 @@ def _photographs(labels: Labels) -> Meaning | None:
     if 0 < len(labels.found) < VOID and (not labels.smeared or inside > _FLAT * everything):
         return None
     share = f"{inside / everything:.0%} in plain areas"
-    return Meaning("photographs", f"pictures of {len(labels.pixels)} colours or more, {share}", "colours")
+    return Meaning(
+        "photographs", f"pictures of {len(labels.pixels)} colours or more, {share}", "colours"
+    )
 
 
 def _own(labels: Labels) -> Meaning:
@@ -227,9 +247,16 @@ def _own(labels: Labels) -> Meaning:
     void = VOC_VOID in labels.found
     often = [colour for colour in labels.found if colour != VOC_VOID]
     often.sort(key=lambda colour: (colour != 0, -labels.pixels[colour]))
-    classes = {colour: index for index, colour in enumerate(often)} | ({VOC_VOID: VOID} if void else {})
+    classes = {colour: index for index, colour in enumerate(often)} | (
+        {VOC_VOID: VOID} if void else {}
+    )
     words = f"{len(often)} colours of no known table: {labels.listed(often)}"
-    return Meaning("own_colours", words + (f", and {hexadecimal(VOC_VOID)}, void" if void else ""), "colours", classes)
+    return Meaning(
+        "own_colours",
+        words + (f", and {hexadecimal(VOC_VOID)}, void" if void else ""),
+        "colours",
+        classes,
+    )
 
 
 _RULES: dict[str, tuple[Callable[[Labels], Meaning | None], ...]] = {

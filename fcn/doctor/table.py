@@ -25,7 +25,9 @@ def summary(diagnosis: Diagnosis, command: str = "fcn doctor") -> str:
     again = f"{command} {shlex.quote(diagnosis.path)}"
     stops = _titles(diagnosis, stops=True)
     notes = _titles(diagnosis, stops=False)
-    convertible = not unclear(diagnosis) and any("--convert" in f.advice for f in diagnosis.findings if f.stops)
+    convertible = not unclear(diagnosis) and any(
+        "--convert" in f.advice for f in diagnosis.findings if f.stops
+    )
     if stops and "#" in "".join(diagnosis.lines):
         step = f"write classes.txt as proposed below, then {again}"
     elif stops and convertible:
@@ -33,14 +35,18 @@ def summary(diagnosis: Diagnosis, command: str = "fcn doctor") -> str:
     elif stops:
         step = f"put it right as said below, then {again}"
     elif diagnosis.layout == "labels":
-        step = "put the labels into masks/ and their images into images/ beside it, then look at both"
+        step = (
+            "put the labels into masks/ and their images into images/ beside it, then look at both"
+        )
     elif diagnosis.layout in PUBLISHED:
         step = "choose it as `dataset` in params.yaml, then make repro"
     else:
         step = 'make repro ARGS="--set profile=folder", with these files in data/own'
     lines = (
         _first(diagnosis),
-        f"Wrong: {'; '.join(stops)}" if stops else f"Nothing wrong{', but: ' if notes else ''}{'; '.join(notes)}",
+        f"Wrong: {'; '.join(stops)}"
+        if stops
+        else f"Nothing wrong{', but: ' if notes else ''}{'; '.join(notes)}",
         f"Next: {step}",
     )
     return "\n".join(shown(line, LINE) for line in lines)
@@ -58,17 +64,23 @@ def _titles(diagnosis: Diagnosis, stops: bool) -> list[str]:
 
 
 def table(diagnosis: Diagnosis) -> str:
-    """What was found, class by class, what is wrong, and what to do; several lines, the last one without an end."""
+    """What was found, class by class, what is wrong, and what to do; several lines, the last one
+    without an end.
+    """
     images = diagnosis.files["images"]
     lines = [_first(diagnosis)]
-    lines += [f"The labels are {diagnosis.words}" if diagnosis.kind != "nothing" else diagnosis.words]
+    lines += [
+        f"The labels are {diagnosis.words}" if diagnosis.kind != "nothing" else diagnosis.words
+    ]
     lines += [f"Sizes: {_span(diagnosis.width)} wide, {_span(diagnosis.height)} high", ""]
     lines += _classes(diagnosis) if diagnosis.rows else []
     for kind, group in groupby(diagnosis.findings, key=lambda finding: finding.kind):
         lines += ["", *_finding(kind, list(group), diagnosis)]
     if diagnosis.lines:
         lines += ["", *_proposal(diagnosis)]
-    stops = [kind for kind, _ in groupby(finding.kind for finding in diagnosis.findings if finding.stops)]
+    stops = [
+        kind for kind, _ in groupby(finding.kind for finding in diagnosis.findings if finding.stops)
+    ]
     verdict = "Nothing here would stop `records`."
     if stops:
         verdict = f"{_number(len(stops), 'thing')} to be put right first."
@@ -94,30 +106,55 @@ def _classes(diagnosis: Diagnosis) -> list[str]:
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     """Numbers to the right."""
-    return [cell.rjust(w) if n in (2, 3, 4) else cell.ljust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))]
+    return [
+        cell.rjust(w) if n in (2, 3, 4) else cell.ljust(w)
+        for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+    ]
 
 
 def _cells(row: Row, labelled: int) -> list[str]:
     share = f"{100 * row.pixels / labelled:.2f} %"
-    return [shown(row.name) or "(none)", row.raw, str(row.pixels), share, str(row.files), shown(PurePath(row.most).name)]
+    return [
+        shown(row.name) or "(none)",
+        row.raw,
+        str(row.pixels),
+        share,
+        str(row.files),
+        shown(PurePath(row.most).name),
+    ]
 
 
 def _finding(kind: str, findings: Sequence[Finding], diagnosis: Diagnosis) -> list[str]:
     title = f"{'STOP' if KINDS[kind].stops else 'note'}  {KINDS[kind].title}"
     of_files = [finding for finding in findings if finding.file]
     lines = [f"{title}: {len(of_files)} files" if len(of_files) > 1 else title]
-    lines += [f"      {finding.what}" for finding in findings if not finding.file and finding.what != diagnosis.words]
+    lines += [
+        f"      {finding.what}"
+        for finding in findings
+        if not finding.file and finding.what != diagnosis.words
+    ]
     alike: dict[str, list[str]] = {}
     for finding in of_files:
         alike.setdefault(finding.what, []).append(finding.file.removeprefix(f"{diagnosis.path}/"))
     lines += [f"      {_some(files)}: {what}" for what, files in list(alike.items())[:_SHOWN]]
-    lines += [f"      ... and {len(alike) - _SHOWN} more (--json FILE has all)"] if len(alike) > _SHOWN else []
-    return [*lines, *(f"   -> {advice}" for advice in dict.fromkeys(finding.advice for finding in findings))]
+    lines += (
+        [f"      ... and {len(alike) - _SHOWN} more (--json FILE has all)"]
+        if len(alike) > _SHOWN
+        else []
+    )
+    return [
+        *lines,
+        *(f"   -> {advice}" for advice in dict.fromkeys(finding.advice for finding in findings)),
+    ]
 
 
 def _proposal(diagnosis: Diagnosis) -> list[str]:
     where = f"{diagnosis.path}/classes.txt" if diagnosis.layout == "folder" else "classes.txt"
-    when = "" if "#" in diagnosis.lines[0] or diagnosis.kind == "indices" else ", once the labels are converted"
+    when = (
+        ""
+        if "#" in diagnosis.lines[0] or diagnosis.kind == "indices"
+        else (", once the labels are converted")
+    )
     return [
         f"Proposal for {where}{when}; put your names in place of class1, class2, ...:",
         "",
@@ -126,7 +163,9 @@ def _proposal(diagnosis: Diagnosis) -> list[str]:
 
 
 def _some(files: Sequence[str]) -> str:
-    return ", ".join(files[:_SHOWN]) + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
+    return ", ".join(files[:_SHOWN]) + (
+        f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    )
 
 
 def _number(count: int, noun: str) -> str:

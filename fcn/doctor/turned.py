@@ -1,4 +1,6 @@
-"""A photograph that EXIF turns onto the same size: was its label drawn upright, or on the pixels as they lie in the file?"""
+"""A photograph that EXIF turns onto the same size: was its label drawn upright, or on the pixels as
+they lie in the file?
+"""
 
 from collections.abc import Callable
 
@@ -18,11 +20,14 @@ UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 """What turns stored pixels (H, W) upright, by EXIF's mark."""
 
 CLEARLY = 1.2
-"""How much stronger the image must change along the label's edges than along those of the label turned otherwise."""
+"""How much stronger the image must change along the label's edges than along those of the label
+turned otherwise.
+"""
 
 
 def unclear(header: Header, image: np.ndarray, label: np.ndarray) -> str:
-    """Words on a label of which it cannot be told that it was drawn on the upright image; "" if there is no doubt.
+    """Words on a label of which it cannot be told that it was drawn on the upright image; "" if
+    there is no doubt.
 
     Where the sides tell it, there is none: of another size, a label is refused anyway.
 
@@ -40,7 +45,11 @@ def unclear(header: Header, image: np.ndarray, label: np.ndarray) -> str:
     upright, stored = _along_edges(grey, label), _along_edges(grey, turned)
     if upright > CLEARLY * stored:
         return ""
-    found = "follow the pixels as they lie in the file" if stored > CLEARLY * upright else "fit either way"
+    found = (
+        ("follow the pixels as they lie in the file")
+        if stored > CLEARLY * upright
+        else "fit either way"
+    )
     return f"EXIF orientation {header.orientation} keeps the size, and the label's edges {found}"
 
 

@@ -1,4 +1,6 @@
-"""Scores near the boundaries of objects: in bands ("trimaps") around them, as a curve over the band's width."""
+"""Scores near the boundaries of objects: in bands ("trimaps") around them, as a curve over the
+band's width.
+"""
 
 from collections.abc import Iterator
 
@@ -17,22 +19,29 @@ NARROW = 5
 def rings(truth: np.ndarray) -> np.ndarray:
     """How far every pixel is from a boundary.
 
-    A pixel is on the boundary if one of its four neighbours has another label, void being a label of its own. So the void
-    border that VOC draws around objects is surrounded by boundary on both sides, as in DeepLab's trimap, and data without
-    void have boundaries too. The frame of the image is none.
+    A pixel is on the boundary if one of its four neighbours has another label, void being a label
+    of its own. So the void border that VOC draws around objects is surrounded by boundary on both
+    sides, as in DeepLab's trimap, and data without void have boundaries too. The frame of the image
+    is none.
 
     Args:
         truth: integers (H, W), 255 being void.
 
     Returns:
-        uint8 (H, W): n where the Euclidean distance to the nearest boundary pixel is at least n - 1 and below n pixels,
-        for n = 1 (on the boundary itself) to `WIDEST`; 0 farther away, and everywhere if there is no boundary.
+        uint8 (H, W): n where the Euclidean distance to the nearest boundary pixel is at least n - 1
+            and below n pixels,
+        for n = 1 (on the boundary itself) to `WIDEST`; 0 farther away, and everywhere if there is
+        no boundary.
 
-    Source: Kohli, Ladicky, Torr, "Robust Higher Order Potentials for Enforcing Label Consistency", IJCV 2009, section 5;
-    Kraehenbuehl, Koltun, arXiv:1210.5644, section 4; for void: Chen et al., arXiv:1412.7062, section 5.
+    Source: Kohli, Ladicky, Torr, "Robust Higher Order Potentials for Enforcing Label Consistency",
+    IJCV 2009, section 5; Kraehenbuehl, Koltun, arXiv:1210.5644, section 4; for void: Chen et al.,
+    arXiv:1412.7062, section 5.
     """
     edge = np.zeros(truth.shape, bool)
-    for one, other in (((slice(1, None),), (slice(-1),)), ((..., slice(1, None)), (..., slice(-1)))):
+    for one, other in (
+        ((slice(1, None),), (slice(-1),)),
+        ((..., slice(1, None)), (..., slice(-1))),
+    ):
         differs = truth[one] != truth[other]
         edge[one] |= differs
         edge[other] |= differs
@@ -51,7 +60,8 @@ def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.nda
         classes: how many there are.
 
     Returns:
-        int64 (WIDEST + 1, classes, classes), [ring, truth, prediction]. Added up over the rings it is `metrics.confusion`.
+        int64 (WIDEST + 1, classes, classes), [ring, truth, prediction]. Added up over the rings it
+        is `metrics.confusion`.
 
     Raises:
         ValueError: see `metrics.confusion`.
@@ -60,7 +70,9 @@ def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.nda
     valid = truth != VOID
     ring, true, predicted = (x[valid].astype(np.int64) for x in (rings(truth), truth, prediction))
     shape = (WIDEST + 1, classes, classes)
-    return np.bincount((ring * classes + true) * classes + predicted, minlength=np.prod(shape)).reshape(shape)
+    return np.bincount(
+        (ring * classes + true) * classes + predicted, minlength=np.prod(shape)
+    ).reshape(shape)
 
 
 def curve(histogram: np.ndarray) -> Iterator[tuple[int, float, float]]:
@@ -70,8 +82,8 @@ def curve(histogram: np.ndarray) -> Iterator[tuple[int, float, float]]:
         histogram: `confusion` added up over the images of a set.
 
     Yields:
-        (width, mean IU, pixel accuracy): of the pixels less than `width` from a boundary pixel, width = 1..WIDEST. Widths
-        at which the band has no valid pixel are left out.
+        (width, mean IU, pixel accuracy): of the pixels less than `width` from a boundary pixel,
+        width = 1..WIDEST. Widths at which the band has no valid pixel are left out.
     """
     for width, band in enumerate(histogram[1:].cumsum(0), 1):
         if band.any():

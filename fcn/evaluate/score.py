@@ -33,24 +33,33 @@ class Scored:
 
 
 def run(
-    model_dir: Path, data: Path, metrics_file: Path, plots_dir: Path, how: Evaluate, done: Callable[[int, int], None]
+    model_dir: Path,
+    data: Path,
+    metrics_file: Path,
+    plots_dir: Path,
+    how: Evaluate,
+    done: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    """Scores a model folder on the validation split: whole images at native size, and as other protocols do it.
+    """Scores a model folder on the validation split: whole images at native size, and as other
+    protocols do it.
 
     Args:
         model_dir: with `model.json` and `weights.npz`.
         data: folder of the records.
-        metrics_file: JSON to write: the four scores, `boundary_iu` (mean IU within `boundary.NARROW` pixels of a boundary),
-            `upper_bound` (of mean IU, at the net's stride), the four scores by the other `protocols`, and the `provenance`.
-        plots_dir: folder to make or replace: `class_iu.csv`, `confusion.csv`, `boundary.csv` and `images.csv` (see
-            `fcn.evaluate.tally`), `overlays.png` (image, truth, prediction), and the labels predicted for every image as VOC's
-            palette images, `predictions/<id>.png`.
-        how: what to do beyond the headline, and how many images are drawn: evenly spread over the split.
-        done: called with (images scored, images to score), each image being scored once by every protocol.
+        metrics_file: JSON to write: the four scores, `boundary_iu` (mean IU within
+            `boundary.NARROW` pixels of a boundary), `upper_bound` (of mean IU, at the net's
+            stride), the four scores by the other `protocols`, and the `provenance`.
+        plots_dir: folder to make or replace: `class_iu.csv`, `confusion.csv`, `boundary.csv` and
+            `images.csv` (see `fcn.evaluate.tally`), `overlays.png` (image, truth, prediction), and
+            the labels predicted for every image as VOC's palette images, `predictions/<id>.png`.
+        how: what to do beyond the headline, and how many images are drawn: evenly spread over the
+            split.
+        done: called with (images scored, images to score), each image being scored once by every
+            protocol.
 
     Returns:
-        What `metrics_file` holds, and besides `class_iu` and `class_accuracy` (by name; without those that have none) and
-        the whole `model_sha256`.
+        What `metrics_file` holds, and besides `class_iu` and `class_accuracy` (by name; without
+        those that have none) and the whole `model_sha256`.
 
     Raises:
         UserError: a model or records that are not there or do not belong together.
@@ -63,7 +72,10 @@ def run(
     info = records.split_info(data, "val")
     names = records.read_index(data)["classes"]
     if tuple(names) != spec.classes:
-        raise UserError(f"{model_dir}: trained for the classes {', '.join(spec.classes)}; the records have {', '.join(names)}")
+        raise UserError(
+            f"{model_dir}: trained for the classes {', '.join(spec.classes)}; the "
+            f"records have {', '.join(names)}"
+        )
     passes = 1 + len(how.protocols)
 
     def step(number: int) -> Callable[[int], None]:
@@ -73,7 +85,8 @@ def run(
         (folder / "predictions").mkdir(parents=True)
         total = _headline(model, spec, data, info["images"], how.overlays, folder, step(0))
         others = {
-            name: _other(model, spec, data, PROTOCOLS[name], step(number)) for number, name in enumerate(how.protocols, 1)
+            name: _other(model, spec, data, PROTOCOLS[name], step(number))
+            for number, name in enumerate(how.protocols, 1)
         }
     model_sha256 = files.digest(model_dir / "weights.npz")
     bands = {width: mean_iu for width, mean_iu, _ in boundary.curve(total.rings)}
@@ -81,13 +94,16 @@ def run(
         **_rounded(metrics.scores(total.histogram)),
         **({"boundary_iu": round(bands[boundary.NARROW], 6)} if bands else {}),
         "upper_bound": round(metrics.scores(total.bound)["mean_iu"], 6),
-        "protocols": {name: _rounded(metrics.scores(histogram)) for name, histogram in others.items()},
+        "protocols": {
+            name: _rounded(metrics.scores(histogram)) for name, histogram in others.items()
+        },
         "provenance": {
             "split": info["list"],
             "images": info["images"],
             "padding": spec.padding,
             "checkpoint": "last",
-            # Short, so that `dvc metrics show` stays readable: enough to tell two data sets or models apart.
+            # Short, so that `dvc metrics show` stays readable: enough to tell two data sets or
+            # models apart.
             "dataset": info["digest"][:12],
             "model": model_sha256[:12],
             "protocol": HEADLINE,
@@ -105,35 +121,59 @@ def run(
 
 
 def _headline(
-    model: keras.Model, spec: ModelSpec, data: Path, images: int, overlays: int, folder: Path, done: Callable[[int], None]
+    model: keras.Model,
+    spec: ModelSpec,
+    data: Path,
+    images: int,
+    overlays: int,
+    folder: Path,
+    done: Callable[[int], None],
 ) -> tally.Tally:
     """Scores every image whole and at its own size, and writes all tables and pictures about it."""
     names, total = spec.classes, tally.nothing(len(spec.classes))
     rows: list[tuple[str, str, int, int, int]] = []
     pictures = []
-    for seen, image in enumerate(_images(model, spec, data, _spread(images, overlays), folder / "predictions"), 1):
+    for seen, image in enumerate(
+        _images(model, spec, data, _spread(images, overlays), folder / "predictions"), 1
+    ):
         total.add(image.tally)
         rows.extend(tally.image_rows(image.image_id, image.tally.histogram, names))
         if image.drawn:
             pictures.append(image.drawn)
         done(seen)
-    files.write_csv(folder / "class_iu.csv", ("class", "iu", "accuracy"), tally.class_rows(total.histogram, names))
+    files.write_csv(
+        folder / "class_iu.csv",
+        ("class", "iu", "accuracy"),
+        tally.class_rows(total.histogram, names),
+    )
     header = ("truth", "prediction", "pixels", "share")
     files.write_csv(folder / "confusion.csv", header, tally.confusion_rows(total.histogram, names))
-    files.write_csv(folder / "boundary.csv", ("width", "mean_iu", "pixel_accuracy"), tally.boundary_rows(total.rings))
+    files.write_csv(
+        folder / "boundary.csv",
+        ("width", "mean_iu", "pixel_accuracy"),
+        tally.boundary_rows(total.rings),
+    )
     files.write_csv(folder / "images.csv", ("image", "class", "both", "truth", "prediction"), rows)
     if pictures:
         _draw(pictures, spec).save(folder / "overlays.png")
     return total
 
 
-def _images(model: keras.Model, spec: ModelSpec, data: Path, drawn: set[int], predictions: Path) -> Iterator[Scored]:
-    """Predicts all images; those whose position in the split is in `drawn` come with their pixels."""
+def _images(
+    model: keras.Model, spec: ModelSpec, data: Path, drawn: set[int], predictions: Path
+) -> Iterator[Scored]:
+    """Predicts all images; those whose position in the split is in `drawn`
+    come with their pixels.
+    """
     stride, ids = VARIANTS[spec.variant].stride, records.split_info(data, "val")["ids"]
     chosen = {ids[number] for number in drawn}
 
     def work(batch: dict[str, Any], predicted: np.ndarray) -> Scored:
-        image_id, truth, prediction = np.asarray(batch["id"])[0].decode(), np.asarray(batch["label"])[0], predicted[0]
+        image_id, truth, prediction = (
+            np.asarray(batch["id"])[0].decode(),
+            np.asarray(batch["label"])[0],
+            predicted[0],
+        )
         labels.to_image(prediction).save(predictions / f"{image_id}.png")
         pixels = (np.asarray(batch["image"])[0], truth, prediction) if image_id in chosen else None
         return Scored(image_id, tally.count(truth, prediction, len(spec.classes), stride), pixels)
@@ -142,13 +182,24 @@ def _images(model: keras.Model, spec: ModelSpec, data: Path, drawn: set[int], pr
 
 
 def _other(
-    model: keras.Model, spec: ModelSpec, data: Path, protocol: protocols.Protocol, done: Callable[[int], None]
+    model: keras.Model,
+    spec: ModelSpec,
+    data: Path,
+    protocol: protocols.Protocol,
+    done: Callable[[int], None],
 ) -> np.ndarray:
     """The confusion by another protocol: int64 (classes, classes)."""
     colour = np.rint(spec.mean_bgr[::-1]).astype(np.uint8)
     several = protocol.mirror or protocol.scales != (1.0,)
-    label = evaluation.averaged(model, protocol.scales, protocol.mirror) if several else evaluation.labeler(model)
-    examples, number = views.views(stream.validation(data, "val"), protocol, colour), itertools.count(1)
+    label = (
+        evaluation.averaged(model, protocol.scales, protocol.mirror)
+        if several
+        else evaluation.labeler(model)
+    )
+    examples, number = (
+        views.views(stream.validation(data, "val"), protocol, colour),
+        itertools.count(1),
+    )
     return evaluation.evaluate(label, examples, len(spec.classes), lambda *_: done(next(number)))
 
 
@@ -158,7 +209,10 @@ def _spread(images: int, wanted: int) -> set[int]:
 
 def _draw(pictures: list[tuple[np.ndarray, np.ndarray, np.ndarray]], spec: ModelSpec) -> Any:
     names = list(spec.classes)
-    rows = [[image, *(visualize.overlay(image, shown, names) for shown in pair)] for image, *pair in pictures]
+    rows = [
+        [image, *(visualize.overlay(image, shown, names) for shown in pair)]
+        for image, *pair in pictures
+    ]
     painted = visualize.painted([shown for _, *pair in pictures for shown in pair], names)
     scale = max(1, 200 // max(image.shape[1] for image, *_ in pictures))
     return visualize.panels(rows, ("image", "truth", spec.variant), names, painted, scale)

@@ -34,7 +34,10 @@ class Tally:
 
 def nothing(classes: int) -> Tally:
     """A tally of no image."""
-    return Tally(np.zeros((boundary.WIDEST + 1, classes, classes), np.int64), np.zeros((classes, classes), np.int64))
+    return Tally(
+        np.zeros((boundary.WIDEST + 1, classes, classes), np.int64),
+        np.zeros((classes, classes), np.int64),
+    )
 
 
 def count(truth: np.ndarray, prediction: np.ndarray, classes: int, stride: int) -> Tally:
@@ -50,28 +53,45 @@ def count(truth: np.ndarray, prediction: np.ndarray, classes: int, stride: int) 
     return Tally(boundary.confusion(truth, prediction, classes), bound)
 
 
-def image_rows(image: str, histogram: np.ndarray, names: Sequence[str]) -> Iterator[tuple[str, str, int, int, int]]:
-    """The rows of `images.csv` of one image: (image, class, both, truth, prediction), where it is in one of the two."""
-    for name, *counts in zip(names, np.diag(histogram), histogram.sum(1), histogram.sum(0), strict=True):
+def image_rows(
+    image: str, histogram: np.ndarray, names: Sequence[str]
+) -> Iterator[tuple[str, str, int, int, int]]:
+    """The rows of `images.csv` of one image: (image, class, both, truth, prediction), where it is
+    in one of the two.
+    """
+    for name, *counts in zip(
+        names, np.diag(histogram), histogram.sum(1), histogram.sum(0), strict=True
+    ):
         both, truth, prediction = map(int, counts)
         if truth or prediction:
             yield image, name, both, truth, prediction
 
 
-def class_rows(histogram: np.ndarray, names: Sequence[str]) -> Iterator[tuple[str, float, float | str]]:
-    """The rows of `class_iu.csv`: (class, iu, accuracy). Classes in neither truth nor prediction are left out; those that are
-    not in the truth have no accuracy."""
-    for name, iu, accuracy in zip(names, metrics.class_iu(histogram), metrics.class_accuracy(histogram), strict=True):
+def class_rows(
+    histogram: np.ndarray, names: Sequence[str]
+) -> Iterator[tuple[str, float, float | str]]:
+    """The rows of `class_iu.csv`: (class, iu, accuracy). Classes in neither truth nor prediction
+    are left out; those that are not in the truth have no accuracy."""
+    for name, iu, accuracy in zip(
+        names, metrics.class_iu(histogram), metrics.class_accuracy(histogram), strict=True
+    ):
         if not np.isnan(iu):
             yield name, round(float(iu), 6), "" if np.isnan(accuracy) else round(float(accuracy), 6)
 
 
-def confusion_rows(histogram: np.ndarray, names: Sequence[str]) -> Iterator[tuple[str, str, int, float]]:
+def confusion_rows(
+    histogram: np.ndarray, names: Sequence[str]
+) -> Iterator[tuple[str, str, int, float]]:
     """The rows of `confusion.csv`: (truth, prediction, pixels, share of the truth's pixels)."""
     totals = np.maximum(histogram.sum(1), 1)
     for i, truth in enumerate(names):
         for j, prediction in enumerate(names):
-            yield truth, prediction, int(histogram[i, j]), round(float(histogram[i, j] / totals[i]), 6)
+            yield (
+                truth,
+                prediction,
+                int(histogram[i, j]),
+                round(float(histogram[i, j] / totals[i]), 6),
+            )
 
 
 def boundary_rows(rings: np.ndarray) -> Iterator[tuple[int, float, float]]:

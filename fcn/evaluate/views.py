@@ -9,8 +9,11 @@ from PIL import Image
 from fcn.spec import VOID, Protocol
 
 
-def shown(protocol: Protocol, image: np.ndarray, truth: np.ndarray, colour: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """An image and its truth as a protocol wants them, see `Protocol.shorter` and `Protocol.window`.
+def shown(
+    protocol: Protocol, image: np.ndarray, truth: np.ndarray, colour: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """An image and its truth as a protocol wants them, see `Protocol.shorter` and
+    `Protocol.window`.
 
     Args:
         protocol: which.
@@ -35,16 +38,22 @@ def shown(protocol: Protocol, image: np.ndarray, truth: np.ndarray, colour: np.n
 
 
 def resized(width: int, height: int, shorter: int) -> tuple[int, int]:
-    """(width, height) with a shorter side of `shorter` pixels; the longer one is rounded down, as torchvision does."""
+    """(width, height) with a shorter side of `shorter` pixels; the longer one is rounded down, as
+    torchvision does.
+    """
     short, long = sorted((width, height))
     longer = shorter * long // short
     return (shorter, longer) if width <= height else (longer, shorter)
 
 
-def views(examples: Iterable[dict[str, Any]], protocol: Protocol, colour: np.ndarray) -> Iterator[dict[str, Any]]:
+def views(
+    examples: Iterable[dict[str, Any]], protocol: Protocol, colour: np.ndarray
+) -> Iterator[dict[str, Any]]:
     """Examples, batches of one `image` and `label` each, as a protocol wants them; see `shown`."""
     for batch in examples:
-        image, truth = shown(protocol, np.asarray(batch["image"])[0], np.asarray(batch["label"])[0], colour)
+        image, truth = shown(
+            protocol, np.asarray(batch["image"])[0], np.asarray(batch["label"])[0], colour
+        )
         yield {**batch, "image": image[None], "label": truth[None]}
 
 

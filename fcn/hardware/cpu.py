@@ -1,4 +1,6 @@
-"""What TensorFlow does slowly on a CPU, done otherwise with the same results: its own matter, so `tf.` stands here."""
+"""What TensorFlow does slowly on a CPU, done otherwise with the same results: its own matter, so
+`tf.` stands here.
+"""
 
 import contextlib
 import platform
@@ -9,18 +11,23 @@ from typing import Any
 import keras
 
 BLOCK_BYTES = 9 * 128 * 128 * 4
-"""Of a convolution's kernel, at a time: what a core's own cache (L2) holds beside parts of the maps."""
+"""Of a convolution's kernel, at a time: what a core's own cache (L2) holds beside parts of the
+maps.
+"""
 _PORTABLE = ContextVar("portable", default=False)
 
 
 def compiled(update: Callable[..., None], variable: Any) -> Callable[..., None]:
-    """The update of a large variable, compiled by XLA in TensorFlow's graphs on a CPU; anywhere else as it is.
+    """The update of a large variable, compiled by XLA in TensorFlow's graphs on a CPU; anywhere
+    else as it is.
 
-    An update does next to nothing but read and write: for fc6's 103 million weights TensorFlow's seven operations go over
-    memory 16 times, XLA's two loops 7 times, in 40 % of the time. JAX compiles the whole step anyway; a GPU was not tried.
+    An update does next to nothing but read and write: for fc6's 103 million weights TensorFlow's
+    seven operations go over memory 16 times, XLA's two loops 7 times, in 40 % of the time. JAX
+    compiles the whole step anyway; a GPU was not tried.
 
     Args:
-        update: what takes a gradient, `variable` and a rate, and assigns to the variable and its slots.
+        update: what takes a gradient, `variable` and a rate, and assigns to the variable and its
+            slots.
         variable: as Keras hands it to `Optimizer.update_step`.
 
     Returns:
@@ -38,18 +45,25 @@ def compiled(update: Callable[..., None], variable: Any) -> Callable[..., None]:
 def filters_at_once(inputs: Any, kernel: keras.Variable) -> int:
     """How many filters of a convolution to compute at a time.
 
-    With oneDNN, which TensorFlow takes on newer x86 processors, a float32 convolution is 0.6 to 0.8 times as fast where its
-    kernel is larger than the cache, as with 512 channels. In bfloat16 it is not, and with other libraries blocks would cost.
+    With oneDNN, which TensorFlow takes on newer x86 processors, a float32 convolution is 0.6 to 0.8
+    times as fast where its kernel is larger than the cache, as with 512 channels. In bfloat16 it is
+    not, and with other libraries blocks would cost.
 
     Args:
         inputs: what is convolved, (N, h, w, in).
         kernel: (side, side, in, out).
 
     Returns:
-        All of them, `out`; in float32 on such a CPU at most as many as have a kernel of `BLOCK_BYTES` together, at least 1.
+        All of them, `out`; in float32 on such a CPU at most as many as have a kernel of
+        `BLOCK_BYTES` together, at least 1.
     """
     side, _, depth, filters = map(int, kernel.shape)
-    if _PORTABLE.get() or not _has_onednn() or inputs.dtype != "float32" or "CPU" not in kernel.value.device:
+    if (
+        _PORTABLE.get()
+        or not _has_onednn()
+        or inputs.dtype != "float32"
+        or "CPU" not in kernel.value.device
+    ):
         return filters
     return min(filters, max(1, BLOCK_BYTES // (4 * side * side * depth)))
 

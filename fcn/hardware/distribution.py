@@ -1,8 +1,8 @@
 """Several devices, of one machine or of several, that share every batch.
 
-The environment decides which: TensorFlow takes all GPUs that it sees (`MirroredStrategy`), Keras on JAX all devices of all
-processes that were started together (`DataParallel`). `batch` is what they compute together, so the result does not depend on
-their number but for the rounding of sums.
+The environment decides which: TensorFlow takes all GPUs that it sees (`MirroredStrategy`), Keras on
+JAX all devices of all processes that were started together (`DataParallel`). `batch` is what they
+compute together, so the result does not depend on their number but for the rounding of sums.
 """
 
 import contextlib
@@ -44,30 +44,37 @@ class Share:
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
     def total(self, value: Any) -> Any:
-        """Inside a step: the sum of a number over the devices, of which TensorFlow shows each its own part of the batch.
+        """Inside a step: the sum of a number over the devices, of which TensorFlow shows each its
+        own part of the batch.
 
         JAX shows the whole batch to everybody, so there the number is the sum already.
         """
-        if self.strategy is None or tf.distribute.in_cross_replica_context():  # of which Keras' dry run is
+        # of which Keras' dry run is
+        if self.strategy is None or tf.distribute.in_cross_replica_context():
             return value
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
 
     def spread(self, batches: Any) -> Any:
-        """Batches (image (N, ...), label (N, ...)), N a multiple of the devices -> what `fit` takes.
+        """Batches (image (N, ...), label (N, ...)), N a multiple of the devices -> what `fit`
+        takes.
 
-        TensorFlow's own division of batches is one of equal batches, and ours have sizes of their own.
+        TensorFlow's own division of batches is one of equal batches, and ours have sizes of their
+        own.
         """
         if self.strategy is None:
             return batches
         count = self.devices
 
         def parts(image: tf.Tensor, label: tf.Tensor) -> tf.data.Dataset:
-            return tf.data.Dataset.from_tensor_slices((tf.stack(tf.split(image, count)), tf.stack(tf.split(label, count))))
+            return tf.data.Dataset.from_tensor_slices(
+                (tf.stack(tf.split(image, count)), tf.stack(tf.split(label, count)))
+            )
 
         return self.strategy.distribute_datasets_from_function(lambda _: batches.flat_map(parts))
 
     def from_first(self, value: Callable[[], Any]) -> np.ndarray:
-        """An array or number that only the first process asks for; all get it. Waits for all of them.
+        """An array or number that only the first process asks for; all get it. Waits for all of
+        them.
 
         Bools become 0 or 1. Other processes learn dtype and shape from the first.
         """
@@ -76,7 +83,8 @@ class Share:
         from jax.experimental import multihost_utils
 
         array = np.asarray(value()) if self.first else np.zeros(0, np.uint8)
-        kind = np.zeros(16, np.int32)  # dtype and shape, in numbers: JAX sends arrays of known shape only
+        # dtype and shape, in numbers: JAX sends arrays of known shape only
+        kind = np.zeros(16, np.int32)
         if self.first:
             kind[: 2 + array.ndim] = array.dtype.num, array.ndim, *array.shape
         kind = np.asarray(multihost_utils.broadcast_one_to_all(kind))
@@ -88,63 +96,76 @@ class Share:
 
 
 _BY_NUMBER: dict[int, Any] = {
-    np.dtype(code).num: np.dtype(code) for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"
+    np.dtype(code).num: np.dtype(code)
+    for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"
 }
 
 ONE = Share()
 """One device, one process."""
 
-ADDRESSES, PROCESSES, PROCESS = (f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"))
+ADDRESSES, PROCESSES, PROCESS = (
+    f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
+)
 """Keras' names of what `join` takes."""
 
 
 def join(settings: Mapping[str, str]) -> Share:
-    """Meets the other processes of this training, where Keras runs on JAX; before anything computes.
+    """Meets the other processes of this training, where Keras runs on JAX; before anything
+    computes.
 
     Args:
-        settings: Keras' own three, as the environment has them: KERAS_DISTRIBUTION_JOB_ADDRESSES, the first process's
-            address:port (others behind a comma are ignored); KERAS_DISTRIBUTION_NUM_PROCESSES; and
-            KERAS_DISTRIBUTION_PROCESS_ID, from 0 on. Without the first one there is one process, and nothing is done.
+        settings: Keras' own three, as the environment has them: KERAS_DISTRIBUTION_JOB_ADDRESSES,
+            the first process's address:port (others behind a comma are ignored);
+            KERAS_DISTRIBUTION_NUM_PROCESSES; and KERAS_DISTRIBUTION_PROCESS_ID, from 0 on. Without
+            the first one there is one process, and nothing is done.
 
     Returns:
         Which process this is; what it computes is for `share` to say.
 
     Raises:
-        UserError: Keras does not run on JAX; a setting is missing; or the processes do not find each other.
+        UserError: Keras does not run on JAX; a setting is missing; or the processes do not find
+            each other.
     """
     if not settings.get(ADDRESSES):
         return ONE
     backend = keras.backend.backend()
     if backend != "jax":
         raise UserError(
-            f"{ADDRESSES} is set: several processes need KERAS_BACKEND=jax, here it is {backend}; see docs/devices.md"
+            f"{ADDRESSES} is set: several processes need KERAS_BACKEND=jax, here it is {backend}; "
+            "see docs/devices.md"
         )
     import jax
 
     try:
         count, number = int(settings[PROCESSES]), int(settings[PROCESS])
         # Keras' own `initialize` leaves JAX's 100 s, in which the others wait for one that died.
-        jax.distributed.initialize(settings[ADDRESSES].split(",")[0], count, number, heartbeat_timeout_seconds=20)
+        jax.distributed.initialize(
+            settings[ADDRESSES].split(",")[0], count, number, heartbeat_timeout_seconds=20
+        )
     except (KeyError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"the processes of this training did not meet: {error}. {ADDRESSES} must be the same address:port for all, "
-            f"{PROCESSES} their number, {PROCESS} 0, 1, ...; start all of them within five minutes. See docs/devices.md"
+            f"the processes of this training did not meet: {error}. {ADDRESSES} must be the same "
+            f"address:port for all, {PROCESSES} their number, {PROCESS} 0, 1, ...; start all of "
+            "them within five minutes. See docs/devices.md"
         ) from error
     return Share(1, number, count)
 
 
 def share(batch: int, accumulate: int = 1) -> Share:
-    """Spreads batches over all devices that there are. Under JAX it holds for every model made from here on.
+    """Spreads batches over all devices that there are. Under JAX it holds for every model made from
+    here on.
 
     Args:
-        batch: images per step, of all devices together. A single image is not divided: one device computes it.
+        batch: images per step, of all devices together. A single image is not divided: one device
+            computes it.
         accumulate: steps per update.
 
     Returns:
         Who computes what.
 
     Raises:
-        UserError: `batch` is no multiple of the number of devices, or TensorFlow is to accumulate on several.
+        UserError: `batch` is no multiple of the number of devices, or TensorFlow is to accumulate
+            on several.
     """
     on_jax = keras.backend.backend() == "jax"
     names = keras.distribution.list_devices() if on_jax else [device.name for device in _logical()]
@@ -153,26 +174,34 @@ def share(batch: int, accumulate: int = 1) -> Share:
         names = names[:1]
     if batch % len(names):
         raise UserError(
-            f"batch: expected a multiple of the {len(names)} devices that share it ({', '.join(names)}), got {batch}. "
-            "Change batch and with it the rate (docs/recipes.md), or show fewer devices: CUDA_VISIBLE_DEVICES=0,1"
+            f"batch: expected a multiple of the {len(names)} devices that share it "
+            f"({', '.join(names)}), got {batch}. Change batch and with it the rate "
+            "(docs/recipes.md), or show fewer devices: CUDA_VISIBLE_DEVICES=0,1"
         )
     if on_jax:
-        shared = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False) if len(names) > 1 else None
+        shared = (
+            keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+            if len(names) > 1
+            else None
+        )
         keras.distribution.set_distribution(shared)
         return Share(len(names), process, processes)
     if len(names) == 1:
         return ONE
     if accumulate > 1:
         raise UserError(
-            f"accumulate: on {len(names)} devices TensorFlow cannot average the gradients of {accumulate} steps. Write "
-            f"accumulate: 1 and a batch {accumulate} times as large, or set KERAS_BACKEND=jax, or CUDA_VISIBLE_DEVICES=0"
+            f"accumulate: on {len(names)} devices TensorFlow cannot average the gradients of "
+            f"{accumulate} steps. Write accumulate: 1 and a batch {accumulate} times as large, or "
+            "set KERAS_BACKEND=jax, or CUDA_VISIBLE_DEVICES=0"
         )
     return Share(len(names), strategy=_mirrored(tuple(names)))
 
 
 @functools.cache
 def _mirrored(names: tuple[str, ...]) -> Any:
-    """One for a process: a second one would number its exchanges from the start again, and mistake them for the first's."""
+    """One for a process: a second one would number its exchanges from the start again, and mistake
+    them for the first's.
+    """
     return tf.distribute.MirroredStrategy(names)
 
 

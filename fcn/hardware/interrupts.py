@@ -9,8 +9,8 @@ from typing import Any
 class Held:
     """A `with` in which SIGINT, SIGTERM and SIGHUP wait for the next `let`, or for its end.
 
-    For work that has its state in nobody's hands while it runs. Only signals that have a handler in Python are held, and
-    only in the main thread, where Python runs them.
+    For work that has its state in nobody's hands while it runs. Only signals that have a handler in
+    Python are held, and only in the main thread, where Python runs them.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,9 @@ class Held:
         self._before.clear()
 
     def let(self) -> None:
-        """The moment: a signal that came is handed to the handler of before, which as a rule raises KeyboardInterrupt."""
+        """The moment: a signal that came is handed to the handler of before, which as a rule raises
+        KeyboardInterrupt.
+        """
         number, self.came = self.came, None
         if number is not None:
             self._before[number](number, None)
@@ -44,10 +46,12 @@ class Held:
 
 
 def between_steps(net: Any, held: Held) -> None:
-    """Makes a trainer on Keras' JAX backend one that can be interrupted between any two steps and keeps what was computed.
+    """Makes a trainer on Keras' JAX backend one that can be interrupted between any two steps and
+    keeps what was computed.
 
-    While an epoch of that trainer runs, the model's variables are empty: their arrays go from step to step, and each step
-    consumes those that it gets. So signals wait until these are at hand, and the variables get them back.
+    While an epoch of that trainer runs, the model's variables are empty: their arrays go from step
+    to step, and each step consumes those that it gets. So signals wait until these are at hand, and
+    the variables get them back.
 
     Args:
         net: a compiled `keras.Model`.
@@ -63,7 +67,12 @@ def between_steps(net: Any, held: Held) -> None:
 
         def interruptible(state: Any, batches: Any) -> Any:
             if held.came:
-                kinds = (net.trainable_variables, net.non_trainable_variables, net.optimizer.variables, net.metrics_variables)
+                kinds = (
+                    net.trainable_variables,
+                    net.non_trainable_variables,
+                    net.optimizer.variables,
+                    net.metrics_variables,
+                )
                 for variables, arrays in zip(kinds, state, strict=True):
                     for variable, array in zip(variables, arrays, strict=True):
                         variable.assign(array)

@@ -11,15 +11,18 @@ STEP = 8
 """Sides of canvases are multiples of it, in pixels."""
 
 MOST = 1000
-"""Shapes that are looked at: joining them takes the cube of their number, and half a second for these."""
+"""Shapes that are looked at: joining them takes the cube of their number, and half a second for
+these.
+"""
 
 
 def canvases(sizes: np.ndarray, count: int) -> np.ndarray:
     """Few canvases such that every image has one that it fits on, with little area to spare.
 
-    Sides are rounded up to a multiple of `STEP`, or of its double and so on where that leaves more than `MOST` shapes. Then,
-    as long as there are too many, those two canvases become one that add the least area, over all images, by it. On real
-    VOC images the area grows by 6 % with 4 canvases, 3 % with 8; it would by 47 % with one.
+    Sides are rounded up to a multiple of `STEP`, or of its double and so on where that leaves more
+    than `MOST` shapes. Then, as long as there are too many, those two canvases become one that add
+    the least area, over all images, by it. On real VOC images the area grows by 6 % with 4
+    canvases, 3 % with 8; it would by 47 % with one.
 
     Args:
         sizes: (images, 2), height and width of each.
@@ -39,7 +42,9 @@ def canvases(sizes: np.ndarray, count: int) -> np.ndarray:
         """Area that joining each of `one` with every canvas would add, (len(one), canvases)."""
         joint = np.maximum(shapes[one, None], shapes[None]).prod(-1)
         area = shapes.prod(-1)
-        area_added: np.ndarray = (joint - area[one, None]) * images[one, None] + (joint - area) * images
+        area_added: np.ndarray = (joint - area[one, None]) * images[one, None] + (
+            joint - area
+        ) * images
         return area_added
 
     alive = np.ones(len(shapes), bool)
@@ -47,7 +52,10 @@ def canvases(sizes: np.ndarray, count: int) -> np.ndarray:
     np.fill_diagonal(costs, np.inf)
     for _ in range(len(shapes) - count):
         kept, gone = np.unravel_index(np.argmin(costs), costs.shape)
-        shapes[kept], images[kept] = np.maximum(shapes[kept], shapes[gone]), images[kept] + images[gone]
+        shapes[kept], images[kept] = (
+            np.maximum(shapes[kept], shapes[gone]),
+            images[kept] + images[gone],
+        )
         owner[owner == gone], alive[gone] = kept, False
         costs[kept] = costs[:, kept] = np.where(alive, added(np.array([kept]))[0], np.inf)
         costs[kept, kept] = costs[gone] = costs[:, gone] = np.inf
@@ -58,10 +66,10 @@ def canvases(sizes: np.ndarray, count: int) -> np.ndarray:
 def plan(order: np.ndarray, canvas: np.ndarray, batch: int) -> np.ndarray:
     """Puts the images of an epoch into batches: each image once, images of one canvas together.
 
-    What is left of each canvas when no batch can be filled any more is put together across canvases, by size and round from
-    that of the first image that is left: so an epoch always has ceil(images / batch) batches, whatever the canvases, and
-    only the last one may be short. The others stand where the first of their images stands in `order`; so batches of one are
-    `order`.
+    What is left of each canvas when no batch can be filled any more is put together across
+    canvases, by size and round from that of the first image that is left: so an epoch always has
+    ceil(images / batch) batches, whatever the canvases, and only the last one may be short. The
+    others stand where the first of their images stands in `order`; so batches of one are `order`.
 
     Args:
         order: the images' numbers in the order of this epoch.
@@ -87,7 +95,13 @@ def plan(order: np.ndarray, canvas: np.ndarray, batch: int) -> np.ndarray:
 
 
 def epoch(
-    order: np.ndarray, sizes: np.ndarray, seed: int, number: int, batch: int, buckets: int, augment: Augment
+    order: np.ndarray,
+    sizes: np.ndarray,
+    seed: int,
+    number: int,
+    batch: int,
+    buckets: int,
+    augment: Augment,
 ) -> np.ndarray:
     """All that is to be known of an epoch before any image is read.
 
@@ -101,8 +115,9 @@ def epoch(
         augment: what may be done to an image.
 
     Returns:
-        int32 (images, 10), in the order of `plan`: the image's number; its seven of `augment.moves`; height and width of its
-        canvas, which with `batch` 1 is the size of its window.
+        int32 (images, 10), in the order of `plan`: the image's number; its seven of
+        `augment.moves`; height and width of its canvas, which with `batch` 1 is the size of its
+        window.
     """
     moved = moves(augment, sizes, seed, number)
     canvas = canvases(moved[:, 5:], buckets) if batch > 1 else moved[:, 5:]

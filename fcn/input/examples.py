@@ -12,17 +12,21 @@ import tensorflow as tf
 from fcn.input import records
 
 HEAD, TAIL = 12, 4
-"""Bytes before an example in a TFRecord file, its length in 8 and a checksum in 4, and after it, its own checksum."""
+"""Bytes before an example in a TFRecord file, its length in 8 and a checksum in 4, and after it,
+its own checksum.
+"""
 
 
 class Examples:
     """Random access to the examples of a split, in the order in which they are stored.
 
-    Memory holds 32 bytes of each. The files stay open, so examples can be read although the folder is removed or replaced.
+    Memory holds 32 bytes of each. The files stay open, so examples can be read although the folder
+    is removed or replaced.
     """
 
     def __init__(self, folder: Path, split: str) -> None:
-        """Looks at every byte of the files once: at their digests, and for a checksum of each example.
+        """Looks at every byte of the files once: at their digests, and for a checksum of each
+        example.
 
         Args:
             folder: of the records.
@@ -46,11 +50,16 @@ class Examples:
         file, offset, length, checksum = self.places[number].tolist()
         example = os.pread(self.files[file], length, offset)
         if zlib.crc32(example) != checksum:
-            raise ValueError(f"{self.paths[file]}: the {length} bytes at {offset} have changed since the training began")
+            raise ValueError(
+                f"{self.paths[file]}: the {length} bytes at {offset} have changed "
+                "since the training began"
+            )
         return example
 
     def tensor(self, number: tf.Tensor) -> tf.Tensor:
-        """The same in a graph: a scalar string. With anything stateful, TensorFlow would read one after the other."""
+        """The same in a graph: a scalar string. With anything stateful, TensorFlow would read one
+        after the other.
+        """
         return tf.ensure_shape(tf.numpy_function(self, [number], tf.string, stateful=False), ())
 
 

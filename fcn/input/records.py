@@ -1,7 +1,7 @@
 """TFRecord files: one schema, the index beside them, one reader. `fcn.records.writing` writes them.
 
-An example holds the image (the JPEG as it came, else a PNG), the label as a grey PNG of class indices, their common size,
-the id and the schema's version.
+An example holds the image (the JPEG as it came, else a PNG), the label as a grey PNG of class
+indices, their common size, the id and the schema's version.
 """
 
 import contextlib
@@ -71,7 +71,8 @@ class _Split(reading.Model):
         stored = sum(shard.images for shard in self.files.values())
         if not self.images == stored == len(self.ids) == len(self.sizes):
             raise ValueError(
-                f"as many images, ids, sizes and images in files: {self.images}, {len(self.ids)}, {len(self.sizes)}, {stored}"
+                f"as many images, ids, sizes and images in files: {self.images}, {len(self.ids)}, "
+                f"{len(self.sizes)}, {stored}"
             )
         return self
 
@@ -117,11 +118,13 @@ def split_info(folder: Path, split: str) -> dict:
 def shard_paths(folder: Path, split: str) -> list[str]:
     """The files of a split, in order, after a look at every byte: they are those that were written.
 
-    Hashing costs about a second per gigabyte. TensorFlow's own checksums are met in the middle of a training only, in a
-    message that names no file; a shard that ends between two records, or is whole but another one, it reads without a word.
+    Hashing costs about a second per gigabyte. TensorFlow's own checksums are met in the middle of a
+    training only, in a message that names no file; a shard that ends between two records, or is
+    whole but another one, it reads without a word.
 
     Raises:
-        UserError: the index lacks the split; a file is not there, damaged (see `damage`), or of other records.
+        UserError: the index lacks the split; a file is not there, damaged (see `damage`), or of
+            other records.
     """
     paths = []
     for name, shard in split_info(folder, split)["files"].items():
@@ -135,26 +138,34 @@ def shard_paths(folder: Path, split: str) -> list[str]:
 
 
 def damage(path: Path, images: int) -> str:
-    """What is wrong with a shard that is not as it was written, in words: where the first bad record begins.
+    """What is wrong with a shard that is not as it was written, in words: where the first bad
+    record begins.
 
     Args:
         path: the shard.
         images: how many records were written to it.
 
     Returns:
-        The record's number, counted from 1, and its offset in bytes; or that all records are whole, but too few, too many or
-        those of another file.
+        The record's number, counted from 1, and its offset in bytes; or that all records are whole,
+        but too few, too many or those of another file.
     """
     number = offset = 0
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             number += 1
-            offset += len(record) + 16  # the length in 8 bytes, its checksum and the record's in 4 each
+            # the length in 8 bytes, its checksum and the record's in 4 each
+            offset += len(record) + 16
     except tf.errors.DataLossError as error:
-        return f"record {number + 1} of {images}, at byte {offset}, is damaged or cut off ({error.message})"
+        return (
+            f"record {number + 1} of {images}, at byte {offset}, is damaged or cut off "
+            f"({error.message})"
+        )
     if number != images:
         return f"{number} whole records end at byte {offset}, but {images} were written"
-    return f"its {number} records are whole, but its sha256 is not the index's: it belongs to other records"
+    return (
+        f"its {number} records are whole, but its sha256 is not the index's: it belongs to "
+        "other records"
+    )
 
 
 @contextlib.contextmanager
@@ -162,14 +173,22 @@ def explained(folder: Path) -> Iterator[None]:
     """Names the shard if a file of `folder` breaks while what is inside the `with` reads it.
 
     Raises:
-        UserError: instead of TensorFlow's error, if a shard is damaged or gone (see `shard_paths`), or holds a record that
-            is none of ours.
+        UserError: instead of TensorFlow's error, if a shard is damaged or gone (see `shard_paths`),
+            or holds a record that is none of ours.
     """
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError, UnicodeDecodeError):
+    except (
+        tf.errors.DataLossError,
+        tf.errors.InvalidArgumentError,
+        tf.errors.NotFoundError,
+        UnicodeDecodeError,
+    ):
         for split, info in read_index(folder)["splits"].items():
-            paths, expected = shard_paths(folder, split), zip(info["ids"], info["sizes"], strict=True)
+            paths, expected = (
+                shard_paths(folder, split),
+                zip(info["ids"], info["sizes"], strict=True),
+            )
             for path in paths:
                 if wrong := _misread(path, expected):
                     raise UserError(f"{path}: {wrong}; {_REMEDY}") from None
@@ -177,7 +196,8 @@ def explained(folder: Path) -> Iterator[None]:
 
 
 def _misread(path: str, expected: Iterator[tuple[str, list[int]]]) -> str:
-    """What is wrong with the first record of a shard that is not as the index says, in words; "" if all are.
+    """What is wrong with the first record of a shard that is not as the index says, in words; "" if
+    all are.
 
     Args:
         path: the shard.
@@ -190,7 +210,10 @@ def _misread(path: str, expected: Iterator[tuple[str, list[int]]]) -> str:
             found = example["id"].numpy().decode(errors="backslashreplace")
             shapes = [list(example[key].shape[:2]) for key in ("image", "label")]
             if found != name or shapes != [size, size]:
-                return f"record {number}: expected {reading.quoted(name)} of {size}, got {reading.quoted(found)} of {shapes}"
+                return (
+                    f"record {number}: expected {reading.quoted(name)} of {size}, got "
+                    f"{reading.quoted(found)} of {shapes}"
+                )
     except tf.errors.DataLossError as error:
         return f"record {number + 1} is damaged or cut off ({error.message})"
     except UnicodeDecodeError:  # of TensorFlow's own message
@@ -214,21 +237,26 @@ def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         tf.errors.InvalidArgumentError: the example is of another schema, or damaged.
     """
     example = tf.io.parse_single_example(serialized, _FEATURES)
-    with tf.control_dependencies([tf.debugging.assert_equal(example["schema"], tf.constant(SCHEMA, tf.int64))]):
-        # Takes PNG too, going by the first bytes. The accurate transform is Pillow's; the fast default differs by a grey
-        # value here and there.
+    with tf.control_dependencies(
+        [tf.debugging.assert_equal(example["schema"], tf.constant(SCHEMA, tf.int64))]
+    ):
+        # Takes PNG too, going by the first bytes. The accurate transform is Pillow's; the fast
+        # default differs by a grey value here and there.
         image = tf.io.decode_jpeg(example["image"], channels=3, dct_method="INTEGER_ACCURATE")
     label = tf.io.decode_png(example["label"], channels=1)[..., 0]
     return {"image": image, "label": label, "id": example["id"]}
 
 
-def read(folder: Path, split: str, only: Collection[int] | None = None) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def read(
+    folder: Path, split: str, only: Collection[int] | None = None
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yields (id, image uint8 (H, W, 3) RGB, label uint8 (H, W)) of a split, in stored order.
 
     Args:
         folder: of the records.
         split: name of the split.
-        only: positions in that order, from 0 on: the others are passed over without being decoded. None: all.
+        only: positions in that order, from 0 on: the others are passed over without being decoded.
+            None: all.
 
     Raises:
         UserError: see `shard_paths`.
@@ -237,6 +265,10 @@ def read(folder: Path, split: str, only: Collection[int] | None = None) -> Itera
         examples = tf.data.TFRecordDataset(shard_paths(folder, split))
         if only is not None:
             wanted = tf.constant(sorted(only), tf.int64)
-            examples = examples.enumerate().filter(lambda n, _: tf.reduce_any(n == wanted)).map(lambda _, example: example)
+            examples = (
+                examples.enumerate()
+                .filter(lambda n, _: tf.reduce_any(n == wanted))
+                .map(lambda _, example: example)
+            )
         for example in examples.map(parse).as_numpy_iterator():
             yield example["id"].decode(), example["image"], example["label"]

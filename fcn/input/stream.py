@@ -1,4 +1,6 @@
-"""tf.data input: whole images, or padded batches, in a shuffled order that depends on the seed and the step alone."""
+"""tf.data input: whole images, or padded batches, in a shuffled order that depends on the seed and
+the step alone.
+"""
 
 import functools
 import os
@@ -26,16 +28,18 @@ _AHEAD = 4
 class Stream:
     """What a training sees: an endless stream of batches, each epoch in a new order.
 
-    The order of epoch e is a permutation drawn from (seed, e), and what is done to an image depends on (seed, e, its number),
-    so a training that is resumed at a step sees just what it would have seen without the break. An epoch has
-    ceil(images / batch) steps, see `batches.plan`. Images are read when their turn comes: memory does not grow with them.
+    The order of epoch e is a permutation drawn from (seed, e), and what is done to an image depends
+    on (seed, e, its number), so a training that is resumed at a step sees just what it would have
+    seen without the break. An epoch has ceil(images / batch) steps, see `batches.plan`. Images are
+    read when their turn comes: memory does not grow with them.
 
     Attributes:
         folder: of the records.
         split: name of the split.
-        recipe: its `seed` is that of the order and of the augmentation, its `batch` the images per step. 1: whole images at
-            their native size. More: images that fit on the same canvas, each at its top left, and around it the mean colour,
-            and void. Its `augment` says how images are changed at random.
+        recipe: its `seed` is that of the order and of the augmentation, its `batch` the images per
+            step. 1: whole images at their native size. More: images that fit on the same canvas,
+            each at its top left, and around it the mean colour, and void. Its `augment` says how
+            images are changed at random.
         mean_bgr: the colour of what is no image, in units of 0..255.
         share: who computes: each process reads its own part of every batch, and that part alone.
     """
@@ -61,10 +65,10 @@ class Stream:
             start: steps already done.
 
         Returns:
-            Batches (image uint8 (N, H, W, 3) RGB, label uint8 (N, H, W)). With `batch` above 1 the images have a fourth
-            channel, like the alpha of a PNG: 255 on the image and 0 around it, for `masked.masked`. The last batch of an epoch
-            is filled up with images that are void everywhere, which changes neither loss nor gradient: every device gets its
-            part of each.
+            Batches (image uint8 (N, H, W, 3) RGB, label uint8 (N, H, W)). With `batch` above 1 the
+            images have a fourth channel, like the alpha of a PNG: 255 on the image and 0 around it,
+            for `masked.masked`. The last batch of an epoch is filled up with images that are void
+            everywhere, which changes neither loss nor gradient: every device gets its part of each.
 
         Raises:
             UserError: records that are not there.
@@ -82,8 +86,13 @@ class Stream:
                 return image[None], label[None]
             canvas = tf.reduce_max(rows[:, 8:], axis=0)
             rows, real = _part(rows, batch, self.share)
-            kinds = (tf.TensorSpec((None, None, 4), tf.uint8), tf.TensorSpec((None, None), tf.uint8))
-            pair = tf.map_fn(lambda row: _on_canvas(*one(row), canvas, colour), rows, fn_output_signature=kinds)
+            kinds = (
+                tf.TensorSpec((None, None, 4), tf.uint8),
+                tf.TensorSpec((None, None), tf.uint8),
+            )
+            pair = tf.map_fn(
+                lambda row: _on_canvas(*one(row), canvas, colour), rows, fn_output_signature=kinds
+            )
             return pair[0], tf.where(real[:, None, None], pair[1], np.uint8(VOID))
 
         return _read(self._plan(start), load)
@@ -107,21 +116,27 @@ class Stream:
             order = tf.random.experimental.index_shuffle(
                 tf.range(count), tf.cast(tf.stack([seed, number]), tf.int32), count - 1
             )  # fmt: skip
-            # With anything stateful in it, TensorFlow's deterministic mode would run the whole stream without parallelism.
+            # With anything stateful in it, TensorFlow's deterministic mode would run the whole
+            # stream without parallelism.
             table = tf.numpy_function(
-                lambda order, number: batches.epoch(order, sizes, seed, int(number), batch, BUCKETS, augment),
+                lambda order, number: batches.epoch(order, sizes, seed, int(number), batch,
+                BUCKETS, augment),
                 [order, number], tf.int32, stateful=False,
             )  # fmt: skip
-            return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, (count, 10))).batch(batch)
+            return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, (count, 10))).batch(
+                batch
+            )
 
-        return tf.data.Dataset.range(start // steps, tf.int64.max).flat_map(epoch).skip(start % steps)
+        return (
+            tf.data.Dataset.range(start // steps, tf.int64.max).flat_map(epoch).skip(start % steps)
+        )
 
 
 def _read(dataset: tf.data.Dataset, load: Callable[[tf.Tensor], Any]) -> tf.data.Dataset:
     """Loads examples in several threads, some steps ahead.
 
-    As many as are set here, not as TensorFlow would find out: with the thread that does so (2.21) the net had only one of two
-    cores in half of all evaluations, from the first image to the last.
+    As many as are set here, not as TensorFlow would find out: with the thread that does so (2.21)
+    the net had only one of two cores in half of all evaluations, from the first image to the last.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -129,7 +144,9 @@ def _read(dataset: tf.data.Dataset, load: Callable[[tf.Tensor], Any]) -> tf.data
 
 
 def _part(rows: tf.Tensor, batch: int, share: Share) -> tuple[tf.Tensor, tf.Tensor]:
-    """This process's rows of a batch that may be short, and which of them are more than a filling, bool (N,)."""
+    """This process's rows of a batch that may be short, and which of them are more than a filling,
+    bool (N,).
+    """
     count, size = tf.shape(rows)[0], batch // share.processes
     rows = tf.concat([rows, tf.repeat(rows[-1:], batch - count, axis=0)], axis=0)
     mine = slice(share.process * size, (share.process + 1) * size)
@@ -147,7 +164,10 @@ def _moved(
         image = tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
         label = tf.image.resize(label[..., None], size, "nearest")[..., 0]
     if augment.mirror:
-        image, label = (tf.cond(mirrored > 0, lambda x=x: tf.reverse(x, [1]), lambda x=x: x) for x in (image, label))
+        image, label = (
+            tf.cond(mirrored > 0, lambda x=x: tf.reverse(x, [1]), lambda x=x: x)
+            for x in (image, label)
+        )
     if augment.jitter:
         image, label = _surrounded(image, label, [[augment.jitter] * 2] * 2, colour)
     if augment.jitter or augment.crop:
@@ -155,15 +175,21 @@ def _moved(
     return image, label
 
 
-def _on_canvas(image: tf.Tensor, label: tf.Tensor, canvas: tf.Tensor, colour: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+def _on_canvas(
+    image: tf.Tensor, label: tf.Tensor, canvas: tf.Tensor, colour: np.ndarray
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Adds the channel that says where the image is, and fills the canvas."""
     image = tf.pad(image, [[0, 0], [0, 0], [0, 1]], constant_values=255)
     height, width = tf.unstack(canvas - tf.shape(label))
     return _surrounded(image, label, [[0, height], [0, width]], np.append(colour, np.uint8(0)))
 
 
-def _surrounded(image: tf.Tensor, label: tf.Tensor, borders: list, colour: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-    """Puts the colour around an image, and void around its label; `borders` are those of `tf.pad`."""
+def _surrounded(
+    image: tf.Tensor, label: tf.Tensor, borders: list, colour: np.ndarray
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Puts the colour around an image, and void around its label; `borders`
+    are those of `tf.pad`.
+    """
     (top, bottom), (left, right) = borders
     height, width = tf.unstack(tf.shape(label))
 
@@ -171,7 +197,9 @@ def _surrounded(image: tf.Tensor, label: tf.Tensor, borders: list, colour: np.nd
         return tf.broadcast_to(colour, [rows, columns, len(colour)])
 
     image = tf.concat([block(height, left), image, block(height, right)], axis=1)
-    image = tf.concat([block(top, left + width + right), image, block(bottom, left + width + right)], axis=0)
+    image = tf.concat(
+        [block(top, left + width + right), image, block(bottom, left + width + right)], axis=0
+    )
     return image, tf.pad(label, borders, constant_values=VOID)
 
 
@@ -181,7 +209,8 @@ def validation(folder: Path, split: str, most: int = 0) -> tf.data.Dataset:
     Args:
         folder: of the records.
         split: name of the split.
-        most: if the split has more images, every n-th of them, the smallest n that leaves no more than this; 0: all.
+        most: if the split has more images, every n-th of them, the smallest n that leaves no more
+            than this; 0: all.
 
     Returns:
         Dictionaries of `image` uint8 (1, H, W, 3) RGB, `label` uint8 (1, H, W), `id` string (1,).

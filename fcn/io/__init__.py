@@ -1,4 +1,6 @@
-"""Moves bytes and decides none: atomic files, disk room, downloads, archives and their members, redaction."""
+"""Moves bytes and decides none: atomic files, disk room, downloads, archives and their members,
+redaction.
+"""
 
 from fcn.io.addresses import path_of, public, secret, without
 from fcn.io.contents import FOLDERS, PICTURES

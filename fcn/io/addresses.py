@@ -9,8 +9,33 @@ from fcn.errors import LINE
 SHORTEST = 4
 """Characters of a secret that `without` looks for: a shorter one stands in any text by chance."""
 _ALLOWED = {
-    *("download", "dl", "export", "confirm", "id", "file", "filename", "fileid", "name", "path", "raw", "inline"),
-    *("format", "type", "version", "v", "ref", "ref_type", "rev", "revision", "branch", "tag", "persistentid"),
+    *(
+        "download",
+        "dl",
+        "export",
+        "confirm",
+        "id",
+        "file",
+        "filename",
+        "fileid",
+        "name",
+        "path",
+        "raw",
+        "inline",
+    ),
+    *(
+        "format",
+        "type",
+        "version",
+        "v",
+        "ref",
+        "ref_type",
+        "rev",
+        "revision",
+        "branch",
+        "tag",
+        "persistentid",
+    ),
 }
 """Names in queries of public files, as data archives and code hosts have them: these alone may be
 written down."""
@@ -20,13 +45,16 @@ _NAME = (
     r"session[-_.]?(?:id)?|(?:api|access|private)[-_.]?key|\bpass|\bsig|[-_.](?:pass|sig))s?"
 )
 _NAMED = re.compile(_NAME, re.IGNORECASE)
-_VALUE = re.compile(rf"(?i)({_NAME})(=|['\"]\s*[:=]\s*)(?!\.\.\.)(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'&,;]+)")
+_VALUE = re.compile(
+    rf"(?i)({_NAME})(=|['\"]\s*[:=]\s*)(?!\.\.\.)(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"'&,;]+)"
+)
 _HEADER = re.compile(r"(?i)(authorization|cookie)(['\"]?\s*[:=])(?!\s*\.\.\.)[^\n]+")
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+(?!\.\.\.)\S*[\d=._~+/-]\S*")
-# A password with a blank in it: what follows `//user:` is no port, and there is an @ later in the line.
+# A password with a blank in it: what follows `//user:` is no port, and there is an @ later in the
+# line.
 _BLANK = re.compile(r"(?<=//)[^\s/:@\[]+:(?!\d{1,5}\b)[^\s@]*[ \t][^\n@]{0,200}@(?=\S)")
-# Up to the last @ before a blank, since a password that was not encoded may have any other character. After three strokes
-# comes a path of this machine, and no user.
+# Up to the last @ before a blank, since a password that was not encoded may have any other
+# character. After three strokes comes a path of this machine, and no user.
 _USER = re.compile(r"(?i)((?<!/)//(?!/)|(?<=:)\\\\|%2F%2F)\S*(?:@|%40)")
 _BARE = re.compile(r"(?<![\w/:@.+-])(?!mailto:)[\w.+%-]+:[^\s@/:'\"][^\s@/]*@(?=[\w\[])")
 _ADDRESS = re.compile(r"(?i):(?://|\\\\)|%3A%2F%2F")
@@ -59,7 +87,9 @@ def _tail(word: str) -> str:
     """A word without what follows the first `?`, `#` or `;`; what closes a bracket or a sentence
     stays."""
     bare = word.rstrip(_CLOSING)
-    return (_TAIL_OF_ADDRESS if _ADDRESS.search(bare) else _TAIL).sub(r"\1...", bare) + word[len(bare) :]
+    return (_TAIL_OF_ADDRESS if _ADDRESS.search(bare) else _TAIL).sub(r"\1...", bare) + word[
+        len(bare) :
+    ]
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
@@ -81,7 +111,8 @@ def secret(url: str) -> str | None:
     local = url.lower().startswith("file:")
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises for what is no number, as the half of a password that has a stroke in it
+        # raises for what is no number, as the half of a password that has a stroke in it
+        _ = parts.port
         user = "@" in parts.netloc or (not local and not parts.netloc and "@" in parts.path)
     except ValueError:  # no URL: whoever uses it says so, but for a password in it
         user = "@" in url
@@ -92,7 +123,9 @@ def secret(url: str) -> str | None:
         return _named_secret(f"{parts.query}&{parts.fragment}")
     if named := _named_secret(parts.query):
         return named
-    if any(name.lower() not in _ALLOWED for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+    if any(
+        name.lower() not in _ALLOWED for name, _ in parse_qsl(parts.query, keep_blank_values=True)
+    ):
         return "what may be a secret, after the `?`"
     if parts.fragment:
         return "what may be a secret, after the `#`"
@@ -107,7 +140,9 @@ def _named_secret(query: str) -> str | None:
 
 
 def path_of(url: str) -> str:
-    """The path in a URL, quoted as it is there. In a `file:` address it is all that follows: a name may hold ? and #."""
+    """The path in a URL, quoted as it is there. In a `file:` address it is all that follows: a name
+    may hold ? and #.
+    """
     rest = url.removeprefix("file:")
     if rest == url:
         return urlsplit(url).path

@@ -34,7 +34,8 @@ FOLDERS: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def folders(dataset: str, key: str) -> tuple[str, ...]:
-    """What is read of an archive: files and folders, relative to its root; not all single files need be there.
+    """What is read of an archive: files and folders, relative to its root; not all single files
+    need be there.
 
     Args:
         dataset: a key of `FOLDERS`.
@@ -47,5 +48,8 @@ def folders(dataset: str, key: str) -> tuple[str, ...]:
         raise UserError(f"records.dataset: expected one of {', '.join(FOLDERS)}; got {dataset}")
     known = FOLDERS[dataset]
     if key not in known:
-        raise UserError(f"the data set {dataset} is made of the archives {' and '.join(known)}; it has no `{key}`")
+        raise UserError(
+            f"the data set {dataset} is made of the archives {' and '.join(known)}; it "
+            f"has no `{key}`"
+        )
     return known[key]

@@ -23,7 +23,9 @@ _LATER = {408, 425, 429}
 
 
 class Interrupted(Exception):
-    """A download that did not come to its end for a reason that may pass: it is worth another attempt."""
+    """A download that did not come to its end for a reason that may pass: it is worth another
+    attempt.
+    """
 
 
 def parse_checksums(checksums: Sequence[str], name: str) -> list[tuple[str, str]]:
@@ -42,16 +44,25 @@ def parse_checksums(checksums: Sequence[str], name: str) -> list[tuple[str, str]
 
 
 def mismatch(path: str | os.PathLike[str], checksums: Sequence[tuple[str, str]]) -> str | None:
-    """Return None if the file has one of `checksums` (algorithm, digits), else what was wanted and what it has."""
-    got = {algorithm: digest(path, algorithm) for algorithm in dict.fromkeys(kind for kind, _ in checksums)}
+    """Return None if the file has one of `checksums` (algorithm, digits), else what was wanted and
+    what it has.
+    """
+    got = {
+        algorithm: digest(path, algorithm)
+        for algorithm in dict.fromkeys(kind for kind, _ in checksums)
+    }
     if any(got[algorithm] == digits for algorithm, digits in checksums):
         return None
     wanted = " or ".join(f"{algorithm}:{digits}" for algorithm, digits in checksums)
-    return f"wanted {wanted}, but got {', '.join(f'{algorithm}:{digits}' for algorithm, digits in got.items())}"
+    return (
+        f"wanted {wanted}, but got "
+        f"{', '.join(f'{algorithm}:{digits}' for algorithm, digits in got.items())}"
+    )
 
 
 def local_path(url: str) -> Path:
-    """The file or folder that a `file:` URL names: an absolute path, or one relative to the current folder.
+    """The file or folder that a `file:` URL names: an absolute path, or one relative to the current
+    folder.
 
     It may be quoted, `my%20voc.tar`. A file that has that very name comes first.
     """
@@ -60,17 +71,20 @@ def local_path(url: str) -> Path:
 
 
 def pieces(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
-    """Write what `url` gives to `part`, yielding (bytes done, bytes in total) before the first piece and after each.
+    """Write what `url` gives to `part`, yielding (bytes done, bytes in total) before the first
+    piece and after each.
 
-    An http download goes on where an existing `part` ends; the first number yielded says where that was. The total is
-    None where the server does not say it. When interrupted, what came stays in `part`.
+    An http download goes on where an existing `part` ends; the first number yielded says where that
+    was. The total is None where the server does not say it. When interrupted, what came stays in
+    `part`.
 
     Args:
         url: http:, https:, or file: with an absolute path or one relative to the current folder.
         part: file to write; its folder exists.
 
-    Raises UserError for what another attempt cannot mend (404, no such file, full disk, unusable URL), and
-    `Interrupted` for what may pass (no connection, timeout, 5xx, an answer that ends early).
+    Raises UserError for what another attempt cannot mend (404, no such file, full disk, unusable
+    URL), and `Interrupted` for what may pass (no connection, timeout, 5xx, an answer that ends
+    early).
     """
     if url.startswith("file:"):
         yield from _copy(url, part)
@@ -78,12 +92,15 @@ def pieces(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
         try:
             yield from _download(url, part)
         except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects) as error:
-            raise UserError(public(f"{url}: {error}")) from None  # the error itself may name an address with a secret
+            # the error itself may name an address with a secret
+            raise UserError(public(f"{url}: {error}")) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise Interrupted(public(f"{url}: {error}")) from None
         except OSError as error:
             if error.errno == errno.ENOSPC:  # the server had not said how much would come
-                raise UserError(f"{public(url)}: the disk of {part.parent} is full: make room") from error
+                raise UserError(
+                    f"{public(url)}: the disk of {part.parent} is full: make room"
+                ) from error
             raise
     else:
         raise UserError(f"{public(url)!r}: wanted an http:, https: or file: URL")
@@ -112,14 +129,24 @@ def _download(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
         if response.status_code == 416 and content_range == f"bytes */{start}":
             yield start, start  # all of it had come before
             return
-        if response.status_code == 416 or (response.status_code == 206 and not content_range.startswith(f"bytes {start}-")):
+        if response.status_code == 416 or (
+            response.status_code == 206 and not content_range.startswith(f"bytes {start}-")
+        ):
             part.unlink(missing_ok=True)
             how = f"status {response.status_code}, range {content_range!r}"
             raise Interrupted(f"{public(url)}: cannot go on at byte {start} ({how}): starting over")
         if response.status_code not in (200, 206):
-            problem = Interrupted if response.status_code >= 500 or response.status_code in _LATER else UserError
-            raise problem(f"{public(url)}: the server answered {response.status_code} {shown(response.reason)}")
-        done = start if response.status_code == 206 else 0  # 200: the whole file, from its beginning
+            problem = (
+                Interrupted
+                if response.status_code >= 500 or response.status_code in _LATER
+                else UserError
+            )
+            raise problem(
+                f"{public(url)}: the server answered {response.status_code} "
+                f"{shown(response.reason)}"
+            )
+        # 200: the whole file, from its beginning
+        done = start if response.status_code == 206 else 0
         length = response.headers.get("Content-Length", "")
         total = done + int(length) if length.isdigit() else None
         check_space(part.parent, (total or 0) - done, public(url))

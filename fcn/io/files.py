@@ -1,4 +1,6 @@
-"""Files that are either complete or absent: digests, atomic replacement, JSON, arrays without pickles."""
+"""Files that are either complete or absent: digests, atomic replacement, JSON, arrays without
+pickles.
+"""
 
 import contextlib
 import csv
@@ -21,7 +23,8 @@ import numpy as np
 
 from fcn.errors import UserError, shown, words
 
-# First bytes -> what a person calls it. `sniff` looks here only; a tar has its mark at byte 257 instead.
+# First bytes -> what a person calls it. `sniff` looks here only; a tar has its mark at byte 257
+# instead.
 _MAGIC = (
     (b"\x1f\x8b", "a gzip archive"),
     (b"PK\x03\x04", "a zip archive (also .npz, .keras)"),
@@ -41,10 +44,13 @@ _MAGIC = (
 )
 
 _MOST_ARRAYS, _DEFLATED = 2**35, 1032
-"""Bytes that the arrays of a file may have together; how many times its size a packed one becomes."""
+"""Bytes that the arrays of a file may have together; how many times its size a packed one becomes.
+"""
 BROKEN = (
-    EOFError, LookupError, MemoryError, NotImplementedError, OSError, OverflowError, RecursionError, RuntimeError,
-    SyntaxError, TypeError, ValueError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+    EOFError, LookupError, MemoryError, NotImplementedError, OSError, OverflowError,
+    RecursionError, RuntimeError,
+    SyntaxError, TypeError, ValueError, struct.error, tokenize.TokenError, zipfile.BadZipFile,
+    zlib.error,
 )  # fmt: skip
 """What zipfile and numpy raise on a damaged file, depending on where they stumble."""
 
@@ -57,7 +63,9 @@ def walk(top: Path) -> Iterator[Path]:
     seen: set[str] = set()
     for folder, below, names in os.walk(top, followlinks=True):
         real = os.path.realpath(folder)
-        below[:] = [] if real in seen else sorted(name for name in below if not name.startswith("."))
+        below[:] = (
+            [] if real in seen else sorted(name for name in below if not name.startswith("."))
+        )
         if real not in seen:
             yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
         seen.add(real)
@@ -65,22 +73,32 @@ def walk(top: Path) -> Iterator[Path]:
 
 def links(top: Path) -> list[Path]:
     """The links below a folder, without what is behind them."""
-    found = (Path(folder, name) for folder, below, names in os.walk(top) for name in sorted(below + names))
+    found = (
+        Path(folder, name)
+        for folder, below, names in os.walk(top)
+        for name in sorted(below + names)
+    )
     return [path for path in found if path.is_symlink()]
 
 
 def digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
-    """Hexadecimal digest of the file `path`, read in pieces; `algorithm` as in `hashlib` (md5, sha1, sha256, ...)."""
+    """Hexadecimal digest of the file `path`, read in pieces; `algorithm` as in `hashlib` (md5,
+    sha1, sha256, ...).
+    """
     with open(path, "rb") as file:
-        # Said to be no security matter, or md5, which old archives are published with, is refused on hardened systems.
-        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+        # Said to be no security matter, or md5, which old archives are published with, is refused
+        # on hardened systems.
+        return hashlib.file_digest(
+            file, lambda: hashlib.new(algorithm, usedforsecurity=False)
+        ).hexdigest()
 
 
 def sniff(path: str | os.PathLike[str]) -> str:
-    """Say in a few words what the file `path` is, going by its first bytes, never by its name; for error messages.
+    """Say in a few words what the file `path` is, going by its first bytes, never by its name; for
+    error messages.
 
-    Returns e.g. "an HTML page", "a git-lfs pointer, ...", "a tar archive", "empty", or "of unknown type (starts with
-    ...)".
+    Returns e.g. "an HTML page", "a git-lfs pointer, ...", "a tar archive", "empty", or "of unknown
+    type (starts with ...)".
     """
     with open(path, "rb") as file:
         return sniff_bytes(file.read(1024))
@@ -259,7 +277,9 @@ def _file(path: str | os.PathLike[str], follow: bool) -> Path:
     if mode is not None and not stat.S_ISREG(mode):
         raise _Refusal(f"{_kind(mode)} is there")
     if linked and mode is not None and not mode & 0o222:
-        raise _Refusal(f"it is a link to {shown(target)}, which is write-protected, as DVC's cache is")
+        raise _Refusal(
+            f"it is a link to {shown(target)}, which is write-protected, as DVC's cache is"
+        )
     return target
 
 
@@ -271,7 +291,11 @@ def _folder(path: str | os.PathLike[str], mark: Mark | None) -> Path:
     if Path(os.path.realpath(".")).is_relative_to(target):
         raise _Refusal("it is the current folder, or one that the current one is in")
     if mode is not None and any(target.iterdir()) and not _bears(target, mark):
-        why = f"that this program did not make (it has no {mark[0]} of ours)" if mark else "with files in it"
+        why = (
+            (f"that this program did not make (it has no {mark[0]} of ours)")
+            if mark
+            else "with files in it"
+        )
         raise _Refusal(f"a folder {why} is there")
     return target
 
@@ -288,7 +312,11 @@ def _led_to(path: str | os.PathLike[str]) -> tuple[Path, int | None]:
 
 
 def _kind(mode: int) -> str:
-    kinds = {stat.S_IFDIR: "a folder", stat.S_IFREG: "a file", stat.S_IFLNK: "a loop of symbolic links"}
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFREG: "a file",
+        stat.S_IFLNK: "a loop of symbolic links",
+    }
     kinds |= {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device")
 
@@ -326,9 +354,14 @@ def write_json(path: str | os.PathLike[str], obj: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+def write_csv(
+    path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Iterable[Any]]
+) -> None:
     """Write a CSV file: UTF-8, a line per row, each ended by a newline alone, on every system."""
-    with replacing_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with (
+        replacing_file(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
@@ -344,14 +377,21 @@ class _Plain:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         array = np.asarray(self.array, order="C")
         if array.dtype.hasobject:
-            raise TypeError(f"array {self.name!r} holds Python objects ({array.dtype}): only numbers can be saved")
+            raise TypeError(
+                f"array {self.name!r} holds Python objects ({array.dtype}): only "
+                "numbers can be saved"
+            )
         return array
 
 
-def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], compressed: bool = False) -> None:
-    """Write `arrays` as an `.npz` in the mapping's order; the same arrays give the same bytes every time.
+def save_arrays(
+    path: str | os.PathLike[str], arrays: Mapping[str, Any], compressed: bool = False
+) -> None:
+    """Write `arrays` as an `.npz` in the mapping's order; the same arrays give the same bytes every
+    time.
 
-    They may be variables: each becomes an array when its turn comes, so that no more than one is copied at a time.
+    They may be variables: each becomes an array when its turn comes, so that no more than one is
+    copied at a time.
 
     `compressed`: whether to deflate them, which takes time and gains nothing of float32 weights.
 
@@ -365,17 +405,19 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], compres
 def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Read every array of an `.npz`, in the file's order, without unpickling anything.
 
-    Each array's header is held against the bytes that the file has for it before memory is asked for.
+    Each array's header is held against the bytes that the file has for it before memory is asked
+    for.
 
-    Raises UserError, naming the file and what it is, if it is missing, no `.npz`, truncated, damaged or pickled; or if it
-    holds anything but finite real numbers.
+    Raises UserError, naming the file and what it is, if it is missing, no `.npz`, truncated,
+    damaged or pickled; or if it holds anything but finite real numbers.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: wanted an .npz file of arrays, but there is no such file")
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            # np.load would try to unpickle whatever has no known first bytes, and names no file in its errors.
+            # np.load would try to unpickle whatever has no known first bytes, and names no file in
+            # its errors.
             _check_members(archive)
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
@@ -390,13 +432,15 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             kind = sniff(path)
         hint = "it is truncated, damaged or pickled" if "zip" in kind else f"it is {kind}"
         raise UserError(
-            f"{path}: wanted an .npz file of plain arrays, but {hint} ({path.stat().st_size} bytes; {shown(error)}). "
-            "Remove the file and let the stage that makes it run again."
+            f"{path}: wanted an .npz file of plain arrays, but {hint} ({path.stat().st_size} "
+            f"bytes; {shown(error)}). Remove the file and let the stage that makes it run again."
         ) from error
 
 
 def _check_members(archive: zipfile.ZipFile) -> None:
-    """Raises ValueError for a member that is no array of real numbers, or not of the size it claims."""
+    """Raises ValueError for a member that is no array of real numbers, or not of the size it
+    claims.
+    """
     members = archive.infolist()
     if sum(member.file_size for member in members) > _MOST_ARRAYS:
         raise ValueError(f"its arrays would have more than {_MOST_ARRAYS} bytes")
@@ -404,18 +448,29 @@ def _check_members(archive: zipfile.ZipFile) -> None:
         raise ValueError("an array stands there twice")
     for member in members:
         if member.file_size > _DEFLATED * max(member.compress_size, 1):
-            raise ValueError(f"{member.filename} claims {member.file_size} bytes, packed into {member.compress_size}")
+            raise ValueError(
+                f"{member.filename} claims {member.file_size} bytes, packed into "
+                f"{member.compress_size}"
+            )
         with archive.open(member) as file:
             version = np.lib.format.read_magic(file)
             if version not in ((1, 0), (2, 0)):
                 raise ValueError(f"{member.filename} has a header of version {version}")
             first = version == (1, 0)
-            read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+            read = (
+                np.lib.format.read_array_header_1_0
+                if first
+                else np.lib.format.read_array_header_2_0
+            )
             shape, _, dtype = read(file)
             if dtype.kind not in "iuf" or dtype.itemsize > 8:
                 pickled = ", which would have to be pickled" * dtype.hasobject
-                raise ValueError(f"{member.filename} holds {str(dtype)[:60]}{pickled}, and no real numbers")
+                raise ValueError(
+                    f"{member.filename} holds {str(dtype)[:60]}{pickled}, and no real numbers"
+                )
             size = math.prod(shape) * dtype.itemsize
             left = member.file_size - file.tell()
             if min(shape, default=0) < 0 or size != left:
-                raise ValueError(f"{member.filename} claims {str(shape)[:60]}, {size} bytes, and has {left}")
+                raise ValueError(
+                    f"{member.filename} claims {str(shape)[:60]}, {size} bytes, and has {left}"
+                )

@@ -1,8 +1,9 @@
-"""What goes wrong in a training and is no error: told from numbers, with the likely cause and the remedy.
+"""What goes wrong in a training and is no error: told from numbers, with the likely cause and the
+remedy.
 
-Every function takes numbers that the training has at hand anyway and returns findings; what lies on the device is seen to by
-`fcn.monitor.watches`. The bounds are such that healthy trainings are silent; where data may well be as is reported, the text
-says so. Imports no framework.
+Every function takes numbers that the training has at hand anyway and returns findings; what lies on
+the device is seen to by `fcn.monitor.watches`. The bounds are such that healthy trainings are
+silent; where data may well be as is reported, the text says so. Imports no framework.
 """
 
 import shutil
@@ -46,15 +47,18 @@ def once(note: Callable[[str, str], None]) -> Callable[[Iterable[Finding]], None
 def from_labels(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     """Labels that look misread, before the training begins.
 
-    A class with over 99 % of the labelled pixels: VOC's background has 73 %, ADE20K's commonest class a fifth. It is what
-    is left of labels that were read as something else, and gives the score that others met: one class right, the rest 0,
-    so a mean IU of 1/21 = 0.048 on VOC. Void over half of all pixels: VOC has 5 %; that there is none means nothing, since
-    SBD has none. In 20 images or more: fewer than a fifth of the classes, or training and validation labels whose shares
-    of the classes differ by more than half (half the sum of the differences). Halves of 20 drawn from real VOC images
-    differ by 0.34 at most, those of 50 by 0.23; ids shifted by one, in one of the splits, by 0.7.
+    A class with over 99 % of the labelled pixels: VOC's background has 73 %, ADE20K's commonest
+    class a fifth. It is what is left of labels that were read as something else, and gives the
+    score that others met: one class right, the rest 0, so a mean IU of 1/21 = 0.048 on VOC. Void
+    over half of all pixels: VOC has 5 %; that there is none means nothing, since SBD has none. In
+    20 images or more: fewer than a fifth of the classes, or training and validation labels whose
+    shares of the classes differ by more than half (half the sum of the differences). Halves of 20
+    drawn from real VOC images differ by 0.34 at most, those of 50 by 0.23; ids shifted by one, in
+    one of the splits, by 0.7.
 
     Args:
-        splits: by name, each with `images`, `pixels` by class and `void_pixels`; see `records.split_info`.
+        splits: by name, each with `images`, `pixels` by class and `void_pixels`; see
+            `records.split_info`.
 
     Returns:
         At most one finding, "labels".
@@ -64,14 +68,22 @@ def from_labels(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
         pixels = np.array(list(info["pixels"].values()), np.float64)
         labelled, void = pixels.sum(), info["void_pixels"]
         if void > labelled:
-            seen.append(f"{void / (labelled + void):.1%} of the pixels of {split} are void (5 % on VOC)")
+            seen.append(
+                f"{void / (labelled + void):.1%} of the pixels of {split} are void (5 % on VOC)"
+            )
         if not labelled:
             continue
         most, present = int(pixels.argmax()), int((pixels > 0).sum())
         if pixels[most] > 0.99 * labelled:
-            seen.append(f"{pixels[most] / labelled:.2%} of the labelled pixels of {split} are `{list(info['pixels'])[most]}`")
+            seen.append(
+                f"{pixels[most] / labelled:.2%} of the labelled pixels of {split} are "
+                f"`{list(info['pixels'])[most]}`"
+            )
         elif present < len(pixels) / 5 and info["images"] >= 20:
-            seen.append(f"only {present} of {len(pixels)} classes occur in the {info['images']} images of {split}")
+            seen.append(
+                f"only {present} of {len(pixels)} classes occur in the {info['images']} "
+                f"images of {split}"
+            )
         if info["images"] >= 20:
             shares[split] = pixels / labelled
     if len(shares) == 2:
@@ -81,17 +93,19 @@ def from_labels(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
             most = int(np.abs(first - second).argmax())
             name = list(splits[one]["pixels"])[most]
             seen.append(
-                f"the classes of {one} and {other} are shared out differently (by {distance:.0%}): `{name}` has "
-                f"{first[most]:.1%} of the pixels of {one} and {second[most]:.1%} of those of {other}"
+                f"the classes of {one} and {other} are shared out differently (by {distance:.0%}): "
+                f"`{name}` has {first[most]:.1%} of the pixels of {one} and {second[most]:.1%} of "
+                f"those of {other}"
             )
     if not seen:
         return []
     return [
         Finding(
             "labels",
-            f"{'; '.join(seen)}. Either the data are like that, or labels are misread: colours or grey values taken for class "
-            "numbers, numbers shifted by one, 255 for a class. Look at the pictures that the stage `records` makes, or at "
-            "what `fcn doctor` says of the label folder; the classes and the data set are chosen in `records`.",
+            f"{'; '.join(seen)}. Either the data are like that, or labels are misread: colours or "
+            "grey values taken for class numbers, numbers shifted by one, 255 for a class. Look "
+            "at the pictures that the stage `records` makes, or at what `fcn doctor` says of the "
+            "label folder; the classes and the data set are chosen in `records`.",
         )
     ]
 
@@ -104,7 +118,8 @@ def from_little(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     """What a validation split cannot say: it has too few images, or never shows a class.
 
     Args:
-        splits: "val" among them, each with `images` and `pixels` by class; see `records.split_info`.
+        splits: "val" among them, each with `images` and `pixels` by class; see
+            `records.split_info`.
 
     Returns:
         Any of "few_images" (fewer than `FEW`) and "unseen_classes".
@@ -113,49 +128,64 @@ def from_little(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     findings = []
     if images < FEW:
         text = (
-            f"validation has {images} image{'s' * (images != 1)}, fewer than {FEW}: that nothing else is said here means "
-            "little, and the scores would be others with other images. Add images, or read the scores with their interval."
+            f"validation has {images} image{'s' * (images != 1)}, fewer than {FEW}: that nothing "
+            "else is said here means little, and the scores would be others with other images. "
+            "Add images, or read the scores with their interval."
         )
         findings.append(Finding("few_images", text))
     unseen = [name for name, count in pixels.items() if not count]
     if unseen:
         text = (
-            f"validation never shows {len(unseen)} of {len(pixels)} classes: {enumeration(unseen)}. Nothing is known of how "
-            "well they are found, and the mean IU is that of the others. Put images that show them into the validation list."
+            f"validation never shows {len(unseen)} of {len(pixels)} classes: "
+            f"{enumeration(unseen)}. Nothing is known of how well they are found, and the mean IU "
+            "is that of the others. Put images that show them into the validation list."
         )
         findings.append(Finding("unseen_classes", text))
     return findings
 
 
 def from_validation(
-    histogram: np.ndarray, history: Sequence[Mapping[str, float]], iterations: int, classes: Sequence[str] = ()
+    histogram: np.ndarray,
+    history: Sequence[Mapping[str, float]],
+    iterations: int,
+    classes: Sequence[str] = (),
 ) -> list[Finding]:
     """What a validation shows.
 
     Args:
         histogram: its confusion (classes, classes), rows true; see `fcn.score.metrics`.
-        history: all rows up to now, that of this validation included: `step` with `loss` or with `val_mean_iu`.
+        history: all rows up to now, that of this validation included: `step` with `loss` or with
+            `val_mean_iu`.
         iterations: steps of the whole training.
-        classes: names; without them classes are called by number. The background is the class that most pixels are of.
+        classes: names; without them classes are called by number. The background is the class that
+            most pixels are of.
 
     Returns:
-        Any of these. "background", "one_class": at least 99.9 % of the pixels are predicted as one class, at two validations
-        in a row after the start (where scores are zero, so the first class wins everywhere) or at the last; it scores that
-        class's share of the pixels divided by the number of classes (on VOC 0.733 / 21 = 0.0349). "swapped_classes": at
-        least two classes are predicted as others so consistently that the IU with those is over 0.5, which nets do not come
-        to by themselves. "overfitting": the mean IU of the last three validations lies 5 % below that of the best three in
-        a row before them (and 0.01 at least), while the training loss fell: means of three, since single validations
-        scatter.
+        Any of these. "background", "one_class": at least 99.9 % of the pixels are predicted as one
+        class, at two validations in a row after the start (where scores are zero, so the first
+        class wins everywhere) or at the last; it scores that class's share of the pixels divided by
+        the number of classes (on VOC 0.733 / 21 = 0.0349). "swapped_classes": at least two classes
+        are predicted as others so consistently that the IU with those is over 0.5, which nets do
+        not come to by themselves. "overfitting": the mean IU of the last three validations lies 5 %
+        below that of the best three in a row before them (and 0.01 at least), while the training
+        loss fell: means of three, since single validations scatter.
     """
     names = list(classes) or [f"class {n}" for n in range(len(histogram))]
-    scores = [(row["step"], row["val_mean_iu"]) for row in history if "val_mean_iu" in row and row["step"] > 0]
+    scores = [
+        (row["step"], row["val_mean_iu"])
+        for row in history
+        if "val_mean_iu" in row and row["step"] > 0
+    ]
     losses = [(row["step"], row["loss"]) for row in history if "loss" in row]
     collapsed = _collapsed(histogram, scores, iterations, names) if scores else []
     return [*collapsed, *_swapped(histogram, names), *_overfitting(scores, losses)]
 
 
 def _collapsed(
-    histogram: np.ndarray, scores: Sequence[tuple[float, float]], iterations: int, names: Sequence[str]
+    histogram: np.ndarray,
+    scores: Sequence[tuple[float, float]],
+    iterations: int,
+    names: Sequence[str],
 ) -> list[Finding]:
     step, score = scores[-1]
     truth, predicted, total = histogram.sum(1), histogram.sum(0), histogram.sum()
@@ -166,19 +196,22 @@ def _collapsed(
     if step < iterations and (len(scores) < 2 or scores[-2][1] > 1.05 * constant):
         return []
     text = (
-        f"after {step:.0f} steps {predicted[most] / total:.2%} of the validation pixels are predicted as `{names[most]}`, "
-        f"which makes {truth[most] / total:.1%} of the truth: mean IU {score:.4f}. "
+        f"after {step:.0f} steps {predicted[most] / total:.2%} of the validation pixels are "
+        f"predicted as `{names[most]}`, which makes {truth[most] / total:.1%} of the truth: mean "
+        f"IU {score:.4f}. "
     )
     if most == truth.argmax():  # which decides what the background is, whatever it is called
         text += (
-            "So it is as long as the score layers have learned nothing. Likely the rate is too low for the loss (1e-10 is for "
-            "`loss: sum`; on a mean it is nothing), or the net starts from weights that know nothing. Raise the rate tenfold, "
-            "and see that the stage before scores well."
+            "So it is as long as the score layers have learned nothing. Likely the rate is too low "
+            "for the loss (1e-10 is for `loss: sum`; on a mean it is nothing), or the net starts "
+            "from weights that know nothing. Raise the rate tenfold, and see that the stage before "
+            "scores well."
         )
         return [Finding("background", text)]
     text += (
-        "Likely the rate is too high and the scores have run away, or all images look the same to the net (dead layers, "
-        "images misread). Lower the rate to a tenth, and look at the pictures that the stage `records` makes."
+        "Likely the rate is too high and the scores have run away, or all images look the same to "
+        "the net (dead layers, images misread). Lower the rate to a tenth, and look at the "
+        "pictures that the stage `records` makes."
     )
     return [Finding("one_class", text)]
 
@@ -193,14 +226,18 @@ def _swapped(histogram: np.ndarray, names: Sequence[str]) -> list[Finding]:
     return [
         Finding(
             "swapped_classes",
-            f"{len(pairs)} classes are found in the right places under the wrong names: {listed}{' ...' * (len(pairs) > 6)}. "
-            "Likely the labels of training and validation number the classes differently (shifted by one, another order, "
-            "another encoding), or the parent's did. Compare the pictures of both splits that the stage `records` makes.",
+            f"{len(pairs)} classes are found in the right places under the wrong names: "
+            f"{listed}{' ...' * (len(pairs) > 6)}. Likely the labels of training and validation "
+            "number the classes differently (shifted by one, another order, another encoding), or "
+            "the parent's did. Compare the pictures of both splits that the stage `records` "
+            "makes.",
         )
     ]
 
 
-def _overfitting(scores: Sequence[tuple[float, float]], losses: Sequence[tuple[float, float]]) -> list[Finding]:
+def _overfitting(
+    scores: Sequence[tuple[float, float]], losses: Sequence[tuple[float, float]]
+) -> list[Finding]:
     if len(scores) < 6:
         return []
     means = [sum(score for _, score in scores[n : n + 3]) / 3 for n in range(len(scores) - 2)]
@@ -208,14 +245,20 @@ def _overfitting(scores: Sequence[tuple[float, float]], losses: Sequence[tuple[f
     (begin, _), (end, _) = scores[best], scores[best + 2]
     then = [loss for step, loss in losses if begin < step <= end]
     now = [loss for step, loss in losses if step > scores[-3][0]]
-    if means[best] - means[-1] < max(0.01, 0.05 * means[best]) or not then or not now or np.mean(now) >= np.mean(then):
+    if (
+        means[best] - means[-1] < max(0.01, 0.05 * means[best])
+        or not then
+        or not now
+        or np.mean(now) >= np.mean(then)
+    ):
         return []
     return [
         Finding(
             "overfitting",
-            f"validation gets worse while training gets better: mean IU {means[best]:.4f} between the steps {begin:.0f} and "
-            f"{end:.0f}, {means[-1]:.4f} since {scores[-3][0]:.0f}; training loss {np.mean(then):.6g} then, {np.mean(now):.6g} "
-            f"now. The net learns its training images by heart. Stop earlier (`iterations: {end:.0f}`), lower the rate (a "
+            f"validation gets worse while training gets better: mean IU {means[best]:.4f} between "
+            f"the steps {begin:.0f} and {end:.0f}, {means[-1]:.4f} since {scores[-3][0]:.0f}; "
+            f"training loss {np.mean(then):.6g} then, {np.mean(now):.6g} now. The net learns its "
+            f"training images by heart. Stop earlier (`iterations: {end:.0f}`), lower the rate (a "
             "schedule such as poly does), add images, or change them at random (`augment`).",
         )
     ]
@@ -230,28 +273,43 @@ def not_finite(
     Args:
         loss: as it was found.
         step: how many steps are done.
-        first: the first step, counted from 1, whose scores were not finite; None if that is not known.
+        first: the first step, counted from 1, whose scores were not finite; None if that is not
+            known.
         rate: at this step.
         recipe: the training.
         images: ids of the images of step `first`.
-        images_before: those of the step before, whose update made the weights that gave such scores.
+        images_before: those of the step before, whose update made the weights that gave such
+            scores.
         kept: the step of the last checkpoint; None if there is none.
     """
     text = (
-        f"the loss is {loss} after step {step}: the rate {rate:g} is too high for `loss: {recipe.loss}`, or the weights do not "
-        "fit the recipe. "
+        f"the loss is {loss} after step {step}: the rate {rate:g} is too high for `loss: "
+        f"{recipe.loss}`, or the weights do not fit the recipe. "
     )
     if first is not None:
         text += f"The scores of step {first} are the first that are not finite"
         text += f"; its images: {_listed(images)}" if images else ""
-        text += f"; those of step {first - 1}, whose update led there: {_listed(images_before)}" if images_before else ""
+        text += (
+            (f"; those of step {first - 1}, whose update led there: {_listed(images_before)}")
+            if images_before
+            else ""
+        )
         text += ". "
-    text += f"The checkpoint of step {kept} is kept. " if kept is not None else "There was no checkpoint yet. "
-    text += f"Lower the rate, to {recipe.learning_rate / 10:g} for a try; if it stops at the same images again, look at them."
+    text += (
+        f"The checkpoint of step {kept} is kept. "
+        if kept is not None
+        else ("There was no checkpoint yet. ")
+    )
+    text += (
+        f"Lower the rate, to {recipe.learning_rate / 10:g} for a try; if it stops at the same "
+        "images again, look at them."
+    )
     return Finding("not_finite", text)
 
 
-def not_saved(error: OSError, checkpoint: Path, step: int, kept: int | None, interrupted: bool) -> Finding:
+def not_saved(
+    error: OSError, checkpoint: Path, step: int, kept: int | None, interrupted: bool
+) -> Finding:
     """A checkpoint that could not be written: no room on the disk, above all.
 
     Args:
@@ -264,17 +322,28 @@ def not_saved(error: OSError, checkpoint: Path, step: int, kept: int | None, int
     Returns:
         "checkpoint", or "interrupted", which is said although the other was.
     """
-    before = f"goes on from the checkpoint of step {kept}, which is kept" if kept is not None else "begins anew"
+    before = (
+        (f"goes on from the checkpoint of step {kept}, which is kept")
+        if kept is not None
+        else "begins anew"
+    )
     if interrupted:
         then = f"What came since then is lost: the next run {before}."
     else:
-        then = f"The training goes on and tries again later; should it break off before that succeeds, the next run {before}."
-    text = f"the checkpoint of step {step} could not be written: {unwritten(error, checkpoint)} {then}"
+        then = (
+            "The training goes on and tries again later; should it break off before that "
+            f"succeeds, the next run {before}."
+        )
+    text = (
+        f"the checkpoint of step {step} could not be written: {unwritten(error, checkpoint)} {then}"
+    )
     return Finding("interrupted" if interrupted else "checkpoint", text)
 
 
 def unwritten(error: OSError, path: Path) -> str:
-    """Why `path`, a file or a folder, could not be written, how much room its disk has, and what to do, in sentences."""
+    """Why `path`, a file or a folder, could not be written, how much room its disk has, and what to
+    do, in sentences.
+    """
     folder = next((folder for folder in path.absolute().parents if folder.is_dir()), Path("/"))
     free = shutil.disk_usage(folder).free
     return (
@@ -284,7 +353,8 @@ def unwritten(error: OSError, path: Path) -> str:
 
 
 def broken(arrays: Mapping[str, Any]) -> list[str]:
-    """Names of the arrays or variables that hold a number that is not finite: no such checkpoint may replace a good one.
+    """Names of the arrays or variables that hold a number that is not finite: no such checkpoint
+    may replace a good one.
 
     Costs one pass over them, a tenth of a second for a gigabyte.
     """

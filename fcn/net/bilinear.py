@@ -1,4 +1,6 @@
-"""Bilinear interpolation as a strided transposed convolution: its kernel, and the same without one."""
+"""Bilinear interpolation as a strided transposed convolution: its kernel, and
+the same without one.
+"""
 
 from typing import Any
 
@@ -14,8 +16,8 @@ def bilinear_kernel(factor: int) -> np.ndarray:
         factor: how many output pixels stand for one input pixel, at least 1.
 
     Returns:
-        float32 (2*factor, 2*factor); for factor 2 the outer product of [.25, .75, .75, .25] with itself. With stride
-        `factor` the weights that meet in an output pixel sum to 1.
+        float32 (2*factor, 2*factor); for factor 2 the outer product of [.25, .75, .75, .25] with
+        itself. With stride `factor` the weights that meet in an output pixel sum to 1.
 
     Raises:
         ValueError: factor below 1.
@@ -30,7 +32,9 @@ def bilinear_kernel(factor: int) -> np.ndarray:
 
 @keras.saving.register_keras_serializable("fcn")
 class Bilinear(keras.initializers.Initializer):  # type: ignore[misc]
-    """Initialises a Conv2DTranspose kernel (k, k, out, in) to bilinear upsampling of every channel by itself."""
+    """Initialises a Conv2DTranspose kernel (k, k, out, in) to bilinear upsampling of every channel
+    by itself.
+    """
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None, **_: Any) -> Any:
         """Returns the kernel, the 2-D one on the channel diagonal and 0 elsewhere.
@@ -40,8 +44,12 @@ class Bilinear(keras.initializers.Initializer):  # type: ignore[misc]
         """
         height, width, channels_out, channels_in = shape
         if height != width or height % 2 or channels_out != channels_in:
-            raise ValueError(f"bilinear upsampling needs a kernel (2f, 2f, C, C), got {tuple(shape)}")
-        kernel = bilinear_kernel(height // 2)[:, :, None, None] * np.eye(channels_out, dtype=np.float32)
+            raise ValueError(
+                f"bilinear upsampling needs a kernel (2f, 2f, C, C), got {tuple(shape)}"
+            )
+        kernel = bilinear_kernel(height // 2)[:, :, None, None] * np.eye(
+            channels_out, dtype=np.float32
+        )
         return ops.cast(kernel, dtype or "float32")
 
 
@@ -49,35 +57,48 @@ class Bilinear(keras.initializers.Initializer):  # type: ignore[misc]
 class Upsample(keras.layers.Layer):  # type: ignore[misc]
     """Conv2DTranspose of stride `factor` with the kernel of `Bilinear`, but without a kernel.
 
-    `bilinear_kernel` is the product of a column and a row, so all that it does is two products with a small matrix: of the
-    columns of a map, then of its rows. A Conv2DTranspose multiplies every class by every other: for 150 classes and a factor
-    of 32 by 92 million weights, of which 614 thousand are not 0. On a GPU, products also repeat to the bit; sums of a
-    transposed convolution need not.
+    `bilinear_kernel` is the product of a column and a row, so all that it does is two products with
+    a small matrix: of the columns of a map, then of its rows. A Conv2DTranspose multiplies every
+    class by every other: for 150 classes and a factor of 32 by 92 million weights, of which 614
+    thousand are not 0. On a GPU, products also repeat to the bit; sums of a transposed convolution
+    need not.
     """
 
     def __init__(self, factor: int, padding: str, **kwargs: Any) -> None:
-        """`factor`: pixels for a cell, at least 1; `padding`: "valid" or "same", as of Conv2DTranspose."""
+        """`factor`: pixels for a cell, at least 1; `padding`: "valid" or "same", as of
+        Conv2DTranspose.
+        """
         super().__init__(**kwargs)
         self.factor, self.padding = factor, padding
 
     def call(self, maps: Any) -> Any:
-        """maps (N, h, w, C) -> (N, H, W, C): with "valid" H = factor (h + 1), with "same" H = factor h; W likewise."""
+        """maps (N, h, w, C) -> (N, H, W, C): with "valid" H = factor (h + 1), with "same" H =
+        factor h; W likewise.
+        """
         number, height, width, channels = ops.shape(maps)
         maps = ops.matmul(self._shares(width), maps)
         whole_rows = ops.reshape(maps, (number, height, -1))  # as one large product for each image
-        return ops.reshape(ops.matmul(self._shares(height), whole_rows), (number, self.enlarged(height), -1, channels))
+        return ops.reshape(
+            ops.matmul(self._shares(height), whole_rows),
+            (number, self.enlarged(height), -1, channels),
+        )
 
     def enlarged(self, length: Any) -> Any:
         """The height or width that comes of a height or width, or of many."""
         return self.factor * (length if self.padding == "same" else length + 1)
 
     def _shares(self, length: Any) -> Any:
-        """(enlarged, length): the share of every cell in every pixel of a line, by the formula of `bilinear_kernel`."""
+        """(enlarged, length): the share of every cell in every pixel of a line, by the formula of
+        `bilinear_kernel`.
+        """
         pixels = ops.cast(ops.arange(self.enlarged(length)), self.compute_dtype)[:, None]
         cells = ops.cast(ops.arange(length), self.compute_dtype)[None]
-        if self.padding == "same":  # leaves out the first pixels of "valid", and as many or one more of the last
+        # leaves out the first pixels of "valid", and as many or one more of the last
+        if self.padding == "same":
             pixels += self.factor // 2
-        return ops.maximum(1 - ops.abs(pixels - self.factor * cells - (self.factor - 0.5)) / self.factor, 0)
+        return ops.maximum(
+            1 - ops.abs(pixels - self.factor * cells - (self.factor - 0.5)) / self.factor, 0
+        )
 
     def compute_output_shape(self, shape: Any) -> Any:
         """Larger, as `call` says."""

@@ -1,4 +1,6 @@
-"""The layers that Keras does not have: what Caffe did to the image before the net, its Crop, and its dense layers."""
+"""The layers that Keras does not have: what Caffe did to the image before the net, its Crop, and
+its dense layers.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +15,8 @@ from fcn.hardware import cpu
 class MeanBGR(keras.layers.Layer):  # type: ignore[misc]
     """Turns RGB into BGR and then subtracts the mean, in this order; no scaling.
 
-    Inside the net, so that whoever holds a model can only feed it right, and so that `conv1_1` pads with 0 *after* the
-    subtraction, as Caffe does.
+    Inside the net, so that whoever holds a model can only feed it right, and so that `conv1_1` pads
+    with 0 *after* the subtraction, as Caffe does.
     """
 
     def __init__(self, mean_bgr: Sequence[float], **kwargs: Any) -> None:
@@ -24,7 +26,9 @@ class MeanBGR(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, images: Any) -> Any:
         """RGB (N, H, W, 3), uint8 or float in 0..255 -> BGR minus mean, float."""
-        return ops.cast(images, self.compute_dtype)[..., ::-1] - ops.convert_to_tensor(self.mean_bgr, self.compute_dtype)
+        return ops.cast(images, self.compute_dtype)[..., ::-1] - ops.convert_to_tensor(
+            self.mean_bgr, self.compute_dtype
+        )
 
     def get_config(self) -> dict[str, Any]:
         """What `__init__` takes."""
@@ -33,7 +37,9 @@ class MeanBGR(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("fcn")
 class Grey(keras.layers.Layer):  # type: ignore[misc]
-    """Turns RGB into grey, with the weights of Pillow's mode L, and divides it by 256: what LeNet takes."""
+    """Turns RGB into grey, with the weights of Pillow's mode L, and divides it by 256: what LeNet
+    takes.
+    """
 
     def call(self, images: Any) -> Any:
         """RGB (N, H, W, 3), uint8 or float in 0..255 -> (N, H, W, 1), float in 0..1."""
@@ -47,7 +53,9 @@ class Grey(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("fcn")
 class Crop(keras.layers.Layer):  # type: ignore[misc]
-    """Caffe's Crop: the window of `source` that starts at (offset, offset) and has the height and width of `like`."""
+    """Caffe's Crop: the window of `source` that starts at (offset, offset) and has the height and
+    width of `like`.
+    """
 
     def __init__(self, offset: int, **kwargs: Any) -> None:
         """`offset`: rows and columns of `source` left out at the top and the left."""
@@ -57,8 +65,11 @@ class Crop(keras.layers.Layer):  # type: ignore[misc]
     def call(self, source: Any, like: Any) -> Any:
         """source (N, h, w, C), like (N, H, W, any) -> (N, H, W, C)."""
         (number, _, _, channels), (_, height, width, _) = ops.shape(source), ops.shape(like)
-        # Not source[:, a:b, c:d]: the gradient of that is copied element by element on one thread, this one's is padding.
-        return ops.slice(source, (0, self.offset, self.offset, 0), (number, height, width, channels))
+        # Not source[:, a:b, c:d]: the gradient of that is copied element by element on one thread,
+        # this one's is padding.
+        return ops.slice(
+            source, (0, self.offset, self.offset, 0), (number, height, width, channels)
+        )
 
     def compute_output_shape(self, source_shape: Any, like_shape: Any) -> Any:
         """Batch and channels of `source`, height and width of `like`."""
@@ -71,7 +82,9 @@ class Crop(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("fcn")
 class BlockedConv2D(keras.layers.Conv2D):  # type: ignore[misc]
-    """A convolution computed in blocks of its filters where that is faster (`cpu.filters_at_once`), with the same sums."""
+    """A convolution computed in blocks of its filters where that is faster (`cpu.filters_at_once`),
+    with the same sums.
+    """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """inputs (N, h, w, in), kernel (side, side, in, out) -> (N, h', w', out), as of Conv2D."""
@@ -84,16 +97,21 @@ class BlockedConv2D(keras.layers.Conv2D):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("fcn")
 class DenseConv2D(keras.layers.Conv2D):  # type: ignore[misc]
-    """A convolution with stride 1, computed as what it was before it became one: a product of patches and kernel.
+    """A convolution with stride 1, computed as what it was before it became one: a product of
+    patches and kernel.
 
-    fc6's kernel, 7x7x512x4096, is larger than all maps of the net together. On a CPU a convolution brings it into another
-    layout first, and its gradient back: the product takes it as it lies there, at 2 to 7 times the speed. The patches hold
-    every value of a map 49 times, but of the smallest map of the net: 19 MB of float32 for an image of 500x375 with the
-    border. A GPU's convolution makes the same product without the patches in memory; there the plain layer may be as fast.
+    fc6's kernel, 7x7x512x4096, is larger than all maps of the net together. On a CPU a convolution
+    brings it into another layout first, and its gradient back: the product takes it as it lies
+    there, at 2 to 7 times the speed. The patches hold every value of a map 49 times, but of the
+    smallest map of the net: 19 MB of float32 for an image of 500x375 with the border. A GPU's
+    convolution makes the same product without the patches in memory; there the plain layer may be
+    as fast.
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """inputs (N, h, w, in), kernel (side, side, in, out) -> (N, h', w', out), h' and w' as of Conv2D."""
+        """inputs (N, h, w, in), kernel (side, side, in, out) -> (N, h', w', out), h' and w' as of
+        Conv2D.
+        """
         side = self.kernel_size[0]
         if self.padding == "same":
             before, after = (side - 1) // 2, side // 2
@@ -101,13 +119,18 @@ class DenseConv2D(keras.layers.Conv2D):  # type: ignore[misc]
         if side > 1:  # channels in the kernel's order: rows, columns, inputs
             inputs = _neighbours(_neighbours(inputs, 2, side), 1, side)
         *place, depth = ops.shape(inputs)
-        # As matrices: the product of a map and a matrix would be one product per row, and so many gradients of the kernel.
-        product = ops.matmul(ops.reshape(inputs, (-1, depth)), ops.reshape(kernel, (depth, self.filters)))
+        # As matrices: the product of a map and a matrix would be one product per row, and so many
+        # gradients of the kernel.
+        product = ops.matmul(
+            ops.reshape(inputs, (-1, depth)), ops.reshape(kernel, (depth, self.filters))
+        )
         return ops.reshape(product, (*place, self.filters))
 
 
 def _neighbours(maps: Any, axis: int, count: int) -> Any:
-    """Every cell's channels and behind them those of the next cells along `axis`, `count` cells in all."""
+    """Every cell's channels and behind them those of the next cells along `axis`, `count` cells in
+    all.
+    """
     shape = list(ops.shape(maps))
     shape[axis] -= count - 1
     starts = ([n if a == axis else 0 for a in range(4)] for n in range(count))

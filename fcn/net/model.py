@@ -1,7 +1,8 @@
 """The networks of the paper: one function builds every variant on every backbone.
 
-Names of layers are the paper's and the authors' (`net.py` of shelhamer/fcn.berkeleyvision.org). What differs between the
-nets is in the tables of `fcn.spec.architecture`, with the derivation of every crop offset.
+Names of layers are the paper's and the authors' (`net.py` of shelhamer/fcn.berkeleyvision.org).
+What differs between the nets is in the tables of `fcn.spec.architecture`, with the derivation of
+every crop offset.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,16 +41,31 @@ def backbone(spec: ModelSpec, image: Any, kernels: Kernels | None = None) -> dic
         kernels: see `build`.
 
     Returns:
-        The maps that can be scored, by name: the pooling layers (strides 2, 4, ...) and, last, the dense layers; of VGG
-        `pool3`, `pool4` and `fc7` (strides 8, 16 and 32) are. All of them before any score layer.
+        The maps that can be scored, by name: the pooling layers (strides 2, 4, ...) and, last, the
+        dense layers; of VGG `pool3`, `pool4` and `fc7` (strides 8, 16 and 32) are. All of them
+        before any score layer.
     """
     net, maps = BACKBONES[spec.backbone], {}
     names = [f"{name}/kernel" for name in net.layers()]
     given = None if kernels is None else {name: kernels[name] for name in names if name in kernels}
 
-    def conv(name: str, count: int, size: int, padding: str, activation: str | None, kind: Any = BlockedConv2D) -> layers.Layer:
+    def conv(
+        name: str,
+        count: int,
+        size: int,
+        padding: str,
+        activation: str | None,
+        kind: Any = BlockedConv2D,
+    ) -> layers.Layer:
         initial = "he_normal" if given is None else _initial(name, given)
-        return kind(count, size, padding=padding, activation=activation, name=name, kernel_initializer=initial)
+        return kind(
+            count,
+            size,
+            padding=padding,
+            activation=activation,
+            name=name,
+            kernel_initializer=initial,
+        )
 
     pad, first = net.paddings[spec.padding], next(iter(net.layers()))
     data = {"name": "data", "dtype": "float32"}  # the mean has more digits than bfloat16
@@ -61,7 +77,8 @@ def backbone(spec: ModelSpec, image: Any, kernels: Kernels | None = None) -> dic
             padding = pad.rest if name == first else net.padding
             x = conv(name, filters(spec, count), net.side, padding, net.activation)(x)
         # SAME pooling of an odd side leaves a last cell of one row: Caffe's ceil mode.
-        maps[f"pool{number}"] = x = layers.MaxPooling2D(2, padding="same", name=f"pool{number}")(x)  # stride 2, 4, 8, ...
+        # stride 2, 4, 8, ...
+        maps[f"pool{number}"] = x = layers.MaxPooling2D(2, padding="same", name=f"pool{number}")(x)
     for dense in net.dense:
         x = conv(dense.name, spec.fc_units, dense.side, pad.rest, "relu", DenseConv2D)(x)
         if dense.dropout:
@@ -75,21 +92,24 @@ def build(spec: ModelSpec, kernels: Kernels | None = None) -> keras.Model:
 
     Args:
         spec: see `ModelSpec`.
-        kernels: what those of the backbone begin as, where they fit, and 0 for the others; instead of random numbers. To
-            assign them afterwards takes twice the memory, and TensorFlow keeps it.
+        kernels: what those of the backbone begin as, where they fit, and 0 for the others; instead
+            of random numbers. To assign them afterwards takes twice the memory, and TensorFlow
+            keeps it.
 
     Returns:
-        A model from RGB images (N, H, W, 3), uint8 or float of range 0..255 and any H and W, to scores
-        (N, H, W, len(spec.classes)), float32, before the softmax.
+        A model from RGB images (N, H, W, 3), uint8 or float of range 0..255 and any H and W, to
+        scores (N, H, W, len(spec.classes)), float32, before the softmax.
 
     Raises:
-        UserError: a name of the spec is not in its table, or the backbone does not go with the rest.
+        UserError: a name of the spec is not in its table, or the backbone does not go with the
+            rest.
     """
     check(spec)
     variant, net, classes = VARIANTS[spec.variant], BACKBONES[spec.backbone], len(spec.classes)
     pad = net.paddings[spec.padding]
 
-    # Whatever the precision of the backbone, scores are float32: added up over skips, they would lose digits in bfloat16.
+    # Whatever the precision of the backbone, scores are float32: added up over skips, they would
+    # lose digits in bfloat16.
     def score(name: str, x: Any) -> Any:
         return layers.Conv2D(classes, 1, name=name, kernel_initializer="zeros", dtype="float32")(x)
 
@@ -109,7 +129,9 @@ def build(spec: ModelSpec, kernels: Kernels | None = None) -> keras.Model:
         x = upsample(name, factor, x, spec.upsampling == "learned")  # stride 16, then 8
         skip = maps[pool]
         if pool in variant.scales:
-            skip = layers.Rescaling(variant.scales[pool], name=f"scale_{pool}", dtype="float32")(skip)
+            skip = layers.Rescaling(variant.scales[pool], name=f"scale_{pool}", dtype="float32")(
+                skip
+            )
         skip = score(f"score_{pool}", skip)
         if spec.padding == "caffe":  # the offsets are derived in fcn.spec.architecture
             skip = Crop(pad.skip_offset[pool], name=f"score_{pool}c", dtype="float32")(skip, x)

@@ -1,6 +1,7 @@
 """Weights in 8 bits: a quarter of the bytes, for a net that is to be passed on.
 
-A kernel becomes whole numbers of -127..127 and one scale for each of its outputs, `<layer>/scale`; biases stay as they are.
+A kernel becomes whole numbers of -127..127 and one scale for each of its outputs, `<layer>/scale`;
+biases stay as they are.
 """
 
 from collections.abc import Mapping
@@ -47,7 +48,8 @@ def unpack(weights: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarr
         source: what to call the file in errors.
 
     Raises:
-        UserError: a kernel in 8 bits without a scale for each of its outputs, or a scale without such a kernel.
+        UserError: a kernel in 8 bits without a scale for each of its outputs, or a scale without
+            such a kernel.
     """
     plain = dict(weights)
     for name in [name for name, array in weights.items() if array.dtype == np.int8]:
@@ -55,7 +57,8 @@ def unpack(weights: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarr
         scale = plain.pop(f"{layer}/scale", None)
         if scale is None or scale.dtype != np.float32 or scale.shape != plain[name].shape[-1:]:
             raise UserError(
-                f"{source}: {name} has 8 bits, but {layer}/scale is no number for each of its outputs: it is damaged"
+                f"{source}: {name} has 8 bits, but {layer}/scale is no number for each of its "
+                "outputs: it is damaged"
             )
         plain[name] = plain[name] * scale
     return plain

@@ -18,9 +18,9 @@ from fcn.spec import BACKBONES, VARIANTS, ModelSpec, check, check_dense, paramet
 
 @dataclass(frozen=True)
 class Transfer:
-    """What became of one weight: `name` is "layer/kernel" or "layer/bias", `shape` its shape in the new net (or, if it
-    was dropped, in the source), `action` one of copied, new, dropped, or "by class": the outputs of classes that both nets
-    have are copied, the others are zero."""
+    """What became of one weight: `name` is "layer/kernel" or "layer/bias", `shape` its shape in the
+    new net (or, if it was dropped, in the source), `action` one of copied, new, dropped, or "by
+    class": the outputs of classes that both nets have are copied, the others are zero."""
 
     name: str
     shape: tuple[int, ...]
@@ -28,8 +28,14 @@ class Transfer:
 
 
 def named_weights(model: keras.Model) -> dict[str, Any]:
-    """The net's own variables (no dropout seeds, no optimizer) by "layer/kernel" and "layer/bias", first layer first."""
-    return {f"{layer.name}/{weight.path.split('/')[-1]}": weight for layer in model.layers for weight in layer.weights}
+    """The net's own variables (no dropout seeds, no optimizer) by "layer/kernel" and "layer/bias",
+    first layer first.
+    """
+    return {
+        f"{layer.name}/{weight.path.split('/')[-1]}": weight
+        for layer in model.layers
+        for weight in layer.weights
+    }
 
 
 def transplant(
@@ -44,7 +50,8 @@ def transplant(
     Args:
         model: changed in place.
         source: arrays by "layer/kernel" (H, W, in, out) and "layer/bias" (out,).
-        new: layers of `model` that keep their fresh weights; those that `source` has too must stand in `dropped` as well.
+        new: layers of `model` that keep their fresh weights; those that `source` has too must stand
+            in `dropped` as well.
         dropped: layers of `source` that are not wanted.
         held: weights that `model` was built with, see `model.build`: they are in it already.
 
@@ -52,8 +59,8 @@ def transplant(
         One `Transfer` per weight: those of the model in its order, then those left out.
 
     Raises:
-        UserError: a weight is missing, left over or of another shape, or `new` or `dropped` names a layer that is not
-            there; nothing has been copied then.
+        UserError: a weight is missing, left over or of another shape, or `new` or `dropped` names a
+            layer that is not there; nothing has been copied then.
     """
     new, dropped, targets = set(new), set(dropped), named_weights(model)
     wanted = {name: weight for name, weight in targets.items() if _layer(name) not in new}
@@ -65,8 +72,13 @@ def transplant(
         for name, weight in wanted.items()
         if name in offered and offered[name].shape != tuple(weight.shape)
     ]
-    problems += [f"there is no layer {name} to be new" for name in sorted(new - {_layer(n) for n in targets})]
-    problems += [f"there is no layer {name} to drop" for name in sorted(dropped - {_layer(n) for n in source})]
+    problems += [
+        f"there is no layer {name} to be new" for name in sorted(new - {_layer(n) for n in targets})
+    ]
+    problems += [
+        f"there is no layer {name} to drop"
+        for name in sorted(dropped - {_layer(n) for n in source})
+    ]
     if problems:
         raise UserError(
             f"these weights do not fit {model.name}: {'; '.join(problems)}. "
@@ -75,7 +87,9 @@ def transplant(
     for name, weight in wanted.items():
         if name not in held:
             weight.assign(source[name])
-    report = [Transfer(n, tuple(w.shape), "copied" if n in wanted else "new") for n, w in targets.items()]
+    report = [
+        Transfer(n, tuple(w.shape), "copied" if n in wanted else "new") for n, w in targets.items()
+    ]
     return report + [Transfer(n, a.shape, "dropped") for n, a in source.items() if n not in offered]
 
 
@@ -84,17 +98,17 @@ def start(
 ) -> tuple[keras.Model, list[Transfer]]:
     """The net of `spec` as its training begins.
 
-    The backbone and the score layers come from the parent; score layers that the parent lacks are zero. Fixed
-    upsampling is bilinear, whatever the parent has learned; learned inner upsampling is kept.
-    So a new stage scores like its parent, but for the finer upsampling of the same scores.
+    The backbone and the score layers come from the parent; score layers that the parent lacks are
+    zero. Fixed upsampling is bilinear, whatever the parent has learned; learned inner upsampling is
+    kept. So a new stage scores like its parent, but for the finer upsampling of the same scores.
 
-    Instead of the parent, a model of the same variant can be gone on from, be its classes the same or others: score layers
-    take over the outputs of the classes that have the same name in both.
+    Instead of the parent, a model of the same variant can be gone on from, be its classes the same
+    or others: score layers take over the outputs of the classes that have the same name in both.
 
     Args:
         spec: which net.
-        parent: a model folder (of the parent variant, or of this one), or a weight file of the classifier for variants without
-            parent.
+        parent: a model folder (of the parent variant, or of this one), or a weight file of the
+            classifier for variants without parent.
         new_layers: fully connected layers of the classifier that begin at random, see `TrainSpec`.
         seed: of their random numbers.
 
@@ -109,38 +123,68 @@ def start(
     if variant.parent is None and not folder.is_dir():
         source = read_weights(folder)
         check_dense(map(_layer, source), spec.backbone, new_layers, str(folder))
-        model = build(spec, {name: array for name, array in source.items() if _layer(name) not in new_layers})
+        model = build(
+            spec, {name: array for name, array in source.items() if _layer(name) not in new_layers}
+        )
         for name in new_layers:
             begin(model.get_layer(name), seed)
         replaced = {_layer(name) for name in source} & {*new_layers}
-        return model, transplant(model, source, [*variant.head(spec.upsampling), *new_layers], replaced, held)
+        return model, transplant(
+            model, source, [*variant.head(spec.upsampling), *new_layers], replaced, held
+        )
     if new_layers:
-        raise UserError(f"new_layers: {spec.variant} starts from a model here ({folder}), whose layers it has: expected []")
+        raise UserError(
+            f"new_layers: {spec.variant} starts from a model here ({folder}), whose "
+            "layers it has: expected []"
+        )
     found = read_spec(folder)
     if found.variant not in (variant.parent, spec.variant):
-        wanted = f"{variant.parent} or from {spec.variant}" if variant.parent else f"a classifier or from {spec.variant}"
-        raise UserError(f"{folder}: {spec.variant} starts from {wanted}, but this folder holds {found.variant}")
+        wanted = (
+            f"{variant.parent} or from {spec.variant}"
+            if variant.parent
+            else (f"a classifier or from {spec.variant}")
+        )
+        raise UserError(
+            f"{folder}: {spec.variant} starts from {wanted}, but this folder holds {found.variant}"
+        )
     for key in ("backbone", "fc_units", "mean_bgr", "padding", "width"):
         was, wanted = getattr(found, key), getattr(spec, key)
         if was != wanted:
-            raise UserError(f"{folder}: {spec.variant} wants {key} {wanted!r}, its parent has {was!r}: train the parent again")
+            raise UserError(
+                f"{folder}: {spec.variant} wants {key} {wanted!r}, its parent has "
+                f"{was!r}: train the parent again"
+            )
     old, fresh = VARIANTS[found.variant].head(found.upsampling), variant.head(spec.upsampling)
-    new, dropped = [name for name in fresh if name not in old], [name for name in old if name not in fresh]
+    new, dropped = (
+        [name for name in fresh if name not in old],
+        [name for name in old if name not in fresh],
+    )
     source = _stored(folder, found)
     model = build(spec, source)
     if found.classes == spec.classes:
         return model, transplant(model, source, new, dropped, held)
     both = [name for name in fresh if name in old]
     report = transplant(model, source, [*new, *both], [*dropped, *both], held)
-    taken = {f"{name}/{array}" for name in both if name.startswith("score") for array in ("kernel", "bias")}
+    taken = {
+        f"{name}/{array}"
+        for name in both
+        if name.startswith("score")
+        for array in ("kernel", "bias")
+    }
     for name in taken:
         _by_class(named_weights(model)[name], source[name], spec.classes, found.classes)
     kept = [row for row in report if row.action != "dropped" or row.name not in taken]
-    return model, [Transfer(row.name, row.shape, "by class") if row.name in taken else row for row in kept]
+    return model, [
+        Transfer(row.name, row.shape, "by class") if row.name in taken else row for row in kept
+    ]
 
 
-def _by_class(weight: Any, source: np.ndarray, classes: Sequence[str], others: Sequence[str]) -> None:
-    """Gives the outputs of classes that have the same name their numbers, and the others 0; classes are the last axis."""
+def _by_class(
+    weight: Any, source: np.ndarray, classes: Sequence[str], others: Sequence[str]
+) -> None:
+    """Gives the outputs of classes that have the same name their numbers, and the others 0; classes
+    are the last axis.
+    """
     values = np.zeros(weight.shape, np.float32)
     for value, name in enumerate(classes):
         if name in others:
@@ -151,8 +195,8 @@ def _by_class(weight: Any, source: np.ndarray, classes: Sequence[str], others: S
 def begin(layer: keras.layers.Layer, seed: int) -> None:
     """Gives a layer new weights: He's normal distribution (arXiv:1502.01852), biases 0.
 
-    They follow from `seed` and the layer's name alone. Keras' own initializers draw from the random numbers of the process,
-    from which Prefect's and MLflow's threads draw, too.
+    They follow from `seed` and the layer's name alone. Keras' own initializers draw from the random
+    numbers of the process, from which Prefect's and MLflow's threads draw, too.
     """
     shape = tuple(layer.kernel.shape)
     random = np.random.default_rng([seed, *layer.name.encode()])
@@ -163,7 +207,9 @@ def begin(layer: keras.layers.Layer, seed: int) -> None:
 
 
 def save(model: keras.Model, spec: ModelSpec, folder: Path) -> None:
-    """Writes `weights.npz` and `model.json` into the existing `folder`: all that is needed to build and use the net."""
+    """Writes `weights.npz` and `model.json` into the existing `folder`: all that is needed to build
+    and use the net.
+    """
     files.save_arrays(folder / "weights.npz", named_weights(model))
     files.write_json(folder / "model.json", asdict(spec))
 
@@ -176,7 +222,9 @@ def read_spec(folder: Path) -> ModelSpec:
     """
     path = folder / "model.json"
     if not path.exists():
-        raise UserError(f"{folder}: expected a model folder with model.json and weights.npz, found no {path}")
+        raise UserError(
+            f"{folder}: expected a model folder with model.json and weights.npz, found no {path}"
+        )
     remedy = "it describes no model of this version: train the model again"
     spec = reading.read_json(path, ModelSpec, remedy)
     try:
@@ -203,15 +251,17 @@ def load(folder: Path) -> tuple[keras.Model, ModelSpec]:
 
 
 def _stored(folder: Path, spec: ModelSpec) -> dict[str, np.ndarray]:
-    """The weights of a model folder, less the kernels of fixed upsampling, which an earlier version kept there."""
+    """The weights of a model folder, less the kernels of fixed upsampling, which an earlier version
+    kept there.
+    """
     variant, path = VARIANTS[spec.variant], folder / "weights.npz"
     fixed = {name for name, _ in variant.upsamplings()} - set(variant.head(spec.upsampling))
     arrays = read_weights(path)
     # Before a net is built that the file cannot fill: its size is what `model.json` says.
     if (held := sum(array.size for array in arrays.values())) < (wanted := parameters(spec)):
         raise UserError(
-            f"{path}: holds {held} weights, but a net of the width {spec.width} and the fc_units {spec.fc_units}, "
-            f"as model.json says, has at least {wanted}: train the model again"
+            f"{path}: holds {held} weights, but a net of the width {spec.width} and the fc_units "
+            f"{spec.fc_units}, as model.json says, has at least {wanted}: train the model again"
         )
     return {name: array for name, array in arrays.items() if _layer(name) not in fixed}
 

@@ -19,24 +19,34 @@ register_heif_opener()  # HEIC, which telephones write
 ORIENTATION = 0x0112
 """The EXIF tag: 1 is upright, 5 to 8 lie on their side."""
 PHOTOGRAPHS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "AVIF", "HEIF", "PPM")
-"""Pillow's names of the formats that are read as photographs; MPO, a camera's JPEG with a second picture, is a JPEG here.
+"""Pillow's names of the formats that are read as photographs; MPO, a camera's JPEG with a second
+picture, is a JPEG here.
 
 Of Pillow's other formats some run programs: EPS starts Ghostscript.
 """
 MASKS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG")
-"""The formats that are opened as labels; `labels.read` takes PNG alone, the doctor says what to do about the others."""
+"""The formats that are opened as labels; `labels.read` takes PNG alone, the doctor says what to do
+about the others.
+"""
 SIDE = 16_384
-"""The longest side of a picture in a data set or sent to a server, in pixels: 200-megapixel photographs have less."""
+"""The longest side of a picture in a data set or sent to a server, in pixels: 200-megapixel
+photographs have less.
+"""
 
 Refusal = Callable[[int, int], str]
-"""Width and height, as the file states them -> why the picture is not to be decoded; "" if it may be."""
+"""Width and height, as the file states them -> why the picture is not to be decoded; "" if it may
+be.
+"""
 
 
 def longest(width: int, height: int) -> str:
     """The `Refusal` of pictures with a side of more than `SIDE` pixels."""
     if max(width, height) <= SIDE:
         return ""
-    return f"{width}x{height} pixels; sides of at most {SIDE:,} are allowed: cut it into pieces or make it smaller"
+    return (
+        f"{width}x{height} pixels; sides of at most {SIDE:,} are allowed: cut it into pieces "
+        "or make it smaller"
+    )
 
 
 @dataclass(frozen=True)
@@ -44,11 +54,13 @@ class Header:
     """What a picture's file says of itself.
 
     Attributes:
-        format: Pillow's name: JPEG, MPO (a camera's JPEG with a second picture behind the first), PNG, TIFF, ...
+        format: Pillow's name: JPEG, MPO (a camera's JPEG with a second picture behind the first),
+            PNG, TIFF, ...
         mode: Pillow's: RGB, L, P, CMYK, I;16, ...
         size: (width, height) in pixels as `read` gives it, upright.
         orientation: EXIF's mark 1..8; 1, upright, if there is none.
-        stored: (width, height) as the pixels lie in the file, which is what a reader without EXIF sees.
+        stored: (width, height) as the pixels lie in the file, which is what a reader without EXIF
+            sees.
     """
 
     format: str
@@ -60,11 +72,14 @@ class Header:
     @property
     def plain_jpeg(self) -> bool:
         """Any decoder of JPEGs gives what `read` gives: baseline colours or grey, upright."""
-        return self.format in ("JPEG", "MPO") and self.mode in ("RGB", "L") and self.orientation == 1
+        return (
+            self.format in ("JPEG", "MPO") and self.mode in ("RGB", "L") and self.orientation == 1
+        )
 
 
 def header(path: Path, refusal: Refusal | None = None) -> Header:
-    """Reads a picture's header only, but a PNG as a whole, since its EXIF may stand behind the pixels.
+    """Reads a picture's header only, but a PNG as a whole, since its EXIF may stand behind the
+    pixels.
 
     Raises:
         UserError: no such file, no picture, or see `refusal` of `opened`.
@@ -76,9 +91,9 @@ def header(path: Path, refusal: Refusal | None = None) -> Header:
 def read(path: Path, refusal: Refusal | None = None) -> np.ndarray:
     """Reads a picture of any of Pillow's modes.
 
-    Grey and palette become RGB; transparency is laid on white; CMYK is converted without a colour profile, its inks
-    inverted as Adobe writes them; of 16 bits the upper 8 are kept (full scale is 65535); of several frames the first; EXIF's
-    orientation is carried out.
+    Grey and palette become RGB; transparency is laid on white; CMYK is converted without a colour
+    profile, its inks inverted as Adobe writes them; of 16 bits the upper 8 are kept (full scale is
+    65535); of several frames the first; EXIF's orientation is carried out.
 
     Args:
         path: of one of the `PHOTOGRAPHS`; which one is told from its first bytes.
@@ -88,7 +103,8 @@ def read(path: Path, refusal: Refusal | None = None) -> np.ndarray:
         uint8 RGB (H, W, 3).
 
     Raises:
-        UserError: no such file, no picture, a truncated one, or pixels without a known scale (float, 32 bits).
+        UserError: no such file, no picture, a truncated one, or pixels without a known scale
+            (float, 32 bits).
     """
     with opened(path, refusal=refusal) as image:
         return _rgb(image, str(path))
@@ -127,8 +143,8 @@ def _rgb(image: Image.Image, name: str) -> np.ndarray:
         return np.repeat(grey[..., None], 3, axis=2)
     if found.mode in ("I", "F"):
         raise UserError(
-            f"{name}: expected a picture of 8 or 16 bits, got {found.format} of mode {found.mode} (32 bits), whose white "
-            "is unknown. Save it with 8 bits per channel."
+            f"{name}: expected a picture of 8 or 16 bits, got {found.format} of mode {found.mode} "
+            "(32 bits), whose white is unknown. Save it with 8 bits per channel."
         )
     if upright.has_transparency_data:
         seen = upright.convert("RGBA")
@@ -154,7 +170,8 @@ def opened(
     refusal: Refusal | None = None,
     noun: str = "picture",
 ) -> Iterator[Image.Image]:
-    """Opens a picture as Pillow does, while errors that only come up when its pixels are read become a `UserError`, too.
+    """Opens a picture as Pillow does, while errors that only come up when its pixels are read
+    become a `UserError`, too.
 
     Args:
         path: a regular file: a FIFO or a device is not opened, since it may never end.
@@ -163,7 +180,8 @@ def opened(
         noun: what messages call it.
 
     Raises:
-        UserError: no such file, no picture of these formats, one that ends too early, or a refused size.
+        UserError: no such file, no picture of these formats, one that ends too early, or a refused
+            size.
     """
     with _explained(str(path), lambda: files.sniff(path), formats, noun):
         if not path.exists():
@@ -216,5 +234,6 @@ def _explained(
         except OSError:
             what = "a file that cannot be read"
         raise UserError(
-            f"{name}: expected a {noun}, but it cannot be read: it is {what} ({why}). Replace it or take it off the list."
+            f"{name}: expected a {noun}, but it cannot be read: it is {what} ({why}). Replace it "
+            "or take it off the list."
         ) from error

@@ -34,7 +34,8 @@ class Stored:
     """A label file's pixels as they are stored.
 
     Attributes:
-        kind: "palette" (indices), "grey", "bits" (0 and 1), "numbers" (16 bits, or from a .mat) or "rgb" (0xRRGGBB).
+        kind: "palette" (indices), "grey", "bits" (0 and 1), "numbers" (16 bits, or from a .mat) or
+            "rgb" (0xRRGGBB).
         format: Pillow's name of the file's format, or "MAT".
         mode: Pillow's, or "GTcls" of a .mat file.
         pixels: int32 (H, W).
@@ -57,14 +58,18 @@ class Stored:
         return self.pixels.shape[1], self.pixels.shape[0]
 
     def values(self, keys: np.ndarray) -> np.ndarray | None:
-        """The numbers that stored pixels stand for; None if they are colours, at least one of which is no grey."""
+        """The numbers that stored pixels stand for; None if they are colours, at least one of which
+        is no grey.
+        """
         if self.kind != "rgb":
             return keys
         red, green, blue = keys >> 16, keys >> 8 & 255, keys & 255
         return blue if np.array_equal(red, green) and np.array_equal(green, blue) else None
 
     def colours(self, keys: np.ndarray) -> np.ndarray | None:
-        """The colours (0xRRGGBB) that stored pixels are shown in; None for numbers, which have none."""
+        """The colours (0xRRGGBB) that stored pixels are shown in; None for numbers, which have
+        none.
+        """
         if self.kind == "palette":
             assert self.palette is not None
             return np.asarray(self.palette[keys])
@@ -76,8 +81,8 @@ class Stored:
 def stored(path: Path, draw: Callable[[], np.ndarray] | None = None) -> Stored:
     """Reads the pixels of a label file of any kind, as they were written.
 
-    Where Pillow changes them, they are changed back: it multiplies grey of 1, 2 and 4 bits up to 255, and inverts a
-    TIFF whose white is 0. What a decoder takes away or leaves open is refused.
+    Where Pillow changes them, they are changed back: it multiplies grey of 1, 2 and 4 bits up to
+    255, and inverts a TIFF whose white is 0. What a decoder takes away or leaves open is refused.
 
     Args:
         path: a picture of one of `images.MASKS`, or a .mat of SBD.
@@ -87,8 +92,8 @@ def stored(path: Path, draw: Callable[[], np.ndarray] | None = None) -> Stored:
         The pixels and how they are stored.
 
     Raises:
-        UserError: missing, no picture or .mat of SBD, truncated; floating point numbers, several frames, a mark of EXIF
-            that would turn it, or 16 bits per colour.
+        UserError: missing, no picture or .mat of SBD, truncated; floating point numbers, several
+            frames, a mark of EXIF that would turn it, or 16 bits per colour.
     """
     if draw is not None:
         return Stored("palette", "PNG", "P", draw().astype(np.int32), _codes(_VOC))
@@ -97,20 +102,26 @@ def stored(path: Path, draw: Callable[[], np.ndarray] | None = None) -> Stored:
     with images.opened(path, images.MASKS, noun="label") as image:
         file, mode, raw = str(image.format), image.mode, _raw_mode(image)
         if mode == "F":
-            raise UserError(f"{path}: expected a label of whole numbers or colours, got {file} of mode F (floating point)")
+            raise UserError(
+                f"{path}: expected a label of whole numbers or colours, got {file} of "
+                "mode F (floating point)"
+            )
         frames: int = getattr(image, "n_frames", 1)
         if frames > 1:
-            raise UserError(f"{path}: expected a label of one frame, got {frames}: save the right one alone")
+            raise UserError(
+                f"{path}: expected a label of one frame, got {frames}: save the right one alone"
+            )
         if raw.endswith(";16B") and mode != "I;16":
             raise UserError(
-                f"{path}: expected a label of 8 bits per colour, got 16, half of which its decoder drops: "
-                "save it with 8 (magick IN -depth 8 OUT)"
+                f"{path}: expected a label of 8 bits per colour, got 16, half of which its decoder "
+                "drops: save it with 8 (magick IN -depth 8 OUT)"
             )
         orientation = image.getexif().get(images.ORIENTATION, 1)
         if orientation in range(2, 9):
             raise UserError(
-                f"{path}: expected a label without an EXIF mark, got orientation {orientation}: viewers turn it, and "
-                "whoever reads its pixels does not. Remove the mark (exiftool -Orientation= LABEL), or turn the pixels"
+                f"{path}: expected a label without an EXIF mark, got orientation {orientation}: "
+                "viewers turn it, and whoever reads its pixels does not. Remove the mark "
+                "(exiftool -Orientation= LABEL), or turn the pixels"
             )
         transparent = 0
         if image.has_transparency_data:
@@ -119,7 +130,9 @@ def stored(path: Path, draw: Callable[[], np.ndarray] | None = None) -> Stored:
             flat = np.array(image.getpalette("RGB") or [0, 0, 0], np.int32).reshape(-1, 3)
             palette = np.zeros(256, np.int32)
             palette[: len(flat)] = flat @ [1 << 16, 1 << 8, 1]
-            return Stored("palette", file, mode, np.asarray(image).astype(np.int32), palette, transparent)
+            return Stored(
+                "palette", file, mode, np.asarray(image).astype(np.int32), palette, transparent
+            )
         if mode in ("1", "L", "LA"):
             kind = "bits" if mode == "1" else "grey"
             pixels, top = _samples(image, mode, raw)
@@ -138,7 +151,9 @@ def _raw_mode(image: Image.Image) -> str:
 
 
 def _samples(image: Image.Image, mode: str, raw: str) -> tuple[np.ndarray, int]:
-    """Grey or black and white as the samples of the file, int32 (H, W), and the sample that is white."""
+    """Grey or black and white as the samples of the file, int32 (H, W), and the sample that is
+    white.
+    """
     values = np.asarray(image.getchannel("L") if mode == "LA" else image).astype(np.int32)
     bits = raw.partition(";")[2]
     top = 1 if mode == "1" else {"2": 3, "4": 15}.get(bits[:1], 255)
@@ -151,7 +166,8 @@ class Encoding:
     """How a label file says its classes.
 
     Attributes:
-        values: makes of what is stored (and of a table of colours) uint8 (H, W); the path is for messages.
+        values: makes of what is stored (and of a table of colours) uint8 (H, W); the path is for
+            messages.
         first: the value of class 0.
         void: the value of void; None: there is none.
     """
@@ -171,9 +187,9 @@ def read(
     """Reads a label file into class indices.
 
     Args:
-        path: what `encoding` says: a palette or grey PNG whose values are the classes ("indices", 255 is void), or
-            one more than the classes ("ade20k", 0 is void); a MATLAB file of SBD ("sbd", no void); an image of colours
-            ("colours", VOC's (224, 224, 192) is void).
+        path: what `encoding` says: a palette or grey PNG whose values are the classes ("indices",
+            255 is void), or one more than the classes ("ade20k", 0 is void); a MATLAB file of SBD
+            ("sbd", no void); an image of colours ("colours", VOC's (224, 224, 192) is void).
         classes: how many there are, 1..255.
         image_size: (width, height) of the image it belongs to, checked if given.
         encoding: a key of `ENCODINGS`.
@@ -183,7 +199,8 @@ def read(
         uint8 (H, W): 0..classes-1, and 255 for void.
 
     Raises:
-        UserError: missing, unreadable or of another kind; other size than the image; a value or colour that is no class.
+        UserError: missing, unreadable or of another kind; other size than the image; a value or
+            colour that is no class.
     """
     return classes_of(path, stored(path), classes, image_size, encoding, colours)
 
@@ -213,37 +230,53 @@ def classes_of(
         UserError: see `read`.
     """
     if encoding not in ENCODINGS:
-        raise UserError(f"{path}: expected one of the encodings {', '.join(ENCODINGS)}; got {encoding}")
+        raise UserError(
+            f"{path}: expected one of the encodings {', '.join(ENCODINGS)}; got {encoding}"
+        )
     if found.format not in ("PNG", "MAT"):
-        raise UserError(f"{path}: expected a PNG label, got {found.format}: save it as PNG, as --convert of the doctor does")
+        raise UserError(
+            f"{path}: expected a PNG label, got {found.format}: save it as PNG, as "
+            "--convert of the doctor does"
+        )
     kind, size = ENCODINGS[encoding], found.size
     values = kind.values(path, found, colours)
     if image_size is not None and size != tuple(image_size):
-        raise UserError(f"{path}: the label is {size[0]}x{size[1]} pixels, its image {image_size[0]}x{image_size[1]}")
+        raise UserError(
+            f"{path}: the label is {size[0]}x{size[1]} pixels, its image "
+            f"{image_size[0]}x{image_size[1]}"
+        )
     meaning = np.full(256, _NOTHING, np.int16)
     meaning[kind.first : kind.first + classes] = np.arange(classes)
     if kind.void is not None:
         meaning[kind.void] = VOID
-    # Comparing whole arrays is several times faster than counting, and nearly always all that is needed.
+    # Comparing whole arrays is several times faster than counting, and nearly always all that is
+    # needed.
     outside = (values < kind.first) | (values >= kind.first + classes)
     if kind.void is not None:
         outside &= values != kind.void
     if outside.any():
         counts = np.bincount(values[outside], minlength=256)
         wrong = np.flatnonzero(counts).tolist()
-        expected = f"{kind.first}..{kind.first + classes - 1}" + (f" and {kind.void} (void)" if kind.void is not None else "")
+        expected = f"{kind.first}..{kind.first + classes - 1}" + (
+            f" and {kind.void} (void)" if kind.void is not None else ""
+        )
         raise UserError(
-            f"{path}: label values {wrong} in {int(counts[wrong].sum())} pixels, expected {expected}. Is this the right data "
-            "set, and does `classes` name all of its classes?"
+            f"{path}: label values {wrong} in {int(counts[wrong].sum())} pixels, expected "
+            f"{expected}. Is this the right data set, and does `classes` name all of its classes?"
         )
     return values if kind.first == 0 else meaning.astype(np.uint8)[values]
 
 
 def _indices(path: Path, found: Stored, _colours: Sequence[Colour]) -> np.ndarray:
     if found.kind not in ("palette", "grey", "bits") or found.mode == "LA":
-        advice = "Save it with 8 bits." if found.kind == "numbers" else "Colours must be turned back into indices first."
+        advice = (
+            "Save it with 8 bits."
+            if found.kind == "numbers"
+            else ("Colours must be turned back into indices first.")
+        )
         raise UserError(
-            f"{path}: expected a palette or 8-bit grey image whose values are class indices, got mode {found.mode}. {advice}"
+            f"{path}: expected a palette or 8-bit grey image whose values are class indices, got "
+            f"mode {found.mode}. {advice}"
         )
     return found.pixels.astype(np.uint8)
 
@@ -258,10 +291,13 @@ def _by_colour(path: Path, found: Stored, colours: Sequence[Colour]) -> np.ndarr
     """The classes of an image of colours, uint8 (H, W)."""
     codes = found.colours(found.pixels)
     if codes is None or found.mode not in ("RGB", "RGBA", "P", "L", "1"):
-        raise UserError(f"{path}: expected an image of the colours of the classes, got mode {found.mode}")
+        raise UserError(
+            f"{path}: expected an image of the colours of the classes, got mode {found.mode}"
+        )
     if found.transparent:
         raise UserError(
-            f"{path}: {found.transparent} pixels are transparent, which is no colour: save the mask without transparency"
+            f"{path}: {found.transparent} pixels are transparent, which is no colour: save the "
+            "mask without transparency"
         )
     table = _codes(np.array([*colours, VOID_COLOUR], np.uint8).reshape(-1, 3))
     order = np.argsort(table, kind="stable")
@@ -280,7 +316,9 @@ def _codes(colours: np.ndarray) -> np.ndarray:
 
 
 def _unknown_colours(unknown: np.ndarray, table: np.ndarray) -> str:
-    """Words on pixels (N,) whose codes are not in the table: how many, which colours, and the nearest known ones."""
+    """Words on pixels (N,) whose codes are not in the table: how many, which colours, and the
+    nearest known ones.
+    """
     codes, counts = np.unique(unknown, return_counts=True)
     known = np.stack([table >> 16, table >> 8 & 255, table & 255], 1)
     lines = []
@@ -289,7 +327,10 @@ def _unknown_colours(unknown: np.ndarray, table: np.ndarray) -> str:
         distance = ((known - [code >> 16, code >> 8 & 255, code & 255]) ** 2).sum(1)
         nearest = int(np.argmin(distance))
         name = f"class {nearest}" if nearest < len(table) - 1 else "void"
-        lines.append(f"#{code:06x} ({int(counts[which])} pixels; nearest is #{int(table[nearest]):06x}, {name})")
+        lines.append(
+            f"#{code:06x} ({int(counts[which])} pixels; nearest is "
+            f"#{int(table[nearest]):06x}, {name})"
+        )
     more = f" and {len(codes) - _SHOWN} more" if len(codes) > _SHOWN else ""
     advice = (
         "So many colours come from smoothed edges, scaling or JPEG: draw masks without them."

@@ -17,8 +17,11 @@ def colours(labels: np.ndarray) -> np.ndarray:
     return np.asarray(palette()[labels])
 
 
-def overlay(image: np.ndarray, labels: np.ndarray, names: Sequence[str], opacity: float = 0.6) -> np.ndarray:
-    """Paints labels over an image. A class 0 called "background" is left as it is; any other is painted.
+def overlay(
+    image: np.ndarray, labels: np.ndarray, names: Sequence[str], opacity: float = 0.6
+) -> np.ndarray:
+    """Paints labels over an image. A class 0 called "background" is left as it is; any other is
+    painted.
 
     Args:
         image: uint8 RGB (H, W, 3).
@@ -37,7 +40,9 @@ def overlay(image: np.ndarray, labels: np.ndarray, names: Sequence[str], opacity
 
 
 def painted(labels: Sequence[np.ndarray], names: Sequence[str]) -> list[int]:
-    """The values that `overlay` shows of these labels, uint8 (H, W) each, in increasing order: what a legend has to explain."""
+    """The values that `overlay` shows of these labels, uint8 (H, W) each, in increasing order: what
+    a legend has to explain.
+    """
     values = np.unique(np.concatenate([np.unique(each) for each in labels])).tolist()
     return [value for value in values if value or not _has_background(names)]
 
@@ -46,7 +51,9 @@ def _has_background(names: Sequence[str]) -> bool:
     return names[0].lower() == "background"
 
 
-def legend(names: Sequence[str], labels: Sequence[int], width: int, size: int = _FONT) -> Image.Image:
+def legend(
+    names: Sequence[str], labels: Sequence[int], width: int, size: int = _FONT
+) -> Image.Image:
     """Colour keys in lines of at most `width` pixels.
 
     Args:
@@ -69,12 +76,18 @@ def legend(names: Sequence[str], labels: Sequence[int], width: int, size: int = 
     picture = Image.new("RGB", (width, y + size + gap), "white")
     draw, table = ImageDraw.Draw(picture), palette()
     for x, y, value, text in spots:
-        draw.rectangle((x, y + 2, x + size, y + 2 + size - 3), fill=tuple(table[value].tolist()), outline="black")
+        draw.rectangle(
+            (x, y + 2, x + size, y + 2 + size - 3),
+            fill=tuple(table[value].tolist()),
+            outline="black",
+        )
         draw.text((x + size + gap, y), text, fill="black", font=font)
     return picture
 
 
-def explained(image: np.ndarray, labels: np.ndarray, names: Sequence[str], opacity: float = 0.6) -> Image.Image:
+def explained(
+    image: np.ndarray, labels: np.ndarray, names: Sequence[str], opacity: float = 0.6
+) -> Image.Image:
     """An overlay above a legend of the classes that it shows, in letters that suit its size.
 
     Args:
@@ -90,7 +103,9 @@ def explained(image: np.ndarray, labels: np.ndarray, names: Sequence[str], opaci
     size = max(_FONT, min(width, height) // 40)
     shown = painted([labels], names)
     font = ImageFont.load_default(size)
-    texts = ["void" if value == VOID else names[value] for value in shown] or [f"nothing but {names[0]}"]
+    texts = ["void" if value == VOID else names[value] for value in shown] or [
+        f"nothing but {names[0]}"
+    ]
     wide = max(width, *(3 * size + int(font.getlength(text)) for text in texts))
     if shown:
         key = legend(names, shown, wide, size)
@@ -104,7 +119,11 @@ def explained(image: np.ndarray, labels: np.ndarray, names: Sequence[str], opaci
 
 
 def panels(
-    rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], names: Sequence[str], shown: Sequence[int], scale: int = 1
+    rows: Sequence[Sequence[np.ndarray]],
+    titles: Sequence[str],
+    names: Sequence[str],
+    shown: Sequence[int],
+    scale: int = 1,
 ) -> Image.Image:
     """A table of pictures under titles, with a legend below.
 

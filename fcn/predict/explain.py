@@ -1,4 +1,5 @@
-"""What a net does with a photograph, step by step: its scores at every stride, and what each skip adds.
+"""What a net does with a photograph, step by step: its scores at every stride, and what each skip
+adds.
 
 Shown by `fcn.predict.explained_page`.
 """
@@ -22,7 +23,8 @@ class Stage:
         layer: whose scores these are, e.g. `score_fr`, `fuse_pool4`.
         stride: pixels from one cell of them to the next.
         scores: float32 (h, w, C), a cell for each `stride` pixels.
-        skip: float32 (h, w, C): the scores of the pooling layer that are added here; None at the coarsest.
+        skip: float32 (h, w, C): the scores of the pooling layer that are added here; None at the
+            coarsest.
         upsampled: height and width of the scores enlarged by `stride`, before the crop.
         offset: rows and columns that the crop leaves out at the top and the left.
         labels: uint8 (H, W), the best class of every pixel of the image after the crop.
@@ -38,10 +40,11 @@ class Stage:
 
 
 def explain(model: keras.Model, spec: ModelSpec, image: np.ndarray) -> list[Stage]:
-    """Runs the net once and answers from each of its score maps, from the coarsest to the net's own answer.
+    """Runs the net once and answers from each of its score maps, from the coarsest to the net's own
+    answer.
 
-    Every map is enlarged at once by its stride, as the net of that stride does it: the paper's FCN-32s and FCN-16s inside
-    of an FCN-8s. Only the last one's labels are what the net says.
+    Every map is enlarged at once by its stride, as the net of that stride does it: the paper's
+    FCN-32s and FCN-16s inside of an FCN-8s. Only the last one's labels are what the net says.
 
     Args:
         model: see `fcn.net.model.build`.
@@ -51,7 +54,11 @@ def explain(model: keras.Model, spec: ModelSpec, image: np.ndarray) -> list[Stag
     variant, pad = VARIANTS[spec.variant], BACKBONES[spec.backbone].paddings[spec.padding]
     names = ["score_fr", *(f"fuse_{pool}" for pool in variant.skips)]
     fused = [model.get_layer(name) for name in names[1:]]
-    wanted = [model.get_layer("score_fr").output, *(each.output for each in fused), *(each.input[1] for each in fused)]
+    wanted = [
+        model.get_layer("score_fr").output,
+        *(each.output for each in fused),
+        *(each.input[1] for each in fused),
+    ]
     net = keras.Model(model.input, wanted)
     net.compile(jit_compile=evaluation.COMPILED)
     found = [np.asarray(each)[0] for each in net.predict_on_batch(image[None])]
@@ -68,10 +75,13 @@ def explain(model: keras.Model, spec: ModelSpec, image: np.ndarray) -> list[Stag
 
 
 def kernels(model: keras.Model, spec: ModelSpec) -> dict[str, tuple[int, np.ndarray | None]]:
-    """The upsampling layers by name: their factor, and the kernel that one of them has learned: float32 (2f, 2f), the mean
-    over the classes; None where it is the fixed bilinear one."""
+    """The upsampling layers by name: their factor, and the kernel that one of them has learned:
+    float32 (2f, 2f), the mean over the classes; None where it is the fixed bilinear one."""
     found: dict[str, tuple[int, np.ndarray | None]] = {}
     for name, factor in VARIANTS[spec.variant].upsamplings():
         weights = model.get_layer(name).get_weights()
-        found[name] = factor, np.einsum("hwcc->hw", weights[0]) / weights[0].shape[-1] if weights else None
+        found[name] = (
+            factor,
+            np.einsum("hwcc->hw", weights[0]) / weights[0].shape[-1] if weights else None,
+        )
     return found

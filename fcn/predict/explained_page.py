@@ -22,12 +22,15 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 0 auto; padding: 1rem; }
 body { background: Canvas; color: CanvasText; }
 h2 { margin: 2.5rem 0 .5rem; padding-top: .5rem; border-top: 1px solid #8886; }
-.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)); gap: 1rem; }
+.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr));
+  gap: 1rem; }
 figure { margin: 0; break-inside: avoid; }
 figcaption { font-size: .9rem; }
 img, svg { width: 100%; height: auto; image-rendering: pixelated; display: block; }
-.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; list-style: none; font-size: .9rem; }
-.legend i { display: inline-block; width: 1em; height: 1em; margin-right: .35em; border: 1px solid #8889; }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0;
+  list-style: none; font-size: .9rem; }
+.legend i { display: inline-block; width: 1em; height: 1em; margin-right: .35em;
+  border: 1px solid #8889; }
 """
 HTML = """<!doctype html>
 <html lang="en">
@@ -65,14 +68,17 @@ def page(
     values = [each["value"] for each in serving.shares(stages[-1].labels, spec.classes)][:SHOWN]
     knows = f" {escape(spec.knows)}" if spec.knows else ""
     parts = [
-        f"<h1>{escape(name)}, seen by {spec.variant}</h1><p>{image.shape[1]} x {image.shape[0]} pixels.{knows}</p>",
+        f"<h1>{escape(name)}, seen by {spec.variant}</h1><p>{image.shape[1]} x {image.shape[0]} "
+        f"pixels.{knows}</p>",
         _legend(stages, spec),
         _scores(stages[0], image, values, spec),
         _strides(stages, image, spec),
         _upsampling(stages, values[0], spec, kernels),
         _crops(stages, image),
     ]
-    return HTML.format(title=f"{escape(name)}, seen by {spec.variant}", style=STYLE, body="\n".join(parts))
+    return HTML.format(
+        title=f"{escape(name)}, seen by {spec.variant}", style=STYLE, body="\n".join(parts)
+    )
 
 
 def reduced(image: np.ndarray) -> np.ndarray:
@@ -85,7 +91,10 @@ def reduced(image: np.ndarray) -> np.ndarray:
 def _legend(stages: Sequence[Stage], spec: ModelSpec) -> str:
     shown = visualize.painted([stage.labels for stage in stages], spec.classes)
     table = palette()
-    spots = [f'<li><i style="background: #{bytes(table[v]).hex()}"></i>{escape(spec.classes[v])}</li>' for v in shown]
+    spots = [
+        f'<li><i style="background: #{bytes(table[v]).hex()}"></i>{escape(spec.classes[v])}</li>'
+        for v in shown
+    ]
     return f'<ul class="legend">{"".join(spots)}</ul>'
 
 
@@ -94,12 +103,21 @@ def _scores(stage: Stage, image: np.ndarray, values: Sequence[int], spec: ModelS
     figures = [_figure(_url(Image.fromarray(image)), "The photograph", "The photograph.")]
     for value in values:
         scores = stage.scores[..., value]
-        text = f"{escape(spec.classes[value])}: scores from {scores.min():.1f} (light) to {scores.max():.1f} (dark)."
-        figures.append(_figure(_heat(scores, image.shape[:2]), f"Scores of {escape(spec.classes[value])}", text))
+        text = (
+            f"{escape(spec.classes[value])}: scores from {scores.min():.1f} (light) to "
+            f"{scores.max():.1f} (dark)."
+        )
+        figures.append(
+            _figure(
+                _heat(scores, image.shape[:2]), f"Scores of {escape(spec.classes[value])}", text
+            )
+        )
     return (
-        "<h2>The classifier as a net</h2><p>A classifier says one thing of a whole picture. Its last layers as convolutions "
-        f"say it at {columns} x {rows} places at once, one every {stage.stride} pixels: the layer <code>{stage.layer}</code>. "
-        f'A cell is what the classifier would say of the window around it.</p><div class="row">{"".join(figures)}</div>'
+        "<h2>The classifier as a net</h2><p>A classifier says one thing of a whole picture. Its "
+        f"last layers as convolutions say it at {columns} x {rows} places at once, one every "
+        f"{stage.stride} pixels: the layer <code>{stage.layer}</code>. A cell is what the "
+        "classifier would say of the window around it.</p>"
+        f'<div class="row">{"".join(figures)}</div>'
     )
 
 
@@ -114,34 +132,56 @@ def _strides(stages: Sequence[Stage], image: np.ndarray, spec: ModelSpec) -> str
             lit = np.where(changed[..., None], image, (image // 4 + 150).astype(np.uint8))
             strength, base = np.abs(stage.skip).mean(), np.abs(stage.scores - stage.skip).mean()
             text = (
-                f"What the skip to stride {stage.stride} changes: {changed.mean():.1%} of the pixels; the others are pale. "
-                f"Its scores are {strength:.2f} strong on average, those that it is added to {base:.2f}."
+                f"What the skip to stride {stage.stride} changes: {changed.mean():.1%} of the "
+                f"pixels; the others are pale. Its scores are {strength:.2f} strong on average, "
+                f"those that it is added to {base:.2f}."
             )
-            figures.append(_figure(_url(Image.fromarray(lit)), f"Pixels that change at stride {stage.stride}", text))
+            figures.append(
+                _figure(
+                    _url(Image.fromarray(lit)), f"Pixels that change at stride {stage.stride}", text
+                )
+            )
         before = stage.labels
     return (
-        "<h2>What each skip adds</h2><p>The same run of the same net, answered from each of its score maps: the coarse ones "
-        f'know what, the fine ones where. The last is the net\'s answer.</p><div class="row">{"".join(figures)}</div>'
+        "<h2>What each skip adds</h2><p>The same run of the same net, answered from each of its "
+        "score maps: the coarse ones know what, the fine ones where. The last is the net's "
+        f'answer.</p><div class="row">{"".join(figures)}</div>'
     )
 
 
-def _upsampling(stages: Sequence[Stage], value: int, spec: ModelSpec, kernels: dict[str, tuple[int, np.ndarray | None]]) -> str:
+def _upsampling(
+    stages: Sequence[Stage],
+    value: int,
+    spec: ModelSpec,
+    kernels: dict[str, tuple[int, np.ndarray | None]],
+) -> str:
     figures = []
     for layer, (factor, learned) in kernels.items():
         fixed = bilinear_kernel(factor)
-        text = f"<code>{layer}</code>: bilinear, {2 * factor} x {2 * factor}, for a factor of {factor}"
+        text = (
+            f"<code>{layer}</code>: bilinear, {2 * factor} x {2 * factor}, for a factor of {factor}"
+        )
         figures.append(_figure(_heat(fixed, (160, 160)), f"Bilinear kernel of {layer}", f"{text}."))
         if learned is not None:
-            text = f"<code>{layer}</code> as learned; it differs by {np.abs(learned - fixed).max():.4f} at most."
+            text = (
+                f"<code>{layer}</code> as learned; it differs by "
+                f"{np.abs(learned - fixed).max():.4f} at most."
+            )
             figures.append(_figure(_heat(learned, (160, 160)), f"Learned kernel of {layer}", text))
     scores, name = stages[-1].scores[..., value], escape(spec.classes[value])
     rows, columns = scores.shape
-    large = np.asarray(Image.fromarray(scores).resize((columns * 4, rows * 4), Image.Resampling.BILINEAR))
-    both = {f"{name} before: {columns} x {rows} cells": scores, f"{name} after, in part: 4 x 4 for each cell": large}
+    large = np.asarray(
+        Image.fromarray(scores).resize((columns * 4, rows * 4), Image.Resampling.BILINEAR)
+    )
+    both = {
+        f"{name} before: {columns} x {rows} cells": scores,
+        f"{name} after, in part: 4 x 4 for each cell": large,
+    }
     figures += [_figure(_heat(each, large.shape), text, f"{text}.") for text, each in both.items()]
     return (
-        "<h2>The bilinear kernel</h2><p>A cell becomes many pixels: every pixel takes from its nearest cells, the more, the "
-        f'nearer. Dark is much.</p><div class="row">{"".join(figures)}</div>'
+        "<h2>The bilinear kernel</h2><p>A cell becomes many pixels: every pixel takes from its "
+        "nearest cells, the more, the nearer. Dark is much.</p>"
+        f'<div class="row">{"".join(figures)}</div>'
     )
 
 
@@ -150,19 +190,21 @@ def _crops(stages: Sequence[Stage], image: np.ndarray) -> str:
     for stage in stages:
         (rows, columns), (height, width) = stage.upsampled, image.shape[:2]
         svg = (
-            f'<svg viewBox="-4 -4 {columns + 8} {rows + 8}" role="img" aria-label="Crop at stride {stage.stride}">'
-            f'<rect width="{columns}" height="{rows}" fill="#8883" stroke="currentColor" stroke-width="3"/>'
-            f'<rect x="{stage.offset}" y="{stage.offset}" width="{width}" height="{height}" fill="#4682d255" '
-            'stroke="currentColor" stroke-width="3" stroke-dasharray="12 8"/></svg>'
+            f'<svg viewBox="-4 -4 {columns + 8} {rows + 8}" role="img" aria-label="Crop at stride '
+            f'{stage.stride}"><rect width="{columns}" height="{rows}" fill="#8883" '
+            f'stroke="currentColor" stroke-width="3"/><rect x="{stage.offset}" y="{stage.offset}" '
+            f'width="{width}" height="{height}" fill="#4682d255" stroke="currentColor" '
+            'stroke-width="3" stroke-dasharray="12 8"/></svg>'
         )
         text = (
-            f"Stride {stage.stride}: {columns} x {rows} pixels come out of the upsampling; the window of {width} x {height} "
-            f"begins at ({stage.offset}, {stage.offset})."
+            f"Stride {stage.stride}: {columns} x {rows} pixels come out of the upsampling; the "
+            f"window of {width} x {height} begins at ({stage.offset}, {stage.offset})."
         )
         figures.append(f"<figure>{svg}<figcaption>{text}</figcaption></figure>")
     return (
-        "<h2>Where the crop takes its window from</h2><p>The enlarged scores are larger than the photograph. The crop takes "
-        "(dashed) the part whose pixels lie on the photograph's; the offsets follow from kernels, strides and padding.</p>"
+        "<h2>Where the crop takes its window from</h2><p>The enlarged scores are larger than the "
+        "photograph. The crop takes (dashed) the part whose pixels lie on the photograph's; the "
+        "offsets follow from kernels, strides and padding.</p>"
         f'<div class="row">{"".join(figures)}</div>'
     )
 
@@ -172,7 +214,9 @@ def _figure(url: str, alt: str, text: str) -> str:
 
 
 def _heat(values: np.ndarray, size: tuple[int, ...]) -> str:
-    """Numbers (h, w) as a picture of about a size (H, W), a square for each: the larger, the darker."""
+    """Numbers (h, w) as a picture of about a size (H, W), a square for each: the larger, the
+    darker.
+    """
     low, high = float(values.min()), float(values.max())
     share = ((values - low) / (high - low or 1.0))[..., None]
     colours = np.rint((1 - share) * [247, 251, 255] + share * [8, 48, 107]).astype(np.uint8)

@@ -1,9 +1,10 @@
-"""Nets as files to pass on: TensorFlow's SavedModel and ONNX, which run without this project; and a model folder in 8 bits.
+"""Nets as files to pass on: TensorFlow's SavedModel and ONNX, which run without this project; and a
+model folder in 8 bits.
 
-The first two take `image`, RGB float32 (N, H, W, 3) of range 0..255 with any N, H and W, and give `scores`, float32
-(N, H, W, classes) before the softmax: its argmax over the last axis is the class map. What is done to the image before
-the net, and the crops, are inside. `model.json` lies beside, with the names of the classes; an ONNX file, which travels
-alone, holds them as well.
+The first two take `image`, RGB float32 (N, H, W, 3) of range 0..255 with any N, H and W, and give
+`scores`, float32 (N, H, W, classes) before the softmax: its argmax over the last axis is the class
+map. What is done to the image before the net, and the crops, are inside. `model.json` lies beside,
+with the names of the classes; an ONNX file, which travels alone, holds them as well.
 """
 
 import importlib
@@ -23,11 +24,16 @@ from fcn.net import quantize, surgery
 from fcn.spec import ModelSpec
 
 TOLERANCE = 1e-4
-"""By how much the scores of a net that another library runs may differ, as a share of the largest score."""
+"""By how much the scores of a net that another library runs may differ, as a share of the largest
+score.
+"""
 SIZES = ((1, 64, 96), (2, 37, 51), (1, 1, 33))
-"""(images, height, width) on which `write` compares: pooling, crops and upsampling meet odd sides and tiny ones."""
+"""(images, height, width) on which `write` compares: pooling, crops and upsampling meet odd sides
+and tiny ones.
+"""
 Scores = Callable[[np.ndarray], np.ndarray]
-"""RGB float32 (N, H, W, 3), 0..255 -> scores float32 (N, H, W, classes), or labels uint8 (N, H, W)."""
+"""RGB float32 (N, H, W, 3), 0..255 -> scores float32 (N, H, W, classes), or labels uint8 (N, H, W).
+"""
 
 
 def write(
@@ -46,37 +52,47 @@ def write(
         out: folder to make: a SavedModel, `model.onnx` or `weights.npz`; and `model.json`.
         form: a key of `FORMATS`.
         sizes: (images, height, width) to compare on.
-        options: of ONNX, `size` and `labels`: see `onnx_graph.save`. A fixed size is the only one that is compared on.
+        options: of ONNX, `size` and `labels`: see `onnx_graph.save`. A fixed size is the only one
+            that is compared on.
 
     Returns:
         The largest difference of any score, divided by the largest score; see `difference`.
 
     Raises:
-        UserError: an unknown format, `out` has files in it, a library is missing, another backend than TensorFlow, or the
-            scores differ by more than the format's tolerance. Nothing is written then.
+        UserError: an unknown format, `out` has files in it, a library is missing, another backend
+            than TensorFlow, or the scores differ by more than the format's tolerance. Nothing is
+            written then.
     """
     if form not in FORMATS:
         raise UserError(f"format: expected one of {', '.join(FORMATS)}; got {form!r}")
     if form != "onnx" and any(options.values()):
-        raise UserError(f"a fixed size and labels instead of scores are of the format onnx; got {form}")
+        raise UserError(
+            f"a fixed size and labels instead of scores are of the format onnx; got {form}"
+        )
     files.check_folder(out)
     with files.replacing_folder(out) as folder:
         FORMATS[form].save(model, spec, folder, **options)
         files.write_json(folder / "model.json", asdict(spec))
         # Called, not `predict`ed, which would trace it anew for every size.
         sizes = [(1, *options["size"])] if options.get("size") else sizes
-        found = difference(lambda image: model(image, training=False), FORMATS[form].load(folder), sizes)
+        found = difference(
+            lambda image: model(image, training=False), FORMATS[form].load(folder), sizes
+        )
         allowed = FORMATS[form].tolerance
         if not found <= allowed:  # NaN is not
             raise UserError(
-                f"{out}: the exported net's scores differ by {found:.1e} of the largest one, {allowed:.0e} is allowed; "
-                "nothing was written. Other versions of TensorFlow or onnxruntime than the locked ones?"
+                f"{out}: the exported net's scores differ by {found:.1e} of the largest one, "
+                f"{allowed:.0e} is allowed; nothing was written. Other versions of TensorFlow or "
+                "onnxruntime than the locked ones?"
             )
     return found
 
 
-def difference(one: Scores, other: Scores, sizes: Sequence[tuple[int, int, int]], seed: int = 0) -> float:
-    """The largest difference between two nets' scores on images of random pixels, divided by the largest score.
+def difference(
+    one: Scores, other: Scores, sizes: Sequence[tuple[int, int, int]], seed: int = 0
+) -> float:
+    """The largest difference between two nets' scores on images of random pixels, divided by the
+    largest score.
 
     Of labels, it is by how much the first net scores them lower than its own.
 
@@ -96,7 +112,10 @@ def difference(one: Scores, other: Scores, sizes: Sequence[tuple[int, int, int]]
         labels = got.dtype == np.uint8
         if got.shape != (shape := wanted.shape[:-1] if labels else wanted.shape):
             what = "labels" if labels else "scores"
-            raise UserError(f"the exported net gives {what} {got.shape} for images {image.shape}, expected {shape}")
+            raise UserError(
+                f"the exported net gives {what} {got.shape} for images {image.shape}, "
+                f"expected {shape}"
+            )
         if labels:
             wanted, got = wanted.max(-1), np.take_along_axis(wanted, got[..., None], -1)[..., 0]
         largest = max(largest, float(np.abs(wanted).max()))
@@ -106,11 +125,17 @@ def difference(one: Scores, other: Scores, sizes: Sequence[tuple[int, int, int]]
 
 def _save_savedmodel(model: keras.Model, _spec: ModelSpec, folder: Path) -> None:
     if keras.backend.backend() != "tensorflow":
-        raise UserError(f"a SavedModel needs Keras on TensorFlow; this is {keras.backend.backend()}: unset KERAS_BACKEND")
-    archive = keras.export.ExportArchive()  # without `track`, which would store every weight a second time
+        raise UserError(
+            "a SavedModel needs Keras on TensorFlow; this is "
+            f"{keras.backend.backend()}: unset KERAS_BACKEND"
+        )
+    # without `track`, which would store every weight a second time
+    archive = keras.export.ExportArchive()
     signature = [keras.InputSpec(shape=(None, None, None, 3), dtype="float32", name="image")]
     with cpu.portable():
-        archive.add_endpoint("serving_default", lambda image: {"scores": model(image, training=False)}, signature)
+        archive.add_endpoint(
+            "serving_default", lambda image: {"scores": model(image, training=False)}, signature
+        )
         archive.write_out(str(folder), verbose=False)
 
 
@@ -120,7 +145,11 @@ def _load_savedmodel(folder: Path) -> Scores:
 
 
 def _save_onnx(
-    model: keras.Model, spec: ModelSpec, folder: Path, size: tuple[int, int] | None = None, labels: bool = False
+    model: keras.Model,
+    spec: ModelSpec,
+    folder: Path,
+    size: tuple[int, int] | None = None,
+    labels: bool = False,
 ) -> None:
     _needed("onnx")
     from fcn.predict import onnx_graph
@@ -131,10 +160,13 @@ def _save_onnx(
 
 def _load_onnx(folder: Path) -> Scores:
     runtime = _needed("onnxruntime")
-    options = runtime.SessionOptions()  # for little memory: weights are used where they lie, in no faster layout
+    # for little memory: weights are used where they lie, in no faster layout
+    options = runtime.SessionOptions()
     options.add_session_config_entry("session.disable_prepacking", "1")
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    session = runtime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(
+        folder / "model.onnx", options, providers=["CPUExecutionProvider"]
+    )
     return lambda image: np.asarray(session.run(None, {"image": image})[0])
 
 
@@ -154,7 +186,8 @@ def _needed(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise UserError(
-            f"{name} is not installed, and ONNX needs it: `make env WITH=web` in a clone, or the extra `onnx`"
+            f"{name} is not installed, and ONNX needs it: `make env WITH=web` in a clone, or the "
+            "extra `onnx`"
         ) from error
 
 

@@ -1,5 +1,5 @@
-"""The nets as ONNX graphs, written straight from the tables of `fcn.spec.architecture`: no second copy of the weights is
-made."""
+"""The nets as ONNX graphs, written straight from the tables of `fcn.spec.architecture`: no second
+copy of the weights is made."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -17,7 +17,9 @@ from fcn.spec import BACKBONES, VARIANTS, Backbone, ModelSpec, Padding
 OPSET, IR = 18, 8
 """Of ONNX: onnxruntime has read them since 1.14."""
 INSIDE = 64 * 2**20
-"""Bytes of weights that are kept in `model.onnx` itself. Larger ones lie beside, where a reader maps them into its memory."""
+"""Bytes of weights that are kept in `model.onnx` itself. Larger ones lie beside, where a reader
+maps them into its memory.
+"""
 DATA = "model.onnx.data"
 PAGE, PIECE = 4096, 64
 """Weights begin at multiples of so many bytes, and are written so many outputs at a time."""
@@ -31,18 +33,27 @@ class _Map:
     size: tuple[int, int] | None
 
 
-def save(model: keras.Model, spec: ModelSpec, folder: Path, size: tuple[int, int] | None = None, labels: bool = False) -> None:
-    """Writes `model.onnx`, and `model.onnx.data` with the weights beside it if they are many and the size is free.
+def save(
+    model: keras.Model,
+    spec: ModelSpec,
+    folder: Path,
+    size: tuple[int, int] | None = None,
+    labels: bool = False,
+) -> None:
+    """Writes `model.onnx`, and `model.onnx.data` with the weights beside it if they are many and
+    the size is free.
 
-    The graph takes `image`, float32 RGB (N, H, W, 3), 0..255, and gives `scores`, float32 (N, H, W, classes).
+    The graph takes `image`, float32 RGB (N, H, W, 3), 0..255, and gives `scores`, float32 (N, H, W,
+    classes).
 
     Args:
         model: see `model.build`.
         spec: that it was built from.
         folder: an existing one.
-        size: height and width of the only image that the graph takes, N being 1; weights lie inside then, since OpenCV, which
-            needs a fixed size, looks nowhere else. None: any.
-        labels: the graph gives `labels`, uint8 (N, H, W), the classes of the highest scores, instead of the scores.
+        size: height and width of the only image that the graph takes, N being 1; weights lie inside
+            then, since OpenCV, which needs a fixed size, looks nowhere else. None: any.
+        labels: the graph gives `labels`, uint8 (N, H, W), the classes of the highest scores,
+            instead of the scores.
     """
     path = folder / "model.onnx"
     with open(folder / DATA, "wb") as data:
@@ -50,7 +61,8 @@ def save(model: keras.Model, spec: ModelSpec, folder: Path, size: tuple[int, int
         graph.build(labels)
         written = data.tell()
     proto = helper.make_model(
-        helper.make_graph(graph.nodes, spec.variant, [graph.ends["input"]], [graph.ends["output"]], graph.tensors),
+        helper.make_graph(graph.nodes, spec.variant, [graph.ends["input"]], [graph.ends["output"]],
+        graph.tensors),
         producer_name="fcn", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR,
     )  # fmt: skip
     told = "the highest class" if labels else "before the softmax"
@@ -86,7 +98,9 @@ class _Graph:
         variant, classes = VARIANTS[self.spec.variant], len(self.spec.classes)
         height, width = self.size or ("H", "W")
         number = 1 if self.size else "N"
-        self.ends["input"] = helper.make_tensor_value_info("image", TensorProto.FLOAT, [number, height, width, 3])
+        self.ends["input"] = helper.make_tensor_value_info(
+            "image", TensorProto.FLOAT, [number, height, width, 3]
+        )
         image = _Map(self.node("Transpose", "pixels", ["image"], perm=[0, 3, 1, 2]), self.size)
         maps = self.backbone(image)
         x = self.convolution("score_fr", maps[self.net.dense[-1].name])
@@ -103,10 +117,22 @@ class _Graph:
             else:
                 x = self.crop(f"{name}c", self.pad.skip_offset[pool], x, skip)
             x = _Map(self.node("Add", f"fuse_{pool}", [x.name, skip.name]), x.size)
-        x = self.crop("score", self.pad.score_offset[variant.stride], self.upsample(*last, x, learned=False), image)
+        x = self.crop(
+            "score",
+            self.pad.score_offset[variant.stride],
+            self.upsample(*last, x, learned=False),
+            image,
+        )
         if labels:
-            self.node("Cast", "labels", [self.node("ArgMax", "class", [x.name], axis=1, keepdims=0)], to=TensorProto.UINT8)
-            self.ends["output"] = helper.make_tensor_value_info("labels", TensorProto.UINT8, [number, height, width])
+            self.node(
+                "Cast",
+                "labels",
+                [self.node("ArgMax", "class", [x.name], axis=1, keepdims=0)],
+                to=TensorProto.UINT8,
+            )
+            self.ends["output"] = helper.make_tensor_value_info(
+                "labels", TensorProto.UINT8, [number, height, width]
+            )
         else:
             self.node("Transpose", "scores", [x.name], perm=[0, 2, 3, 1])
             shape = [number, height, width, classes]
@@ -115,19 +141,40 @@ class _Graph:
     def backbone(self, image: _Map) -> dict[str, _Map]:
         """Every map that can be scored, as of `model.backbone`."""
         net, maps, first = self.net, {}, next(iter(self.net.layers()))
-        if net.input == "bgr":  # the channels stay RGB here: conv1_1's kernel is turned around instead
-            mean = self.constant("mean", np.array(self.spec.mean_bgr[::-1], np.float32).reshape(1, 3, 1, 1))
+        # the channels stay RGB here: conv1_1's kernel is turned around instead
+        if net.input == "bgr":
+            mean = self.constant(
+                "mean", np.array(self.spec.mean_bgr[::-1], np.float32).reshape(1, 3, 1, 1)
+            )
             x = _Map(self.node("Sub", "data", [image.name, mean]), image.size)
         else:
-            kernel = self.constant("grey", np.array([0.299, 0.587, 0.114], np.float32).reshape(1, 3, 1, 1) / np.float32(256))
+            kernel = self.constant(
+                "grey",
+                np.array([0.299, 0.587, 0.114], np.float32).reshape(1, 3, 1, 1) / np.float32(256),
+            )
             x = _Map(self.node("Conv", "data", [image.name, kernel]), image.size)
         for number, block in enumerate(net.blocks, 1):
             for name, _ in block:
                 same = (self.pad.rest if name == first else net.padding) == "same"
-                pads = [net.side // 2] * 4 if same else [self.pad.border if name == first else 0] * 4
-                x = self.convolution(name, x, pads, relu=bool(net.activation), turned=name == first and net.input == "bgr")
+                pads = (
+                    [net.side // 2] * 4 if same else [self.pad.border if name == first else 0] * 4
+                )
+                x = self.convolution(
+                    name,
+                    x,
+                    pads,
+                    relu=bool(net.activation),
+                    turned=name == first and net.input == "bgr",
+                )
             size = x.size and (-(-x.size[0] // 2), -(-x.size[1] // 2))
-            pool = self.node("MaxPool", f"pool{number}", [x.name], kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+            pool = self.node(
+                "MaxPool",
+                f"pool{number}",
+                [x.name],
+                kernel_shape=[2, 2],
+                strides=[2, 2],
+                ceil_mode=1,
+            )
             maps[f"pool{number}"] = x = _Map(pool, size)
         for dense in net.dense:
             before, after = (dense.side - 1) // 2, dense.side // 2
@@ -135,14 +182,26 @@ class _Graph:
             x = maps[dense.name] = self.convolution(dense.name, x, pads, relu=True)
         return maps
 
-    def convolution(self, name: str, x: _Map, pads: list[int] | None = None, relu: bool = False, turned: bool = False) -> _Map:
+    def convolution(
+        self,
+        name: str,
+        x: _Map,
+        pads: list[int] | None = None,
+        relu: bool = False,
+        turned: bool = False,
+    ) -> _Map:
         """A layer of the net, `turned` for an image whose channels come in the other order."""
         kernel, top, left = self.weights[f"{name}/kernel"], *(pads or [0] * 4)[:2]
-        weights = self.weight(f"{name}/kernel", (3, 2, 0, 1), turned), self.weight(f"{name}/bias", (0,))
+        weights = (
+            self.weight(f"{name}/kernel", (3, 2, 0, 1), turned),
+            self.weight(f"{name}/bias", (0,)),
+        )
         side = int(kernel.shape[0])
         _, _, bottom, right = pads or [0] * 4
         size = x.size and (x.size[0] + top + bottom - side + 1, x.size[1] + left + right - side + 1)
-        out = self.node("Conv", name, [x.name, *weights], kernel_shape=[side, side], pads=pads or [0] * 4)
+        out = self.node(
+            "Conv", name, [x.name, *weights], kernel_shape=[side, side], pads=pads or [0] * 4
+        )
         return _Map(self.node("Relu", f"{name}/relu", [out]) if relu else out, size)
 
     def upsample(self, name: str, factor: int, x: _Map, learned: bool) -> _Map:
@@ -150,7 +209,9 @@ class _Graph:
         if learned:
             kernel = self.weight(f"{name}/kernel", (3, 2, 0, 1))
         else:
-            kernel = self.constant(f"{name}/kernel", np.tile(bilinear_kernel(factor), (classes, 1, 1, 1)))
+            kernel = self.constant(
+                f"{name}/kernel", np.tile(bilinear_kernel(factor), (classes, 1, 1, 1))
+            )
         border = factor // 2 if self.pad.rest == "same" else 0
         height, width = x.size or (0, 0)
         size = x.size and (factor * (height + 1) - 2 * border, factor * (width + 1) - 2 * border)
@@ -180,16 +241,26 @@ class _Graph:
         return name
 
     def weight(self, name: str, order: tuple[int, ...], turned: bool = False) -> str:
-        """Stores an array with its axes in another order, in pieces of its last axis, and of the third turned around."""
+        """Stores an array with its axes in another order, in pieces of its last axis, and of the
+        third turned around.
+        """
         array = self.weights[name]
         self.data.write(bytes(-self.data.tell() % PAGE))
         begin = self.data.tell()
         for start in range(0, array.shape[-1], PIECE):
             piece = np.asarray(array.value[..., start : start + PIECE], np.dtype("<f4"))
-            self.data.write(np.ascontiguousarray((piece[:, :, ::-1] if turned else piece).transpose(order)).data)
+            self.data.write(
+                np.ascontiguousarray((piece[:, :, ::-1] if turned else piece).transpose(order)).data
+            )
         shape = [int(array.shape[axis]) for axis in order]
-        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL)
-        for key, value in (("location", DATA), ("offset", begin), ("length", self.data.tell() - begin)):
+        tensor = TensorProto(
+            name=name, data_type=TensorProto.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL
+        )
+        for key, value in (
+            ("location", DATA),
+            ("offset", begin),
+            ("length", self.data.tell() - begin),
+        ):
             tensor.external_data.add(key=key, value=str(value))
         self.tensors.append(tensor)
         return name

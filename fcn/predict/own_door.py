@@ -1,4 +1,6 @@
-"""A server of this machine answers its own pages alone, not those that anybody else lets the user's browser load."""
+"""A server of this machine answers its own pages alone, not those that anybody else lets the user's
+browser load.
+"""
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
@@ -18,10 +20,11 @@ def origins(port: int) -> list[str]:
 
 
 class OwnDoor:
-    """ASGI middleware: 403 for a Host that is not this machine's, and for an Origin that is not the server's own.
+    """ASGI middleware: 403 for a Host that is not this machine's, and for an Origin that is not the
+    server's own.
 
-    A page of the internet may send requests to 127.0.0.1, which then have that page's Origin; or let its own name resolve
-    to 127.0.0.1 ("DNS rebinding"), which then is the Host.
+    A page of the internet may send requests to 127.0.0.1, which then have that page's Origin; or
+    let its own name resolve to 127.0.0.1 ("DNS rebinding"), which then is the Host.
     """
 
     def __init__(self, app: App, allowed: Sequence[str] = ()) -> None:
@@ -55,7 +58,10 @@ class OwnDoor:
             found.get(name.lower(), []).append(value.decode("latin-1"))
         hosts, origins = found[b"host"], found[b"origin"]
         if len(hosts) != 1 or _name(f"//{hosts[0]}") not in {*HOSTS, *self._allowed}:
-            return "The Host is not this server's: open it as http://127.0.0.1, or name the host with --allow."
+            return (
+                "The Host is not this server's: open it as http://127.0.0.1, or name the host "
+                "with --allow."
+            )
         for origin in origins:
             own = urlsplit(origin).netloc.lower() == hosts[0].lower()
             if not own and _name(origin) not in self._allowed:

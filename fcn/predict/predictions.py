@@ -23,12 +23,14 @@ def find(given: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:
     """The images that are meant by names of files, of folders, and by patterns.
 
     Args:
-        given: a file, whatever its name; a folder, of which all files with an image's suffix are taken, also those in
-            folders below; or a pattern (`photos/**/*.jpg`) that stands for either.
+        given: a file, whatever its name; a folder, of which all files with an image's suffix are
+            taken, also those in folders below; or a pattern (`photos/**/*.jpg`) that stands for
+            either.
         out: where predictions go; no folder's files below it are taken.
 
     Returns:
-        The images, each once, in the order given and by name within a folder; and sentences on what was not found.
+        The images, each once, in the order given and by name within a folder; and sentences on what
+        was not found.
     """
     found: dict[Path, Path] = {}
     complaints = []
@@ -38,7 +40,9 @@ def find(given: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:
         if not matches:
             complaints.append(f"{shown(name)}: no such file or folder, and a pattern of none")
         elif not images:
-            complaints.append(f"{shown(name)}: no image in it; the files taken are {', '.join(IMAGES)}")
+            complaints.append(
+                f"{shown(name)}: no image in it; the files taken are {', '.join(IMAGES)}"
+            )
         for image in images:
             found.setdefault(_real(image), image)
     return list(found.values()), complaints
@@ -58,7 +62,9 @@ def _images(path: Path, out: Path) -> list[Path]:
 
 def _below(path: Path, out: Path) -> list[Path]:
     """The files of a folder, links followed, but for what was predicted before."""
-    return [file for file in files.walk(path) if out == _real(path) or out not in _real(file).parents]
+    return [
+        file for file in files.walk(path) if out == _real(path) or out not in _real(file).parents
+    ]
 
 
 def skipped(given: Sequence[str], out: Path) -> list[Path]:
@@ -84,8 +90,8 @@ def names(images: Sequence[Path]) -> list[str]:
         images: files, no two the same.
 
     Returns:
-        The stem, `cat`. Images that share theirs get the folders in which they differ, `a/cat` and `b/cat`; those that are in
-        one folder their suffix as well, `cat.jpg` and `cat.png`.
+        The stem, `cat`. Images that share theirs get the folders in which they differ, `a/cat` and
+        `b/cat`; those that are in one folder their suffix as well, `cat.jpg` and `cat.png`.
 
     Raises:
         UserError: two are called alike nevertheless: `x.jpg`, `x.png` and `x.jpg.jpg`.
@@ -103,7 +109,9 @@ def names(images: Sequence[Path]) -> list[str]:
     counts = Counter(chosen.values())
     for image, name in chosen.items():
         if counts[name] > 1:
-            raise UserError(f"{image}: its predictions would be called {name}, as another image's: rename it")
+            raise UserError(
+                f"{image}: its predictions would be called {name}, as another image's: rename it"
+            )
     return [chosen[Path(os.path.abspath(image))] for image in images]
 
 
@@ -123,24 +131,29 @@ def refuse(out: Path, given: Sequence[str], images: Sequence[Path], names: Seque
     if os.path.lexists(out) and not os.path.isdir(out):
         raise UserError(f"--out: expected a folder, but {out} is a file")
     if any(os.path.isdir(name) and _real(Path(name)) == _real(out) for name in given):
-        raise UserError(f"--out: {out} is the folder of the images: choose another one for what is predicted")
+        raise UserError(
+            f"--out: {out} is the folder of the images: choose another one for what is predicted"
+        )
     places = [path for name in names for path in (*_places(out, name).values(), _large(out, name))]
     written = {_real(path) for path in (*places, out / "classes.txt", out / LEGEND)}
     for image in images:
         if _real(image) in written:
-            raise UserError(f"--out: {image} would be overwritten by a prediction: choose another folder")
+            raise UserError(
+                f"--out: {image} would be overwritten by a prediction: choose another folder"
+            )
     for path in (out / "classes.txt", out / LEGEND, *places):
         files.check_file(path, "--out")
     there = [path for path in places if path.exists()]
     if there and not (out / LEGEND).exists():
         raise UserError(
-            f"--out: {there[0]} would be overwritten, and {out} is no folder of predictions (it has no {LEGEND}): choose "
-            "another folder"
+            f"--out: {there[0]} would be overwritten, and {out} is no folder of predictions (it "
+            f"has no {LEGEND}): choose another folder"
         )
 
 
 def prepare(out: Path, classes: Sequence[str]) -> None:
-    """Makes the folder of predictions: `classes.txt`, a name per line by label value, and `legend.png`, their colours.
+    """Makes the folder of predictions: `classes.txt`, a name per line by label value, and
+    `legend.png`, their colours.
 
     Raises:
         UserError: it has a `classes.txt` of other classes; nothing has been written then.
@@ -148,7 +161,8 @@ def prepare(out: Path, classes: Sequence[str]) -> None:
     key, text = out / "classes.txt", "".join(f"{name}\n" for name in classes)
     if key.exists() and key.read_text(encoding="utf-8", errors="replace") != text:
         raise UserError(
-            f"--out: {key} names other classes than this model has: choose another folder, or remove what an earlier model left"
+            f"--out: {key} names other classes than this model has: choose another folder, or "
+            "remove what an earlier model left"
         )
     with files.replacing_file(key) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -157,14 +171,20 @@ def prepare(out: Path, classes: Sequence[str]) -> None:
 
 
 def write(
-    out: Path, name: str, image: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray | None, classes: Sequence[str]
+    out: Path,
+    name: str,
+    image: np.ndarray,
+    predicted: np.ndarray,
+    probabilities: np.ndarray | None,
+    classes: Sequence[str],
 ) -> None:
     """Writes what was predicted for an image; each file is complete or not there.
 
     Args:
-        out: made by `prepare`. `labels/<name>.png` becomes a palette image of class indices in VOC's colours;
-            `overlays/<name>.jpg` the image with its classes painted over it and a legend below (a PNG if a JPEG cannot be
-            so large); `probabilities/<name>.npz` float16 (H, W, C), under the name `probabilities`.
+        out: made by `prepare`. `labels/<name>.png` becomes a palette image of class indices in
+            VOC's colours; `overlays/<name>.jpg` the image with its classes painted over it and a
+            legend below (a PNG if a JPEG cannot be so large); `probabilities/<name>.npz` float16
+            (H, W, C), under the name `probabilities`.
         name: see `names`.
         image: uint8 RGB (H, W, 3).
         predicted: uint8 (H, W).
@@ -179,7 +199,9 @@ def write(
     with files.replacing_file(overlay) as temporary:
         picture.save(temporary, quality=90, subsampling=0)  # which a PNG does not look at
     if probabilities is not None:
-        files.save_arrays(places["probabilities"], {"probabilities": probabilities.astype(np.float16)})
+        files.save_arrays(
+            places["probabilities"], {"probabilities": probabilities.astype(np.float16)}
+        )
 
 
 def _places(out: Path, name: str) -> dict[str, Path]:
@@ -193,8 +215,13 @@ def _large(out: Path, name: str) -> Path:
 
 
 def shares(predicted: np.ndarray, classes: Sequence[str]) -> str:
-    """The classes of a prediction, uint8 (H, W), by their part of its pixels: `background 61 %, cat 39 %, dog <1 %`."""
+    """The classes of a prediction, uint8 (H, W), by their part of its pixels: `background 61 %, cat
+    39 %, dog <1 %`.
+    """
     counts = np.bincount(predicted.ravel(), minlength=len(classes))
     order = [value for value in np.argsort(-counts, kind="stable").tolist() if counts[value]]
     percent = [(classes[value], 100 * counts[value] / predicted.size) for value in order]
-    return ", ".join(f"{shown(name)} {part:.0f} %" if part >= 1 else f"{shown(name)} <1 %" for name, part in percent)
+    return ", ".join(
+        f"{shown(name)} {part:.0f} %" if part >= 1 else f"{shown(name)} <1 %"
+        for name, part in percent
+    )

@@ -1,4 +1,6 @@
-"""A trained net as a function: from an image of any size to its labels, in tiles where it is large."""
+"""A trained net as a function: from an image of any size to its labels, in
+tiles where it is large.
+"""
 
 import itertools
 import math
@@ -18,9 +20,13 @@ from fcn.score import evaluation
 from fcn.spec import BACKBONES, VARIANTS, ModelSpec
 
 TILE = 1024
-"""Pixels of a side up to which an image is taken whole: at full width, the process then takes less than 3 GB."""
+"""Pixels of a side up to which an image is taken whole: at full width, the process then takes less
+than 3 GB.
+"""
 MOST = 2_000_000_000
-"""Pixels that the net may compute for one image: a photograph of 200 megapixels takes 1.1 billion with VGG-16."""
+"""Pixels that the net may compute for one image: a photograph of 200 megapixels takes 1.1 billion
+with VGG-16.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,9 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Window:
-    """One tile along one side of an image, in pixels of the image: what the net sees, and the part of it that is kept."""
+    """One tile along one side of an image, in pixels of the image: what the net sees, and the part
+    of it that is kept.
+    """
 
     seen: slice
     kept: slice
@@ -54,7 +62,8 @@ class Predictor:
 
     Attributes:
         spec: of the net: `spec.classes`, `spec.variant`, ...
-        tile: pixels; an image with a longer side is cut into tiles of this side, or of longer ones where it is thin.
+        tile: pixels; an image with a longer side is cut into tiles of this side, or of longer ones
+            where it is thin.
         margin: pixels at each inner edge of a tile that are thrown away, see `reach`.
     """
 
@@ -67,14 +76,18 @@ class Predictor:
         self.spec, self.margin = spec, reach(spec)
         self._border = BACKBONES[spec.backbone].paddings[spec.padding].border
         step = _stride(spec)
-        self.tile = tile // step * step  # so that the cells of all tiles lie on one grid, that of the whole image
+        # so that the cells of all tiles lie on one grid, that of the whole image
+        self.tile = tile // step * step
         if self.tile < 2 * self.margin + step:
             raise UserError(
-                f"tile: expected at least {2 * self.margin + step} pixels, since {spec.variant} on {spec.backbone} sees "
-                f"{self.margin} pixels around each; got {tile}"
+                f"tile: expected at least {2 * self.margin + step} pixels, since {spec.variant} on "
+                f"{spec.backbone} sees {self.margin} pixels around each; got {tile}"
             )
         self._labels = evaluation.labeler(model)
-        both = [ops.cast(ops.argmax(model.output, axis=-1), "uint8"), ops.softmax(model.output, axis=-1)]
+        both = [
+            ops.cast(ops.argmax(model.output, axis=-1), "uint8"),
+            ops.softmax(model.output, axis=-1),
+        ]
         self._both = keras.Model(model.input, both)
         self._both.compile(jit_compile=evaluation.COMPILED)
 
@@ -86,8 +99,8 @@ class Predictor:
     ) -> Prediction:
         """Predicts one image at its own size.
 
-        Tiles give what the whole image would, up to rounding: they overlap by twice the margin, and of each the part that
-        its cut edges cannot reach is kept.
+        Tiles give what the whole image would, up to rounding: they overlap by twice the margin, and
+        of each the part that its cut edges cannot reach is kept.
 
         Args:
             image: uint8 RGB (H, W, 3), H and W from 1 up.
@@ -110,7 +123,8 @@ class Predictor:
         image: np.ndarray,
         probabilities: bool = False,
     ) -> Generator[tuple[int, int], None, Prediction]:
-        """Does what a call does, a tile at a time: whoever runs it may stop, or let others go first.
+        """Does what a call does, a tile at a time: whoever runs it may stop, or let others go
+        first.
 
         Args:
             image: see `__call__`.
@@ -123,10 +137,14 @@ class Predictor:
             UserError: see `__call__`.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise UserError(f"expected an image of uint8 RGB (H, W, 3), got {image.dtype} {image.shape}")
+            raise UserError(
+                f"expected an image of uint8 RGB (H, W, 3), got {image.dtype} {image.shape}"
+            )
         height, width = image.shape[:2]
         labels = np.empty((height, width), np.uint8)
-        shares = np.empty((height, width, len(self.spec.classes)), np.float32) if probabilities else None
+        shares = (
+            np.empty((height, width, len(self.spec.classes)), np.float32) if probabilities else None
+        )
         rows, columns = self._tiles(height, width)
         for number, (row, column) in enumerate(itertools.product(rows, columns), 1):
             kept = row.kept, column.kept
@@ -141,7 +159,8 @@ class Predictor:
     def cost(self, width: int, height: int) -> int:
         """How many pixels the net computes for an image.
 
-        They are those of all tiles, whose sides are rounded up to the net's stride, with the border that it adds to each.
+        They are those of all tiles, whose sides are rounded up to the net's stride, with the border
+        that it adds to each.
         """
         rows, columns = self._tiles(height, width)
         return self._padded(rows) * self._padded(columns)
@@ -158,7 +177,9 @@ class Predictor:
         return windows(height, rows, self.margin), windows(width, columns, self.margin)
 
     def _longer(self, short: int) -> int:
-        """The longer side of tiles, where an image is so short: they have no more pixels than others, borders included."""
+        """The longer side of tiles, where an image is so short: they have no more pixels than
+        others, borders included.
+        """
         if short >= self.tile:
             return self.tile
         step, border = _stride(self.spec), 2 * self._border
@@ -174,7 +195,8 @@ class Predictor:
             return labels[0], soft[0]
         except devices.OutOfMemory as error:
             raise UserError(
-                f"{tile.shape[2]}x{tile.shape[1]} pixels at once are too many for the device's memory: use smaller tiles"
+                f"{tile.shape[2]}x{tile.shape[1]} pixels at once are too many for the device's "
+                "memory: use smaller tiles"
             ) from error
 
 
@@ -199,7 +221,8 @@ def windows(side: int, tile: int, margin: int) -> list[Window]:
     Args:
         side: of the image, in pixels.
         tile: of the tiles; the last one may be shorter.
-        margin: at each inner edge, not kept. All starts are multiples of what `tile` and `margin` are multiples of.
+        margin: at each inner edge, not kept. All starts are multiples of what `tile` and `margin`
+            are multiples of.
 
     Returns:
         Tiles whose kept parts follow each other from 0 to `side`.
@@ -213,11 +236,12 @@ def windows(side: int, tile: int, margin: int) -> list[Window]:
 
 
 def reach(spec: ModelSpec) -> int:
-    """How far a pixel sees: farther away nothing changes its scores. In pixels, rounded up to whole cells of the net.
+    """How far a pixel sees: farther away nothing changes its scores. In pixels, rounded up to whole
+    cells of the net.
 
-    Half the receptive field of the last dense layer (VGG-16: 404 pixels) around cells as far away as the bilinear kernels
-    reach: upsampling by f to a stride of s takes from cells whose centres are up to (f - 1/2) s away. So 256 for VGG-16,
-    288 for VGG-19 and 20 for LeNet.
+    Half the receptive field of the last dense layer (VGG-16: 404 pixels) around cells as far away
+    as the bilinear kernels reach: upsampling by f to a stride of s takes from cells whose centres
+    are up to (f - 1/2) s away. So 256 for VGG-16, 288 for VGG-19 and 20 for LeNet.
     """
     net, field, stride = BACKBONES[spec.backbone], 1, 1
     for block in net.blocks:

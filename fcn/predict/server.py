@@ -1,4 +1,6 @@
-"""A net as a server for programs: the requests and answers of MLflow's scoring servers, without MLflow."""
+"""A net as a server for programs: the requests and answers of MLflow's scoring servers, without
+MLflow.
+"""
 
 import socket
 from collections.abc import Sequence
@@ -74,7 +76,9 @@ class Asked(BaseModel, extra="forbid"):
         return [row.image for row in self.dataframe_records or self.instances or ()]
 
 
-def application(net: "Predictor", allowed: Sequence[str] = (), seconds: float = SECONDS) -> Starlette:
+def application(
+    net: "Predictor", allowed: Sequence[str] = (), seconds: float = SECONDS
+) -> Starlette:
     """The server as an ASGI application: POST /invocations, GET /ping and /health.
 
     Args:
@@ -99,7 +103,9 @@ def application(net: "Predictor", allowed: Sequence[str] = (), seconds: float = 
         async for piece in request.stream():
             body += piece
             if len(body) > MAX_BODY:
-                return _refused(413, f"a request may have {MAX_BODY:,} bytes: ask for fewer at once")
+                return _refused(
+                    413, f"a request may have {MAX_BODY:,} bytes: ask for fewer at once"
+                )
         try:
             return JSONResponse({"predictions": await run_in_threadpool(answers, body)})
         except UserError as error:

@@ -1,4 +1,6 @@
-"""What a service does around a net: pictures from outside in, within limits; class maps, overlays and shares out."""
+"""What a service does around a net: pictures from outside in, within limits; class maps, overlays
+and shares out.
+"""
 
 import base64
 import binascii
@@ -27,9 +29,13 @@ if TYPE_CHECKING:
 MAX_BYTES = 50_000_000
 """Of a picture's file."""
 MAX_PIXELS = 25_000_000
-"""Of a picture, or of all pictures of one request: at full width two CPU cores take minutes for so many."""
+"""Of a picture, or of all pictures of one request: at full width two CPU cores take minutes for so
+many.
+"""
 MAX_COMPUTED = 175_000_000
-"""Of the pixels that a net computes for one request: tiles overlap, and 25 megapixels come to 120 million with VGG-16."""
+"""Of the pixels that a net computes for one request: tiles overlap, and 25 megapixels come to 120
+million with VGG-16.
+"""
 OPACITY = 0.6
 """Of an overlay's colours, unless asked for."""
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -41,7 +47,8 @@ class Budget:
     """What one request may still ask for.
 
     Attributes:
-        cost: width and height of a picture -> pixels that the net computes for it, see `predict.Predictor.cost`.
+        cost: width and height of a picture -> pixels that the net computes for it, see
+            `predict.Predictor.cost`.
         pixels: of its pictures.
         computed: of what the net computes.
     """
@@ -60,7 +67,10 @@ class Budget:
         if why:
             return why
         if wanted > self.pixels:
-            return f"{width}x{height} are {wanted:,} pixels; {self.pixels:,} are allowed: make it smaller"
+            return (
+                f"{width}x{height} are {wanted:,} pixels; {self.pixels:,} are allowed: make it "
+                "smaller"
+            )
         computed = self.cost(width, height)
         if computed > self.computed:
             return (
@@ -72,7 +82,9 @@ class Budget:
 
 
 class Turns:
-    """Lets one request at a time use a net, for a tile; whoever has the fewest pixels left to compute goes first."""
+    """Lets one request at a time use a net, for a tile; whoever has the fewest pixels left to
+    compute goes first.
+    """
 
     def __init__(self) -> None:
         """Nobody waits."""
@@ -135,7 +147,8 @@ def predicted(
 
 
 def within(net: "Predictor", turns: Turns, seconds: float) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from an image to its labels that gives up when the time is over: nobody waits for the answer then.
+    """A function from an image to its labels that gives up when the time is over: nobody waits for
+    the answer then.
 
     Args:
         net: see `predicted`.
@@ -153,15 +166,16 @@ def within(net: "Predictor", turns: Turns, seconds: float) -> Callable[[np.ndarr
                 return np.asarray(last.value.labels)
             if time.monotonic() > end and done < tiles:
                 raise UserError(
-                    f"image of {image.shape[1]}x{image.shape[0]} pixels: {seconds:g} s are over, and {done} of {tiles} "
-                    "tiles are done: make it smaller, or allow more time"
+                    f"image of {image.shape[1]}x{image.shape[0]} pixels: {seconds:g} s are over, "
+                    f"and {done} of {tiles} tiles are done: make it smaller, or allow more time"
                 )
 
     return predict
 
 
 def read(data: bytes, name: str, budget: Budget) -> np.ndarray:
-    """Reads a picture that comes from anybody: what it says of itself is checked before its pixels are decoded.
+    """Reads a picture that comes from anybody: what it says of itself is checked before its pixels
+    are decoded.
 
     Args:
         data: a file; what it is is told from its first bytes.
@@ -196,18 +210,24 @@ def decode(text: Any, name: str, budget: Budget) -> np.ndarray:
         UserError: not text, empty, no base64, or see `read`.
     """
     if not isinstance(text, str):
-        raise UserError(f"{name}: expected the base64 of a JPEG or PNG file as text, got {type(text).__name__}")
+        raise UserError(
+            f"{name}: expected the base64 of a JPEG or PNG file as text, got {type(text).__name__}"
+        )
     plain = re.sub(r"^\s*data:[^,]{0,100};base64,|\s", "", text)
     if not plain:
         raise UserError(f"{name}: expected the base64 of a JPEG or PNG file, got an empty text")
     try:
         data = base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise UserError(f"{name}: expected the base64 of a JPEG or PNG file, but this is no base64 ({error})") from error
+        raise UserError(
+            f"{name}: expected the base64 of a JPEG or PNG file, but this is no base64 ({error})"
+        ) from error
     return read(data, name, budget)
 
 
-def answer(image: np.ndarray, found: np.ndarray, classes: Sequence[str], opacity: float = OPACITY) -> dict[str, Any]:
+def answer(
+    image: np.ndarray, found: np.ndarray, classes: Sequence[str], opacity: float = OPACITY
+) -> dict[str, Any]:
     """What a client gets of one picture, as plain data.
 
     Args:
@@ -217,14 +237,16 @@ def answer(image: np.ndarray, found: np.ndarray, classes: Sequence[str], opacity
         opacity: of the overlay's colours, 0..1.
 
     Returns:
-        `width` and `height` in pixels; `labels`, base64 of a palette PNG whose values are the classes; `overlay`, base64 of an
-        RGB PNG; `classes`, see `shares`.
+        `width` and `height` in pixels; `labels`, base64 of a palette PNG whose values are the
+        classes; `overlay`, base64 of an RGB PNG; `classes`, see `shares`.
     """
     return {
         "width": image.shape[1],
         "height": image.shape[0],
         "labels": base64.b64encode(png(labels.to_image(found))).decode(),
-        "overlay": base64.b64encode(png(Image.fromarray(visualize.overlay(image, found, classes, opacity)))).decode(),
+        "overlay": base64.b64encode(
+            png(Image.fromarray(visualize.overlay(image, found, classes, opacity)))
+        ).decode(),
         "classes": shares(found, classes),
     }
 
@@ -236,20 +258,23 @@ def answers(
     opacity: float,
     cost: Callable[[int, int], int],
 ) -> list[dict[str, Any]]:
-    """Answers one request. All its pictures are read before the net runs: one bad picture refuses all of it at once.
+    """Answers one request. All its pictures are read before the net runs: one bad picture refuses
+    all of it at once.
 
     Args:
         texts: base64 of one picture each; together they may have `MAX_PIXELS`.
         predict: uint8 RGB (H, W, 3) -> uint8 labels (H, W).
         classes: names.
         opacity: of the overlays' colours, 0..1.
-        cost: width and height of a picture -> pixels that the net computes; together at most `MAX_COMPUTED`.
+        cost: width and height of a picture -> pixels that the net computes; together at most
+            `MAX_COMPUTED`.
 
     Returns:
         For each picture what `answer` says.
 
     Raises:
-        UserError: no picture, a bad one (by its number, from 0), too many pixels, or an opacity beyond 0..1.
+        UserError: no picture, a bad one (by its number, from 0), too many pixels, or an opacity
+            beyond 0..1.
     """
     if not len(texts):
         raise UserError("image: expected at least one picture, got none")
@@ -261,7 +286,9 @@ def answers(
 
 
 def shares(found: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """The classes that occur, most pixels first: `value`, `name`, `share` (0..1) and `colour` (#rrggbb)."""
+    """The classes that occur, most pixels first: `value`, `name`, `share` (0..1) and `colour`
+    (#rrggbb).
+    """
     counts, table = np.bincount(found.ravel(), minlength=len(classes)), palette()
     return [
         {
@@ -278,5 +305,6 @@ def shares(found: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
 def png(picture: Image.Image) -> bytes:
     """A picture as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)  # of a photograph little is left to compress: this takes a fifth of the time
+    # of a photograph little is left to compress: this takes a fifth of the time
+    picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

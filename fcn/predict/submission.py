@@ -1,4 +1,6 @@
-"""The archive that VOC's evaluation server scores: made from labels, and checked before it is sent."""
+"""The archive that VOC's evaluation server scores: made from labels, and
+checked before it is sent.
+"""
 
 import gzip
 import io
@@ -23,14 +25,17 @@ def place(challenge: str = "VOC2012", competition: str = "comp6") -> str:
 
     Args:
         challenge: "VOC2011" or "VOC2012".
-        competition: "comp6", trained on other data too, which a net that began with ImageNet's weights is; or "comp5", on
-            the challenge's own data alone.
+        competition: "comp6", trained on other data too, which a net that began with ImageNet's
+            weights is; or "comp5", on the challenge's own data alone.
     """
     return f"results/{challenge}/Segmentation/{competition}_test_cls"
 
 
-def from_folder(folder: Path, listed: Sequence[tuple[str, Path]]) -> Iterable[tuple[str, np.ndarray]]:
-    """Reads predicted labels, `<folder>/<id>.png`, as `fcn.predict.predictions.write` and others leave them.
+def from_folder(
+    folder: Path, listed: Sequence[tuple[str, Path]]
+) -> Iterable[tuple[str, np.ndarray]]:
+    """Reads predicted labels, `<folder>/<id>.png`, as `fcn.predict.predictions.write` and others
+    leave them.
 
     Args:
         folder: of palette or 8-bit grey PNGs of class indices; what is not listed is not looked at.
@@ -44,13 +49,19 @@ def from_folder(folder: Path, listed: Sequence[tuple[str, Path]]) -> Iterable[tu
     """
     absent = [name for name, _ in listed if not (folder / f"{name}.png").is_file()]
     if absent:
-        raise UserError(f"{folder}: {len(absent)} of {len(listed)} predictions are not there: {enumeration(absent)}")
+        raise UserError(
+            f"{folder}: {len(absent)} of {len(listed)} predictions are not there: "
+            f"{enumeration(absent)}"
+        )
     for name, image in listed:
         yield name, labels.read(folder / f"{name}.png", CLASSES, images.header(image).stored)
 
 
 def pack(
-    out: Path, predicted: Iterable[tuple[str, np.ndarray]], listed: Sequence[tuple[str, Path]], where: str = place()
+    out: Path,
+    predicted: Iterable[tuple[str, np.ndarray]],
+    listed: Sequence[tuple[str, Path]],
+    where: str = place(),
 ) -> None:
     """Writes the archive and checks it; the same labels give the same bytes.
 
@@ -82,8 +93,8 @@ def pack(
 def check(archive: Path, listed: Sequence[tuple[str, Path]], where: str = place()) -> None:
     """Looks for all that the server would refuse or score wrong.
 
-    The development kit's own scorer (VOCevalseg.m) stops at a missing image, at another size than the image's and at a value
-    above 20, so also at 255: a submission has no void.
+    The development kit's own scorer (VOCevalseg.m) stops at a missing image, at another size than
+    the image's and at a value above 20, so also at 255: a submission has no void.
 
     Args:
         archive: a tar, plain or compressed with gzip.
@@ -91,8 +102,9 @@ def check(archive: Path, listed: Sequence[tuple[str, Path]], where: str = place(
         where: see `place`.
 
     Raises:
-        UserError: it is damaged or no tar; an image is missing, there twice, or not wanted; a link, or a name that leads
-            outside; no palette PNG in VOC's colours, another size than its image, a value that is no class. Ten are named.
+        UserError: it is damaged or no tar; an image is missing, there twice, or not wanted; a link,
+            or a name that leads outside; no palette PNG in VOC's colours, another size than its
+            image, a value that is no class. Ten are named.
     """
     _check(archive, listed, where, archive)
 
@@ -111,17 +123,25 @@ def _check(archive: Path, listed: Sequence[tuple[str, Path]], where: str, called
         except archives.DAMAGE as error:
             if isinstance(error, UserError):
                 raise UserError(f"{called}: {error}") from error
-            raise UserError(f"{called}: damaged, it cannot be read to its end: {error or type(error).__name__}") from error
+            raise UserError(
+                f"{called}: damaged, it cannot be read to its end: {error or type(error).__name__}"
+            ) from error
         absent = [name for name in sizes if name not in found]
         if absent:
             wrong.append(f"{len(absent)} of {len(sizes)} images are missing: {enumeration(absent)}")
-        wrong += [f"{name}: {fault}" for name, path in found.items() if (fault := _fault(path, sizes[name]))]
+        wrong += [
+            f"{name}: {fault}"
+            for name, path in found.items()
+            if (fault := _fault(path, sizes[name]))
+        ]
     if wrong:
         more = [f"and {len(wrong) - 10} more"] if len(wrong) > 10 else []
         raise UserError(f"{called}: the server would not take it:", *wrong[:10], *more)
 
 
-def _taken(archive: Path, sizes: Mapping[str, tuple[int, int]], folder: Path) -> tuple[dict[str, Path], list[str]]:
+def _taken(
+    archive: Path, sizes: Mapping[str, tuple[int, int]], folder: Path
+) -> tuple[dict[str, Path], list[str]]:
     """The images wanted, saved under numbers, and what is wrong with the names."""
     found: dict[str, Path] = {}
     wrong = []
@@ -130,7 +150,9 @@ def _taken(archive: Path, sizes: Mapping[str, tuple[int, int]], folder: Path) ->
         for number, member in enumerate(members):
             called, name = shown(member.name), str(PurePosixPath(member.name))
             if member.size > largest:
-                raise UserError(f"{called}: {member.size} bytes, more than a label of any of the images has")
+                raise UserError(
+                    f"{called}: {member.size} bytes, more than a label of any of the images has"
+                )
             if member.kind == "other":
                 wrong.append(f"{called}: a link or a device, not a file")
             elif PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
@@ -138,7 +160,10 @@ def _taken(archive: Path, sizes: Mapping[str, tuple[int, int]], folder: Path) ->
             elif member.kind == "folder":
                 continue
             elif name not in sizes:
-                wrong.append(f"{called}: not one of the images, which are called {next(iter(sizes))} and so on")
+                wrong.append(
+                    f"{called}: not one of the images, which are called "
+                    f"{next(iter(sizes))} and so on"
+                )
             elif name in found:
                 wrong.append(f"{called}: there more than once")
             else:
@@ -160,6 +185,12 @@ def _fault(path: Path, size: tuple[int, int]) -> str | None:
     except UserError as error:
         return f"no picture that can be read ({error.__cause__})"
     if used[-1] >= CLASSES:
-        return f"value {used[-1]}, expected 0..{CLASSES - 1}" + (": a submission has no void" if used[-1] == 255 else "")
-    wrong = [value for value in used if value >= len(colours) or (colours[value] != palette()[value]).any()]
+        return f"value {used[-1]}, expected 0..{CLASSES - 1}" + (
+            ": a submission has no void" if used[-1] == 255 else ""
+        )
+    wrong = [
+        value
+        for value in used
+        if value >= len(colours) or (colours[value] != palette()[value]).any()
+    ]
     return f"value {wrong[0]} has not VOC's colour: is it a palette of VOC's?" if wrong else None

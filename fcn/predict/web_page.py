@@ -1,7 +1,8 @@
-"""The web page: drop a picture, see its classes over it, with a legend. Gradio is the toolkit; nothing comes from the internet.
+"""The web page: drop a picture, see its classes over it, with a legend. Gradio is the toolkit;
+nothing comes from the internet.
 
-The page holds the picture and, as a second one over it, the class map: the opacity slider is one number of its style, and asks
-neither the server nor the net.
+The page holds the picture and, as a second one over it, the class map: the opacity slider is one
+number of its style, and asks neither the server nor the net.
 """
 
 import base64
@@ -26,15 +27,23 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 AT_ONCE = 8
-"""Pictures that are in memory at a time. Their tiles take turns: a small picture waits for one tile of a large one."""
+"""Pictures that are in memory at a time. Their tiles take turns: a small picture waits for one tile
+of a large one.
+"""
 _TURNS = serving.Turns()
 ENDINGS = [".jpg", ".jpeg", ".png", ".webp"]
 SIDE = 1600
-"""Pixels of the longer side up to which a picture is shown as it is; the class map to download has every pixel."""
-SET_OPACITY = "(percent) => { document.documentElement.style.setProperty('--classes', percent / 100); }"
+"""Pixels of the longer side up to which a picture is shown as it is; the class map to download has
+every pixel.
+"""
+SET_OPACITY = (
+    "(percent) => { document.documentElement.style.setProperty('--classes', percent / 100); }"
+)
 LOOK = """() => {
-  // The class under the pointer, from the colours of the legend; paste gives a picture as dropping does.
-  const named = (pixel) => [...document.querySelectorAll('.legend li')].find((each) => each.dataset.rgb === pixel.join(' '));
+  // The class under the pointer, from the colours of the legend;
+  // paste gives a picture as dropping does.
+  const named = (pixel) => [...document.querySelectorAll('.legend li')].find((each) =>
+    each.dataset.rgb === pixel.join(' '));
   document.addEventListener('pointermove', (event) => {
     const box = event.target.closest?.('.seen');
     const said = document.querySelector('#under');
@@ -50,7 +59,8 @@ LOOK = """() => {
     const x = Math.floor((event.clientX - place.x) / place.width * mask.naturalWidth);
     const y = Math.floor((event.clientY - place.y) / place.height * mask.naturalHeight);
     const [r, g, b, alpha] = box.drawn.getImageData(x, y, 1, 1).data;
-    said.textContent = (named(alpha ? [r, g, b] : [])?.querySelector('b') ?? {textContent: ''}).textContent;
+    said.textContent = (named(alpha ? [r, g, b] : [])?.querySelector('b')
+      ?? {textContent: ''}).textContent;
   });
   document.addEventListener('paste', (event) => {
     const input = document.querySelector('#file input[type=file]');
@@ -75,17 +85,22 @@ LOOK = """() => {
 CSS = """
 :root { --classes: 0.6; }
 .gradio-container { width: 100%; max-width: 1200px !important; margin: auto; }
-.seen { position: relative; margin: 0; width: min(100%, 80vh * var(--shape)); aspect-ratio: var(--shape); }
+.seen { position: relative; margin: 0; width: min(100%, 80vh * var(--shape));
+  aspect-ratio: var(--shape); }
 .seen img { position: absolute; inset: 0; width: 100%; height: 100%; border-radius: 6px; }
 .seen .classes { opacity: var(--classes); image-rendering: pixelated; }
 .legend { list-style: none; margin: 0 0 1em; padding: 0; }
-.legend li { display: flex; gap: .6em; align-items: center; margin: 0; padding: .15em 0; color: var(--body-text-color); }
-.legend i { width: 1.1em; height: 1.1em; border: 1px solid var(--body-text-color-subdued); border-radius: 3px; flex: none; }
+.legend li { display: flex; gap: .6em; align-items: center; margin: 0; padding: .15em 0;
+  color: var(--body-text-color); }
+.legend i { width: 1.1em; height: 1.1em; border: 1px solid var(--body-text-color-subdued);
+  border-radius: 3px; flex: none; }
 #under { min-height: 1.5em; margin: .3em 0; font-weight: 600; }
 .legend b { font-weight: inherit; }
 .legend span { margin-left: auto; font-variant-numeric: tabular-nums; }
-.empty, .wrong { padding: 3em 1.5em; text-align: center; border: 1px dashed var(--border-color-primary); border-radius: 6px; }
-.wrong { color: var(--error-text-color); background: var(--error-background-fill); border-color: var(--error-border-color); }
+.empty, .wrong { padding: 3em 1.5em; text-align: center;
+  border: 1px dashed var(--border-color-primary); border-radius: 6px; }
+.wrong { color: var(--error-text-color); background: var(--error-background-fill);
+  border-color: var(--error-border-color); }
 @media (max-width: 640px) { /* the picture before what is said of it */
   #controls { display: contents; }
   #file { order: 1; } #seen { order: 2; } #controls .form { order: 3; } #key { order: 4; }
@@ -101,8 +116,11 @@ def _net(folder: Path, _written: int) -> "Predictor":
     return predictor.load(folder)
 
 
-def segment(path: str | None, model: str | None, models: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
-    """Runs a net on a picture, tile by tile: Gradio stops asking for the next one when the browser has gone.
+def segment(
+    path: str | None, model: str | None, models: Mapping[str, Path]
+) -> Iterator[tuple[str, str]]:
+    """Runs a net on a picture, tile by tile: Gradio stops asking for the next one when the browser
+    has gone.
 
     Args:
         path: of the picture; None: there is none.
@@ -110,8 +128,8 @@ def segment(path: str | None, model: str | None, models: Mapping[str, Path]) -> 
         models: model folders by name.
 
     Yields:
-        HTML of how far it is, and nothing; and at last of the picture with its classes, and of what the net knows and the
-        legend; or of what is wrong, and nothing.
+        HTML of how far it is, and nothing; and at last of the picture with its classes, and of what
+        the net knows and the legend; or of what is wrong, and nothing.
     """
     if not path:
         yield EMPTY, ""
@@ -136,7 +154,10 @@ def segment(path: str | None, model: str | None, models: Mapping[str, Path]) -> 
         return
     classes = net.spec.classes
     knows = f'<p class="knows">{html.escape(net.spec.knows)}</p>' if net.spec.knows else ""
-    yield view(image, found, classes), knows + legend(found, classes, f"{Path(path).stem}-{model}.png")
+    yield (
+        view(image, found, classes),
+        knows + legend(found, classes, f"{Path(path).stem}-{model}.png"),
+    )
 
 
 def _transparent(names: tuple[str, ...]) -> bool:
@@ -157,14 +178,19 @@ def view(image: np.ndarray, found: np.ndarray, names: tuple[str, ...]) -> str:
     mask = mask.resize(picture.size, Image.Resampling.NEAREST)
     hidden = {"transparency": 0} if _transparent(names) else {}
     height, width = found.shape
-    below = f'<img alt="The picture, {width} x {height} pixels" src="{_url(picture, "JPEG", quality=90)}">'
+    below = (
+        f'<img alt="The picture, {width} x {height} pixels" '
+        f'src="{_url(picture, "JPEG", quality=90)}">'
+    )
     above = f'<img alt="Its classes" class="classes" src="{_url(mask, "PNG", **hidden)}">'
     figure = f'<figure class="seen" style="--shape: {width / height:.4f}">{below}{above}</figure>'
     return f'{figure}<p id="under" aria-live="off"></p>'
 
 
 def legend(found: np.ndarray, names: tuple[str, ...], file: str) -> str:
-    """Colours, names and shares of the classes that occur, and a link to the class map as a palette PNG called `file`."""
+    """Colours, names and shares of the classes that occur, and a link to the class map as a palette
+    PNG called `file`.
+    """
     rows = ""
     for each in serving.shares(found, names):
         clear = each["value"] == 0 and _transparent(names)
@@ -173,8 +199,14 @@ def legend(found: np.ndarray, names: tuple[str, ...], file: str) -> str:
         name = html.escape(each["name"])
         spot = f'<i style="background: {colour}"></i>'
         rows += f'<li data-rgb="{painted}">{spot}<b>{name}</b><span>{each["share"]:.1%}</span></li>'
-    link = f'<a download="{html.escape(file)}" href="{_url(labels.to_image(found), "PNG")}">Class map as PNG</a>'
-    overlay = f'<a id="overlay" href="#" download="{html.escape(Path(file).stem)}-overlay.png">Overlay as PNG</a>'
+    link = (
+        f'<a download="{html.escape(file)}" href="{_url(labels.to_image(found), "PNG")}">Class '
+        "map as PNG</a>"
+    )
+    overlay = (
+        '<a id="overlay" href="#" '
+        f'download="{html.escape(Path(file).stem)}-overlay.png">Overlay as PNG</a>'
+    )
     return f'<ul class="legend">{rows}</ul>{link}<br>{overlay}'
 
 
@@ -198,15 +230,24 @@ def build(models: Mapping[str, Path], first: str) -> Any:
         import gradio as gr
     except ImportError as error:
         raise UserError(
-            "gradio is not installed, and the page needs it: `make env WITH=web` in a clone, or the extra `web`"
+            "gradio is not installed, and the page needs it: `make env WITH=web` in a clone, or "
+            "the extra `web`"
         ) from error
-    # Pictures that were dropped lie in a temporary folder: gone an hour after, and when the server stops.
+    # Pictures that were dropped lie in a temporary folder: gone an hour after, and when the server
+    # stops.
     with gr.Blocks(title="FCN", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown("# What is where in a picture?")
-        gr.Markdown("A fully convolutional network says it of every pixel. Nothing leaves this machine.")
+        gr.Markdown(
+            "A fully convolutional network says it of every pixel. Nothing leaves this machine."
+        )
         with gr.Row():
             with gr.Column(scale=1, min_width=280, elem_id="controls"):
-                file = gr.File(label="Picture: JPEG, PNG or WebP", file_types=ENDINGS, height=150, elem_id="file")
+                file = gr.File(
+                    label="Picture: JPEG, PNG or WebP",
+                    file_types=ENDINGS,
+                    height=150,
+                    elem_id="file",
+                )
                 model = gr.Radio(list(models), value=first, label="Model")
                 opacity = gr.Slider(0, 100, 60, step=1, label="Opacity of the classes, %")
                 key = gr.HTML(elem_id="key")
@@ -249,10 +290,12 @@ def serve(page: Any, port: int, wait: bool = True, allowed: Sequence[str] = ()) 
             port = free.getsockname()[1]
     try:
         _, address, _ = page.launch(
-            server_name=HOST, server_port=port, share=False, ssr_mode=False, quiet=True, prevent_thread_lock=True,
-            footer_links=[], max_file_size=serving.MAX_BYTES, css=CSS,
+            server_name=HOST, server_port=port, share=False, ssr_mode=False, quiet=True,
+            prevent_thread_lock=True, footer_links=[], max_file_size=serving.MAX_BYTES, css=CSS,
             app_kwargs={"middleware": [Middleware(OwnDoor, allowed=allowed)]},
-            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+            theme=gr.themes.Default(
+                font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+            ),
         )  # fmt: skip
     except OSError as error:
         raise UserError(f"--port {port}: {error}") from error

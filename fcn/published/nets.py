@@ -3,9 +3,9 @@
 `--model voc-fcn8s` of `fcn`, and `fcn verify`, read them here. URLs: the files `caffemodel-url` of
 shelhamer/fcn.berkeleyvision.org @ 1305c73. Only fcn8s-heavy-pascal has checksums that others
 published: sha1 in opencv/opencv_extra (testdata/dnn/download_models.py), md5 in wkentaro/fcn
-(fcn/setup.py). Scores: pixel accuracy, mean accuracy, mean IU, frequency weighted IU, in percent, of
-these files on seg11valid; `tolerance`: points that each may be off. VOC2012's val holds all ids of
-seg11valid; VOC2011's archive does as well, with the root TrainVal/VOCdevkit/VOC2011.
+(fcn/setup.py). Scores: pixel accuracy, mean accuracy, mean IU, frequency weighted IU, in percent,
+of these files on seg11valid; `tolerance`: points that each may be off. VOC2012's val holds all ids
+of seg11valid; VOC2011's archive does as well, with the root TrainVal/VOCdevkit/VOC2011.
 """
 
 import fcntl
@@ -40,7 +40,9 @@ class Net:
 
 @dataclass(frozen=True)
 class Published:
-    """What `published/nets.json` holds: nets by variant, tolerance in points, archive, root, list, classes."""
+    """What `published/nets.json` holds: nets by variant, tolerance in points, archive, root, list,
+    classes.
+    """
 
     __pydantic_config__ = CHECKED
 
@@ -109,7 +111,9 @@ def model_folder(name: str) -> Path:
 
 
 def _fetch(source: Source, part: Path) -> Path:
-    """Downloads to `part`; where a checksum tells whether pieces fit, an earlier attempt is gone on from."""
+    """Downloads to `part`; where a checksum tells whether pieces fit, an earlier attempt is gone on
+    from.
+    """
     if not source.checksums:
         part.unlink(missing_ok=True)
     problems = []
@@ -124,15 +128,18 @@ def _fetch(source: Source, part: Path) -> Path:
         except (UserError, download.Interrupted) as error:
             problems.append(str(error))
     raise UserError(
-        f"{source.name} could not be fetched; bring it from {source.urls[0]} to {FOLDER} yourself and "
-        f"run this again ({'; '.join(problems)})"
+        f"{source.name} could not be fetched; bring it from {source.urls[0]} to {FOLDER} yourself "
+        f"and run this again ({'; '.join(problems)})"
     )
 
 
 def _check(path: Path, source: Source) -> None:
     checksums = download.parse_checksums(source.checksums, source.name)
     if checksums and (problem := download.mismatch(path, checksums)):
-        raise UserError(f"{path}: not the file that was published: {problem}; run this again, or fetch it yourself")
+        raise UserError(
+            f"{path}: not the file that was published: {problem}; run this again, or "
+            "fetch it yourself"
+        )
 
 
 def _say(text: str) -> None:

@@ -24,7 +24,9 @@ SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 
 @dataclass(frozen=True)
 class Verdict:
-    """One net: `measured` and `expected` in percent, in the order of `SCORES`; whether it `passed`."""
+    """One net: `measured` and `expected` in percent, in the order of
+    `SCORES`; whether it `passed`.
+    """
 
     net: str
     measured: tuple[float, ...]
@@ -46,15 +48,20 @@ def to_model_folder(caffemodel: Path, variant: str, classes: Sequence[str], fold
     """
     weights, spec = authors.convert_net(caffe.read(caffemodel), classes, str(caffemodel))
     if spec.variant != variant:
-        raise UserError(f"{caffemodel}: wanted {variant}, but its layers are those of {spec.variant}")
+        raise UserError(
+            f"{caffemodel}: wanted {variant}, but its layers are those of {spec.variant}"
+        )
     with files.replacing_folder(folder, MARK) as temporary:
         temporary.mkdir()
-        # What `surgery.save` writes, without building the net for it, which takes a minute and 3 GB at full width.
+        # What `surgery.save` writes, without building the net for it, which takes a minute and 3 GB
+        # at full width.
         files.save_arrays(temporary / "weights.npz", weights)
         files.write_json(temporary / "model.json", asdict(spec))
 
 
-def score(folder: Path, pairs: Sequence[Pair], done: Callable[[int, int], None]) -> tuple[float, ...]:
+def score(
+    folder: Path, pairs: Sequence[Pair], done: Callable[[int, int], None]
+) -> tuple[float, ...]:
     """Scores a model folder on image files, whole and at their own size.
 
     Args:
@@ -77,7 +84,9 @@ def score(folder: Path, pairs: Sequence[Pair], done: Callable[[int, int], None])
         count += 1
         done(count, len(pairs))
 
-    histogram = evaluation.evaluate(evaluation.labeler(model), _examples(pairs, len(spec.classes)), len(spec.classes), seen)
+    histogram = evaluation.evaluate(
+        evaluation.labeler(model), _examples(pairs, len(spec.classes)), len(spec.classes), seen
+    )
     scores = metrics.scores(histogram)
     return tuple(100 * scores[name] for name in SCORES)
 
@@ -90,24 +99,43 @@ def _examples(pairs: Sequence[Pair], classes: int) -> Iterator[dict[str, np.ndar
         yield {"image": image[None], "label": label[None]}
 
 
-def judge(net: str, measured: Sequence[float], expected: Sequence[float], tolerance: float) -> Verdict:
-    """Compares four scores in percent: a net passes if none is further off than `tolerance` points."""
+def judge(
+    net: str, measured: Sequence[float], expected: Sequence[float], tolerance: float
+) -> Verdict:
+    """Compares four scores in percent: a net passes if none is further off
+    than `tolerance` points.
+    """
     # To six digits, so that a published 63.63 is exactly 0.1 away from 63.73.
     off = max(round(abs(one - other), 6) for one, other in zip(measured, expected, strict=True))
-    return Verdict(net, tuple(round(value, 4) for value in measured), tuple(expected), off <= tolerance)
+    return Verdict(
+        net, tuple(round(value, 4) for value in measured), tuple(expected), off <= tolerance
+    )
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """The verdicts as text, measured and (published) scores side by side; Markdown reads it as a table."""
+    """The verdicts as text, measured and (published) scores side by side; Markdown reads it as a
+    table.
+    """
     titles = ("net", "pixel acc.", "mean acc.", "mean IU", "f.w. IU", "furthest off", "verdict")
     rows: list[tuple[str, ...]] = [titles]
     for verdict in verdicts:
-        cells = [f"{got:.2f} ({wanted:.2f})" for got, wanted in zip(verdict.measured, verdict.expected, strict=True)]
-        off = max((got - wanted for got, wanted in zip(verdict.measured, verdict.expected, strict=True)), key=abs)
+        cells = [
+            f"{got:.2f} ({wanted:.2f})"
+            for got, wanted in zip(verdict.measured, verdict.expected, strict=True)
+        ]
+        off = max(
+            (got - wanted for got, wanted in zip(verdict.measured, verdict.expected, strict=True)),
+            key=abs,
+        )
         rows.append((verdict.net, *cells, f"{off:+.2f}", "PASS" if verdict.passed else "FAIL"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    return "\n".join(
+        [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+    )
 
 
 def report(verdicts: Sequence[Verdict], images: int, tolerance: float) -> Mapping[str, Any]:

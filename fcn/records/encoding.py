@@ -1,4 +1,6 @@
-"""One pair of files into one example of the records: checked, and stored so that just its pixels come out again."""
+"""One pair of files into one example of the records: checked, and stored so that just its pixels
+come out again.
+"""
 
 import hashlib
 import io
@@ -23,9 +25,10 @@ from fcn.pixels import images, labels
 class Example:
     """An encoded pair and what the index says of it.
 
-    `size` is (height, width); `pixels`, int64 (256,), counts the label values; `sample` is a digest of the image's size and of
-    some of its pixels: equal images have equal samples. `thumbnail` is that of `fcn.doctor.near`; `content` is what the label
-    holds, for what can be told of all labels together only.
+    `size` is (height, width); `pixels`, int64 (256,), counts the label values; `sample` is a digest
+    of the image's size and of some of its pixels: equal images have equal samples. `thumbnail` is
+    that of `fcn.doctor.near`; `content` is what the label holds, for what can be told of all labels
+    together only.
     """
 
     pair: Pair
@@ -40,7 +43,8 @@ class Example:
 def encode(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = ()) -> Example:
     """Checks one pair and encodes it.
 
-    An upright JPEG in RGB or grey is kept as it came; any other picture is stored as a PNG of the same pixels.
+    An upright JPEG in RGB or grey is kept as it came; any other picture is stored as a PNG of the
+    same pixels.
 
     Args:
         pair: the files.
@@ -51,8 +55,8 @@ def encode(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = (
         The example.
 
     Raises:
-        UserError: the image is unreadable; the label is unreadable, of another size, out of range, smoothed, or may not be
-            turned as EXIF turns its image.
+        UserError: the image is unreadable; the label is unreadable, of another size, out of range,
+            smoothed, or may not be turned as EXIF turns its image.
     """
     header = images.header(pair.image, images.longest)
     stored, sample, thumbnail = _jpeg(pair.image) if header.plain_jpeg else _as_png(pair.image)
@@ -64,7 +68,8 @@ def encode(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = (
         if header.orientation == 1:
             raise
         raise UserError(
-            f"{error}. EXIF data turn this image (orientation {header.orientation}); its label must fit the upright picture"
+            f"{error}. EXIF data turn this image (orientation {header.orientation}); its label "
+            "must fit the upright picture"
         ) from error
     content = count(pair.label, label)
     doubt = ""
@@ -74,7 +79,8 @@ def encode(pair: Pair, classes: int, colours: Sequence[tuple[int, int, int]] = (
     for finding in findings(Case([look]), ("smeared", "turned_unclear")):
         raise UserError(str(finding))
     features = {
-        "schema": _integer(SCHEMA), "id": _text(pair.id.encode()), "image": _text(stored), "label": _text(_grey_png(truth)),
+        "schema": _integer(SCHEMA), "id": _text(pair.id.encode()), "image": _text(stored),
+        "label": _text(_grey_png(truth)),
         "height": _integer(height), "width": _integer(width),
     }  # fmt: skip
     example = tf.train.Example(features=tf.train.Features(feature=features))
@@ -115,21 +121,33 @@ def _text(value: bytes) -> tf.train.Feature:
 def _grey_png(labels: np.ndarray) -> bytes:
     """PNG of uint8 (H, W). Grey, since TensorFlow would expand a palette to RGB when it decodes.
 
-    Pillow would try PNG's filters on every row, which labels gain nothing from and which takes longer than all the rest;
-    for the same reason only runs of equal pixels are looked for.
+    Pillow would try PNG's filters on every row, which labels gain nothing from and which takes
+    longer than all the rest; for the same reason only runs of equal pixels are looked for.
     """
     height, width = labels.shape
-    rows = np.zeros((height, 1 + width), np.uint8)  # each row begins with the number of its filter: 0 is none
+    # each row begins with the number of its filter: 0 is none
+    rows = np.zeros((height, 1 + width), np.uint8)
     rows[:, 1:] = labels
     packer = zlib.compressobj(strategy=zlib.Z_RLE)
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)  # 8 bits, grey
-    chunks = ((b"IHDR", header), (b"IDAT", packer.compress(rows.data) + packer.flush()), (b"IEND", b""))
-    framed = (struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks)
+    chunks = (
+        (b"IHDR", header),
+        (b"IDAT", packer.compress(rows.data) + packer.flush()),
+        (b"IEND", b""),
+    )
+    framed = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
     return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
 
 
 def _counts(labels: np.ndarray) -> np.ndarray:
-    """How often each value occurs, int64 (256,); labels consist of runs, and adding those is faster than `np.bincount`."""
+    """How often each value occurs, int64 (256,); labels consist of runs, and adding those is faster
+    than `np.bincount`.
+    """
     flat = labels.reshape(-1)
     ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
-    return np.bincount(flat[ends - 1], weights=np.diff(ends, prepend=0), minlength=256).astype(np.int64)
+    return np.bincount(flat[ends - 1], weights=np.diff(ends, prepend=0), minlength=256).astype(
+        np.int64
+    )

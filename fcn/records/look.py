@@ -1,4 +1,6 @@
-"""A first look at records: how often each class occurs, how large the images are, and a contact sheet."""
+"""A first look at records: how often each class occurs, how large the images are, and a contact
+sheet.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,21 +25,26 @@ Picture = tuple[str, np.ndarray, np.ndarray]
 """Id, image uint8 (H, W, 3) RGB, label uint8 (H, W)."""
 
 
-def run(data: Path, out: Path, images: int, done: Callable[[int, int], None] = lambda seen, total: None) -> dict[str, Any]:
+def run(
+    data: Path, out: Path, images: int, done: Callable[[int, int], None] = lambda seen, total: None
+) -> dict[str, Any]:
     """Writes the folder `out` about the records in `data`.
 
-    `classes.csv` (class, split, images, pixels, share): how many images show the class, how many pixels it has, and their
-    share of all labelled pixels of the split. `sizes.csv` (split, width, height, images): how many images have that size.
-    `contact.png`: training images with their labels painted over them.
+    `classes.csv` (class, split, images, pixels, share): how many images show the class, how many
+    pixels it has, and their share of all labelled pixels of the split. `sizes.csv` (split, width,
+    height, images): how many images have that size. `contact.png`: training images with their
+    labels painted over them.
 
     Args:
         data: folder of the records.
         out: folder to make or replace.
-        images: how many the contact sheet shows, at least 1: evenly spread over the training split, as it is stored.
+        images: how many the contact sheet shows, at least 1: evenly spread over the training split,
+            as it is stored.
         done: called with (images drawn, images to draw).
 
     Returns:
-        By split: `images`, `void` (share of all pixels that is labelled void) and `absent` (classes without a pixel).
+        By split: `images`, `void` (share of all pixels that is labelled void) and `absent` (classes
+        without a pixel).
 
     Raises:
         UserError: the records are not there, or not complete.
@@ -45,8 +52,14 @@ def run(data: Path, out: Path, images: int, done: Callable[[int, int], None] = l
     index = records.read_index(data)
     with files.replacing_folder(out, MARK) as folder:
         folder.mkdir()
-        files.write_csv(folder / "classes.csv", ("class", "split", "images", "pixels", "share"), class_rows(index))
-        files.write_csv(folder / "sizes.csv", ("split", "width", "height", "images"), size_rows(index))
+        files.write_csv(
+            folder / "classes.csv",
+            ("class", "split", "images", "pixels", "share"),
+            class_rows(index),
+        )
+        files.write_csv(
+            folder / "sizes.csv", ("split", "width", "height", "images"), size_rows(index)
+        )
         pictures = []
         for picture in _spread(data, index["splits"]["train"]["images"], images):
             pictures.append(_reduced(*picture))
@@ -56,7 +69,9 @@ def run(data: Path, out: Path, images: int, done: Callable[[int, int], None] = l
 
 
 def class_rows(index: dict) -> Iterator[tuple[str, str, int, int, float]]:
-    """The rows of `classes.csv`, class by class in the order of their values, from the records' index."""
+    """The rows of `classes.csv`, class by class in the order of their values, from the records'
+    index.
+    """
     for name in index["classes"]:
         for split, info in index["splits"].items():
             pixels = info["pixels"][name]
@@ -67,12 +82,15 @@ def class_rows(index: dict) -> Iterator[tuple[str, str, int, int, float]]:
 def size_rows(index: dict) -> Iterator[tuple[str, int, int, int]]:
     """The rows of `sizes.csv`, in increasing order, from the records' index."""
     for split, info in index["splits"].items():
-        for (width, height), count in sorted(Counter((width, height) for height, width in info["sizes"]).items()):
+        for (width, height), count in sorted(
+            Counter((width, height) for height, width in info["sizes"]).items()
+        ):
             yield split, width, height, count
 
 
 def contact_sheet(pictures: Sequence[Picture], classes: Sequence[str]) -> Image.Image:
-    """The pictures with their labels painted over them and their ids below, in rows, and the colours' meaning.
+    """The pictures with their labels painted over them and their ids below, in rows, and the
+    colours' meaning.
 
     Args:
         pictures: at least one, small enough as they are.
@@ -85,13 +103,21 @@ def contact_sheet(pictures: Sequence[Picture], classes: Sequence[str]) -> Image.
     width = max(image.shape[1] for _, image, _ in pictures) + _GAP
     height = max(image.shape[0] for _, image, _ in pictures) + _FONT + 2 * _GAP
     rows = -(-len(pictures) // columns)
-    key = visualize.legend(classes, visualize.painted([label for *_, label in pictures], classes), columns * width - _GAP)
-    sheet = Image.new("RGB", (columns * width + _GAP, rows * height + key.height + 2 * _GAP), "white")
+    key = visualize.legend(
+        classes,
+        visualize.painted([label for *_, label in pictures], classes),
+        columns * width - _GAP,
+    )
+    sheet = Image.new(
+        "RGB", (columns * width + _GAP, rows * height + key.height + 2 * _GAP), "white"
+    )
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT)
     for number, (name, image, label) in enumerate(pictures):
         x, y = _GAP + number % columns * width, _GAP + number // columns * height
         sheet.paste(Image.fromarray(visualize.overlay(image, label, classes)), (x, y))
-        draw.text((x, y + image.shape[0] + 1), _fitting(name, font, width - _GAP), fill="black", font=font)
+        draw.text(
+            (x, y + image.shape[0] + 1), _fitting(name, font, width - _GAP), fill="black", font=font
+        )
     sheet.paste(key, (_GAP, rows * height + _GAP))
     return sheet
 
@@ -109,7 +135,11 @@ def _reduced(name: str, image: np.ndarray, label: np.ndarray) -> Picture:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     smooth = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
     small = Image.fromarray(image).resize(size, smooth)
-    return name, np.asarray(small), np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST))
+    return (
+        name,
+        np.asarray(small),
+        np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST)),
+    )
 
 
 def _spread(data: Path, total: int, wanted: int) -> Iterator[Picture]:

@@ -1,4 +1,6 @@
-"""Writing the records: pairs of image and label, checked and encoded by several threads, in an order drawn from the seed."""
+"""Writing the records: pairs of image and label, checked and encoded by several threads, in an
+order drawn from the seed.
+"""
 
 import collections
 import functools
@@ -36,7 +38,9 @@ class Bad:
     reason: str
 
     def entry(self) -> dict[str, str]:
-        """For the index, which does not depend on where the data set lies: the reason without the folders."""
+        """For the index, which does not depend on where the data set lies: the reason without the
+        folders.
+        """
         short = self.reason
         for path in (self.pair.image, self.pair.label):
             short = short.replace(f"{path.parent}{os.sep}", "")
@@ -45,7 +49,9 @@ class Bad:
 
 @dataclass
 class _Split:
-    """What is known of a split so far; per image it keeps a reference, a size, a digest, 256 colours and counts."""
+    """What is known of a split so far; per image it keeps a reference, a size, a digest, 256
+    colours and counts.
+    """
 
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     pairs: list[Pair] = field(default_factory=list)
@@ -71,14 +77,18 @@ class _Split:
         heights, widths = zip(*self.sizes, strict=True)
         return {
             "list": name,
-            "digest": hashlib.sha256("".join(file["sha256"] for file in self.files.values()).encode()).hexdigest(),
+            "digest": hashlib.sha256(
+                "".join(file["sha256"] for file in self.files.values()).encode()
+            ).hexdigest(),
             "images": len(self.pairs),
             "files": self.files,
             "height": [min(heights), max(heights)],
             "width": [min(widths), max(widths)],
             "pixels": {name: int(n) for name, n in zip(classes, self.pixels, strict=False)},
             "void_pixels": int(self.pixels[255]),
-            "images_with": {name: int(n) for name, n in zip(classes, self.images_with, strict=False)},
+            "images_with": {
+                name: int(n) for name, n in zip(classes, self.images_with, strict=False)
+            },
             "skipped": [bad.entry() for bad in self.bad],
             "ids": [pair.id for pair in self.pairs],
             "sizes": [list(size) for size in self.sizes],
@@ -102,27 +112,31 @@ def write(
         listing: the pairs of the splits "train" and "val", and the classes.
         lists: what the splits are called in the data set, by split; for messages and for the index.
         out: folder to make or replace, as a whole and at the end.
-        shards: files per split, at most one per pair; shard n takes every `shards`-th pair, starting with the n-th.
-        seed: of the order in which the pairs of "train" are stored; those of "val" stay in their list's.
-        on_bad: "stop" looks at all pairs and then names those that cannot be used; "skip" leaves them out.
+        shards: files per split, at most one per pair; shard n takes every `shards`-th pair,
+            starting with the n-th.
+        seed: of the order in which the pairs of "train" are stored; those of "val" stay in their
+            list's.
+        on_bad: "stop" looks at all pairs and then names those that cannot be used; "skip" leaves
+            them out.
         done: called with (split, pairs seen, pairs in all) after each pair.
         workers: threads, by default one per processor core; no byte depends on it.
-        explain: says more of a bad pair than the reader's error, for messages; "" if it knows no more.
+        explain: says more of a bad pair than the reader's error, for messages; "" if it knows no
+            more.
 
     Returns:
         The index: `schema`, `classes`, `notes` (of the listing) and `splits`, each of which has
         `list`: its name in the data set; `images`: how many; `digest`: over all shards;
         `files`, by name: `images` and `sha256`;
         `height`, `width`: [smallest, largest];
-        `pixels` and `images_with`, by class: how many, and how many images show the class; `void_pixels`;
-        `skipped`: `id` and `reason` of each pair that was left out;
+        `pixels` and `images_with`, by class: how many, and how many images show the class;
+        `void_pixels`; `skipped`: `id` and `reason` of each pair that was left out;
         `ids`, `sizes` as [height, width]: of each image, in stored order.
 
     Raises:
-        UserError: the splits share an image, by its id or, under another one, pixel by pixel, or in the user's own splits
-            nearly so; pairs cannot be used (see `encode`), or all of a split; the doctor would stop at the labels, looked at
-            together; a split has no labelled pixel; the disk is full. Nothing is left behind then, and what was at `out`
-            stays.
+        UserError: the splits share an image, by its id or, under another one, pixel by pixel, or in
+            the user's own splits nearly so; pairs cannot be used (see `encode`), or all of a split;
+            the doctor would stop at the labels, looked at together; a split has no labelled pixel;
+            the disk is full. Nothing is left behind then, and what was at `out` stays.
     """
     leaks(listing.splits["train"], listing.splits["val"])
     work = functools.partial(_attempt, classes=len(listing.classes), colours=listing.colours)
@@ -141,12 +155,21 @@ def write(
             try:
                 splits[split] = _store(results, parts, most_bad, functools.partial(done, split))
             except tf.errors.ResourceExhaustedError as error:
-                raise UserError(f"{error.message}: make room on the disk of {out} and run the stage again") from error
+                raise UserError(
+                    f"{error.message}: make room on the disk of {out} and run the stage again"
+                ) from error
         _refuse_bad(lists, splits, on_bad, explain)
         _refuse_labels(listing, lists, splits)
         _refuse_same(lists, splits["train"], splits["val"], listing.own)
-        entries = {split: found.entry(lists[split], listing.classes) for split, found in splits.items()}
-        index = {"schema": SCHEMA, "classes": list(listing.classes), "notes": list(listing.notes), "splits": entries}
+        entries = {
+            split: found.entry(lists[split], listing.classes) for split, found in splits.items()
+        }
+        index = {
+            "schema": SCHEMA,
+            "classes": list(listing.classes),
+            "notes": list(listing.notes),
+            "splits": entries,
+        }
         files.write_json(folder / "index.json", index)
     return index
 
@@ -158,8 +181,12 @@ def _attempt(pair: Pair, classes: int, colours: Any) -> Example | Bad:
         return Bad(pair, str(error))
 
 
-def _in_order(work: Callable[[Pair], Example | Bad], pairs: Iterable[Pair], workers: int) -> Iterator[Example | Bad]:
-    """`work` of every pair in the pairs' order, done by threads that run ahead of the consumer by a few pairs only."""
+def _in_order(
+    work: Callable[[Pair], Example | Bad], pairs: Iterable[Pair], workers: int
+) -> Iterator[Example | Bad]:
+    """`work` of every pair in the pairs' order, done by threads that run ahead of the consumer by a
+    few pairs only.
+    """
     ahead: collections.deque = collections.deque()
     with ThreadPoolExecutor(workers) as pool:
         for pair in pairs:
@@ -171,9 +198,14 @@ def _in_order(work: Callable[[Pair], Example | Bad], pairs: Iterable[Pair], work
 
 
 def _store(
-    results: Iterator[Example | Bad], parts: Sequence[tuple[Path, int]], most_bad: int, done: Callable[[int, int], None]
+    results: Iterator[Example | Bad],
+    parts: Sequence[tuple[Path, int]],
+    most_bad: int,
+    done: Callable[[int, int], None],
 ) -> _Split:
-    """Writes the results into files, so many (less the bad ones) into each; ends early at `most_bad`."""
+    """Writes the results into files, so many (less the bad ones) into each; ends early at
+    `most_bad`.
+    """
     found = _Split()
     total = sum(count for _, count in parts)
     for path, count in parts:
@@ -192,12 +224,19 @@ def _store(
     return found
 
 
-def _refuse_bad(lists: Mapping[str, str], splits: Mapping[str, _Split], on_bad: str, explain: Callable[[Pair], str]) -> None:
+def _refuse_bad(
+    lists: Mapping[str, str],
+    splits: Mapping[str, _Split],
+    on_bad: str,
+    explain: Callable[[Pair], str],
+) -> None:
     bad = [each for found in splits.values() for each in found.bad]
     if bad and on_bad == "stop":
         seen = len(bad) + sum(len(found.pairs) for found in splits.values())
         raise UserError(
-            *_reasons(f"{len(bad)} of {seen} pairs of image and label cannot be used:", bad, explain),
+            *_reasons(
+                f"{len(bad)} of {seen} pairs of image and label cannot be used:", bad, explain
+            ),
             "Mend them, take them off the lists, or leave them out with `on_bad: skip`.",
         )
     for split, found in splits.items():
@@ -215,7 +254,9 @@ def _reasons(start: str, bad: Sequence[Bad], explain: Callable[[Pair], str]) -> 
     return [start, *(f"- {reason}" for reason in reasons), *more]
 
 
-def _refuse_labels(listing: Listing, lists: Mapping[str, str], splits: Mapping[str, _Split]) -> None:
+def _refuse_labels(
+    listing: Listing, lists: Mapping[str, str], splits: Mapping[str, _Split]
+) -> None:
     """What can be told of all labels together only: what the doctor would stop at, stops here."""
     colours = tuple(red << 16 | green << 8 | blue for red, green, blue in listing.colours)
     by_encoding: dict[str, list[Look]] = {}
@@ -229,12 +270,14 @@ def _refuse_labels(listing: Listing, lists: Mapping[str, str], splits: Mapping[s
         stops += [str(finding) for finding in findings(case) if finding.stops]
     if stops:
         more = f"\n- and {len(stops) - NAMED} more" if len(stops) > NAMED else ""
-        raise UserError("the labels cannot be used:" + "".join(f"\n- {each}" for each in stops[:NAMED]) + more)
+        raise UserError(
+            "the labels cannot be used:" + "".join(f"\n- {each}" for each in stops[:NAMED]) + more
+        )
     for split, found in splits.items():
         if not found.pixels[: len(listing.classes)].any():
             raise UserError(
-                f"{lists[split]}: every pixel of its {len(found.pairs)} labels is void: choose images that have labels, or "
-                "mend the labels"
+                f"{lists[split]}: every pixel of its {len(found.pairs)} labels is void: choose "
+                "images that have labels, or mend the labels"
             )
 
 
@@ -250,12 +293,18 @@ def _refuse_same(lists: Mapping[str, str], train: _Split, val: _Split, nearly: b
     ]
     if same:
         raise UserError(
-            f"{lists['train']} and {lists['val']} share {len(same)} images under different names, equal pixel by pixel: "
-            f"{enumeration(same)}. Scores on images that were trained on mean nothing: take them off one of the lists"
+            f"{lists['train']} and {lists['val']} share {len(same)} images under different names, "
+            f"equal pixel by pixel: {enumeration(same)}. Scores on images that were trained on "
+            "mean nothing: take them off one of the lists"
         )
-    alike = [f"{one} = {other}" for one, other in near.pairs(train.thumbnails, val.thumbnails)] if nearly else []
+    alike = (
+        [f"{one} = {other}" for one, other in near.pairs(train.thumbnails, val.thumbnails)]
+        if nearly
+        else []
+    )
     if alike:
         raise UserError(
-            f"{lists['train']} and {lists['val']} share {len(alike)} images that are nearly the same: {enumeration(alike)}. "
-            "Scores on images that were trained on mean nothing: take them off one of the lists, or put both into the same"
+            f"{lists['train']} and {lists['val']} share {len(alike)} images that are nearly the "
+            f"same: {enumeration(alike)}. Scores on images that were trained on mean nothing: take "
+            "them off one of the lists, or put both into the same"
         )

@@ -15,38 +15,48 @@ from fcn.score import metrics
 Labeler = Callable[[Any], np.ndarray]
 """RGB images (N, H, W, 3), uint8 or float 0..255 -> labels uint8 (N, H, W)."""
 COMPILED = keras.backend.backend() == "jax"
-"""Whether XLA compiles nets. It does so for every size of image, which costs TensorFlow more than it gains; JAX knows no other
-way to run a whole net at once."""
+"""Whether XLA compiles nets. It does so for every size of image, which costs TensorFlow more than
+it gains; JAX knows no other way to run a whole net at once."""
 T = TypeVar("T")
 
 _THREADS = min(8, os.cpu_count() or 1)
 
 
 def labeler(model: keras.Model) -> Labeler:
-    """The net followed by the argmax over its classes, on the device, so that labels and not scores travel back.
+    """The net followed by the argmax over its classes, on the device, so that labels and not scores
+    travel back.
 
     Args:
-        model: from images (N, H, W, 3) to scores (N, H, W, C), C up to 256. Its weights are shared, not copied.
+        model: from images (N, H, W, 3) to scores (N, H, W, C), C up to 256. Its weights are shared,
+            not copied.
 
     Returns:
         A function; where two classes score the same, the lower index wins.
     """
     net = keras.Model(model.input, ops.cast(ops.argmax(model.output, axis=-1), "uint8"))
     net.compile(jit_compile=COMPILED)
-    return lambda images: net.predict_on_batch(np.asarray(images))  # JAX takes no tensors of TensorFlow's
+    # JAX takes no tensors of TensorFlow's
+    return lambda images: net.predict_on_batch(np.asarray(images))
 
 
-def each(label: Labeler, examples: Iterable[dict[str, Any]], work: Callable[[dict[str, Any], np.ndarray], T]) -> Iterator[T]:
-    """Predicts batch after batch; what is made of the predictions is worked out in threads meanwhile.
+def each(
+    label: Labeler,
+    examples: Iterable[dict[str, Any]],
+    work: Callable[[dict[str, Any], np.ndarray], T],
+) -> Iterator[T]:
+    """Predicts batch after batch; what is made of the predictions is worked out in threads
+    meanwhile.
 
     Args:
         label: see `labeler`.
         examples: batches with `image` uint8 (N, H, W, 3).
-        work: called with a batch and its predicted labels (N, H, W), in any order and at the same time as others. NumPy,
-            SciPy and Pillow compute without Python's lock, so the device need not wait for them.
+        work: called with a batch and its predicted labels (N, H, W), in any order and at the same
+            time as others. NumPy, SciPy and Pillow compute without Python's lock, so the device
+            need not wait for them.
 
     Yields:
-        What `work` returns, in the order of the examples. Only a few batches are held at a time, however many there are.
+        What `work` returns, in the order of the examples. Only a few batches are held at a time,
+        however many there are.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         waiting: deque[Future[T]] = deque()
@@ -68,15 +78,19 @@ def evaluate(
 
     Args:
         label: see `labeler`.
-        examples: batches with `image` uint8 (N, H, W, 3) and `label` uint8 (N, H, W), 255 being void.
+        examples: batches with `image` uint8 (N, H, W, 3) and `label` uint8 (N, H, W), 255 being
+            void.
         classes: how many there are.
         seen: called with each batch and its predicted labels (N, H, W), in order.
 
     Returns:
-        The confusion of the whole set: int64 (classes, classes), rows true; see `fcn.score.metrics`.
+        The confusion of the whole set: int64 (classes, classes), rows true; see
+        `fcn.score.metrics`.
     """
 
-    def count(batch: dict[str, Any], predicted: np.ndarray) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    def count(
+        batch: dict[str, Any], predicted: np.ndarray
+    ) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
         return batch, predicted, metrics.confusion(np.asarray(batch["label"]), predicted, classes)
 
     histogram = np.zeros((classes, classes), np.int64)

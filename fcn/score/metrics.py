@@ -17,7 +17,8 @@ def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.nda
         classes: how many there are.
 
     Returns:
-        int64 (classes, classes), rows true, columns predicted. Add them up over the images of a set.
+        int64 (classes, classes), rows true, columns predicted. Add them up over the images of a
+        set.
 
     Raises:
         ValueError: sizes differ, or a value is out of range.
@@ -31,32 +32,42 @@ def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.nda
 def check(truth: np.ndarray, prediction: np.ndarray, classes: int) -> None:
     """Raises ValueError for what `confusion` cannot count."""
     if truth.shape != prediction.shape:
-        raise ValueError(f"truth is {truth.shape}, prediction {prediction.shape}: score at the image's own size")
+        raise ValueError(
+            f"truth is {truth.shape}, prediction {prediction.shape}: score at the image's own size"
+        )
     valid = truth != VOID
     rows, columns = truth[valid], prediction[valid]
-    if rows.size and not (min(rows.min(), columns.min()) >= 0 and max(rows.max(), columns.max()) < classes):
+    if rows.size and not (
+        min(rows.min(), columns.min()) >= 0 and max(rows.max(), columns.max()) < classes
+    ):
         raise ValueError(
-            f"labels {rows.min()}..{rows.max()}, predictions {columns.min()}..{columns.max()}, classes 0..{classes - 1}"
+            f"labels {rows.min()}..{rows.max()}, predictions {columns.min()}..{columns.max()}, "
+            f"classes 0..{classes - 1}"
         )
 
 
 def class_iu(histogram: np.ndarray) -> np.ndarray:
-    """Intersection over union of each class, float64 0..1; NaN where a class is in neither truth nor prediction."""
+    """Intersection over union of each class, float64 0..1; NaN where a class is in neither truth
+    nor prediction.
+    """
     both = np.diag(histogram)
     return _divide(both, histogram.sum(0) + histogram.sum(1) - both)
 
 
 def class_accuracy(histogram: np.ndarray) -> np.ndarray:
-    """Share of each true class's pixels that is predicted right (recall), float64 0..1; NaN where the truth lacks a class."""
+    """Share of each true class's pixels that is predicted right (recall), float64 0..1; NaN where
+    the truth lacks a class.
+    """
     return _divide(np.diag(histogram), histogram.sum(1))
 
 
 def image_iu(rows: Iterable[Mapping[str, str | int]]) -> dict[str, float]:
-    """Mean IU of every image by itself, for ranking images. Its mean over images is not the mean IU of the set.
+    """Mean IU of every image by itself, for ranking images. Its mean over images is not the mean IU
+    of the set.
 
     Args:
-        rows: those of `images.csv`: per image and class that occurs in its truth or prediction, the valid pixels that are in
-            `both`, in the `truth` and in the `prediction`.
+        rows: those of `images.csv`: per image and class that occurs in its truth or prediction, the
+            valid pixels that are in `both`, in the `truth` and in the `prediction`.
 
     Returns:
         By image, in the rows' order: the mean over the classes that occur in it, 0..1.
@@ -72,11 +83,12 @@ def scores(histogram: np.ndarray) -> dict[str, float]:
     """Pixel accuracy, mean accuracy, mean IU and frequency weighted IU.
 
     Args:
-        histogram: `confusion` added up over all images of the set, never averaged over images or batches.
+        histogram: `confusion` added up over all images of the set, never averaged over images or
+            batches.
 
     Returns:
-        Four numbers in 0..1. Classes that a mean has no value for (absent from the truth; for IU, absent from truth
-        and prediction) are left out of it.
+        Four numbers in 0..1. Classes that a mean has no value for (absent from the truth; for IU,
+        absent from truth and prediction) are left out of it.
 
     Raises:
         ValueError: the histogram is empty.

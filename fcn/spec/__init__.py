@@ -1,4 +1,6 @@
-"""What can be chosen, as plain data: nets and their offsets, recipes, augmentation, protocols, palette and void."""
+"""What can be chosen, as plain data: nets and their offsets, recipes, augmentation, protocols,
+palette and void.
+"""
 
 from fcn.spec.architecture import (
     BACKBONES,

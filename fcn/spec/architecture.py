@@ -1,4 +1,6 @@
-"""What the networks are made of, as data: the classifiers, their geometry and the FCN variants. Imports no framework."""
+"""What the networks are made of, as data: the classifiers, their geometry and the FCN variants.
+Imports no framework.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -34,33 +36,41 @@ class Padding:
     score_offset: dict[int, int]
 
 
-# Where the offsets come from. Measure in pixels of the image, x = 0 being its first pixel's centre. Upsampling by f, kernel
-# 2f, VALID, puts output q on input cell (q - (2f - 1)/2) / f.
+# Where the offsets come from. Measure in pixels of the image, x = 0 being its first pixel's centre.
+# Upsampling by f, kernel 2f, VALID, puts output q on input cell (q - (2f - 1)/2) / f.
 #
-# VGG: with the border of 100 and conv1_1 VALID, cell r of pool<n> (stride s = 2^n) is centred on s*r + (s - 1)/2 - 99. fc6
-# (7x7 VALID) shifts by 3 cells of 32, so score_fr[j] sits on 32*j + 96 + 15.5 - 99.
-#   32s: upscore[q]  on 32*(q - 31.5)/32 + 12.5       = q - 19            -> image pixel 0 is upscore[19]
-#   16s: upscore2[q] on 32*(q - 1.5)/2 + 12.5         = 16*q - 11.5, and pool4[r] on 16*r - 91.5: r = q + 5
+# VGG: with the border of 100 and conv1_1 VALID, cell r of pool<n> (stride s = 2^n) is centred on
+# s*r + (s - 1)/2 - 99. fc6 (7x7 VALID) shifts by 3 cells of 32, so score_fr[j] sits on 32*j + 96 +
+# 15.5 - 99.
+#   32s: upscore[q]  on 32*(q - 31.5)/32 + 12.5       = q - 19            -> image pixel 0 is
+# upscore[19]
+#   16s: upscore2[q] on 32*(q - 1.5)/2 + 12.5         = 16*q - 11.5, and pool4[r] on 16*r - 91.5: r
+# = q + 5
 #        upscore16[q] on 16*(q - 15.5)/16 - 11.5      = q - 27
-#   8s:  upscore_pool4[q] on 16*(q - 1.5)/2 - 11.5    = 8*q - 23.5, and pool3[r] on 8*r - 95.5: r = q + 9
+#   8s:  upscore_pool4[q] on 16*(q - 1.5)/2 - 11.5    = 8*q - 23.5, and pool3[r] on 8*r - 95.5: r =
+# q + 9
 #        upscore8[q] on 8*(q - 7.5)/8 - 23.5          = q - 31
-# With SAME everything is anchored at the top left: every offset is 0, and it is the upsampled map that is cropped.
+# With SAME everything is anchored at the top left: every offset is 0, and it is the upsampled map
+# that is cropped.
 _VGG = {
     "caffe": Padding(100, "valid", {"pool4": 5, "pool3": 9}, {32: 19, 16: 27, 8: 31}),
     "same": Padding(0, "same", {"pool4": 0, "pool3": 0}, {32: 0, 16: 0, 8: 0}),
 }
-# LeNet, all VALID: conv1 (5x5) shifts by 2 pixels, pool1 by 0.5, conv2 by 2 cells of 2, pool2 by half a cell of 2, ip1 (4x4)
-# by 1.5 cells of 4: score_fr[j] sits on 4*j + 2 + 0.5 + 4 + 1 + 6 - border = 4*j + 1.5 with a border of 12, and sees the
-# 28 pixels from 4*j - 12 on. So score_fr[3] sees a digit of 28 pixels whole, as LeNet does.
-#   4s:  upscore4[q] on 4*(q - 3.5)/4 + 1.5           = q - 2             -> image pixel 0 is upscore4[2]
-# There is no "same": it pads the 4x4 kernel, which has no middle, on one side more than on the other, and upscore4[q] lands
-# on q + 2, where no crop can help.
+# LeNet, all VALID: conv1 (5x5) shifts by 2 pixels, pool1 by 0.5, conv2 by 2 cells of 2, pool2 by
+# half a cell of 2, ip1 (4x4) by 1.5 cells of 4: score_fr[j] sits on 4*j + 2 + 0.5 + 4 + 1 + 6 -
+# border = 4*j + 1.5 with a border of 12, and sees the 28 pixels from 4*j - 12 on. So score_fr[3]
+# sees a digit of 28 pixels whole, as LeNet does.
+#   4s:  upscore4[q] on 4*(q - 3.5)/4 + 1.5           = q - 2             -> image pixel 0 is
+# upscore4[2] There is no "same": it pads the 4x4 kernel, which has no middle, on one side more than
+# on the other, and upscore4[q] lands on q + 2, where no crop can help.
 _LENET = {"caffe": Padding(12, "valid", {}, {4: 2})}
 
 
 @dataclass(frozen=True)
 class Dense:
-    """A fully connected layer as a convolution: its `name`, its kernel's `side`, and the `dropout` layer after it, if any."""
+    """A fully connected layer as a convolution: its `name`, its kernel's `side`, and the `dropout`
+    layer after it, if any.
+    """
 
     name: str
     side: int
@@ -72,8 +82,10 @@ class Backbone:
     """A classifier, and what it becomes.
 
     Attributes:
-        input: what it takes: "bgr", blue, green and red of 0..255 minus a mean; or "grey", of 0..255 divided by 256.
-        blocks: the convolutions as (name, filters at width 1), by block; block n ends with the max pooling `pool<n>`.
+        input: what it takes: "bgr", blue, green and red of 0..255 minus a mean; or "grey", of
+            0..255 divided by 256.
+        blocks: the convolutions as (name, filters at width 1), by block; block n ends with the max
+            pooling `pool<n>`.
         side: of every convolution's kernel.
         padding: Keras' padding of every convolution but the first, which has `Padding.rest`.
         activation: after every convolution; the dense layers have ReLU.
@@ -105,13 +117,20 @@ class Backbone:
         return [dense.name for dense in self.dense]
 
     def layers(self) -> dict[str, int]:
-        """The layers with weights that an FCN keeps, by name, first to last: their kernels' sides."""
-        return dict.fromkeys(self.convolutions(), self.side) | {dense.name: dense.side for dense in self.dense}
+        """The layers with weights that an FCN keeps, by name, first to last:
+        their kernels' sides.
+        """
+        return dict.fromkeys(self.convolutions(), self.side) | {
+            dense.name: dense.side for dense in self.dense
+        }
 
 
 def _vgg(*depths: int) -> Backbone:
     sizes = enumerate(zip(depths, (64, 128, 256, 512, 512), strict=True), 1)
-    blocks = tuple(tuple((f"conv{block}_{n}", filters) for n in range(1, depth + 1)) for block, (depth, filters) in sizes)
+    blocks = tuple(
+        tuple((f"conv{block}_{n}", filters) for n in range(1, depth + 1))
+        for block, (depth, filters) in sizes
+    )
     return Backbone(
         input="bgr", blocks=blocks, side=3, padding="same", activation="relu",
         dense=(Dense("fc6", 7, "drop6"), Dense("fc7", 1, "drop7")), dropped="fc8", paddings=_VGG,
@@ -122,15 +141,19 @@ BACKBONES: dict[str, Backbone] = {
     "vgg16": _vgg(2, 2, 3, 3, 3),
     "vgg19": _vgg(2, 2, 4, 4, 4),
     "lenet": Backbone(
-        input="grey", blocks=((("conv1", 20),), (("conv2", 50),)), side=5, padding="valid", activation=None,
+        input="grey", blocks=((("conv1", 20),), (("conv2", 50),)), side=5, padding="valid",
+        activation=None,
         dense=(Dense("ip1", 4),), dropped="ip2", paddings=_LENET,
     ),
 }  # fmt: skip
-"""VGG: Simonyan and Zisserman, arXiv:1409.1556, table 1, columns D and E. LeNet: BVLC/caffe, examples/mnist/lenet.prototxt."""
+"""VGG: Simonyan and Zisserman, arXiv:1409.1556, table 1, columns D and E. LeNet: BVLC/caffe,
+examples/mnist/lenet.prototxt.
+"""
 
 
 def check_dense(found: Iterable[str], backbone: str, new_layers: Sequence[str], where: str) -> None:
-    """Raises UserError if a file is the convolutions alone and its fully connected layers do not begin anew.
+    """Raises UserError if a file is the convolutions alone and its fully connected layers do not
+    begin anew.
 
     Args:
         found: names of the layers that the file holds.
@@ -146,9 +169,10 @@ def check_dense(found: Iterable[str], backbone: str, new_layers: Sequence[str], 
     missing = [name for name in dense if name not in {*layers, *new_layers}]
     if missing and layers == set(net.convolutions()):
         raise UserError(
-            f"{where}: it holds the convolutions alone, and the recipe needs {' and '.join(missing)} from the file. "
-            "Take a file with the fully connected layers, or let them begin anew: "
-            f"`new_layers: [{', '.join(dense)}]` in the recipe, as the recipe `transfer` has it"
+            f"{where}: it holds the convolutions alone, and the recipe needs "
+            f"{' and '.join(missing)} from the file. Take a file with the fully connected layers, "
+            f"or let them begin anew: `new_layers: [{', '.join(dense)}]` in the recipe, as the "
+            "recipe `transfer` has it"
         )
 
 
@@ -157,11 +181,14 @@ class Variant:
     """One row of the paper's figure 3.
 
     Attributes:
-        stride: pixels between two predictions of the finest scores, before the last upsampling: 32, 16 or 8; LeNet's 4.
+        stride: pixels between two predictions of the finest scores, before the last upsampling: 32,
+            16 or 8; LeNet's 4.
         skips: the pooling layers whose scores are added, coarse to fine.
         parent: the variant that this one's training starts from; None: the classifier.
-        scales: factors put on a pooling layer before it is scored (the at-once net; PAMI, section 4.3).
-        backbones: those that it can be built on: their last stride is `stride` doubled by every skip.
+        scales: factors put on a pooling layer before it is scored (the at-once net; PAMI, section
+            4.3).
+        backbones: those that it can be built on: their last stride is `stride` doubled by every
+            skip.
     """
 
     stride: int
@@ -171,13 +198,19 @@ class Variant:
     backbones: tuple[str, ...] = ("vgg16", "vgg19")
 
     def upsamplings(self) -> tuple[tuple[str, int], ...]:
-        """Deconvolutions as (layer name, factor), first to last; every kernel has twice the factor for a side."""
+        """Deconvolutions as (layer name, factor), first to last; every kernel has twice the factor
+        for a side.
+        """
         inner = [("upscore2", 2), ("upscore_pool4", 2)][: len(self.skips)]
         return (*inner, ("upscore" if self.stride == 32 else f"upscore{self.stride}", self.stride))
 
     def head(self, upsampling: str) -> tuple[str, ...]:
-        """Names of the layers with weights that come after the backbone's last; for `upsampling` see `ModelSpec`."""
-        deconvolutions = [name for name, _ in self.upsamplings()][:-1] if upsampling == "learned" else []
+        """Names of the layers with weights that come after the backbone's last; for `upsampling`
+        see `ModelSpec`.
+        """
+        deconvolutions = (
+            [name for name, _ in self.upsamplings()][:-1] if upsampling == "learned" else []
+        )
         return ("score_fr", *(f"score_{pool}" for pool in self.skips), *deconvolutions)
 
 
@@ -204,15 +237,20 @@ class ModelSpec:
         classes: names of the classes in the order of their label values, background first.
         width: factor on the filters of the convolutions; 1 is the published net.
         fc_units: filters of the dense layers; 4096 in VGG, 500 in LeNet.
-        padding: "caffe", the authors' border around the image and no padding after it; or "same", which pads every layer by
-            just what it needs, at less than half the work (VGG alone).
-        upsampling: "fixed" bilinear (PAMI) or "learned": the inner deconvolutions are trained, the last stays fixed (CVPR).
-        dropout: share of fc6's and fc7's values dropped in training, 0.5 in the paper; 0 for LeNet, which has none.
-        mean_bgr: subtracted from the image, in units of 0..255; zeros for LeNet, which takes grey without a mean.
+        padding: "caffe", the authors' border around the image and no padding after it; or "same",
+            which pads every layer by just what it needs, at less than half the work (VGG alone).
+        upsampling: "fixed" bilinear (PAMI) or "learned": the inner deconvolutions are trained, the
+            last stays fixed (CVPR).
+        dropout: share of fc6's and fc7's values dropped in training, 0.5 in the paper; 0 for LeNet,
+            which has none.
+        mean_bgr: subtracted from the image, in units of 0..255; zeros for LeNet, which takes grey
+            without a mean.
         knows: a sentence for those who use the net, on what it was trained on; may be empty.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        strict=True, extra="forbid", allow_inf_nan=False
+    )
 
     variant: str
     backbone: str
@@ -246,27 +284,36 @@ def check(spec: ModelSpec) -> None:
     """Looks whether there can be such a net, before any memory is asked for.
 
     Raises:
-        UserError: a name is not in its table, the backbone does not go with the rest, or the net is too large.
+        UserError: a name is not in its table, the backbone does not go with the rest, or the net is
+            too large.
     """
     choices: dict[str, Collection[str]] = {
         "variant": VARIANTS, "backbone": BACKBONES, "upsampling": ("fixed", "learned"),
     }  # fmt: skip
     for key, allowed in choices.items():
         if getattr(spec, key) not in allowed:
-            raise UserError(f"{key}: expected one of {', '.join(allowed)}; got {quoted(getattr(spec, key))}")
+            raise UserError(
+                f"{key}: expected one of {', '.join(allowed)}; got {quoted(getattr(spec, key))}"
+            )
     net, fitting = BACKBONES[spec.backbone], VARIANTS[spec.variant].backbones
     if spec.backbone not in fitting:
-        raise UserError(f"backbone: expected {' or '.join(fitting)} for {spec.variant}; got {spec.backbone!r}")
+        raise UserError(
+            f"backbone: expected {' or '.join(fitting)} for {spec.variant}; got {spec.backbone!r}"
+        )
     if spec.padding not in net.paddings:
         raise UserError(
-            f"padding: expected one of {', '.join(net.paddings)} with the backbone {spec.backbone}; got {quoted(spec.padding)}"
+            f"padding: expected one of {', '.join(net.paddings)} with the backbone "
+            f"{spec.backbone}; got {quoted(spec.padding)}"
         )
     if spec.dropout and not any(dense.dropout for dense in net.dense):
         raise UserError(f"dropout: {spec.backbone} has none: expected 0; got {spec.dropout}")
     if net.input == "grey" and any(spec.mean_bgr):
-        raise UserError(f"mean_bgr: {spec.backbone} takes grey without a mean: expected 0, 0, 0; got {spec.mean_bgr}")
+        raise UserError(
+            f"mean_bgr: {spec.backbone} takes grey without a mean: expected 0, 0, 0; "
+            f"got {spec.mean_bgr}"
+        )
     if (total := parameters(spec)) > MOST:
         raise UserError(
-            f"width, fc_units: expected a net of at most {MOST} weights; with width {spec.width} and fc_units "
-            f"{spec.fc_units} it would have {total}"
+            f"width, fc_units: expected a net of at most {MOST} weights; with width {spec.width} "
+            f"and fc_units {spec.fc_units} it would have {total}"
         )

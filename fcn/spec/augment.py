@@ -1,4 +1,6 @@
-"""What is done at random to a training image: the dice. The pixels are moved in `fcn.input.stream`. Imports no framework."""
+"""What is done at random to a training image: the dice. The pixels are moved in `fcn.input.stream`.
+Imports no framework.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,16 +14,21 @@ from fcn.spec.bounds import CHECKED
 
 @dataclass(frozen=True)
 class Augment:
-    """Random changes to training images, all off by default: the paper found that mirroring and jitter gained nothing.
+    """Random changes to training images, all off by default: the paper found that mirroring and
+    jitter gained nothing.
 
-    They are made in this order. What comes into view from outside an image has the mean colour and counts as void.
+    They are made in this order. What comes into view from outside an image has the mean colour and
+    counts as void.
 
     Attributes:
-        scale: least and greatest factor on both sides; any between is as likely. Images are interpolated (bilinear, and
-            averaged where they shrink), labels take the nearest pixel's. (1, 1) is off.
+        scale: least and greatest factor on both sides; any between is as likely. Images are
+            interpolated (bilinear, and averaged where they shrink), labels take the nearest
+            pixel's. (1, 1) is off.
         mirror: left and right are exchanged, in every other image.
-        jitter: pixels by which an image moves at most, up or down and left or right; the paper tried 32. 0 is off.
-        crop: side of the window that is kept, in pixels; a side that is shorter stays as it is. 0 is off.
+        jitter: pixels by which an image moves at most, up or down and left or right; the paper
+            tried 32. 0 is off.
+        crop: side of the window that is kept, in pixels; a side that is shorter stays as it is. 0
+            is off.
     """
 
     __pydantic_config__ = CHECKED
@@ -34,14 +41,18 @@ class Augment:
     def __post_init__(self) -> None:
         """Raises UserError for values that mean nothing."""
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
-            raise UserError(f"scale: expected the least and the greatest factor, above 0; got {list(self.scale)}")
+            raise UserError(
+                "scale: expected the least and the greatest factor, above 0; got "
+                f"{list(self.scale)}"
+            )
 
 
 OFF = Augment()
 
 
 def moves(augment: Augment, sizes: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """Throws the dice for every image of an epoch. Those of one image depend on (seed, epoch, its number) alone.
+    """Throws the dice for every image of an epoch. Those of one image depend on (seed, epoch, its
+    number) alone.
 
     Args:
         augment: what may happen.
@@ -50,14 +61,17 @@ def moves(augment: Augment, sizes: np.ndarray, seed: int, epoch: int) -> np.ndar
         epoch: number of the epoch, from 0 on.
 
     Returns:
-        int32 (images, 7), a row per image: the height and width that it is scaled to; 1 if it is then mirrored, else 0; top
-        and left of the window that is cut from it after a border of `augment.jitter` pixels was put around it; the
-        window's height and width. With everything off that is the whole image: (H, W, 0, 0, 0, H, W).
+        int32 (images, 7), a row per image: the height and width that it is scaled to; 1 if it is
+        then mirrored, else 0; top and left of the window that is cut from it after a border of
+        `augment.jitter` pixels was put around it; the window's height and width. With everything
+        off that is the whole image: (H, W, 0, 0, 0, H, W).
     """
     dice = np.random.default_rng([seed, epoch]).random((len(sizes), 6))
     least, greatest = augment.scale
     scaled = np.maximum(1, np.rint(sizes * (least + (greatest - least) * dice[:, :1])))
     mirrored = augment.mirror * (dice[:, 1:2] < 0.5)
     window = np.minimum(scaled, augment.crop) if augment.crop else scaled
-    place = np.floor(dice[:, 2:4] * (2 * augment.jitter + 1)) + np.floor(dice[:, 4:6] * (scaled - window + 1))
+    place = np.floor(dice[:, 2:4] * (2 * augment.jitter + 1)) + np.floor(
+        dice[:, 4:6] * (scaled - window + 1)
+    )
     return np.concatenate([scaled, mirrored, place, window], axis=1).astype(np.int32)

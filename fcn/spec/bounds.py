@@ -1,4 +1,6 @@
-"""Types that several parameters have, with what is allowed for them; `tasks.settings.params` checks it."""
+"""Types that several parameters have, with what is allowed for them; `tasks.settings.params` checks
+it.
+"""
 
 from typing import Annotated, Any, Literal
 

@@ -75,12 +75,17 @@ def parse(kind: Any, value: Any, path: str) -> Any:
 
 
 def checked(kind: Any, value: Any) -> tuple[Any, list[tuple[Place, str]]]:
-    """The same without raising: an instance of `kind` or None, and all faults, each with its place."""
+    """The same without raising: an instance of `kind` or None, and all
+    faults, each with its place.
+    """
     try:
-        # Of JSON, pydantic takes lists for tuples and mappings for dataclasses, and no text for a number.
+        # Of JSON, pydantic takes lists for tuples and mappings for dataclasses, and no text for a
+        # number.
         return _adapter(kind).validate_json(json.dumps(value)), []
     except ValidationError as error:
-        faults = [fault for each in error.errors(include_url=False) for fault in _faults(kind, each)]
+        faults = [
+            fault for each in error.errors(include_url=False) for fault in _faults(kind, each)
+        ]
         return None, [*dict.fromkeys(faults)]
 
 
@@ -101,15 +106,22 @@ def _faults(kind: Any, error: Any) -> Iterator[tuple[Place, str]]:
         yield place, "missing"
     elif error["type"] == "unexpected_keyword_argument":
         keys = [field.name for field in dataclasses.fields(type_at(kind, place[:-1])[0])]
-        yield place, f"unknown key, {nearest(str(place[-1]), keys)} The keys here are {', '.join(keys)}"
+        yield (
+            place,
+            (f"unknown key, {nearest(str(place[-1]), keys)} The keys here are {', '.join(keys)}"),
+        )
     elif isinstance(raised := error.get("ctx", {}).get("error"), UserError):
         for line in str(raised).splitlines():
             key, _, words = line.partition(": ")
-            below = [int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]]+", key)]
+            below = [
+                int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]]+", key)
+            ]
             yield (*place, *below), words
     else:
         of, extra = type_at(kind, place)
-        expected = str(raised) if raised else allowed(of, () if error["type"] == "tuple_type" else extra)
+        expected = (
+            str(raised) if raised else allowed(of, () if error["type"] == "tuple_type" else extra)
+        )
         yield place, f"expected {expected}; got {came(error['input'])}"
 
 
@@ -130,7 +142,12 @@ def type_at(kind: Any, place: Iterable[str | int]) -> tuple[Any, tuple[Any, ...]
 
 
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-_BOUNDS = {at.Gt: "above {0.gt}", at.Ge: "at least {0.ge}", at.Lt: "below {0.lt}", at.Le: "at most {0.le}"}
+_BOUNDS = {
+    at.Gt: "above {0.gt}",
+    at.Ge: "at least {0.ge}",
+    at.Lt: "below {0.lt}",
+    at.Le: "at most {0.le}",
+}
 _BOUNDS[at.MaxLen] = "{0.max_length} characters at most"
 
 

@@ -15,12 +15,14 @@ VOID_COLOUR: Colour = (224, 224, 192)
 def palette() -> np.ndarray:
     """The VOC colour map: uint8 (256, 3), RGB by class index; 255 (void) is (224, 224, 192).
 
-    The bits of the index are dealt out to red, green and blue, highest bit of the colour first (VOCcolormap of the
-    development kit).
+    The bits of the index are dealt out to red, green and blue, highest bit of the colour first
+    (VOCcolormap of the development kit).
     """
     index = np.arange(256)
     colours = np.zeros((256, 3), np.uint8)
     for bit in range(8):
         for channel in range(3):
-            colours[:, channel] |= ((index >> (3 * bit + channel)) & 1).astype(np.uint8) << (7 - bit)
+            colours[:, channel] |= ((index >> (3 * bit + channel)) & 1).astype(np.uint8) << (
+                7 - bit
+            )
     return colours

@@ -1,4 +1,6 @@
-"""The ways in which papers and programs score a net, as data, to see how far the same weights drift between them."""
+"""The ways in which papers and programs score a net, as data, to see how far the same weights drift
+between them.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,11 +16,12 @@ class Protocol:
     """How an image and its truth are shown and how the net looks at them, in this order.
 
     Attributes:
-        shorter: pixels that the shorter side of image (bilinear) and truth (nearest) is resized to. 0: as they are.
-        window: side of a square, in pixels, cut from their middle; where they are smaller it has the mean colour and void.
-            0: all of it.
-        scales: factors at which the net sees the image; its softmax probabilities, brought back to the image's size
-            bilinearly, are averaged before the argmax.
+        shorter: pixels that the shorter side of image (bilinear) and truth (nearest) is resized to.
+            0: as they are.
+        window: side of a square, in pixels, cut from their middle; where they are smaller it has
+            the mean colour and void. 0: all of it.
+        scales: factors at which the net sees the image; its softmax probabilities, brought back to
+            the image's size bilinearly, are averaged before the argmax.
         mirror: it sees each of them mirrored as well.
     """
 
@@ -30,16 +33,19 @@ class Protocol:
 
 HEADLINE = "fcn"
 PROTOCOLS = {
-    # Whole images and their truth at their own size: the paper's, the authors' score.py and the VOC server's.
+    # Whole images and their truth at their own size: the paper's, the authors' score.py and the VOC
+    # server's.
     HEADLINE: Protocol(),
-    # pytorch/vision, references/segmentation/presets.py: SegmentationPresetEval with base_size 520. The truth is resized too.
+    # pytorch/vision, references/segmentation/presets.py: SegmentationPresetEval with base_size 520.
+    # The truth is resized too.
     "resize520": Protocol(shorter=520),
-    # tensorflow/models, research/deeplab: eval_crop_size 513, smaller images padded with the mean pixel and the ignore label.
-    # It pads at the bottom right, here it is done all around.
+    # tensorflow/models, research/deeplab: eval_crop_size 513, smaller images padded with the mean
+    # pixel and the ignore label. It pads at the bottom right, here it is done all around.
     "center513": Protocol(window=513),
     # VainF/DeepLabV3Plus-Pytorch, --crop_val: the ends of the longer side are never scored.
     "resize513_center": Protocol(shorter=513, window=513),
-    # arXiv:1606.00915, section 4: multi-scale inputs, here with mirrored ones and the mean instead of the maximum.
+    # arXiv:1606.00915, section 4: multi-scale inputs, here with mirrored ones and the mean instead
+    # of the maximum.
     "multiscale": Protocol(scales=(0.75, 1.0, 1.25), mirror=True),
 }
 """By the names that `evaluate.protocols` takes."""
@@ -51,7 +57,8 @@ class Evaluate:
 
     Attributes:
         overlays: how many validation images are drawn.
-        protocols: keys of `PROTOCOLS` that are scored besides `fcn`, which always is. Each costs at least as much again.
+        protocols: keys of `PROTOCOLS` that are scored besides `fcn`, which always is. Each costs at
+            least as much again.
         precision: in which the layers up to fc7 compute, "float32" or "bfloat16".
     """
 
@@ -66,4 +73,6 @@ class Evaluate:
         known = [name for name in PROTOCOLS if name != HEADLINE]
         for name in self.protocols:
             if name not in known or self.protocols.count(name) > 1:
-                raise UserError(f"protocols: expected any of {', '.join(known)}, each once; got {name!r}")
+                raise UserError(
+                    f"protocols: expected any of {', '.join(known)}, each once; got {name!r}"
+                )

@@ -16,31 +16,41 @@ class TrainSpec:
 
     Attributes:
         optimizer: "sgd", "adam" or "adamw".
-        learning_rate: of kernels, at the start. With `loss: sum` it is per summed pixel: 1e-10 in the heavy recipe.
+        learning_rate: of kernels, at the start. With `loss: sum` it is per summed pixel: 1e-10 in
+            the heavy recipe.
         momentum: 0..1.
         weight_decay: on kernels only; coupled (part of the gradient), but for adamw.
         bias_rate: factor on the rate of biases.
-        loss: "sum" or "mean" of the cross entropy over the valid pixels of a batch; or "dice", 1 less the mean soft Dice of
-            the classes that the batch shows, on one device.
+        loss: "sum" or "mean" of the cross entropy over the valid pixels of a batch; or "dice", 1
+            less the mean soft Dice of the classes that the batch shows, on one device.
         iterations: training steps; a multiple of `log_every`.
         log_every: steps that one point of the loss curve is the mean of.
         validate_every: steps between two validations; a multiple of `log_every`.
         seed: of the dropout and of the order of the images.
-        schedule: what becomes of the rate: "fixed"; "poly", (1 - t/T)^0.9 of it; or "cosine", both down to 0 at the end.
-        batch: images per step. 1: whole images as they are; more: padded to a few common sizes, the padding masked out.
-        accumulate: steps whose gradients are averaged into one update of the weights; divides `log_every`.
-        precision: of the layers up to fc7: "float32", or "bfloat16" (weights, scores and loss stay float32).
+        schedule: what becomes of the rate: "fixed"; "poly", (1 - t/T)^0.9 of it; or "cosine", both
+            down to 0 at the end.
+        batch: images per step. 1: whole images as they are; more: padded to a few common sizes, the
+            padding masked out.
+        accumulate: steps whose gradients are averaged into one update of the weights; divides
+            `log_every`.
+        precision: of the layers up to fc7: "float32", or "bfloat16" (weights, scores and loss stay
+            float32).
         augment: random changes to the images.
-        deterministic: whether the same machine gives the same bytes each time. False is faster on some GPUs.
-        rates: factors on the learning rate by prefix of the layers' names; the longest prefix counts, and 1 where there is
-            none. A layer of rate 0 is held: it has no slots, and where all below are held too, no backward pass.
+        deterministic: whether the same machine gives the same bytes each time. False is faster on
+            some GPUs.
+        rates: factors on the learning rate by prefix of the layers' names; the longest prefix
+            counts, and 1 where there is none. A layer of rate 0 is held: it has no slots, and where
+            all below are held too, no backward pass.
         warmup: steps in which the rate rises from nothing to that of the schedule.
-        clip_norm: the largest norm of the gradient over all weights together; larger ones are scaled down. 0: no limit.
-        new_layers: fully connected layers that begin at random (He et al.) although they stand in no file, as fc6 and fc7
-            of a VGG without them, or in place of those in the file. Only where the training starts from a classifier.
-        validate_images: how many of the validation images are looked at while training, evenly chosen; 0: all of them. The
-            evaluation afterwards scores all.
-        class_weights: factors on the loss by name of a class, for data in which some are rare; 1 where there is none.
+        clip_norm: the largest norm of the gradient over all weights together; larger ones are
+            scaled down. 0: no limit.
+        new_layers: fully connected layers that begin at random (He et al.) although they stand in
+            no file, as fc6 and fc7 of a VGG without them, or in place of those in the file. Only
+            where the training starts from a classifier.
+        validate_images: how many of the validation images are looked at while training, evenly
+            chosen; 0: all of them. The evaluation afterwards scores all.
+        class_weights: factors on the loss by name of a class, for data in which some are rare; 1
+            where there is none.
     """
 
     __pydantic_config__ = CHECKED
@@ -72,10 +82,16 @@ class TrainSpec:
         """Raises UserError for steps that do not fit together, with a line for each."""
         faults = [
             f"{key}: expected a multiple of log_every = {self.log_every}, got {steps}"
-            for key, steps in (("iterations", self.iterations), ("validate_every", self.validate_every))
+            for key, steps in (
+                ("iterations", self.iterations),
+                ("validate_every", self.validate_every),
+            )
             if steps % self.log_every or steps < self.log_every
         ]
         if self.log_every % self.accumulate:
-            faults.append(f"accumulate: expected a divisor of log_every = {self.log_every}, got {self.accumulate}")
+            faults.append(
+                f"accumulate: expected a divisor of log_every = {self.log_every}, got "
+                f"{self.accumulate}"
+            )
         if faults:
             raise UserError(*faults)

@@ -11,7 +11,9 @@ from fcn.spec.bounds import CHECKED
 from fcn.spec.checking import that
 
 Url = Annotated[str, at.MaxLen(4096)]
-Urls = Annotated[tuple[Url, ...], that(lambda urls: 0 < len(urls) <= 100, "at least one URL, and at most 100")]
+Urls = Annotated[
+    tuple[Url, ...], that(lambda urls: 0 < len(urls) <= 100, "at least one URL, and at most 100")
+]
 Text = Annotated[str, at.MaxLen(1000)]
 
 
@@ -32,15 +34,21 @@ class Source:
     checksums: tuple[Text, ...]
 
     def __post_init__(self) -> None:
-        """Raises UserError for a URL with a password or a token: it would stand in git, dvc.lock and every log."""
+        """Raises UserError for a URL with a password or a token: it would stand in git, dvc.lock
+        and every log.
+        """
         for n, url in enumerate(self.urls):
             if what := secret(url):
                 raise UserError(
-                    f"urls[{n}]: {public(url)} holds {what}, which would be written to git and dvc.lock. Put user and password "
-                    "into ~/.netrc (or the file that NETRC names), or fetch the file yourself and name it by --from-local"
+                    f"urls[{n}]: {public(url)} holds {what}, which would be written to git and "
+                    "dvc.lock. Put user and password into ~/.netrc (or the file that NETRC "
+                    "names), or fetch the file yourself and name it by --from-local"
                 )
             if not url.startswith("file:") and self._name_of(url) in ("", ".", ".."):
-                raise UserError(f"urls[{n}]: expected a URL that ends in the name of a file, got {public(url)!r}")
+                raise UserError(
+                    f"urls[{n}]: expected a URL that ends in the name of a file, got "
+                    f"{public(url)!r}"
+                )
 
     @staticmethod
     def _name_of(url: str) -> str:

@@ -1,4 +1,6 @@
-"""A training's state in a file: whoever reads it goes on with the same bytes as the training that wrote it."""
+"""A training's state in a file: whoever reads it goes on with the same bytes as the training that
+wrote it.
+"""
 
 import functools
 import json
@@ -52,7 +54,8 @@ def variables(net: keras.Model, since_report: Sequence[Any]) -> dict[str, Any]:
     """
     return {
         **{f"weights/{name}": variable for name, variable in named_weights(net).items()},
-        **{f"optimizer/{n}": variable for n, variable in enumerate(net.optimizer.variables)},  # slots, step counter
+        # slots, step counter
+        **{f"optimizer/{n}": variable for n, variable in enumerate(net.optimizer.variables)},
         **{f"seeds/{n}": variable for n, variable in enumerate(seeds(net))},
         **{f"loss/{n}": variable for n, variable in enumerate(since_report)},
     }
@@ -70,12 +73,15 @@ def save(path: Path, arrays: Mapping[str, Any], told: int, history: History) -> 
         path: its file.
         arrays: `variables`, or their values.
         told: the steps whose report is done.
-        history: the rows so far. Those beyond `told` are left out: a report that was cut short is made again.
+        history: the rows so far. Those beyond `told` are left out: a report that was cut short is
+            made again.
 
     Raises:
         OSError: the disk is full, above all. The checkpoint of before is there.
     """
-    text = json.dumps({"told": told, "history": [row for row in history if row["step"] <= told]}).encode()
+    text = json.dumps(
+        {"told": told, "history": [row for row in history if row["step"] <= told]}
+    ).encode()
     files.save_arrays(path, {**arrays, "progress": np.frombuffer(text, np.uint8)})
 
 
@@ -85,7 +91,8 @@ def load(path: Path, into: Mapping[str, Any], share: Share) -> tuple[int, Histor
     Args:
         path: its file.
         into: `variables` to assign to.
-        share: who computes; of several processes the first one reads, and hands the others what it read.
+        share: who computes; of several processes the first one reads, and hands the others what it
+            read.
 
     Returns:
         `told` and `history` of `save`.
@@ -99,14 +106,23 @@ def load(path: Path, into: Mapping[str, Any], share: Share) -> tuple[int, Histor
         raise UserError(f"{path}: a checkpoint of another net or version; {remedy}")
     for name, variable in into.items() if share.first else ():
         wanted, kept = (tuple(variable.shape), np.dtype(variable.dtype).kind), arrays[name]
-        if name.startswith("loss/") and kept.ndim == 1:  # a mark for every step of `log_every`, which may be another one now
-            kept = arrays[name] = np.resize(np.append(kept, np.zeros(variable.shape, kept.dtype)), variable.shape)
+        # a mark for every step of `log_every`, which may be another one now
+        if name.startswith("loss/") and kept.ndim == 1:
+            kept = arrays[name] = np.resize(
+                np.append(kept, np.zeros(variable.shape, kept.dtype)), variable.shape
+            )
         if (kept.shape, kept.dtype.kind) != wanted:
             raise UserError(
-                f"{path}: {name}: expected {wanted[0]} of {variable.dtype}, got {kept.shape} of {kept.dtype}; {remedy}"
+                f"{path}: {name}: expected {wanted[0]} of {variable.dtype}, got {kept.shape} of "
+                f"{kept.dtype}; {remedy}"
             )
-    arrays = {name: share.from_first(functools.partial(arrays.__getitem__, name)) for name in (*into, "progress")}
-    progress = reading.parse_json(arrays["progress"].tobytes(), Progress, f"{path}: progress", remedy)
+    arrays = {
+        name: share.from_first(functools.partial(arrays.__getitem__, name))
+        for name in (*into, "progress")
+    }
+    progress = reading.parse_json(
+        arrays["progress"].tobytes(), Progress, f"{path}: progress", remedy
+    )
     for name, variable in into.items():
         variable.assign(arrays[name])
     return progress.told, [row.model_dump() for row in progress.history]

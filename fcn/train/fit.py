@@ -1,4 +1,6 @@
-"""One stage of training from files to files: the weights of the parent and the records in, a model folder out."""
+"""One stage of training from files to files: the weights of the parent and the records in, a model
+folder out.
+"""
 
 import hashlib
 import json
@@ -40,7 +42,10 @@ def facts(spec: ModelSpec, recipe: TrainSpec, data: Path, parent: Path) -> dict[
     return {
         **{f"model.{key}": value for key, value in asdict(replace(spec, knows="")).items()},
         **{f"train.{key}": value for key, value in asdict(recipe).items()},
-        **{f"the {split} records": records.split_info(data, split)["digest"] for split in ("train", "val")},
+        **{
+            f"the {split} records": records.split_info(data, split)["digest"]
+            for split in ("train", "val")
+        },
         "the parent's weights": files.digest(weights),
         **{f"the code in fcn/{room}": _code(Path(__file__).parents[1] / room) for room in ROOMS},
     }
@@ -49,7 +54,8 @@ def facts(spec: ModelSpec, recipe: TrainSpec, data: Path, parent: Path) -> dict[
 def resumable(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `facts` that a checkpoint cannot go on without.
 
-    A recipe's keys that only report are none of them, nor is the number of iterations where the rate does not depend on it.
+    A recipe's keys that only report are none of them, nor is the number of iterations where the
+    rate does not depend on it.
     """
     free = {f"train.{key}" for key in REPORTING}
     if facts["train.schedule"] == "fixed":
@@ -63,7 +69,10 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
 
 
 def _code(room: Path) -> str:
-    listed = [(path.relative_to(room).as_posix(), files.digest(path)) for path in sorted(room.rglob("*.py"))]
+    listed = [
+        (path.relative_to(room).as_posix(), files.digest(path))
+        for path in sorted(room.rglob("*.py"))
+    ]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
 
 
@@ -79,15 +88,16 @@ def run(
     watch: Callable[[Iterable[Any]], Iterable[Any]] = lambda examples: examples,
     note: Callable[[str, str], None] = lambda kind, text: None,
 ) -> None:
-    """Trains one variant and writes its model folder. Of several processes, see `distribution`, the first one writes.
+    """Trains one variant and writes its model folder. Of several processes, see `distribution`, the
+    first one writes.
 
     Args:
         spec: the net.
         recipe: the training.
         data: folder of the records, with the splits "train" and "val".
         parent: the classifier's weight file, or the parent variant's model folder.
-        out: folder to make or replace: `weights.npz`, `model.json`, `history.csv` (step, loss) and `validation.csv`
-            (step and the four scores).
+        out: folder to make or replace: `weights.npz`, `model.json`, `history.csv` (step, loss) and
+            `validation.csv` (step and the four scores).
         checkpoint: see `training.train`; removed at the end.
         begins: called once with the device in words and the account of the parent's weights.
         report: see `training.train`.
@@ -95,15 +105,18 @@ def run(
         note: gets what looks wrong, as (kind, text), each kind once; see `fcn.monitor.health`.
 
     Raises:
-        UserError: the model cannot be written, for want of room above all; the checkpoint is kept. And see `surgery.start`,
-            `training.train` and `records.split_info`.
+        UserError: the model cannot be written, for want of room above all; the checkpoint is kept.
+            And see `surgery.start`, `training.train` and `records.split_info`.
     """
     files.check_folder(out, MARK)
     device = devices.prepare(recipe.seed, recipe.precision, deterministic=recipe.deterministic)
     share = distribution.share(recipe.batch, recipe.accumulate)
     with share.scope():
         model, transfers = surgery.start(spec, parent, recipe.new_layers, recipe.seed)
-    begins(device if share.devices == 1 else f"{device} ({share.devices} devices share each batch)", transfers)
+    begins(
+        device if share.devices == 1 else f"{device} ({share.devices} devices share each batch)",
+        transfers,
+    )
     splits = {split: records.split_info(data, split) for split in ("train", "val")}
     health.once(note)([*health.from_labels(splits), *health.from_little(splits)])
     with records.explained(data):
@@ -126,8 +139,15 @@ def run(
             _write_rows(folder / "history.csv", [row for row in history if "loss" in row])
             _write_rows(folder / "validation.csv", [row for row in history if "loss" not in row])
     except OSError as error:
-        kept = f"The checkpoint {checkpoint} is kept: the next run goes on from there." if checkpoint.is_file() else ""
-        raise UserError(f"the trained model could not be written: {health.unwritten(error, out)} {kept}".rstrip()) from error
+        kept = (
+            (f"The checkpoint {checkpoint} is kept: the next run goes on from there.")
+            if checkpoint.is_file()
+            else ""
+        )
+        raise UserError(
+            f"the trained model could not be written: {health.unwritten(error, out)} "
+            f"{kept}".rstrip()
+        ) from error
     checkpoint.unlink(missing_ok=True)
 
 

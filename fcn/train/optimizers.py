@@ -1,13 +1,15 @@
-"""Caffe's update rule on Keras' optimizers: coupled weight decay on kernels, twice the rate on biases.
+"""Caffe's update rule on Keras' optimizers: coupled weight decay on kernels, twice the rate on
+biases.
 
-Caffe's SGD, with momentum m, rate r, decay d and the multipliers of the authors' net (kernels lr_mult 1, decay_mult 1;
-biases lr_mult 2, decay_mult 0):
+Caffe's SGD, with momentum m, rate r, decay d and the multipliers of the authors' net (kernels
+lr_mult 1, decay_mult 1; biases lr_mult 2, decay_mult 0):
 
     v <- m v + r lr_mult (gradient + d decay_mult w)
     w <- w - v
 
-The decay enters *before* the momentum. Keras' own `weight_decay` is decoupled, and at momentum 0.99 about 100 times weaker.
-AdamW's is decoupled too (Loshchilov and Hutter, arXiv:1711.05101): w <- w - r lr_mult d w, beside Adam's own update.
+The decay enters *before* the momentum. Keras' own `weight_decay` is decoupled, and at momentum 0.99
+about 100 times weaker. AdamW's is decoupled too (Loshchilov and Hutter, arXiv:1711.05101): w <- w -
+r lr_mult d w, beside Adam's own update.
 """
 
 import math
@@ -21,7 +23,9 @@ from fcn.errors import UserError
 from fcn.hardware import cpu
 
 LARGE = 2**20
-"""Weights from which on an update is worth compiling, which takes a tenth of a second: of VGG's layers, conv4_1 and later."""
+"""Weights from which on an update is worth compiling, which takes a tenth of a second: of VGG's
+layers, conv4_1 and later.
+"""
 
 
 class _CaffeRule:
@@ -33,7 +37,8 @@ class _CaffeRule:
     decoupled = False
 
     def build(self, variables: Any) -> None:
-        # By path, noted here: the variable that update_step gets is the backend's own, and its name carries a suffix.
+        # By path, noted here: the variable that update_step gets is the backend's own, and its name
+        # carries a suffix.
         self.is_bias = [variable.path.endswith("/bias") for variable in variables]
         self.lr_mult = [layer_rate(variable.path, self.rates) for variable in variables]
         super().build(variables)  # type: ignore[misc]
@@ -53,7 +58,9 @@ class _CaffeRule:
             decay = ops.cast(learning_rate, variable.dtype) * self.decay
             self.assign_sub(variable, ops.multiply(variable, decay))  # type: ignore[attr-defined]
         else:
-            gradient = ops.add(gradient, ops.multiply(ops.cast(variable, gradient.dtype), self.decay))
+            gradient = ops.add(
+                gradient, ops.multiply(ops.cast(variable, gradient.dtype), self.decay)
+            )
         super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
@@ -121,7 +128,8 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
 
 
 def layer_rate(path: str, rates: Mapping[str, float]) -> float:
-    """The factor on a layer's learning rate: that of the longest prefix in `rates` that its name begins with, or 1.
+    """The factor on a layer's learning rate: that of the longest prefix in `rates` that its name
+    begins with, or 1.
 
     Args:
         path: the layer's name, or a variable's path that begins with it ("conv5_1/kernel").
@@ -136,7 +144,8 @@ def layer_rate(path: str, rates: Mapping[str, float]) -> float:
 
 
 def hold(model: keras.Model, rates: Mapping[str, float]) -> None:
-    """Holds the layers whose rate is 0: they have no gradient and no slots in the optimizer, and cost no backward pass.
+    """Holds the layers whose rate is 0: they have no gradient and no slots in the optimizer, and
+    cost no backward pass.
 
     Args:
         model: changed in place; layers of another rate are trained, also if they were held before.
@@ -149,7 +158,9 @@ def hold(model: keras.Model, rates: Mapping[str, float]) -> None:
     for prefix in rates:
         if not any(layer.name.startswith(prefix) for layer in layers):
             names = ", ".join(layer.name for layer in layers)
-            raise UserError(f"rates: {prefix}: no layer's name begins with it; the layers are {names}")
+            raise UserError(
+                f"rates: {prefix}: no layer's name begins with it; the layers are {names}"
+            )
     for layer in layers:
         layer.trainable = layer_rate(layer.name, rates) != 0
     if not model.trainable_variables:
@@ -170,15 +181,15 @@ def make(
 
     Args:
         name: "sgd", "adam" or "adamw".
-        learning_rate: rate of kernels, per unit of the loss's gradient (so a summed loss takes a tiny one): a number, or a
-            schedule, see `rate`.
+        learning_rate: rate of kernels, per unit of the loss's gradient (so a summed loss takes a
+            tiny one): a number, or a schedule, see `rate`.
         momentum: SGD's momentum, 0..1; Adam's beta_1.
         weight_decay: on kernels only; coupled, but for adamw.
         bias_rate: factor on the rate of biases, 2 in the paper.
         accumulate: steps whose gradients are averaged into one update.
         rates: factor on the rate of the layers whose names begin with a prefix; see `layer_rate`.
-        clip_norm: gradients whose norm, over all variables together, is larger are scaled down to it, before any decay, as
-            Caffe's `clip_gradients` does; 0: never.
+        clip_norm: gradients whose norm, over all variables together, is larger are scaled down to
+            it, before any decay, as Caffe's `clip_gradients` does; 0: never.
 
     Returns:
         A Keras optimizer.
@@ -207,7 +218,8 @@ def rate(schedule: str, start: float, steps: int, warmup: int = 0) -> Any:
         schedule: "fixed"; "poly", start (1 - t/steps)^0.9; "cosine", start (1 + cos(pi t/steps))/2.
         start: the rate of the first step.
         steps: how many there are; with accumulation an update is made at the rate of its last step.
-        warmup: steps at the beginning in which the rate of the schedule is multiplied by (t + 1) / warmup.
+        warmup: steps at the beginning in which the rate of the schedule is multiplied by (t + 1) /
+            warmup.
 
     Raises:
         UserError: another schedule.
@@ -215,7 +227,9 @@ def rate(schedule: str, start: float, steps: int, warmup: int = 0) -> Any:
     if schedule == "fixed":
         base: Any = start
     elif schedule == "poly":
-        base = keras.optimizers.schedules.PolynomialDecay(start, steps, end_learning_rate=0.0, power=0.9)
+        base = keras.optimizers.schedules.PolynomialDecay(
+            start, steps, end_learning_rate=0.0, power=0.9
+        )
     elif schedule == "cosine":
         base = keras.optimizers.schedules.CosineDecay(start, steps)
     else:

@@ -1,7 +1,8 @@
-"""One stage of training: steps, validation, checkpoints, resume. Knows of no tracker and no file layout but its own.
+"""One stage of training: steps, validation, checkpoints, resume. Knows of no tracker and no file
+layout but its own.
 
-What is trained, on what, and who listens comes in from outside. All state lives in arrays, so a training that was killed
-goes on from its last checkpoint and ends with the same bytes.
+What is trained, on what, and who listens comes in from outside. All state lives in arrays, so a
+training that was killed goes on from its last checkpoint and ends with the same bytes.
 """
 
 import contextlib
@@ -26,7 +27,9 @@ from fcn.train import optimizers
 from fcn.train.losses import PixelLoss
 
 Report = Callable[[int, dict[str, float]], None]
-"""Called with (step, values): `{"loss": ...}` every `log_every` steps, `{"val_mean_iu": ..., ...}` at each validation."""
+"""Called with (step, values): `{"loss": ...}` every `log_every` steps, `{"val_mean_iu": ..., ...}`
+at each validation.
+"""
 
 
 def train(
@@ -43,41 +46,59 @@ def train(
     """Trains `model` in place.
 
     Args:
-        model: as its training begins, made within `stream.share.scope()`; overwritten when there is a checkpoint to go on from.
+        model: as its training begins, made within `stream.share.scope()`; overwritten when there is
+            a checkpoint to go on from.
         spec: the recipe.
-        stream: the batches, and who computes; of several processes the first one reads and writes the checkpoint.
+        stream: the batches, and who computes; of several processes the first one reads and writes
+            the checkpoint.
         validation: the validation set, from its start; see `inputs.validation`.
-        checkpoint: file to resume from if it exists, and to write to, also upon KeyboardInterrupt. The caller removes it
-            after storing the model, and chooses its name such that trainings of other parameters or inputs never meet.
+        checkpoint: file to resume from if it exists, and to write to, also upon KeyboardInterrupt.
+            The caller removes it after storing the model, and chooses its name such that trainings
+            of other parameters or inputs never meet.
         report: gets the numbers as they come; after a resume, from the checkpoint on.
-        seconds: least time between checkpoints; also, writing them takes no more than about a twentieth of all time.
-        note: gets what looks wrong, (kind, text), each kind once; see `fcn.monitor.health`. Also of a checkpoint that could not
-            be written, which stops nothing: the one before stays, and the next is tried at its time.
+        seconds: least time between checkpoints; also, writing them takes no more than about a
+            twentieth of all time.
+        note: gets what looks wrong, (kind, text), each kind once; see `fcn.monitor.health`. Also of
+            a checkpoint that could not be written, which stops nothing: the one before stays, and
+            the next is tried at its time.
         classes: names, for `class_weights` and for messages.
 
     Returns:
         The history: a row for every report, with `step` first.
 
     Raises:
-        UserError: a weight for a class that is none; "dice" on several devices; a checkpoint that cannot be read; a loss
-            that is no longer finite (the last checkpoint is kept); another process of the same training that died.
+        UserError: a weight for a class that is none; "dice" on several devices; a checkpoint that
+            cannot be read; a loss that is no longer finite (the last checkpoint is kept); another
+            process of the same training that died.
     """
     share = stream.share
     weights = _class_weights(spec, classes)
     if spec.loss == "dice" and share.devices > 1:
-        raise UserError(f"loss: dice is computed on one device, there are {share.devices}: use one, or `loss: mean`")
+        raise UserError(
+            f"loss: dice is computed on one device, there are {share.devices}: use "
+            "one, or `loss: mean`"
+        )
     rate = optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations, spec.warmup)
     optimizers.hold(model, spec.rates)
     label = evaluation.labeler(model)  # for one device: outside of the scope
     with share.scope():
         optimizer = optimizers.make(
-            spec.optimizer, rate, spec.momentum, spec.weight_decay, spec.bias_rate, spec.accumulate, spec.rates, spec.clip_norm
+            spec.optimizer,
+            rate,
+            spec.momentum,
+            spec.weight_decay,
+            spec.bias_rate,
+            spec.accumulate,
+            spec.rates,
+            spec.clip_norm,
         )
         net = masked(model) if spec.batch > 1 else model  # with the same weights
         optimizer.build(net.trainable_variables)
         not_finite = watches.NotFinite(spec.log_every)
         loss = PixelLoss(spec.loss, share.total, weights=weights)
-        net.compile(optimizer=optimizer, loss=loss, metrics=[not_finite], jit_compile=evaluation.COMPILED)
+        net.compile(
+            optimizer=optimizer, loss=loss, metrics=[not_finite], jit_compile=evaluation.COMPILED
+        )
     seed_dropout(net, spec.seed)
     loop = _Loop(net, label, spec, stream, validation, checkpoint, report, seconds)
     loop.watch(not_finite, health.once(note), classes)
@@ -94,8 +115,9 @@ def train(
         if share.processes == 1 or isinstance(error, UserError):
             raise
         raise UserError(
-            f"process {share.process} of {share.processes} could not go on with the others: {str(error).splitlines()[0]} "
-            "Likely one of them has died: see its last messages. Start all of them again; they go on from the last checkpoint."
+            f"process {share.process} of {share.processes} could not go on with the others: "
+            f"{str(error).splitlines()[0]} Likely one of them has died: see its last messages. "
+            "Start all of them again; they go on from the last checkpoint."
         ) from error
     return loop.history
 
@@ -104,24 +126,33 @@ def _class_weights(spec: TrainSpec, classes: Sequence[str]) -> tuple[float, ...]
     """The weight of each class, if any has one."""
     if unknown := [name for name in spec.class_weights if name not in classes]:
         known = enumeration(classes)
-        raise UserError(f"class_weights: {enumeration(unknown)}: expected names of the classes, which are {known}")
-    return tuple(spec.class_weights.get(name, 1.0) for name in classes) if spec.class_weights else ()
+        raise UserError(
+            f"class_weights: {enumeration(unknown)}: expected names of the classes, "
+            f"which are {known}"
+        )
+    return (
+        tuple(spec.class_weights.get(name, 1.0) for name in classes) if spec.class_weights else ()
+    )
 
 
 def seed_dropout(net: keras.Model, seed: int) -> None:
     """Gives every dropout layer random numbers of its own, which follow from `seed` alone.
 
-    Keras draws their seeds from the random numbers of the process when a layer is made. Prefect's and MLflow's threads draw
-    from these too, at times of their own, and a training would not repeat.
+    Keras draws their seeds from the random numbers of the process when a layer is made. Prefect's
+    and MLflow's threads draw from these too, at times of their own, and a training would not
+    repeat.
     """
     for number, state in enumerate(resume.seeds(net)):
-        state.assign([np.random.SeedSequence([seed, number]).generate_state(1)[0], 0])  # Keras: the seed, and a counter
+        # Keras: the seed, and a counter
+        state.assign([np.random.SeedSequence([seed, number]).generate_state(1)[0], 0])
 
 
 class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
-    """What happens between the steps. An "epoch" of Keras is what lies between two reports, `log_every` steps.
+    """What happens between the steps. An "epoch" of Keras is what lies between two reports,
+    `log_every` steps.
 
-    `step` counts the steps that are done, `told` those whose report is: a multiple of `log_every`, unless that was changed.
+    `step` counts the steps that are done, `told` those whose report is: a multiple of `log_every`,
+    unless that was changed.
     """
 
     def __init__(
@@ -136,9 +167,24 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         seconds: float,
     ) -> None:
         super().__init__()
-        self.net, self.label, self.spec, self.stream, self.validation = net, label, spec, stream, validation
-        self.checkpoint, self.report, self.seconds, self.share = checkpoint, report, seconds, stream.share
-        self.told, self.history, self.next_save = 0, list[dict[str, float]](), time.monotonic() + seconds
+        self.net, self.label, self.spec, self.stream, self.validation = (
+            net,
+            label,
+            spec,
+            stream,
+            validation,
+        )
+        self.checkpoint, self.report, self.seconds, self.share = (
+            checkpoint,
+            report,
+            seconds,
+            stream.share,
+        )
+        self.told, self.history, self.next_save = (
+            0,
+            list[dict[str, float]](),
+            time.monotonic() + seconds,
+        )
         self.mean_so_far: list[np.ndarray] | None = None
         self.kept: int | None = None  # the step of the last checkpoint
         self.looked: watches.Sample | None = None
@@ -157,7 +203,8 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def step(self) -> int:
-        # `iterations` counts updates, of which there may be fewer. As an array: several devices' variable is no number.
+        # `iterations` counts updates, of which there may be fewer. As an array: several devices'
+        # variable is no number.
         return int(np.asarray(self.net.optimizer.variables[0]))
 
     @property
@@ -170,7 +217,9 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         return [*self.loss.variables, *self.not_finite.variables]
 
     def run(self) -> None:
-        """Steps from where the training is to its end; the first stretch is shorter if it was interrupted within."""
+        """Steps from where the training is to its end; the first stretch is shorter if it was
+        interrupted within.
+        """
         every = self.spec.log_every
         if self.step > self.told and self.step % every == 0:  # interrupted in its report
             self.tell()
@@ -216,7 +265,9 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         images = self.stream.ids(step - 1) if step else ()
         before = self.stream.ids(step - 2) if step and step > 1 else ()
         rate = float(np.asarray(self.net.optimizer.learning_rate))
-        finding = health.not_finite(loss, self.step, step, rate, self.spec, images, before, self.kept)
+        finding = health.not_finite(
+            loss, self.step, step, rate, self.spec, images, before, self.kept
+        )
         self.say([finding])
         return UserError(finding.text)
 
@@ -227,7 +278,9 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
     def validate(self) -> None:
         histogram = evaluation.evaluate(self.look, self.validation(), self.net.output_shape[-1])
         self.emit({f"val_{name}": value for name, value in metrics.scores(histogram).items()})
-        self.say(health.from_validation(histogram, self.history, self.spec.iterations, self.classes))
+        self.say(
+            health.from_validation(histogram, self.history, self.spec.iterations, self.classes)
+        )
         self.looked = watches.sample(self.net)  # until the next report
 
     def look(self, images: Any) -> np.ndarray:
@@ -245,18 +298,22 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
             return
         begin = time.monotonic()
         state = self.state()
-        if health.broken(state):  # the last update spoilt the weights, as the next report will say: the one before is kept
+        # the last update spoilt the weights, as the next report will say: the one before is kept
+        if health.broken(state):
             return
         try:
             resume.save(self.checkpoint, state, self.told, self.history)
             self.kept = self.step
-        except OSError as error:  # a full disk costs this checkpoint, neither the one before nor the training
+        # a full disk costs this checkpoint, neither the one before nor the training
+        except OSError as error:
             self.say([health.not_saved(error, self.checkpoint, self.step, self.kept, interrupted)])
         now = time.monotonic()
         self.next_save = now + max(self.seconds, 20 * (now - begin))
 
     def save_interrupted(self) -> None:
-        """After Ctrl-C, which comes between two steps or in a report: nothing that was computed is lost."""
+        """After Ctrl-C, which comes between two steps or in a report: nothing that was computed is
+        lost.
+        """
         if self.step and self.history:  # Before the first step there is nothing.
             self.save(interrupted=True)
 
@@ -264,8 +321,9 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.told, self.history = resume.load(self.checkpoint, self.state(), self.share)
         if self.step > self.spec.iterations:
             raise UserError(
-                f"{self.checkpoint} is at step {self.step}, and `iterations` is {self.spec.iterations}: set it to {self.step} "
-                "or more to go on, or remove the file to begin anew"
+                f"{self.checkpoint} is at step {self.step}, and `iterations` is "
+                f"{self.spec.iterations}: set it to {self.step} or more to go on, or remove the "
+                "file to begin anew"
             )
         self.kept = self.step
         self.mean_so_far = [np.asarray(variable).copy() for variable in self.since_report()]

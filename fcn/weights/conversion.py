@@ -1,8 +1,10 @@
-"""From a classifier of any container to the project's weights: one axis order, BGR, and no fully connected layers.
+"""From a classifier of any container to the project's weights: one axis order, BGR, and no fully
+connected layers.
 
-The same mapping as the authors' `surgery.py`: a matrix over a flattened map becomes a convolution with a kernel as large as
-that map (Long et al., CVPR 2015, section 3.1), whatever the classifier: VGG's fc6 over the 7 x 7 cells of pool5, LeNet's ip1
-over the 4 x 4 of pool2. fc7, over the 1 x 1 of fc6, is the same. The last layer, the classes, is dropped.
+The same mapping as the authors' `surgery.py`: a matrix over a flattened map becomes a convolution
+with a kernel as large as that map (Long et al., CVPR 2015, section 3.1), whatever the classifier:
+VGG's fc6 over the 7 x 7 cells of pool5, LeNet's ip1 over the 4 x 4 of pool2. fc7, over the 1 x 1 of
+fc6, is the same. The last layer, the classes, is dropped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,28 +22,34 @@ _TO_HWIO = {"OIHW": (2, 3, 1, 0), "HWIO": (0, 1, 2, 3)}
 
 
 def convert(
-    layers: Layers, backbone: str, source: str = "the caffemodel", axes: str = "OIHW", channels: str = "bgr"
+    layers: Layers,
+    backbone: str,
+    source: str = "the caffemodel",
+    axes: str = "OIHW",
+    channels: str = "bgr",
 ) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
     """Convert the layers of a classifier of any width.
 
     Args:
-        layers: layer name -> (kernel, bias). Fully connected layers may be matrices or already convolutions. The last one may
-            be missing, and so may all of them together.
+        layers: layer name -> (kernel, bias). Fully connected layers may be matrices or already
+            convolutions. The last one may be missing, and so may all of them together.
         backbone: key of `BACKBONES`.
         source: what to call the file in errors.
-        axes: how kernels are stored: "OIHW", matrices then being O x C*H*W as Caffe flattens; or "HWIO", with matrices
-            H*W*C x O.
-        channels: what the first layer takes, "bgr" or "rgb", as far as the container says. In a published VGG, whose values are
-            known, the values decide, about this and about rows and columns. A network for grey images has no such order.
+        axes: how kernels are stored: "OIHW", matrices then being O x C*H*W as Caffe flattens; or
+            "HWIO", with matrices H*W*C x O.
+        channels: what the first layer takes, "bgr" or "rgb", as far as the container says. In a
+            published VGG, whose values are known, the values decide, about this and about rows and
+            columns. A network for grey images has no such order.
 
     Returns:
-        The weights, `<layer>/kernel` (H, W, in, out) and `<layer>/bias` (out,), float32, first layer first, for BGR images
-        (or grey ones); and the report: for each array what `account.row` says, its `action` being copied, transposed or
-        convolutionalised ("with channels flipped", "with rows and columns swapped" where that was needed) or dropped. The row
-        of the first kernel has `input_order`, which the file expects ("bgr", "rgb" or "grey"), how that is known
-        (`input_order_by`: values, container or network), `published`, the network whose published values these are, or None,
-        and `differing`: if the first layer is that of the published VGG-16, the other convolutions that are not; `published`
-        is None then.
+        The weights, `<layer>/kernel` (H, W, in, out) and `<layer>/bias` (out,), float32, first
+        layer first, for BGR images (or grey ones); and the report: for each array what
+        `account.row` says, its `action` being copied, transposed or convolutionalised ("with
+        channels flipped", "with rows and columns swapped" where that was needed) or dropped. The
+        row of the first kernel has `input_order`, which the file expects ("bgr", "rgb" or "grey"),
+        how that is known (`input_order_by`: values, container or network), `published`, the network
+        whose published values these are, or None, and `differing`: if the first layer is that of
+        the published VGG-16, the other convolutions that are not; `published` is None then.
 
     Raises UserError for a layer that is missing, unknown, of the wrong shape or not finite.
     """
@@ -65,7 +73,9 @@ def convert(
         for array, blob, what in (("kernel", kernel, action), ("bias", bias, "copied")):
             result = np.ascontiguousarray(blob, dtype=np.float32)
             weights[f"{name}/{array}"] = result
-            report.append(account.row(name, array, layers[name][array == "bias"], result, what, source))
+            report.append(
+                account.row(name, array, layers[name][array == "bias"], result, what, source)
+            )
     network = published.network if published else None
     differing = []
     if network == "vgg16":
@@ -84,19 +94,23 @@ def convert(
 def _check_names(found: set[str], backbone: str, source: str) -> None:
     """Raise UserError unless the file has exactly the layers of `backbone`.
 
-    The last one may be missing; or the fully connected ones all together, as in what Keras calls `notop`.
+    The last one may be missing; or the fully connected ones all together, as in what Keras calls
+    `notop`.
     """
     net = BACKBONES[backbone]
     wanted = set(net.layers())
     missing, extra = sorted(wanted - found), sorted(found - wanted - {net.dropped})
-    if not extra and (not missing or (missing == sorted(net.dense_names()) and net.dropped not in found)):
+    if not extra and (
+        not missing or (missing == sorted(net.dense_names()) and net.dropped not in found)
+    ):
         return
     problems = [f"lacks {', '.join(missing)}"] if missing else []
     problems += [f"has {', '.join(extra)}, unknown to {backbone}"] if extra else []
     others = [
         key
         for key, other in BACKBONES.items()
-        if key != backbone and found - {other.dropped, *other.dense_names()} == set(other.convolutions())
+        if key != backbone
+        and found - {other.dropped, *other.dense_names()} == set(other.convolutions())
     ]
     if others:
         advice = f"its layers are those of {others[0]}: set the backbone to {others[0]}"
@@ -106,7 +120,10 @@ def _check_names(found: set[str], backbone: str, source: str) -> None:
         advice = f"it is another network, with the layers {', '.join(sorted(found))}"
     else:
         advice = "it is another network, or not complete: get it again"
-    raise UserError(f"{source}: wanted the layers of {backbone}, but the file {' and '.join(problems)}; {advice}")
+    raise UserError(
+        f"{source}: wanted the layers of {backbone}, but the file "
+        f"{' and '.join(problems)}; {advice}"
+    )
 
 
 def _checked(
@@ -114,29 +131,40 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Return a view of a layer's kernel as H x W x I x O, its bias and what was done to the kernel.
 
-    `inputs` channels come in, the kernel is to be as large as the backbone's table says; raises UserError for any other shape.
+    `inputs` channels come in, the kernel is to be as large as the backbone's table says; raises
+    UserError for any other shape.
     """
     net = BACKBONES[backbone]
     side, dense = net.layers()[name], name in net.dense_names()
     shapes = [" x ".join(map(str, blob.shape)) for blob in blobs]
     if len(blobs) != 2:
-        raise UserError(f"{source}: {name}: wanted a kernel and a bias, but there are {len(blobs)} blobs: {shapes}")
+        raise UserError(
+            f"{source}: {name}: wanted a kernel and a bias, but there are {len(blobs)} "
+            f"blobs: {shapes}"
+        )
     kernel, bias = blobs
     sizes = {"O": -1, "I": inputs, "H": side, "W": side}
     action = "copied" if axes == "HWIO" else "transposed"
     if dense and kernel.ndim == 2 and kernel.shape[axes == "OIHW"] == inputs * side * side:
-        # Flattened in the order of the file's own axes, so the matrix is split first and the axes moved afterwards.
+        # Flattened in the order of the file's own axes, so the matrix is split first and the axes
+        # moved afterwards.
         kernel, action = kernel.reshape([sizes[axis] for axis in axes]), "convolutionalised"
-    if kernel.ndim != 4 or any(kernel.shape[at] != sizes[axis] for at, axis in enumerate(axes) if axis != "O"):
+    if kernel.ndim != 4 or any(
+        kernel.shape[at] != sizes[axis] for at, axis in enumerate(axes) if axis != "O"
+    ):
         forms = [[axis if axis == "O" else sizes[axis] for axis in axes]]
         if dense:
             forms.append(["O", inputs * side**2] if axes == "OIHW" else [inputs * side**2, "O"])
         wanted = " or ".join(" x ".join(map(str, form)) for form in forms)
         raise UserError(
-            f"{source}: {name}: wanted a kernel of {wanted} for {backbone} after a layer with {inputs} outputs, "
-            f"but it is {shapes[0]}: this is not {backbone}, or its layers do not belong together"
+            f"{source}: {name}: wanted a kernel of {wanted} for {backbone} after a layer with "
+            f"{inputs} outputs, but it is {shapes[0]}: this is not {backbone}, or its layers do "
+            "not belong together"
         )
     kernel = kernel.transpose(_TO_HWIO[axes])
     if bias.shape != kernel.shape[3:]:
-        raise UserError(f"{source}: {name}: wanted one bias per output ({kernel.shape[3]}), but the bias is {shapes[1]}")
+        raise UserError(
+            f"{source}: {name}: wanted one bias per output ({kernel.shape[3]}), but "
+            f"the bias is {shapes[1]}"
+        )
     return kernel, bias, action

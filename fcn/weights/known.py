@@ -1,6 +1,8 @@
-"""What is known of the published VGGs, by which a file's own conventions can be told from its numbers.
+"""What is known of the published VGGs, by which a file's own conventions can be told from its
+numbers.
 
-No file says which input channel comes first, or whether a kernel's rows do; in a network whose values are known, they do.
+No file says which input channel comes first, or whether a kernel's rows do; in a network whose
+values are known, they do.
 """
 
 from collections.abc import Mapping
@@ -9,8 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 # conv1_1's first biases, as published.
-_BIASES = {"vgg16": (0.73429835, 0.09340367, 0.06775674, 0.8862966), "vgg19": (0.7301776, 0.06493629, 0.03428847)}
-# Standard deviations of VGG-16's conv1_1: on blue, green and red; in its three rows; in its three columns.
+_BIASES = {
+    "vgg16": (0.73429835, 0.09340367, 0.06775674, 0.8862966),
+    "vgg19": (0.7301776, 0.06493629, 0.03428847),
+}
+# Standard deviations of VGG-16's conv1_1: on blue, green and red; in its three rows; in its three
+# columns.
 _STD_BGR = (0.1829, 0.2274, 0.2067)
 _STD_ROWS = (0.2117, 0.2125, 0.1954)
 _STD_COLUMNS = (0.1990, 0.2151, 0.2057)
@@ -33,8 +39,8 @@ VGG16_SHA256 = {
     "conv5_2": ("691a5087bbf6fab4", "16bb5bca01eefdf7"),
     "conv5_3": ("5be0ee0f7ddc0de1", "384c7a4f72e853a0"),
 }
-"""Of the published VGG-16, by layer: the first 16 digits of the SHA-256 of its kernel (float32, H x W x I x O, for BGR) and of
-its bias."""
+"""Of the published VGG-16, by layer: the first 16 digits of the SHA-256 of its kernel (float32, H x
+W x I x O, for BGR) and of its bias."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,8 @@ class Known:
 
     Attributes:
         network: "vgg16" or "vgg19", as published by its authors.
-        channels: the input channels' order, "bgr" or "rgb"; None: the values do not say (of VGG-19 only biases are known).
+        channels: the input channels' order, "bgr" or "rgb"; None: the values do not say (of VGG-19
+            only biases are known).
         columns_first: whether the kernel is stored W x H instead of H x W; None likewise.
     """
 
@@ -61,12 +68,27 @@ def recognise(kernel: np.ndarray, bias: np.ndarray) -> Known | None:
 
     Returns None if it is not: another training, another width.
     """
-    network = next((name for name, known in _BIASES.items() if _alike(bias[: len(known)], known, _BIAS_TOLERANCE)), None)
+    network = next(
+        (
+            name
+            for name, known in _BIASES.items()
+            if _alike(bias[: len(known)], known, _BIAS_TOLERANCE)
+        ),
+        None,
+    )
     if network != "vgg16":
         return Known(network) if network else None
-    std = {axis: kernel.std(axis=tuple({0, 1, 2, 3} - {axis}), dtype=np.float64) for axis in (0, 1, 2)}
-    channels = {order: _alike(std[2], known) for order, known in (("bgr", _STD_BGR), ("rgb", _STD_BGR[::-1]))}
-    rows = {swapped: _alike(std[swapped], _STD_ROWS) and _alike(std[1 - swapped], _STD_COLUMNS) for swapped in (0, 1)}
+    std = {
+        axis: kernel.std(axis=tuple({0, 1, 2, 3} - {axis}), dtype=np.float64) for axis in (0, 1, 2)
+    }
+    channels = {
+        order: _alike(std[2], known)
+        for order, known in (("bgr", _STD_BGR), ("rgb", _STD_BGR[::-1]))
+    }
+    rows = {
+        swapped: _alike(std[swapped], _STD_ROWS) and _alike(std[1 - swapped], _STD_COLUMNS)
+        for swapped in (0, 1)
+    }
     return Known(
         network,
         next((order for order, fits in channels.items() if fits), None),

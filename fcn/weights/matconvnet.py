@@ -1,8 +1,9 @@
 """MatConvNet's `imagenet-vgg-verydeep-{16,19}.mat`.
 
-Kernels are H x W x I x O, rows first, and conv1_1 takes RGB: MatConvNet's import-caffe.py transposes Caffe's spatial axes
-and turns BGR into RGB "in a sane MATLAB format", which is its default (vlfeat/matconvnet, utils/import-caffe.py and
-layers.py). Comments in public code say the opposite of either, so `convert` checks both by the values of conv1_1.
+Kernels are H x W x I x O, rows first, and conv1_1 takes RGB: MatConvNet's import-caffe.py
+transposes Caffe's spatial axes and turns BGR into RGB "in a sane MATLAB format", which is its
+default (vlfeat/matconvnet, utils/import-caffe.py and layers.py). Comments in public code say the
+opposite of either, so `convert` checks both by the values of conv1_1.
 """
 
 import os
@@ -17,7 +18,8 @@ from scipy.io.matlab import MatReadError
 from fcn.errors import UserError
 
 _BROKEN = (
-    MatReadError, OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OverflowError,
+    MatReadError, OSError, EOFError, ValueError, TypeError, LookupError, AttributeError,
+    NotImplementedError, OverflowError,
     MemoryError, zlib.error,
 )  # fmt: skip
 """What scipy raises on a damaged file, depending on where it stumbles."""
@@ -27,9 +29,10 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, tuple[np.ndarray, ...]
     """Read the layers with weights of a SimpleNN network, and what its first layer expects.
 
     Returns:
-        Layer name -> (kernel H x W x I x O, bias O), in the file's order; both forms of a layer are read, `weights` and the
-        older `filters` and `biases`. And "rgb" or "bgr": the order of the mean image, whose red is the largest in all of
-        these networks (123.68, 116.779, 103.939); "rgb" where there is none.
+        Layer name -> (kernel H x W x I x O, bias O), in the file's order; both forms of a layer are
+        read, `weights` and the older `filters` and `biases`. And "rgb" or "bgr": the order of the
+        mean image, whose red is the largest in all of these networks (123.68, 116.779, 103.939);
+        "rgb" where there is none.
 
     Raises UserError if it is no such network, or truncated.
     """
@@ -38,23 +41,28 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, tuple[np.ndarray, ...]
         names = [name for name, *_ in scipy.io.whosmat(path)]
         if "layers" not in names:
             raise UserError(
-                f"{path}: wanted a network of MatConvNet with `layers`, but the file holds {', '.join(names) or 'nothing'}"
+                f"{path}: wanted a network of MatConvNet with `layers`, but the file holds "
+                f"{', '.join(names) or 'nothing'}"
             )
         content = scipy.io.loadmat(path, variable_names=["layers", "meta", "normalization"])
         layers = (layer[0, 0] for layer in content["layers"].reshape(-1))
-        return {_text(layer["name"]): _blobs(layer) for layer in layers if _has_weights(layer)}, _channels(content)
+        return {
+            _text(layer["name"]): _blobs(layer) for layer in layers if _has_weights(layer)
+        }, _channels(content)
     except UserError:
         raise
     except _BROKEN as error:
         size = path.stat().st_size
         raise UserError(
-            f"{path}: wanted a network of MatConvNet, but the file is truncated, damaged or another kind of MATLAB file "
-            f"({size} bytes; {error})"
+            f"{path}: wanted a network of MatConvNet, but the file is truncated, damaged or "
+            f"another kind of MATLAB file ({size} bytes; {error})"
         ) from error
 
 
 def _has_weights(layer: Any) -> bool:
-    return "filters" in layer.dtype.names or ("weights" in layer.dtype.names and layer["weights"].size > 0)
+    return "filters" in layer.dtype.names or (
+        "weights" in layer.dtype.names and layer["weights"].size > 0
+    )
 
 
 def _blobs(layer: Any) -> tuple[np.ndarray, ...]:

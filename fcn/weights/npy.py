@@ -1,8 +1,9 @@
-"""caffe-tensorflow's `.npy` (also known as vgg16.npy), read without unpickling it as it would like to be.
+"""caffe-tensorflow's `.npy` (also known as vgg16.npy), read without unpickling it as it would like
+to be.
 
-Such a file is a pickled dict inside a 0-d object array, and a pickle can name any function of this machine to be called.
-Here it may name only what an array is pickled with, and even that is not called: the calls are noted down and the arrays
-made from the notes.
+Such a file is a pickled dict inside a 0-d object array, and a pickle can name any function of this
+machine to be called. Here it may name only what an array is pickled with, and even that is not
+called: the calls are noted down and the arrays made from the notes.
 """
 
 import math
@@ -20,7 +21,9 @@ from fcn.errors import UserError
 
 
 class _Call:
-    """A call that the pickle asks for: its arguments, and what it would set as the state of the result."""
+    """A call that the pickle asks for: its arguments, and what it would set as the state of the
+    result.
+    """
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
@@ -31,7 +34,9 @@ class _Call:
 
 
 class _Array(_Call):
-    """`_reconstruct`: state (version, shape, dtype, in Fortran's order, bytes or list of objects)."""
+    """`_reconstruct`: state (version, shape, dtype, in Fortran's order, bytes
+    or list of objects).
+    """
 
 
 class _Dtype(_Call):
@@ -39,7 +44,9 @@ class _Dtype(_Call):
 
 
 class _Bytes(_Call):
-    """`_codecs.encode`, by which Python 3 pickles bytes for Python 2: arguments (text, "latin1")."""
+    """`_codecs.encode`, by which Python 3 pickles bytes for Python 2:
+    arguments (text, "latin1").
+    """
 
 
 # All that a pickle of arrays may name; "_core" since numpy 2, "scalar" for single numbers.
@@ -53,10 +60,13 @@ _ALLOWED: dict[tuple[str, str], type[_Call]] = {
 _NUMBERS = re.compile(r"[fiu][1248]|b1")
 _PAIRS = ({"weights", "biases"}, {"kernel", "bias"})
 _BROKEN = (
-    pickle.UnpicklingError, EOFError, TypeError, ValueError, AttributeError, LookupError, OverflowError, MemoryError,
+    pickle.UnpicklingError, EOFError, TypeError, ValueError, AttributeError, LookupError,
+    OverflowError, MemoryError,
     RecursionError, SyntaxError, tokenize.TokenError,
 )  # fmt: skip
-"""What the unpickler, or numpy on the header, raises on bytes that are none, depending on where it stumbles."""
+"""What the unpickler, or numpy on the header, raises on bytes that are none, depending on where it
+stumbles.
+"""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -70,18 +80,21 @@ class _Unpickler(pickle.Unpickler):
             return _ALLOWED[module, name]
         except KeyError:
             raise UserError(
-                f"{self.path}: wanted arrays, dicts, lists, texts and numbers, but this pickle asks to call {module}.{name}, "
-                "which weights do not need and which is not done: do not trust this file"
+                f"{self.path}: wanted arrays, dicts, lists, texts and numbers, but this pickle "
+                f"asks to call {module}.{name}, which weights do not need and which is not done: "
+                "do not trust this file"
             ) from None
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, ...]]:
     """Read a `.npy` with a dict of layers: layer name -> (kernel, bias), in the file's order.
 
-    Both layouts are read: name -> [kernel, bias], and name -> {"weights": kernel, "biases": bias}; of Python 2 and 3. Arrays
-    are as they are stored (kernels H x W x I x O, matrices I x O); most are not writeable.
+    Both layouts are read: name -> [kernel, bias], and name -> {"weights": kernel, "biases": bias};
+    of Python 2 and 3. Arrays are as they are stored (kernels H x W x I x O, matrices I x O); most
+    are not writeable.
 
-    Raises UserError if it is no such file, is truncated, or asks for anything but arrays, dicts, lists, texts and numbers.
+    Raises UserError if it is no such file, is truncated, or asks for anything but arrays, dicts,
+    lists, texts and numbers.
     """
     path = Path(path)
     try:
@@ -91,24 +104,35 @@ def read(path: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, ...]]:
         if isinstance(content, list) and len(content) == 1:
             content = content[0]  # out of the 0-d array
         if not isinstance(content, Mapping):
-            raise UserError(f"{path}: wanted a dict of layers, but the file holds {type(content).__name__.strip('_')}")
+            raise UserError(
+                f"{path}: wanted a dict of layers, but the file holds "
+                f"{type(content).__name__.strip('_')}"
+            )
         return {str(name): _pair(pair, f"{path}: {name}") for name, pair in content.items()}
     except UserError:
         raise
     except _BROKEN as error:
         size = path.stat().st_size
         raise UserError(
-            f"{path}: wanted a pickled dict of layers, but it is truncated or damaged ({size} bytes; {error})"
+            f"{path}: wanted a pickled dict of layers, but it is truncated or damaged ({size} "
+            f"bytes; {error})"
         ) from error
 
 
 def _check_header(file: Any, path: Path) -> None:
     """Leaves `file` where the pickle begins."""
     version = np.lib.format.read_magic(file)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read_header = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, _, dtype = read_header(file)
     if not dtype.hasobject:
-        raise UserError(f"{path}: wanted a dict of layers, but the file holds one array of {dtype}, shape {shape}")
+        raise UserError(
+            f"{path}: wanted a dict of layers, but the file holds one array of "
+            f"{dtype}, shape {shape}"
+        )
 
 
 def _pair(value: Any, where: str) -> tuple[np.ndarray, ...]:
@@ -117,14 +141,20 @@ def _pair(value: Any, where: str) -> tuple[np.ndarray, ...]:
     if isinstance(value, Mapping):
         keys = next((keys for keys in _PAIRS if set(value) == keys), None)
         if not keys:
-            raise UserError(f"{where}: wanted weights and biases, but it holds {', '.join(map(str, value))}")
+            raise UserError(
+                f"{where}: wanted weights and biases, but it holds {', '.join(map(str, value))}"
+            )
         value = [value[key] for key in sorted(keys, reverse=True)]
     if not isinstance(value, list | tuple):
-        raise UserError(f"{where}: wanted a kernel and a bias, but it holds {type(value).__name__.strip('_')}")
+        raise UserError(
+            f"{where}: wanted a kernel and a bias, but it holds {type(value).__name__.strip('_')}"
+        )
     arrays = tuple(_value(item, where) for item in value)
     for array in arrays:
         if not isinstance(array, np.ndarray):
-            raise UserError(f"{where}: wanted two arrays, but one is {type(array).__name__.strip('_')}")
+            raise UserError(
+                f"{where}: wanted two arrays, but one is {type(array).__name__.strip('_')}"
+            )
     return arrays
 
 

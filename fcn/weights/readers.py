@@ -30,7 +30,9 @@ class Found:
     channels: str
 
 
-def _of(container: str, axes: str, read: Callable[[Path], Mapping[str, Sequence[np.ndarray]]]) -> Callable[[Path], Found]:
+def _of(
+    container: str, axes: str, read: Callable[[Path], Mapping[str, Sequence[np.ndarray]]]
+) -> Callable[[Path], Found]:
     return lambda path: Found(container, read(path), axes, "bgr")
 
 
@@ -40,7 +42,9 @@ def _matconvnet(path: Path) -> Found:
 
 
 def _zip(path: Path) -> Found:
-    """A zip archive by its members: Keras' `.keras`, the project's .npz, or what PyTorch writes, which is refused."""
+    """A zip archive by its members: Keras' `.keras`, the project's .npz, or what PyTorch writes,
+    which is refused.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -58,9 +62,10 @@ def _other_training(container: str) -> Callable[[Path], Found]:
 
     def refuse(path: Path) -> Found:
         raise UserError(
-            f"{path}: this is a file of {container}. The VGGs that are published in it (torchvision's) come from another "
-            "training, for RGB images in 0..1; the recipes here start from the authors' training, for BGR in 0..255. Take "
-            f"one of these files: {_WANTED}. Nothing in the file was run"
+            f"{path}: this is a file of {container}. The VGGs that are published in it "
+            "(torchvision's) come from another training, for RGB images in 0..1; the recipes here "
+            "start from the authors' training, for BGR in 0..255. Take one of these files: "
+            f"{_WANTED}. Nothing in the file was run"
         )
 
     return refuse
@@ -69,8 +74,9 @@ def _other_training(container: str) -> Callable[[Path], Found]:
 _TORCH_BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """A pickle of the number 0x1950a86a20f9469cfc6c; since 1.6 PyTorch writes zip archives."""
 
-# First bytes -> reader. A caffemodel has no mark of its own: it begins with a field of its message, the name (1), the
-# layers (2) or the layer (100); a solverstate, which the reader refuses by name, with its number of iterations.
+# First bytes -> reader. A caffemodel has no mark of its own: it begins with a field of its message,
+# the name (1), the layers (2) or the layer (100); a solverstate, which the reader refuses by name,
+# with its number of iterations.
 _READERS: dict[tuple[bytes, ...], Callable[[Path], Found]] = {
     (b"\x93NUMPY",): _of("caffe-tensorflow .npy", "HWIO", npy.read),
     (b"MATLAB 5.0",): _matconvnet,
@@ -79,17 +85,23 @@ _READERS: dict[tuple[bytes, ...], Callable[[Path], Found]] = {
     (_TORCH_BEFORE_1_6,): _other_training("PyTorch"),
     (b"\x0a", b"\x12", b"\xa2\x06", b"\x08"): _of("Caffe .caffemodel", "OIHW", caffe.read),
 }
-_WANTED = ".caffemodel, .npy of caffe-tensorflow, .mat of MatConvNet, .h5 or .keras of Keras, or .npz of this project"
+_WANTED = (
+    ".caffemodel, .npy of caffe-tensorflow, .mat of MatConvNet, .h5 or .keras of Keras, or "
+    ".npz of this project"
+)
 
 
 def read(path: str | os.PathLike[str]) -> Found:
     """Read a classifier's weights from any of the containers above.
 
-    Raises UserError, naming the file and what it is, if it is missing, something else, truncated or damaged.
+    Raises UserError, naming the file and what it is, if it is missing, something else, truncated or
+    damaged.
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: wanted a classifier's weights ({_WANTED}), but there is no such file")
+        raise UserError(
+            f"{path}: wanted a classifier's weights ({_WANTED}), but there is no such file"
+        )
     with open(path, "rb") as file:
         head = file.read(16)
     reader = next((reader for firsts, reader in _READERS.items() if head.startswith(firsts)), None)
@@ -97,5 +109,8 @@ def read(path: str | os.PathLike[str]) -> Found:
         reader = _other_training("safetensors")
     if reader is None:
         size = path.stat().st_size
-        raise UserError(f"{path}: wanted a classifier's weights ({_WANTED}), but the file ({size} bytes) is {sniff(path)}")
+        raise UserError(
+            f"{path}: wanted a classifier's weights ({_WANTED}), but the file ({size} "
+            f"bytes) is {sniff(path)}"
+        )
     return reader(path)

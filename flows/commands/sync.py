@@ -33,7 +33,9 @@ def sync(
         with store.asked():
             outcome = forward.forward_all(moved=from_, again=refused)
     except store.failures() as error:
-        _complain(f"{where} failed: {store.reason(error)}. What it should know stands in {ledger.FOLDER}.")
+        _complain(
+            f"{where} failed: {store.reason(error)}. What it should know stands in {ledger.FOLDER}."
+        )
         return 1
     if outcome == forward.Outcome():
         print(f"{where} has all that stands in {ledger.FOLDER}.")
@@ -45,10 +47,13 @@ def sync(
             f"has moved, say --from {address}."
         )
     if outcome.left:
-        _complain(f"{outcome.left} runs have something left, which another process tells MLflow now.")
+        _complain(
+            f"{outcome.left} runs have something left, which another process tells MLflow now."
+        )
     if outcome.refused:
         _complain(
-            f"Refused by MLflow: {outcome.refused} runs. When the reason is gone (a deleted run is restored), say --refused."
+            f"Refused by MLflow: {outcome.refused} runs. When the reason is gone (a deleted run is "
+            "restored), say --refused."
         )
     return 1 if outcome.left or outcome.refused or outcome.elsewhere else 0
 

@@ -1,4 +1,6 @@
-"""Other programs as children: their output line by line as it comes, and an end to them and all that they started."""
+"""Other programs as children: their output line by line as it comes, and an end to them and all
+that they started.
+"""
 
 import contextlib
 import os
@@ -15,7 +17,8 @@ import psutil
 from fcn.errors import LINE, shown
 from flows.runner import output, processes
 
-STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))  # seconds to wait after each
+# seconds to wait after each
+STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
 
 def follow(
@@ -33,15 +36,17 @@ def follow(
         stop: how to end it: signals, and seconds to wait after each.
 
     Returns:
-        The exit code. On any exception, Ctrl-C above all, the child and all that it started are ended first. Ctrl-Z
-        stops them all, and what continues this process continues them.
+        The exit code. On any exception, Ctrl-C above all, the child and all that it started are
+        ended first. Ctrl-Z stops them all, and what continues this process continues them.
     """
     environment = (
         os.environ
         | extra
         | {
             processes.PARENT_PROCESS: processes.identity(psutil.Process()),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+            "PATH": os.pathsep.join(
+                [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+            ),
             "PYTHONUNBUFFERED": "1",
             "DVC_NO_ANALYTICS": "1",
             "DO_NOT_TRACK": "1",
@@ -56,7 +61,8 @@ def follow(
         text=True,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,  # Ctrl-C reaches us alone; `_stop` hands it on, and sees to it that all of them end
+        # Ctrl-C reaches us alone; `_stop` hands it on, and sees to it that all of them end
+        start_new_session=True,
     )
     assert child.stdout is not None
     try:
@@ -105,7 +111,9 @@ def _stopped_with_us(group: int) -> Iterator[None]:
 
 
 def _stop(child: subprocess.Popen[str], stop: Sequence[tuple[signal.Signals, float]]) -> None:
-    """End a child and all that it started, gently at first; another Ctrl-C goes on to the next step."""
+    """End a child and all that it started, gently at first; another Ctrl-C goes on to the next
+    step.
+    """
     assert child.stdout is not None
     rest: Iterable[str] = child.stdout
     reader = threading.Thread(target=_print_all, args=[rest], daemon=True)
@@ -120,7 +128,9 @@ def _stop(child: subprocess.Popen[str], stop: Sequence[tuple[signal.Signals, flo
 
 
 def _is_gone_after(child: subprocess.Popen[str], number: signal.Signals, seconds: float) -> bool:
-    """Send a signal to the group of `child`, and tell whether all of it ends within some seconds."""
+    """Send a signal to the group of `child`, and tell whether all of it ends
+    within some seconds.
+    """
     deadline = time.monotonic() + seconds
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, number)
@@ -133,7 +143,9 @@ def _is_gone_after(child: subprocess.Popen[str], number: signal.Signals, seconds
 
 
 def _is_group_running(group: int) -> bool:
-    """Tell whether a process group has a member that is more than a zombie (whose reaping may be nobody's hurry)."""
+    """Tell whether a process group has a member that is more than a zombie (whose reaping may be
+    nobody's hurry).
+    """
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError):
             if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:

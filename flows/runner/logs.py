@@ -21,7 +21,8 @@ def begin() -> None:
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Keep off the console what Prefect says of a UserError or of an API that is gone; `stage.execute` says it in a line.
+    """Keep off the console what Prefect says of a UserError or of an API that is gone;
+    `stage.execute` says it in a line.
 
     Prefect's API gets the whole of it in any case.
     """
@@ -30,7 +31,9 @@ def is_news(record: logging.LogRecord) -> bool:
     if record.exc_info and isinstance(record.exc_info[1], UserError | httpx.TransportError):
         return False
     message = record.getMessage()
-    return not (message.startswith("Finished in state Failed(") and f" {UserError.__name__}: " in message)
+    return not (
+        message.startswith("Finished in state Failed(") and f" {UserError.__name__}: " in message
+    )
 
 
 def _record(*args: Any, **kwargs: Any) -> logging.LogRecord:

@@ -1,4 +1,6 @@
-"""What came out of a pipeline, shown with the pipeline's own run: the scores, the report and its first picture."""
+"""What came out of a pipeline, shown with the pipeline's own run: the scores, the report and its
+first picture.
+"""
 
 import base64
 import contextlib
@@ -21,7 +23,12 @@ def show() -> None:
         for variant in config.read().variants:
             if (path := Path("metrics", f"{variant}.json")).is_file():
                 scores = results.metrics(path)
-                rows.append({"model": variant, **{key.replace("_", " "): f"{scores[key]:.4f}" for key in SCORES}})
+                rows.append(
+                    {
+                        "model": variant,
+                        **{key.replace("_", " "): f"{scores[key]:.4f}" for key in SCORES},
+                    }
+                )
         if rows:
             steps.show("result", "The scores of the models", table=rows)
     picture = REPORT / "overview.jpg"

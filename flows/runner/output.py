@@ -1,4 +1,6 @@
-"""What a long run says: where it cannot be written, on a full disk or into `| head`, the run goes on."""
+"""What a long run says: where it cannot be written, on a full disk or into `| head`, the run goes
+on.
+"""
 
 import contextlib
 import os
@@ -9,13 +11,19 @@ from tasks.tracking import hidden
 
 
 def say(text: object, end: str = "\n") -> None:
-    """Print to standard output at once. When that fails, say so on standard error, and print nothing more."""
+    """Print to standard output at once. When that fails, say so on standard error, and print
+    nothing more.
+    """
     try:
         print(text, end=end, flush=True)
     except OSError as error:
         with contextlib.suppress(OSError), open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # also for what Python still has to write
-        complain(f"warning: standard output cannot be written ({error.strerror}): the run goes on without")
+            # also for what Python still has to write
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        complain(
+            f"warning: standard output cannot be written ({error.strerror}): the run goes on "
+            "without"
+        )
 
 
 def complain(text: str) -> None:
@@ -26,4 +34,6 @@ def complain(text: str) -> None:
 
 def tell(kind: str, message: object) -> None:
     """Print an "error" or a "warning" to standard error, without secrets."""
-    complain(hidden(f"{kind}: {message if isinstance(message, UserError) else shown(message, LINE)}"))
+    complain(
+        hidden(f"{kind}: {message if isinstance(message, UserError) else shown(message, LINE)}")
+    )

@@ -26,7 +26,9 @@ from flows.runner import output, remote
 from tasks.settings import FOLDER, NAME, NAME_WORDS, config, yamlfile
 
 BEFORE = Path(".cache/params-before.json")
-"""What params.yaml was and is while a run changes it for itself; by it the next run repairs a killed one."""
+"""What params.yaml was and is while a run changes it for itself; by it the next run repairs a
+killed one.
+"""
 REMOVE = object()
 """The value of a key that a change removes."""
 _CHANGE = re.compile(r"([+~]{0,2})([\w.-]+)(?:=(.*))?", re.DOTALL)
@@ -52,24 +54,36 @@ def change(text: str) -> tuple[str, Any]:
     """
     found = _CHANGE.fullmatch(text)
     if not found or (found[1] == "~") != (found[3] is None):
-        raise UserError(f"--set {text.partition('=')[0]!r}: expected KEY=VALUE, the key of letters, digits and _ . - only")
+        raise UserError(
+            f"--set {text.partition('=')[0]!r}: expected KEY=VALUE, the key of "
+            "letters, digits and _ . - only"
+        )
     sign, key, written = found.groups()
     for url in _URL.findall(written or ""):
         if what := secret(url):
-            raise UserError(f"--set {key}: the URL holds {what}, and params.yaml is no place for one; see docs/security.md")
+            raise UserError(
+                f"--set {key}: the URL holds {what}, and params.yaml is no place for "
+                "one; see docs/security.md"
+            )
     if "${" in (written or ""):
         raise UserError(f"--set {key}: expected a plain value, got the interpolation {written!r}")
     value = REMOVE if sign == "~" else yamlfile.parsed(written, f"--set {key}")
     top, *below = key.split(".")
     if top not in config.KEYS:
-        raise UserError(f"--set {key}: expected a key below {', '.join(config.KEYS)}; {nearest(top, config.KEYS)}")
+        raise UserError(
+            f"--set {key}: expected a key below {', '.join(config.KEYS)}; "
+            f"{nearest(top, config.KEYS)}"
+        )
     if top in ("profile", "variants"):
         names, folders = [*below, *(value if isinstance(value, Mapping) else ())], []
         if value is not REMOVE:
             folders = [*value.values()] if isinstance(value, Mapping) else [value]
         if top == "profile":
             names, folders = [*names, *folders], []
-        for name, form in (*((name, NAME) for name in names), *((name, FOLDER) for name in folders)):
+        for name, form in (
+            *((name, NAME) for name in names),
+            *((name, FOLDER) for name in folders),
+        ):
             if name is None or not form.fullmatch(str(name)):
                 raise UserError(f"--set {key}: expected {NAME_WORDS}; got {name!r}")
     return key, value
@@ -84,10 +98,16 @@ def check_command(command: Sequence[str]) -> None:
     """
     start = next((start for start in _STARTS if list(command[: len(start)]) == start), None)
     if start is None:
-        raise UserError(f"dvc {' '.join(command[:2])}: expected `dvc repro` or `dvc exp run`, and no other command")
+        raise UserError(
+            f"dvc {' '.join(command[:2])}: expected `dvc repro` or `dvc exp run`, and "
+            "no other command"
+        )
     for word in command[len(start) :]:
         if word not in ("--force", *remote.LENIENT) and not _TARGET.fullmatch(word):
-            raise UserError(f"{word!r}: expected the name of a stage, such as train@fcn32s (see `dvc stage list`)")
+            raise UserError(
+                f"{word!r}: expected the name of a stage, such as train@fcn32s (see "
+                "`dvc stage list`)"
+            )
 
 
 def check_file(path: Path = config.PARAMS, changes: Mapping[str, Any] | None = None) -> None:
@@ -108,7 +128,11 @@ def check_file(path: Path = config.PARAMS, changes: Mapping[str, Any] | None = N
     variants = data.get("variants")
     pairs = variants.items() if isinstance(variants, Mapping) else ()
     named = [("profile", data.get("profile", "none"), NAME)]
-    named += [(f"variants.{key}", name, form) for key, item in pairs for name, form in ((key, NAME), (item, FOLDER))]
+    named += [
+        (f"variants.{key}", name, form)
+        for key, item in pairs
+        for name, form in ((key, NAME), (item, FOLDER))
+    ]
     for where, name, form in named:
         if not form.fullmatch(str(name)):
             raise UserError(f"{path}: {where}: expected {NAME_WORDS}; got {name!r}")
@@ -130,9 +154,13 @@ def changed(text: str, changes: Mapping[str, Any]) -> str:
     try:
         data = writer.load(text)
     except (YAMLError, ValueError) as error:  # DVC's parser is another one than ours
-        raise UserError(f"params.yaml: DVC cannot read it: {' '.join(str(error).split())}") from error
+        raise UserError(
+            f"params.yaml: DVC cannot read it: {' '.join(str(error).split())}"
+        ) from error
     if not isinstance(data, CommentedMap):
-        raise UserError(f"params.yaml: expected keys with values; the keys are {', '.join(config.KEYS)}")
+        raise UserError(
+            f"params.yaml: expected keys with values; the keys are {', '.join(config.KEYS)}"
+        )
     for key, value in changes.items():
         *outer, last = key.split(".")
         node = data
@@ -140,7 +168,10 @@ def changed(text: str, changes: Mapping[str, Any]) -> str:
             if node.get(name) is None and value is not REMOVE:
                 node[name] = CommentedMap()
             if not isinstance(node.get(name), CommentedMap):
-                raise UserError(f"params.yaml: {'.'.join(outer[:depth])}: expected keys with values there, to set {key}")
+                raise UserError(
+                    f"params.yaml: {'.'.join(outer[:depth])}: expected keys with "
+                    f"values there, to set {key}"
+                )
             if not node[name] and len(key) + len(repr(value)) + 4 * len(outer) < _WIDTH:
                 node[name].fa.set_flow_style()
             node = node[name]
@@ -223,7 +254,9 @@ def restore() -> None:
     """Takes back what `applied` wrote, also that of a killed run. The workspace must be held."""
     if not BEFORE.exists():
         return
-    kept = reading.read_json(BEFORE, _Kept, f"look at params.yaml (`git diff params.yaml`), and remove {BEFORE}")
+    kept = reading.read_json(
+        BEFORE, _Kept, f"look at params.yaml (`git diff params.yaml`), and remove {BEFORE}"
+    )
     if not config.PARAMS.exists() or config.PARAMS.read_bytes() == kept.after.encode():
         _replace(kept.before)
         output.say("params.yaml: as it was before the run that changed it for itself")

@@ -1,4 +1,6 @@
-"""Processes: which one is meant, whether it still runs, and how one ends when it is told to or left alone."""
+"""Processes: which one is meant, whether it still runs, and how one ends when it is told to or left
+alone.
+"""
 
 import contextlib
 import ctypes
@@ -13,24 +15,32 @@ import psutil
 PARENT_PROCESS = "FCN_PARENT_PROCESS"
 """Set by `flows.runner.children` for what it starts: identity of the process to end with."""
 PARENT_RUN = "FCN_PARENT_RUN"
-"""Set by `flows.pipeline` for its stages: id of the flow run above; empty: Prefect's API is known not to be there."""
+"""Set by `flows.pipeline` for its stages: id of the flow run above; empty: Prefect's API is known
+not to be there.
+"""
 _owners: list[str] = []
 INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
 
 def identity(process: psutil.Process) -> str:
-    """The name of a process that no later process can inherit: "<pid>-<when it began, in hundredths of a second>"."""
+    """The name of a process that no later process can inherit: "<pid>-<when it began, in hundredths
+    of a second>".
+    """
     return f"{process.pid}-{_began(process)}"
 
 
 def _began(process: psutil.Process) -> int:
-    """Since the machine was started where that is known: Linux derives the time of day from the clock, which may be set."""
+    """Since the machine was started where that is known: Linux derives the time of day from the
+    clock, which may be set.
+    """
     since = psutil.boot_time() if sys.platform == "linux" else 0.0
     return round((process.create_time() - since) * 100)
 
 
 def is_alive(name: str) -> bool:
-    """Tell whether the process of that `identity` still runs. A zombie does not, nor what is no identity."""
+    """Tell whether the process of that `identity` still runs. A zombie does not, nor what is no
+    identity.
+    """
     with contextlib.suppress(psutil.NoSuchProcess, ValueError, OverflowError):
         pid, created = map(int, name.split("-"))
         process = psutil.Process(pid)
@@ -54,14 +64,17 @@ def is_dvc(process: psutil.Process) -> bool:
 
 
 def dvc_command(dvc: psutil.Process) -> str:
-    """The command line of a dvc process, without its Python: "dvc repro --force". Of any other process: as it is."""
+    """The command line of a dvc process, without its Python: "dvc repro --force". Of any other
+    process: as it is.
+    """
     words = dvc.cmdline()
     start = next((i for i, word in enumerate(words) if _is_dvc(word)), None)
     return " ".join(words if start is None else ["dvc", *words[start + 1 :]])
 
 
 def _is_dvc(word: str) -> bool:
-    # `dvc`, `/usr/bin/dvc`, or what follows `python -m`; not a shell's `-c "python -m flows.train --out models/dvc"`.
+    # `dvc`, `/usr/bin/dvc`, or what follows `python -m`; not a shell's `-c "python -m flows.train
+    # --out models/dvc"`.
     return word.rpartition("/")[2] == "dvc" and (" " not in word or os.path.isfile(word))
 
 
@@ -114,11 +127,13 @@ def end_with(*owners: str) -> None:
 
 
 def interrupt_on_signals() -> None:
-    """Let SIGINT and SIGTERM raise KeyboardInterrupt, also in a background job, which starts with SIGINT ignored.
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt, also in a background job, which starts with
+    SIGINT ignored.
 
     SIGHUP, of a terminal that is closed, does so, too, unless `nohup` has it ignored.
 
-    Signals in quick succession count as one: the clean-up that the first has begun shall be able to end.
+    Signals in quick succession count as one: the clean-up that the first has begun shall be able to
+    end.
     """
     last = float("-inf")
 
@@ -127,7 +142,9 @@ def interrupt_on_signals() -> None:
         if time.monotonic() - last > 3:
             last = time.monotonic()
             is_orphan = not all(map(is_alive, _owners))
-            raise KeyboardInterrupt("the end of the command above it" if is_orphan else signal.Signals(number).name)
+            raise KeyboardInterrupt(
+                "the end of the command above it" if is_orphan else signal.Signals(number).name
+            )
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)

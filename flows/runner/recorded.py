@@ -1,4 +1,5 @@
-"""A function as a Prefect flow run: an API is found, the run begun below its parent, and its end recorded, whatever it is.
+"""A function as a Prefect flow run: an API is found, the run begun below its parent, and its end
+recorded, whatever it is.
 
 Prefect is imported here, so this is imported by those alone who have something to record.
 """
@@ -25,7 +26,8 @@ from fcn.io import public
 from flows.runner import output, processes, runs, server
 from tasks.tracking import steps
 
-FOUND = "FCN_PREFECT_FOUND"  # the API that a process above found or started: that of PREFECT_API_URL, but nobody configured it
+# the API that a process above found or started: that of PREFECT_API_URL, but nobody configured it
+FOUND = "FCN_PREFECT_FOUND"
 
 
 class Unavailable(RuntimeError):
@@ -42,15 +44,16 @@ NO_PREFECT = (
     AttributeError,
     TypeError,
 )
-"""What Prefect's client raises where there is no API, or where what answers makes no sense to it."""
+"""What Prefect's client raises where there is no API, or where what answers makes no sense to it.
+"""
 
 
 @contextlib.contextmanager
 def connected(*users: psutil.Process) -> Iterator[str]:
     """Lets Prefect talk to an API inside this context, and yields the API's address.
 
-    That is `PREFECT_API_URL` (environment, profile or file) where it is set, and this workspace's own server elsewhere. It
-    is started if it does not run, and stays while any of `users` lives.
+    That is `PREFECT_API_URL` (environment, profile or file) where it is set, and this workspace's
+    own server elsewhere. It is started if it does not run, and stays while any of `users` lives.
 
     Raises:
         Unavailable: there is none and none can be started.
@@ -64,12 +67,16 @@ def connected(*users: psutil.Process) -> Iterator[str]:
     if url is not None and url != os.environ.get(FOUND):
         _check_reachable(url)
         if processes.PARENT_RUN not in os.environ:
-            output.say(f"Prefect's API is {public(url)}, which PREFECT_API_URL or a Prefect profile names")
+            output.say(
+                f"Prefect's API is {public(url)}, which PREFECT_API_URL or a Prefect profile names"
+            )
     else:
         try:
             url = server.join(server.home(), [processes.identity(user) for user in users])
         except (OSError, subprocess.SubprocessError) as error:
-            raise Unavailable(f"no Prefect server can be started in {server.home()}: {error}") from error
+            raise Unavailable(
+                f"no Prefect server can be started in {server.home()}: {error}"
+            ) from error
         own[FOUND] = url
         own["PREFECT_API_URL"] = url
         # A proxy that is configured for the world must not be asked for a server on this machine.
@@ -77,8 +84,10 @@ def connected(*users: psutil.Process) -> Iterator[str]:
         own["no_proxy"] = f"{direct},127.0.0.1" if direct else "127.0.0.1"
     in_context = {
         "api.url": url,  # and in the environment, because a thread starts without a context
-        "flows.heartbeat_frequency": None,  # costs a second at the end of each run; what it is for, `runs.reconcile` does
-        "results.default_serializer": "json",  # Prefect keeps the exceptions of failed runs in files: no pickles
+        # costs a second at the end of each run; what it is for, `runs.reconcile` does
+        "flows.heartbeat_frequency": None,
+        # Prefect keeps the exceptions of failed runs in files: no pickles
+        "results.default_serializer": "json",
     }
     with _environment(own), temporary_settings(in_context):
         yield url
@@ -86,7 +95,9 @@ def connected(*users: psutil.Process) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Sets environment variables and lets Prefect's settings follow, in here and back again after it."""
+    """Sets environment variables and lets Prefect's settings follow, in here and back again after
+    it.
+    """
     before = {name: os.environ.pop(name, None) for name in values}
     os.environ.update(values)
     refresh_global_settings_context()
@@ -101,12 +112,16 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def _check_reachable(url: str) -> None:
-    """Any answer is good: what a 401 means, Prefect's own message says best. Raises Unavailable if there is none."""
+    """Any answer is good: what a 401 means, Prefect's own message says best. Raises Unavailable if
+    there is none.
+    """
     try:
         with httpx.stream("GET", f"{url}/health", timeout=server.ANSWER_SECONDS):
             pass  # the body is nobody's concern, and may have no end
     except (httpx.TransportError, httpx.InvalidURL) as error:
-        shown = public(f"the Prefect API {url} (PREFECT_API_URL or Prefect profile) is not there: {error}")
+        shown = public(
+            f"the Prefect API {url} (PREFECT_API_URL or Prefect profile) is not there: {error}"
+        )
         raise Unavailable(shown) from error
 
 
@@ -134,7 +149,10 @@ class _Watched:
 
 
 def run(
-    function: Callable[..., Any], parameters: dict[str, Any], name: str | None, dvc: psutil.Process | None
+    function: Callable[..., Any],
+    parameters: dict[str, Any],
+    name: str | None,
+    dvc: psutil.Process | None,
 ) -> list[Exception] | None:
     """Runs a function once to its end as a flow run called `name`; see `stage.execute`.
 
@@ -150,20 +168,27 @@ def run(
             return _run(watched, parameters, name, dvc)
     except NO_PREFECT as error:
         if not watched.run:
-            said = f"running without Prefect, which will know nothing of this run: {_first_line(error)}"
+            said = (
+                "running without Prefect, which will know nothing of this run: "
+                f"{_first_line(error)}"
+            )
             output.tell("warning", said)
             return None
         is_known = _recorded_late(watched, name, dvc)
         if watched.error is None:
             if not is_known:
-                output.tell("warning", f"the run is complete, but Prefect could not record that: {error}")
+                output.tell(
+                    "warning", f"the run is complete, but Prefect could not record that: {error}"
+                )
             return []
         if isinstance(watched.error, Exception):
             return [watched.error]
         raise watched.error from error
 
 
-def _run(watched: _Watched, parameters: dict[str, Any], name: str | None, dvc: psutil.Process | None) -> list[Exception]:
+def _run(
+    watched: _Watched, parameters: dict[str, Any], name: str | None, dvc: psutil.Process | None
+) -> list[Exception]:
     """Runs the flow below its parent, if it has one; returns what went wrong in it."""
     with get_client(sync_client=True) as client:
         given = os.environ.get(processes.PARENT_RUN)
@@ -175,13 +200,19 @@ def _run(watched: _Watched, parameters: dict[str, Any], name: str | None, dvc: p
         errors: list[Exception] = []
         said = ""
         try:
-            state = run_flow(watched.flow, flow_run=FlowRun.model_validate(row), parameters=parameters, return_type="state")
+            state = run_flow(
+                watched.flow,
+                flow_run=FlowRun.model_validate(row),
+                parameters=parameters,
+                return_type="state",
+            )
             if isinstance(watched.error, KeyboardInterrupt):
                 raise watched.error
             errors = _errors(state)  # type: ignore[arg-type]  # of a plain function: neither coroutine nor generator
         except KeyboardInterrupt as error:
             said = steps.stopped(error)
-            if watched.error is not error:  # it did not reach the function, so Prefect took it for a crash
+            # it did not reach the function, so Prefect took it for a crash
+            if watched.error is not error:
                 runs.set_state(client, row["id"], ("CANCELLED", said))
             raise
         finally:
@@ -191,7 +222,9 @@ def _run(watched: _Watched, parameters: dict[str, Any], name: str | None, dvc: p
 
 
 def _recorded_late(watched: _Watched, name: str | None, dvc: psutil.Process | None) -> bool:
-    """Tells another server on the same database, which may have to be started, how a run ended whose server was lost."""
+    """Tells another server on the same database, which may have to be started, how a run ended
+    whose server was lost.
+    """
     error, said = watched.error, ""
     state = ("COMPLETED", "")
     if isinstance(error, Exception):
@@ -200,7 +233,10 @@ def _recorded_late(watched: _Watched, name: str | None, dvc: psutil.Process | No
         said = steps.stopped(error)
         state = ("CANCELLED", said)
     try:
-        with connected(psutil.Process(), *([dvc] if dvc else [])), get_client(sync_client=True) as client:
+        with (
+            connected(psutil.Process(), *([dvc] if dvc else [])),
+            get_client(sync_client=True) as client,
+        ):
             runs.set_state(client, watched.run, state)
             if dvc and not os.environ.get(processes.PARENT_RUN):
                 runs.release_dvc(client, runs.adopt_dvc(client, dvc), name if error else None, said)
@@ -210,17 +246,24 @@ def _recorded_late(watched: _Watched, name: str | None, dvc: psutil.Process | No
 
 
 def _known(client: Any, parent: str) -> str | None:
-    """The id of the pipeline's run, if this Prefect has it: the one that it began on may be gone, and this be another."""
+    """The id of the pipeline's run, if this Prefect has it: the one that it began on may be gone,
+    and this be another.
+    """
     try:
         return str(client.read_flow_run(parent).id)
     except ObjectNotFound:
-        said = f"Prefect at {client.api_url} does not know the pipeline's run: it shows this stage by itself"
+        said = (
+            f"Prefect at {client.api_url} does not know the pipeline's run: it shows this "
+            "stage by itself"
+        )
         output.tell("warning", said)
         return None
 
 
 def _errors(state: State) -> list[Exception]:
-    """What went wrong in a run: one exception, or those of the tasks whose failed states the flow returned."""
+    """What went wrong in a run: one exception, or those of the tasks whose failed states the flow
+    returned.
+    """
     if state.is_completed():
         return []
     result = state.result(raise_on_failure=False)

@@ -21,9 +21,10 @@ def options() -> list[str]:
     """What to tell `dvc repro` besides.
 
     Returns:
-        `--pull` where an output that dvc.lock knows is not there; `--allow-missing` where only such are not there that no
-        remote holds (`cache: false`: downloads), so that nobody downloads for stages that have nothing to do; nothing
-        where all is there, so that nothing waits for a network, or where there is no default remote.
+        `--pull` where an output that dvc.lock knows is not there; `--allow-missing` where only such
+        are not there that no remote holds (`cache: false`: downloads), so that nobody downloads for
+        stages that have nothing to do; nothing where all is there, so that nothing waits for a
+        network, or where there is no default remote.
     """
     missing = [path for path in _outputs() if not Path(path).exists()]
     if not missing or not _has_default():

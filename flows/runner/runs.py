@@ -1,10 +1,11 @@
 """Rows in Prefect: which runs belong together, which were skipped, which have lost their process.
 
-Prefect nests flow runs by itself only inside one process. Across processes a child belongs to its parent by a task run of
-the parent that stands for it; the server then copies every state of the child to that task run.
+Prefect nests flow runs by itself only inside one process. Across processes a child belongs to its
+parent by a task run of the parent that stands for it; the server then copies every state of the
+child to that task run.
 
-A `client` is Prefect's own, or an `httpx.Client` with the API as its base: both ask the same way. So a command that has
-nothing else to do with Prefect need not import it.
+A `client` is Prefect's own, or an `httpx.Client` with the API as its base: both ask the same way.
+So a command that has nothing else to do with Prefect need not import it.
 """
 
 import contextlib
@@ -47,12 +48,17 @@ def tags() -> list[str]:
 
 def labels(process: psutil.Process) -> dict[str, str]:
     """By which `reconcile` knows the process that a run lives in."""
-    return {"host": socket.gethostname(), "process": processes.identity(process), "workspace": str(root())}
+    return {
+        "host": socket.gethostname(),
+        "process": processes.identity(process),
+        "workspace": str(root()),
+    }
 
 
 def create(
     client: Any, flow: str, name: str | None, parent: str | None = None,
-    parameters: Mapping[str, Any] | None = None, process: psutil.Process | None = None, key: str | None = None,
+    parameters: Mapping[str, Any] | None = None, process: psutil.Process | None = None,
+    key: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Creates a run of a flow, or finds the one with that key.
 
@@ -78,7 +84,9 @@ def create(
 
 
 def mark(client: Any, run: str, others: Iterable[str]) -> None:
-    """Gives a run that somebody else has made, a deployment's, this process and the workspace's tags beside its own."""
+    """Gives a run that somebody else has made, a deployment's, this process and the workspace's
+    tags beside its own.
+    """
     ask(client, "PATCH", f"/flow_runs/{run}", {"tags": [*others, *tags()]})
     ask(client, "PATCH", f"/flow_runs/{run}/labels", labels(psutil.Process()))
 
@@ -93,7 +101,9 @@ def _state(state: State, name: str | None = None) -> dict[str, Any]:
 
 
 def record_skipped(client: Any, parent: str, stage: str, how: str) -> None:
-    """Records a stage that DVC did not run, as a task run of `parent` in the state `how` ("Cached" or "Restored")."""
+    """Records a stage that DVC did not run, as a task run of `parent` in the state `how` ("Cached"
+    or "Restored").
+    """
     _set_task(client, _task_run(client, parent, stage), ("COMPLETED", ""), how)
 
 
@@ -109,12 +119,23 @@ def record_nothing_to_do(client: Any, name: str, stages: Iterable[str]) -> None:
 def _task_run(client: Any, parent: str, name: str) -> str:
     """Creates a task run below `parent`; no function belongs to it in this process."""
     # DVC runs or skips each stage once per invocation, so its name tells it from the others.
-    row = {"flow_run_id": parent, "task_key": name, "dynamic_key": name, "name": name, "state": _state(("PENDING", ""))}
+    row = {
+        "flow_run_id": parent,
+        "task_key": name,
+        "dynamic_key": name,
+        "name": name,
+        "state": _state(("PENDING", "")),
+    }
     return str(ask(client, "POST", "/task_runs/", row)["id"])
 
 
 def _set_task(client: Any, task_run: str, state: State, name: str | None = None) -> None:
-    ask(client, "POST", f"/task_runs/{task_run}/set_state", {"state": _state(state, name), "force": True})
+    ask(
+        client,
+        "POST",
+        f"/task_runs/{task_run}/set_state",
+        {"state": _state(state, name), "force": True},
+    )
 
 
 def adopt_dvc(client: Any, dvc: psutil.Process) -> dict[str, Any]:
@@ -130,7 +151,8 @@ def adopt_dvc(client: Any, dvc: psutil.Process) -> dict[str, Any]:
 
 
 def release_dvc(client: Any, run: Mapping[str, Any], failed: str | None, stopped: str = "") -> None:
-    """Closes the run of a bare `dvc repro` after a stage; the next stage of that dvc process opens it again.
+    """Closes the run of a bare `dvc repro` after a stage; the next stage of that dvc process opens
+    it again.
 
     Args:
         client: a client of the API.
@@ -143,28 +165,39 @@ def release_dvc(client: Any, run: Mapping[str, Any], failed: str | None, stopped
         state = ("CANCELLED", stopped)
     elif failed:
         state = ("FAILED", f"Stage {failed} did not complete.")
-    elif (before := run.get("state")) and before["type"] == "FAILED":  # an earlier stage, under `dvc repro --keep-going`
+    # an earlier stage, under `dvc repro --keep-going`
+    elif (before := run.get("state")) and before["type"] == "FAILED":
         state = (before["type"], before["message"])
     set_state(client, run["id"], state)
 
 
 def reconcile(client: Any, all_are_ours: bool = False) -> int:
-    """Sets the runs of this workspace Crashed whose process is gone without having said so (kill -9, out of memory).
+    """Sets the runs of this workspace Crashed whose process is gone without having said so (kill
+    -9, out of memory).
 
     Args:
         client: a client of the API.
-        all_are_ours: its database has the runs of this workspace and of no other; those that say to be of another one are
-            what it began with, as a copy or before it was moved.
+        all_are_ours: its database has the runs of this workspace and of no other; those that say to
+            be of another one are what it began with, as a copy or before it was moved.
 
     Returns:
         How many runs that were.
     """
     mine: dict[str, Any] = {} if all_are_ours else {"tags": {"all_": tags()[:1]}}
     unfinished = {"state": {"type": {"any_": UNFINISHED}}}
-    open_runs = ask(client, "POST", "/flow_runs/filter", {"flow_runs": mine | unfinished, "limit": 200})
+    open_runs = ask(
+        client, "POST", "/flow_runs/filter", {"flow_runs": mine | unfinished, "limit": 200}
+    )
     # A run may have ended without its tasks, so these are looked for by themselves.
-    open_tasks = ask(client, "POST", "/task_runs/filter", {"flow_runs": mine, "task_runs": unfinished, "limit": 200})
-    owners = {"id": {"any_": sorted({task["flow_run_id"] for task in open_tasks if task["flow_run_id"]})}}
+    open_tasks = ask(
+        client,
+        "POST",
+        "/task_runs/filter",
+        {"flow_runs": mine, "task_runs": unfinished, "limit": 200},
+    )
+    owners = {
+        "id": {"any_": sorted({task["flow_run_id"] for task in open_tasks if task["flow_run_id"]})}
+    }
     others = ask(client, "POST", "/flow_runs/filter", {"flow_runs": owners}) if open_tasks else []
     lost = {run["id"] for run in [*open_runs, *others] if _is_lost(run["labels"], all_are_ours)}
     for task in open_tasks:
@@ -180,4 +213,6 @@ def _is_lost(labels: Mapping[str, Any], all_are_ours: bool) -> bool:
     process = labels.get("process")
     if process is None or labels.get("host") != socket.gethostname():
         return False
-    return not processes.is_alive(str(process)) or (all_are_ours and labels.get("workspace") != str(root()))
+    return not processes.is_alive(str(process)) or (
+        all_are_ours and labels.get("workspace") != str(root())
+    )

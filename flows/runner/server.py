@@ -1,9 +1,10 @@
-"""This workspace's own Prefect server: started by the first process that needs it, joined by all others of the workspace.
+"""This workspace's own Prefect server: started by the first process that needs it, joined by all
+others of the workspace.
 
-Prefect's own answer to "no server is there", its ephemeral mode, starts a server in every process: that costs ten seconds
-a stage and makes Ctrl-C hang. Ours is no child of those who use it, and ends by itself soon after the last of them. What
-answers on its port is believed only if it proves to be the one of this workspace. Nothing here imports Prefect but the
-server itself.
+Prefect's own answer to "no server is there", its ephemeral mode, starts a server in every process:
+that costs ten seconds a stage and makes Ctrl-C hang. Ours is no child of those who use it, and ends
+by itself soon after the last of them. What answers on its port is believed only if it proves to be
+the one of this workspace. Nothing here imports Prefect but the server itself.
 """
 
 import contextlib
@@ -30,10 +31,12 @@ from flows.runner import output, runs
 from flows.runner.processes import identity, is_alive
 from tasks.tracking import checkout
 
-START_SECONDS = 180.0  # a first start creates the database and copies the UI: 5 s here, far more on a busy disk
+# a first start creates the database and copies the UI: 5 s here, far more on a busy disk
+START_SECONDS = 180.0
 STOP_SECONDS = 15.0  # a service of the server that has not stopped by then is not waited for
 ANSWER_SECONDS = 5.0  # it may have much to do
-GRACE_SECONDS = 5.0  # long enough for an interrupted stage to record its end, and for the next command to join
+# long enough for an interrupted stage to record its end, and for the next command to join
+GRACE_SECONDS = 5.0
 PROOF = "/workspace"  # where our server says whose it is
 TOKEN = "FCN_SERVER_TOKEN"
 ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
@@ -52,8 +55,8 @@ class Entry(BaseModel):
 def home() -> Path:
     """The absolute folder of Prefect's database: `.prefect` in the checkout, or PREFECT_HOME.
 
-    That of the checkout also for an experiment that DVC runs in a copy of it: the copy vanishes, the record of its runs
-    must not.
+    That of the checkout also for an experiment that DVC runs in a copy of it: the copy vanishes,
+    the record of its runs must not.
     """
     return checkout.root() / (os.environ.get("PREFECT_HOME") or ".prefect")
 
@@ -64,7 +67,8 @@ def join(folder: Path, users: list[str], port: int | None = 0) -> str:
     Args:
         folder: of Prefect's database, see `home`.
         users: `identity` of each process that needs the server.
-        port: where to start it if it does not run (0: where it was last, or any free port); None: do not start it.
+        port: where to start it if it does not run (0: where it was last, or any free port); None:
+            do not start it.
 
     Returns:
         Its API's address; "" if there is none.
@@ -113,7 +117,9 @@ def leave(folder: Path, user: str) -> bool:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[Path]:
-    """Holds the lock around joining and stopping our server; yields the file that describes the server."""
+    """Holds the lock around joining and stopping our server; yields the file that describes the
+    server.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "server.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process that holds it, however that ends
@@ -136,15 +142,21 @@ def _write(file: Path, entry: Entry) -> None:
 
 
 def proof(token: str, folder: Path) -> str:
-    """What the server that works in `folder` answers: a copy of the folder, with the same token, expects another."""
+    """What the server that works in `folder` answers: a copy of the folder, with the same token,
+    expects another.
+    """
     return hashlib.sha256(f"{token} {folder.resolve()}".encode()).hexdigest()
 
 
 def _is_ours(entry: Entry, folder: Path) -> bool:
-    """Asks what listens on this machine, past any proxy, whether it is the server of this folder."""
+    """Asks what listens on this machine, past any proxy, whether it is the
+    server of this folder.
+    """
     deadline, said = time.monotonic() + ANSWER_SECONDS, b""
     try:
-        with httpx.stream("GET", entry.url.removesuffix("/api") + PROOF, timeout=ANSWER_SECONDS, trust_env=False) as answer:
+        with httpx.stream(
+            "GET", entry.url.removesuffix("/api") + PROOF, timeout=ANSWER_SECONDS, trust_env=False
+        ) as answer:
             for piece in answer.iter_bytes():
                 said += piece
                 if len(said) > 100 or time.monotonic() > deadline:
@@ -155,7 +167,9 @@ def _is_ours(entry: Entry, folder: Path) -> bool:
 
 
 def _start(folder: Path, port: int) -> Entry:
-    """Starts our server in a session of its own, waits until it answers, and ends the rows of processes that were killed."""
+    """Starts our server in a session of its own, waits until it answers, and ends the rows of
+    processes that were killed.
+    """
     log, token, database = folder / "server.log", secrets.token_hex(), _database(folder)
     _set_aside(folder / "prefect.db")
     # The server inherits the bound socket, so that nobody else can take the port meanwhile.
@@ -175,7 +189,14 @@ def _start(folder: Path, port: int) -> Entry:
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.runner.server", str(listener.fileno()), str(folder), str(checkout.root())],
+            [
+                sys.executable,
+                "-m",
+                "flows.runner.server",
+                str(listener.fileno()),
+                str(folder),
+                str(checkout.root()),
+            ],
             cwd=Path(__file__).parents[2],
             env=environment,
             pass_fds=[listener.fileno()],
@@ -189,13 +210,21 @@ def _start(folder: Path, port: int) -> Entry:
         deadline = time.monotonic() + START_SECONDS
         while not _is_ours(entry, folder):
             if process.poll() is not None:
-                raise OSError(f"it ended with code {process.returncode}; {_last_line(log)} (all of it in {log})")
+                raise OSError(
+                    f"it ended with code {process.returncode}; {_last_line(log)} (all of "
+                    f"it in {log})"
+                )
             if time.monotonic() > deadline:
                 raise OSError(f"it did not answer within {START_SECONDS:.0f} s; see {log}")
             time.sleep(0.1)
         if database and not (folder / "prefect.db").is_file():
-            raise OSError("its database is in another place; set PREFECT_HOME to a folder with a plainer name")
-        with contextlib.suppress(httpx.HTTPError, ValueError, LookupError), client(entry.url) as asking:
+            raise OSError(
+                "its database is in another place; set PREFECT_HOME to a folder with a plainer name"
+            )
+        with (
+            contextlib.suppress(httpx.HTTPError, ValueError, LookupError),
+            client(entry.url) as asking,
+        ):
             runs.reconcile(asking, all_are_ours=bool(database))
     except BaseException:
         process.kill()
@@ -234,7 +263,10 @@ def _set_aside(database: Path, seconds: float = 30.0) -> None:
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             os.replace(f"{database}{suffix}", f"{aside}{suffix}")
-    output.say(f"{database}: damaged ({said}), set aside as {aside.name}; Prefect begins a new one, without the runs so far")
+    output.say(
+        f"{database}: damaged ({said}), set aside as {aside.name}; Prefect begins a new "
+        "one, without the runs so far"
+    )
 
 
 def _last_line(log: Path) -> str:
@@ -254,7 +286,10 @@ def _serve(listener: int, folder: Path, root: Path) -> None:
     app = create_app(final=True)
     report = StaticFiles(directory=root / "report", html=True, check_dir=False)
     # Before Prefect's own, of which the last one takes all that is left.
-    app.router.routes[:0] = [Route(PROOF, lambda _: PlainTextResponse(whose)), Mount("/report", report)]
+    app.router.routes[:0] = [
+        Route(PROOF, lambda _: PlainTextResponse(whose)),
+        Mount("/report", report),
+    ]
     given = {urlsplit(each).hostname or each for each in os.environ[ORIGINS].split(",")}
     own = {urlsplit(each).hostname for each in origins(0)}  # of these, the port counts too
     door = OwnDoor(app, sorted(given - own))
@@ -271,7 +306,9 @@ def _serve(listener: int, folder: Path, root: Path) -> None:
 
 
 def _wait_until_unused(folder: Path, me: str) -> None:
-    """Returns once all users of the server `me` have been gone for a while, or its file names another server or is gone."""
+    """Returns once all users of the server `me` have been gone for a while, or its file names
+    another server or is gone.
+    """
     last_used = time.monotonic()
     while True:
         time.sleep(1)

@@ -1,4 +1,6 @@
-"""A DVC stage as a process: a command line made from a function's signature, one Prefect flow run, an exit code."""
+"""A DVC stage as a process: a command line made from a function's signature, one Prefect flow run,
+an exit code.
+"""
 
 import argparse
 import inspect
@@ -20,29 +22,39 @@ from tasks.tracking import root, sqlite
 
 
 def main(function: Callable[..., Any], argv: list[str] | None = None) -> int:
-    """Runs `function` with the arguments of the command line; every stage file ends in `sys.exit(stage.main(the_stage))`.
+    """Runs `function` with the arguments of the command line; every stage file ends in
+    `sys.exit(stage.main(the_stage))`.
 
-    Each of its parameters is an option `--name VALUE` of its annotated type (str, Path, int, float, bool, or one of them
+    Each of its parameters is an option `--name VALUE` of its annotated type (str, Path, int, float,
+    bool, or one of them
     `| None`), required unless it has a default.
 
     Returns:
-        0, 1 (failed: the reason is on stderr) or 130 (interrupted). A wrong command line exits with 2.
+        0, 1 (failed: the reason is on stderr) or 130 (interrupted). A wrong command line exits with
+        2.
     """
     parameters = vars(command_line(function).parse_args(argv))
     stage = os.environ.get("DVC_STAGE")
     dvc = processes.dvc_above() if stage else None
-    owners = [name for name in (os.environ.get(processes.PARENT_PROCESS), dvc and processes.identity(dvc)) if name]
+    owners = [
+        name
+        for name in (os.environ.get(processes.PARENT_PROCESS), dvc and processes.identity(dvc))
+        if name
+    ]
     if owners:
         processes.end_with(*owners)
     if stage:
         processes.refuse_alone()
-    if root() != Path.cwd():  # an experiment in a copy, which vanishes: what MLflow knows of it must not
+    # an experiment in a copy, which vanishes: what MLflow knows of it must not
+    if root() != Path.cwd():
         os.environ.setdefault("MLFLOW_TRACKING_URI", sqlite("pysqlite", root() / "mlflow.db"))
     return execute(function, parameters, name=stage, dvc=dvc)
 
 
 def command_line(function: Callable[..., Any]) -> argparse.ArgumentParser:
-    """Makes the parser of its arguments; its help is the docstring: first paragraph, and `name: text` under Args."""
+    """Makes the parser of its arguments; its help is the docstring: first paragraph, and `name:
+    text` under Args.
+    """
     doc = inspect.getdoc(function) or ""
     spec = sys.modules["__main__"].__spec__
     parser = argparse.ArgumentParser(
@@ -53,7 +65,10 @@ def command_line(function: Callable[..., Any]) -> argparse.ArgumentParser:
     hints = typing.get_type_hints(function)
     for name, parameter in inspect.signature(function).parameters.items():
         text = re.search(rf"^\s*{name}(?: \(.*\))?:\s*(.+)$", doc, re.MULTILINE)
-        options: dict[str, Any] = {"dest": name, "help": text[1].replace("%", "%%") if text else None}
+        options: dict[str, Any] = {
+            "dest": name,
+            "help": text[1].replace("%", "%%") if text else None,
+        }
         if parameter.default is inspect.Parameter.empty:
             options["required"] = True
         else:
@@ -80,13 +95,21 @@ def _to_path(text: str) -> Path:
 def _plain(hint: Any) -> Any:
     """`X` for `X | None`, else the hint itself."""
     rest = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
-    return rest[0] if typing.get_origin(hint) in (types.UnionType, typing.Union) and len(rest) == 1 else hint
+    return (
+        rest[0]
+        if typing.get_origin(hint) in (types.UnionType, typing.Union) and len(rest) == 1
+        else hint
+    )
 
 
 def execute(
-    function: Callable[..., Any], parameters: dict[str, Any], name: str | None, dvc: psutil.Process | None = None
+    function: Callable[..., Any],
+    parameters: dict[str, Any],
+    name: str | None,
+    dvc: psutil.Process | None = None,
 ) -> int:
-    """Runs `function` once as a Prefect flow run called `name`, or as it is where there is no API to be had.
+    """Runs `function` once as a Prefect flow run called `name`, or as it is where there is no API
+    to be had.
 
     Args:
         function: what to run.
@@ -112,7 +135,9 @@ def execute(
         output.tell("error", "interrupted")
         return processes.INTERRUPTED
     for error in errors:
-        output.tell("error", error if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
+        output.tell(
+            "error", error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        )
     return 1 if errors else 0
 
 

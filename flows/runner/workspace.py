@@ -1,6 +1,7 @@
 """One pipeline per workspace, and in words who is at work in it.
 
-DVC locks what a stage reads and writes, so two `dvc repro` may still train side by side on one GPU; two pipelines may not.
+DVC locks what a stage reads and writes, so two `dvc repro` may still train side by side on one GPU;
+two pipelines may not.
 """
 
 import contextlib
@@ -18,7 +19,8 @@ from fcn.errors import UserError
 from fcn.io import files
 from flows.runner import output, processes
 
-LOCKS = Path(".dvc/tmp")  # DVC's own place for locks, ignored by git; seen from the workspace, the current folder
+# DVC's own place for locks, ignored by git; seen from the workspace, the current folder
+LOCKS = Path(".dvc/tmp")
 NOT_STORED = "DVC's cache could not take"
 _BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock")
 
@@ -28,7 +30,8 @@ _PROGRAM = re.compile(r".*?(?:/__main__\.py|/dvc)(?: |$)|\S*(?: |$)")
 
 @contextlib.contextmanager
 def held(command: str) -> Iterator[None]:
-    """Hold the workspace while `command` runs. The lock ends with the process, however that ends, also across containers.
+    """Hold the workspace while `command` runs. The lock ends with the process, however that ends,
+    also across containers.
 
     What a killed dvc has left in DVC's own file of locks is taken out, and that is said.
 
@@ -36,7 +39,8 @@ def held(command: str) -> Iterator[None]:
         UserError: somebody else holds it; the message says who.
     """
     with contextlib.ExitStack() as stack:
-        # Where no lock can be, because it is no DVC project or it cannot be written, dvc has the better words.
+        # Where no lock can be, because it is no DVC project or it cannot be written, dvc has the
+        # better words.
         with contextlib.suppress(OSError):
             (LOCKS.parent / "config").stat()
             LOCKS.mkdir(exist_ok=True)
@@ -45,7 +49,9 @@ def held(command: str) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
-                raise UserError(*_refusal(file.read() or "a pipeline that is just starting").splitlines()) from None
+                raise UserError(
+                    *_refusal(file.read() or "a pipeline that is just starting").splitlines()
+                ) from None
             file.truncate(0)
             file.write(_described(psutil.Process(), command))
             file.flush()
@@ -54,14 +60,22 @@ def held(command: str) -> Iterator[None]:
 
 
 def busy(error: str) -> str | None:
-    """Who holds what dvc could not lock, in words; None if `error`, its message, says something else."""
+    """Who holds what dvc could not lock, in words; None if `error`, its message, says something
+    else.
+    """
     if not _BUSY.search(error):
         return None
-    return _refusal("\n".join(_described(process) for process in _holders(error)) or "a dvc process that has ended meanwhile")
+    return _refusal(
+        "\n".join(_described(process) for process in _holders(error))
+        or "a dvc process that has ended meanwhile"
+    )
 
 
 def _refusal(who: str) -> str:
-    return f"this workspace is busy, nothing was done. At work in it:\n  {who}\nWait for its end and run this again, or end it."
+    return (
+        f"this workspace is busy, nothing was done. At work in it:\n  {who}\nWait for its end "
+        "and run this again, or end it."
+    )
 
 
 class Entry(BaseModel, extra="forbid", strict=True):
@@ -79,7 +93,10 @@ class Locks(BaseModel, extra="forbid"):
 
     def entries(self) -> list[Entry]:
         """All of them."""
-        return [*self.write.values(), *(entry for several in self.read.values() for entry in several)]
+        return [
+            *self.write.values(),
+            *(entry for several in self.read.values() for entry in several),
+        ]
 
 
 def _holders(error: str) -> Iterator[psutil.Process]:
@@ -89,7 +106,10 @@ def _holders(error: str) -> Iterator[psutil.Process]:
         if "Unable to acquire lock" in error:
             pids.append(int((LOCKS / "lock").read_text()))
         else:
-            pids += [entry.pid for entry in Locks.model_validate_json((LOCKS / "rwlock").read_bytes()).entries()]
+            pids += [
+                entry.pid
+                for entry in Locks.model_validate_json((LOCKS / "rwlock").read_bytes()).entries()
+            ]
     for pid in dict.fromkeys(pids):
         with contextlib.suppress(psutil.NoSuchProcess):
             yield psutil.Process(pid)
@@ -98,28 +118,40 @@ def _holders(error: str) -> Iterator[psutil.Process]:
 def _take_out_stale() -> None:
     """Mend DVC's `rwlock`, which a killed dvc leaves half written, or with its name in it.
 
-    DVC itself takes any process for the holder that has got the holder's pid since. In a container, where pids begin
-    anew at every start, one always has.
+    DVC itself takes any process for the holder that has got the holder's pid since. In a container,
+    where pids begin anew at every start, one always has.
     """
     path = LOCKS / "rwlock"
-    with contextlib.suppress(FileNotFoundError, BlockingIOError), (LOCKS / "rwlock.lock").open("a") as guard:
+    with (
+        contextlib.suppress(FileNotFoundError, BlockingIOError),
+        (LOCKS / "rwlock.lock").open("a") as guard,
+    ):
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)  # DVC's own, while it writes
         written = path.stat().st_mtime
         try:
             locks = Locks.model_validate_json(path.read_bytes())
         except ValueError:
             if at_work := [*_at_work()]:
-                raise UserError(*_refusal("\n  ".join(map(_described, at_work))).splitlines()) from None
+                raise UserError(
+                    *_refusal("\n  ".join(map(_described, at_work))).splitlines()
+                ) from None
             path.unlink()
-            output.say(f"{path}: damaged, as a killed dvc leaves it; removed, since no dvc is at work here")
+            output.say(
+                f"{path}: damaged, as a killed dvc leaves it; removed, since no dvc is at work here"
+            )
             return
         stale = [entry for entry in locks.entries() if not _is_at_work(entry, written)]
         if stale:
             locks.write = {name: entry for name, entry in locks.write.items() if entry not in stale}
-            reads = {name: [entry for entry in several if entry not in stale] for name, several in locks.read.items()}
+            reads = {
+                name: [entry for entry in several if entry not in stale]
+                for name, several in locks.read.items()
+            }
             locks.read = {name: several for name, several in reads.items() if several}
             files.write_json(path, locks.model_dump())
-            whose = ", ".join(dict.fromkeys(f"{entry.cmd} (process {entry.pid})" for entry in stale))
+            whose = ", ".join(
+                dict.fromkeys(f"{entry.cmd} (process {entry.pid})" for entry in stale)
+            )
             output.say(f"{path}: taken out, because it is not at work any more: {whose}")
 
 
@@ -132,7 +164,9 @@ def _at_work() -> Iterator[psutil.Process]:
 
 
 def _is_at_work(entry: Entry, written: float) -> bool:
-    """Tell whether the process that has the pid of an entry can have made it: by its command, folder and start."""
+    """Tell whether the process that has the pid of an entry can have made it: by its command,
+    folder and start.
+    """
     program = _PROGRAM.match(entry.cmd)
     assert program  # it matches any text
     try:
@@ -161,5 +195,7 @@ def _described(process: psutil.Process, command: str | None = None) -> str:
 
 
 def is_cut_off(error: str) -> bool:
-    """Tell whether dvc gave up for a reason of its own: no lock, no stage that failed, no full cache."""
+    """Tell whether dvc gave up for a reason of its own: no lock, no stage that failed, no full
+    cache.
+    """
     return not busy(error) and "failed to run: " not in error and NOT_STORED not in error

@@ -1,4 +1,6 @@
-"""Line charts of the models' tables, as Matplotlib figures, and as SVG that takes its colours from the page around it."""
+"""Line charts of the models' tables, as Matplotlib figures, and as SVG that takes its colours from
+the page around it.
+"""
 
 import io
 import re
@@ -14,9 +16,13 @@ from fcn.compare import results
 from tasks.report.pictures import present
 
 _INK = "#010203"
-"""Text and lines: black in a PNG, the page's own colour in an SVG, so that both light and dark pages can show it."""
+"""Text and lines: black in a PNG, the page's own colour in an SVG, so that both light and dark
+pages can show it.
+"""
 _STYLE = {
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK
+    ),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -28,21 +34,36 @@ _MOST = 400
 MARKS = {"1": 1, "2": 2, "5": 5, "10": 10, "20": 20, "40": 40}
 
 
-def curves(tables: Mapping[str, Path], column: str, title: str, log: bool = False) -> dict[str, Figure]:
-    """A column over `step`, a figure per variant, all on one scale, from `history.csv` or `validation.csv`.
+def curves(
+    tables: Mapping[str, Path], column: str, title: str, log: bool = False
+) -> dict[str, Figure]:
+    """A column over `step`, a figure per variant, all on one scale, from `history.csv` or
+    `validation.csv`.
 
     Of more points than can be seen, neighbours are drawn as their mean.
     """
     lines = {}
     for variant, path in tables.items():
-        rows: list[Any] = results.table(path, results.Loss if column == "loss" else results.Validation)
-        lines[variant] = thinned([row.step for row in rows]), thinned([getattr(row, column) for row in rows])
-    finite = [value for _, values in lines.values() for value in values if np.isfinite(value) and (value > 0 or not log)]
+        rows: list[Any] = results.table(
+            path, results.Loss if column == "loss" else results.Validation
+        )
+        lines[variant] = (
+            thinned([row.step for row in rows]),
+            thinned([getattr(row, column) for row in rows]),
+        )
+    finite = [
+        value
+        for _, values in lines.values()
+        for value in values
+        if np.isfinite(value) and (value > 0 or not log)
+    ]
     figures = {}
     for variant, (steps, values) in lines.items():
         with matplotlib.rc_context(_STYLE):
             figure, axes = _axes(3.3, 2.5)
-            axes.plot(steps, values, linewidth=1.2, marker="o" if len(steps) < 50 else None, markersize=3)
+            axes.plot(
+                steps, values, linewidth=1.2, marker="o" if len(steps) < 50 else None, markersize=3
+            )
             axes.set(title=variant, xlabel="iteration", ylabel=title)
             axes.locator_params(axis="x", nbins=4)  # 100000 is a wide number
             if log and finite:
@@ -54,13 +75,19 @@ def curves(tables: Mapping[str, Path], column: str, title: str, log: bool = Fals
 
 
 def learning(model: Path) -> Figure:
-    """The training loss and the scores on the validation images over the iterations, from the tables of a model's folder."""
+    """The training loss and the scores on the validation images over the iterations, from the
+    tables of a model's folder.
+    """
     losses = results.table(model / "history.csv", results.Loss)
     scores = results.table(model / "validation.csv", results.Validation)
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9, 3.2), layout="constrained")
         left, right = figure.subplots(1, 2)
-        left.plot(thinned([row.step for row in losses]), thinned([row.loss for row in losses]), linewidth=1.2)
+        left.plot(
+            thinned([row.step for row in losses]),
+            thinned([row.loss for row in losses]),
+            linewidth=1.2,
+        )
         left.set(xlabel="iteration", ylabel="training loss")
         for column in ("pixel_accuracy", "mean_iu"):
             values = [getattr(row, column) for row in scores]
@@ -71,17 +98,26 @@ def learning(model: Path) -> Figure:
 
 
 def bands(plots: Path, names: Sequence[str]) -> dict[str, list[results.Boundary]]:
-    """The rows of the tables `boundary.csv` by variant, as far as there are any: without a boundary there are none."""
-    found = {name: results.table(path, results.Boundary) for name, path in present(plots, names, "boundary.csv").items()}
+    """The rows of the tables `boundary.csv` by variant, as far as there are any: without a boundary
+    there are none.
+    """
+    found = {
+        name: results.table(path, results.Boundary)
+        for name, path in present(plots, names, "boundary.csv").items()
+    }
     return {name: rows for name, rows in found.items() if rows}
 
 
 def boundary(tables: Mapping[str, Sequence[results.Boundary]], column: str, title: str) -> Figure:
-    """A column over the width of the band around the true boundaries, a line per variant; see `bands`."""
+    """A column over the width of the band around the true boundaries, a line per variant; see
+    `bands`.
+    """
     with matplotlib.rc_context(_STYLE):
         figure, axes = _axes(4.8, 3.2)
         for variant, rows in tables.items():
-            axes.plot([row.width for row in rows], [getattr(row, column) for row in rows], label=variant)
+            axes.plot(
+                [row.width for row in rows], [getattr(row, column) for row in rows], label=variant
+            )
         axes.set_xscale("log")
         axes.set_xticks(list(MARKS.values()), list(MARKS))
         axes.minorticks_off()
@@ -99,10 +135,16 @@ def svg(figure: Figure, text: str) -> str:
     """
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": text, "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")), transparent=True)
+        figure.savefig(
+            buffer,
+            format="svg",
+            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+            transparent=True,
+        )
     drawn = buffer.getvalue()
     drawn = drawn[drawn.index("<svg") :].replace(_INK, "currentColor")
-    # Names of groups are the same in every figure, and a page may have a name but once; other names have the salt in them.
+    # Names of groups are the same in every figure, and a page may have a name but once; other names
+    # have the salt in them.
     drawn = re.sub(r'<g id="[^"]*"', "<g", drawn)
     label = text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

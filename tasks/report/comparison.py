@@ -1,4 +1,6 @@
-"""The page of a comparison: two models over the same images, and the pictures where one wins clearly. One file."""
+"""The page of a comparison: two models over the same images, and the pictures where one wins
+clearly. One file.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,7 +17,12 @@ from tasks.tracking import Evaluation
 
 
 def write(
-    out: Path, first: Evaluation, second: Evaluation, counts: tuple[Counts, Counts], found: Comparison, data: Path
+    out: Path,
+    first: Evaluation,
+    second: Evaluation,
+    counts: tuple[Counts, Counts],
+    found: Comparison,
+    data: Path,
 ) -> None:
     """Writes the page.
 
@@ -25,15 +32,20 @@ def write(
         second: B.
         counts: of the two, in one order.
         found: what `bootstrap.compare` says of them.
-        data: folder of the records, for the pictures; they are left out, with a sentence, where it holds other images.
+        data: folder of the records, for the pictures; they are left out, with a sentence, where it
+            holds other images.
 
     Raises:
         UserError: records or predictions that are damaged.
     """
     names = (f"A {first.name}", f"B {second.name}")
     missing = _missing(first, second, counts[0], data)
-    looked = None if missing else _looked(dict(zip(names, (first, second), strict=True)), counts, data)
-    classes = sorted(found.classes.items(), key=lambda item: (np.isnan(item[1].value), -item[1].value))
+    looked = (
+        None if missing else _looked(dict(zip(names, (first, second), strict=True)), counts, data)
+    )
+    classes = sorted(
+        found.classes.items(), key=lambda item: (np.isnan(item[1].value), -item[1].value)
+    )
     images = dict(zip(counts[0].classes, (counts[0].truth > 0).sum(0).tolist(), strict=True))
     whole = len(counts[0].images)
     rows = [("mean IU", whole, found.mean_iu), ("pixel accuracy", whole, found.pixel_accuracy)]
@@ -58,7 +70,9 @@ def write(
 def _row(difference: Difference) -> dict[str, Any]:
     """Numbers; what does not exist is None."""
     values = asdict(difference) | {"value": difference.value}
-    return {key: None if np.isnan(value) else value for key, value in values.items()} | {"excludes_0": difference.clear}
+    return {key: None if np.isnan(value) else value for key, value in values.items()} | {
+        "excludes_0": difference.clear
+    }
 
 
 def _missing(first: Evaluation, second: Evaluation, counts: Counts, data: Path) -> str:
@@ -69,7 +83,10 @@ def _missing(first: Evaluation, second: Evaluation, counts: Counts, data: Path) 
     if not (data / "index.json").is_file():
         return f"There are no records in {data}."
     info = records.split_info(data, "val")
-    if any(run.provenance.get("dataset", info["digest"][:12]) != info["digest"][:12] for run in (first, second)):
+    if any(
+        run.provenance.get("dataset", info["digest"][:12]) != info["digest"][:12]
+        for run in (first, second)
+    ):
         return f"{data} holds another data set."
     return "" if set(counts.images) <= set(info["ids"]) else f"{data} holds other images."
 
@@ -78,8 +95,13 @@ def _looked(runs: Mapping[str, Evaluation], counts: Sequence[Counts], data: Path
     """The data of the gallery: the images with the largest differences, as many gains as losses."""
     classes = records.read_index(data)["classes"]
     ious = {name: _ious(each, classes) for name, each in zip(runs, counts, strict=True)}
-    means = [{image: np.mean([*values.values()]) for image, values in each.items()} for each in ious.values()]
-    ranked = sorted(counts[0].images, key=lambda image: means[0].get(image, 0.0) - means[1].get(image, 0.0))
+    means = [
+        {image: np.mean([*values.values()]) for image, values in each.items()}
+        for each in ious.values()
+    ]
+    ranked = sorted(
+        counts[0].images, key=lambda image: means[0].get(image, 0.0) - means[1].get(image, 0.0)
+    )
     half = gallery.INSIDE // 2
     chosen = list(dict.fromkeys((*ranked[:half], *ranked[-half:])))
     folders = {name: run.folder for name, run in runs.items() if run.folder}

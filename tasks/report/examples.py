@@ -1,4 +1,6 @@
-"""Validation images to look at: which ones, and their pictures, with truth and what every model makes of them."""
+"""Validation images to look at: which ones, and their pictures, with truth and what every model
+makes of them.
+"""
 
 import base64
 import io
@@ -19,7 +21,9 @@ SIDE = 320
 
 @dataclass(frozen=True)
 class Example:
-    """One image: its `id`, itself, uint8 (H, W, 3), its truth, uint8 (H, W), and the models' labels by name, as far as kept."""
+    """One image: its `id`, itself, uint8 (H, W, 3), its truth, uint8 (H, W), and the models' labels
+    by name, as far as kept.
+    """
 
     id: str
     image: np.ndarray
@@ -33,7 +37,8 @@ class Example:
 
 
 def image_ious(table: Path) -> dict[str, float]:
-    """Mean IU of each image by id, over the classes that its truth or its prediction has, from `images.csv`.
+    """Mean IU of each image by id, over the classes that its truth or its prediction has, from
+    `images.csv`.
 
     For ranking images only: the mean of these is not the mean IU of the set.
     """
@@ -45,7 +50,9 @@ def image_ious(table: Path) -> dict[str, float]:
 
 
 def extremes(ious: Mapping[str, float], count: int) -> tuple[list[str], list[str]]:
-    """The `count` worst images, worst first, and the best, best first; no image is both. Ties go by id."""
+    """The `count` worst images, worst first, and the best, best first; no image is both. Ties go by
+    id.
+    """
     ranked = sorted(ious, key=lambda image: (ious[image], image))
     return ranked[:count], ranked[: count - 1 : -1][:count] if count else []
 
@@ -53,10 +60,16 @@ def extremes(ious: Mapping[str, float], count: int) -> tuple[list[str], list[str
 def spread(images: Sequence[str], count: int) -> list[str]:
     """`count` images evenly spread over all; those that `fcn.evaluate.score.run` draws."""
     count = min(count, len(images))
-    return [images[place] for place in np.linspace(0, len(images) - 1, count).round().astype(int)] if count else []
+    return (
+        [images[place] for place in np.linspace(0, len(images) - 1, count).round().astype(int)]
+        if count
+        else []
+    )
 
 
-def read(data: Path, folders: Mapping[str, Path], ids: Collection[str] | None = None) -> Iterator[Example]:
+def read(
+    data: Path, folders: Mapping[str, Path], ids: Collection[str] | None = None
+) -> Iterator[Example]:
     """The validation images one after another, in the order of the records.
 
     Args:
@@ -66,26 +79,40 @@ def read(data: Path, folders: Mapping[str, Path], ids: Collection[str] | None = 
     """
     known = records.split_info(data, "val")["ids"]
     places = None if ids is None else {known.index(image) for image in ids}
-    for image_id, image, truth in records.read(data, "val", places) if places or ids is None else ():
-        paths = {name: folder / "predictions" / f"{image_id}.png" for name, folder in folders.items()}
-        predictions = {name: labels.stored(path).pixels.astype(np.uint8) for name, path in paths.items() if path.is_file()}
+    for image_id, image, truth in (
+        records.read(data, "val", places) if places or ids is None else ()
+    ):
+        paths = {
+            name: folder / "predictions" / f"{image_id}.png" for name, folder in folders.items()
+        }
+        predictions = {
+            name: labels.stored(path).pixels.astype(np.uint8)
+            for name, path in paths.items()
+            if path.is_file()
+        }
         yield Example(image_id, image, truth, predictions)
 
 
 def heat_url(shares: np.ndarray) -> str:
-    """Shares, 0..1 (N, N), as the `data:` URL of a grey picture, a pixel for each: the darker, the more, on a root scale."""
+    """Shares, 0..1 (N, N), as the `data:` URL of a grey picture, a pixel for each: the darker, the
+    more, on a root scale.
+    """
     picture = Image.fromarray(np.rint(255 * (1 - np.sqrt(shares))).astype(np.uint8))
     return data_url(encoded(picture, "PNG", optimize=True), "png")
 
 
-def sheet(examples: Sequence[Example], names: Sequence[str], classes: Sequence[str], side: int = 240) -> Image.Image:
-    """All of it in one picture: a row per image, with titles and a legend; what is missing stays empty.
+def sheet(
+    examples: Sequence[Example], names: Sequence[str], classes: Sequence[str], side: int = 240
+) -> Image.Image:
+    """All of it in one picture: a row per image, with titles and a legend; what is missing stays
+    empty.
 
     Args:
         examples: in this order.
         names: of the models.
         classes: their names.
-        side: pixels of a picture's longer side: larger ones are reduced, small ones enlarged by a whole factor.
+        side: pixels of a picture's longer side: larger ones are reduced, small ones enlarged by a
+            whole factor.
     """
     rows, shown = [], []
     for example in examples:
@@ -101,13 +128,19 @@ def sheet(examples: Sequence[Example], names: Sequence[str], classes: Sequence[s
             shown.append(small)
         rows.append(row)
     scale = max(1, side // max(max(row[0].shape[:2]) for row in rows))
-    return visualize.panels(rows, ("image", "truth", *names), classes, visualize.painted(shown, classes), scale)
+    return visualize.panels(
+        rows, ("image", "truth", *names), classes, visualize.painted(shown, classes), scale
+    )
 
 
 def shrunk(image: Image.Image, how: Image.Resampling, side: int = SIDE) -> Image.Image:
     """The picture with a longer side of at most `side` pixels."""
     scale = side / max(image.size)
-    return image if scale >= 1 else image.resize([max(1, round(length * scale)) for length in image.size], how)
+    return (
+        image
+        if scale >= 1
+        else image.resize([max(1, round(length * scale)) for length in image.size], how)
+    )
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -20,7 +20,9 @@ from tasks.report.examples import Example
 INSIDE = 60
 """Images whose pictures the page itself holds, at most. Those of the others lie beside it."""
 ERRORS, LEAST = 6, 0.001
-"""Confusions that are kept of an image and a model: so many, each of at least this share of the pixels."""
+"""Confusions that are kept of an image and a model: so many, each of at least this share of the
+pixels.
+"""
 _CLEAR, _WRONG = 256, 257
 """Values of a strip that are no class: nothing is painted; the model is wrong here."""
 _WRONG_COLOUR = (255, 0, 200)
@@ -46,10 +48,11 @@ def build(
         inside: ids of the images whose pictures are.
 
     Returns:
-        `models`, `classes`, `colours` (of every class and of void), `clear` (whether class 0 is not painted), and `images`
-        with `id`, `photo` and `strip` (addresses; the strip has, one above the other, the truth and of each model its
-        labels and where they are wrong), `size`, `truth` (the classes in it), `kept`, `iu`, `ius` (class, IU) and `errors`
-        (truth, prediction, share of the image's pixels), the last four by model.
+        `models`, `classes`, `colours` (of every class and of void), `clear` (whether class 0 is not
+        painted), and `images` with `id`, `photo` and `strip` (addresses; the strip has, one above
+        the other, the truth and of each model its labels and where they are wrong), `size`, `truth`
+        (the classes in it), `kept`, `iu`, `ius` (class, IU) and `errors` (truth, prediction, share
+        of the image's pixels), the last four by model.
 
     Raises:
         UserError: a prediction is damaged, or has another size than its image.
@@ -72,11 +75,19 @@ def build(
         made.append(facts)
     table = palette()
     colours = [f"#{bytes(table[value]).hex()}" for value in (*range(len(classes)), VOID)]
-    return {"models": names, "classes": [*classes], "colours": colours, "clear": clear, "images": made}
+    return {
+        "models": names,
+        "classes": [*classes],
+        "colours": colours,
+        "clear": clear,
+        "images": made,
+    }
 
 
 def class_ius(table: Path, classes: Sequence[str]) -> ImageIUs:
-    """IU of every class of every image, by id and label value, from `images.csv`; empty where there is none."""
+    """IU of every class of every image, by id and label value, from `images.csv`; empty where there
+    is none.
+    """
     values = {name: value for value, name in enumerate(classes)}
     found: dict[str, dict[int, float]] = {}
     for row in results.table(table, results.ImageClass) if table.is_file() else ():
@@ -86,7 +97,9 @@ def class_ius(table: Path, classes: Sequence[str]) -> ImageIUs:
 
 
 def _each(work: Any, found: Iterable[Example]) -> Iterator[Any]:
-    """Works in threads: Pillow and NumPy compute without Python's lock. In order, and few at a time."""
+    """Works in threads: Pillow and NumPy compute without Python's lock. In order, and few at a
+    time.
+    """
     source = iter(found)
     with ThreadPoolExecutor(2) as pool:
         while part := list(itertools.islice(source, _AT_ONCE)):
@@ -102,14 +115,18 @@ def _facts(example: Example, tables: Mapping[str, ImageIUs], classes: int) -> di
         if label is not None and label.shape != example.truth.shape:
             raise UserError(
                 f"{name}: expected labels of image {example.id} in its size, "
-                f"{example.truth.shape[1]}x{example.truth.shape[0]}; got {label.shape[1]}x{label.shape[0]}: "
-                "evaluate the model again"
+                f"{example.truth.shape[1]}x{example.truth.shape[0]}; got "
+                f"{label.shape[1]}x{label.shape[0]}: evaluate the model again"
             )
         errors.append([] if label is None else _errors(example.truth, label, classes))
     return {
         "id": example.id,
         "size": [example.truth.shape[1], example.truth.shape[0]],
-        "truth": [int(value) for value in np.flatnonzero(np.bincount(example.truth.ravel())) if value != VOID],
+        "truth": [
+            int(value)
+            for value in np.flatnonzero(np.bincount(example.truth.ravel()))
+            if value != VOID
+        ],
         "kept": [name in example.predictions for name in tables],
         "iu": [round(float(np.mean([*each.values()])), 4) if each else None for each in ius],
         "ius": [[[value, iu] for value, iu in each.items()] for each in ius],
@@ -118,7 +135,9 @@ def _facts(example: Example, tables: Mapping[str, ImageIUs], classes: int) -> di
 
 
 def _errors(truth: np.ndarray, label: np.ndarray, classes: int) -> list[list[float]]:
-    """The largest confusions of an image: (truth, prediction, share of its pixels), largest first."""
+    """The largest confusions of an image: (truth, prediction, share of its
+    pixels), largest first.
+    """
     counts = metrics.confusion(truth, label, classes)
     np.fill_diagonal(counts, 0)
     largest = np.argsort(-counts.ravel(), kind="stable")[:ERRORS]
@@ -138,7 +157,10 @@ def _pictures(example: Example, names: Sequence[str], clear: bool) -> tuple[byte
             layers += [np.full_like(truth, _CLEAR)] * 2
             continue
         small = _small(label)
-        layers += [small, np.where((small != truth) & (truth != VOID), _WRONG, _CLEAR).astype(np.uint16)]
+        layers += [
+            small,
+            np.where((small != truth) & (truth != VOID), _WRONG, _CLEAR).astype(np.uint16),
+        ]
     strip = np.concatenate(layers)
     values = np.flatnonzero(np.bincount(strip.ravel(), minlength=_WRONG + 1))[:256]
     codes = np.zeros(_WRONG + 1, np.uint8)
@@ -147,8 +169,12 @@ def _pictures(example: Example, names: Sequence[str], clear: bool) -> tuple[byte
     table = np.concatenate([palette(), [(0, 0, 0), _WRONG_COLOUR]]).astype(np.uint8)
     picture.putpalette(table[values].ravel().tolist())
     alpha = bytes(0 if value == _CLEAR or (clear and value == 0) else 255 for value in values)
-    return examples.encoded(photo, "JPEG", quality=80), examples.encoded(picture, "PNG", transparency=alpha)
+    return examples.encoded(photo, "JPEG", quality=80), examples.encoded(
+        picture, "PNG", transparency=alpha
+    )
 
 
 def _small(label: np.ndarray) -> np.ndarray:
-    return np.asarray(examples.shrunk(Image.fromarray(label), Image.Resampling.NEAREST)).astype(np.uint16)
+    return np.asarray(examples.shrunk(Image.fromarray(label), Image.Resampling.NEAREST)).astype(
+        np.uint16
+    )

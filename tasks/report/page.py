@@ -1,4 +1,6 @@
-"""The report's page: every number and picture that it shows, gathered from files, and the template filled with them."""
+"""The report's page: every number and picture that it shows, gathered from files, and the template
+filled with them.
+"""
 
 import base64
 import hashlib
@@ -41,7 +43,9 @@ REFERENCES = {
         "fcn8s": (0.903, 0.759, 0.627, 0.832),
     },
 }
-"""On seg11valid (736 images of VOC2011), in the order of `SCORES`: the published weights, and the paper's table."""
+"""On seg11valid (736 images of VOC2011), in the order of `SCORES`: the published weights, and the
+paper's table.
+"""
 
 CELLS = 30
 """Classes of a confusion matrix that is printed as a table; a larger one is a picture."""
@@ -54,7 +58,8 @@ def render(
     data: Path, models: Path, metrics: Path, plots: Path, looked: Mapping[str, Any],
     lock: Path = Path("dvc.lock"), runs: Path = durations.RUNS,
 ) -> str:  # fmt: skip
-    """The page as HTML, without times and machines, see `times`. Sections whose files are not there are left out.
+    """The page as HTML, without times and machines, see `times`. Sections whose files are not there
+    are left out.
 
     Args:
         profile_name: in params.yaml.
@@ -87,7 +92,10 @@ def render(
         boundary=_boundary(plots, names),
         trained={n: durations.read(models / n / "weights.npz", runs) for n in names},
         confusions={n: _confusion(plots / n / "confusion.csv") for n in names},
-        specs={n: reading.read_json(models / n / "model.json", ModelSpec, "train the model again") for n in names},
+        specs={
+            n: reading.read_json(models / n / "model.json", ModelSpec, "train the model again")
+            for n in names
+        },
         model=asdict(profile.model),
         recipes={n: asdict(profile.train[n]) for n in names},
         records=asdict(profile.records),
@@ -106,7 +114,10 @@ def times(names: Sequence[str], models: Path, metrics: Path, runs: Path = durati
     """
     made = {f"train@{n}": durations.read(models / n / "weights.npz", runs) for n in names}
     made |= {f"evaluate@{n}": durations.read(metrics / f"{n}.json", runs) for n in names}
-    return f"window.fcnTimes = {json.dumps(template('times.html').render(made=made, duration=duration))};\n"
+    return (
+        "window.fcnTimes = "
+        f"{json.dumps(template('times.html').render(made=made, duration=duration))};\n"
+    )
 
 
 def _learning(models: Path, names: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -116,7 +127,9 @@ def _learning(models: Path, names: Sequence[str]) -> dict[str, dict[str, str]]:
     return {
         title: {
             name: charts.svg(figure, f"{title} of {name} by iteration")
-            for name, figure in charts.curves(present(models, names, file), column, label, log).items()
+            for name, figure in charts.curves(
+                present(models, names, file), column, label, log
+            ).items()
         }
         for title, file, column, label, log in wanted
     }
@@ -126,27 +139,49 @@ def _boundary(plots: Path, names: Sequence[str]) -> list[str]:
     tables = charts.bands(plots, names)
     wanted = {"mean_iu": "mean IU", "pixel_accuracy": "pixel accuracy"} if tables else {}
     text = "by the width of the band around the true boundaries, a line for each model"
-    return [charts.svg(charts.boundary(tables, column, title), f"{title} {text}") for column, title in wanted.items()]
+    return [
+        charts.svg(charts.boundary(tables, column, title), f"{title} {text}")
+        for column, title in wanted.items()
+    ]
 
 
 def _confusion(table: Path) -> dict[str, Any]:
-    """A matrix as whole percents of each true class, or as a picture, and its largest cells off the diagonal."""
+    """A matrix as whole percents of each true class, or as a picture, and its largest cells off the
+    diagonal.
+    """
     names, shares = confusion(table)
     off = [(float(shares[i, j]), names[i], names[j]) for i, j in np.argwhere(shares > 0) if i != j]
     matrix = np.rint(100 * shares).astype(int).tolist() if len(names) <= CELLS else None
     picture = None if matrix else examples.heat_url(shares)
-    return {"names": names, "matrix": matrix, "picture": picture, "largest": sorted(off, key=lambda x: -x[0])[:CONFUSED]}
+    return {
+        "names": names,
+        "matrix": matrix,
+        "picture": picture,
+        "largest": sorted(off, key=lambda x: -x[0])[:CONFUSED],
+    }
 
 
-def _hashes(lock: Path, names: Sequence[str], data: Path, models: Path, metrics: Path, plots: Path) -> dict[str, str]:
-    """DVC's hashes of what the page is made from. All of it is a dependency of its stage: none can change without it."""
-    mine = {str(path) for n in names for path in (models / n, metrics / f"{n}.json", plots / n)} | {str(data)}
+def _hashes(
+    lock: Path, names: Sequence[str], data: Path, models: Path, metrics: Path, plots: Path
+) -> dict[str, str]:
+    """DVC's hashes of what the page is made from. All of it is a dependency of its stage: none can
+    change without it.
+    """
+    mine = {str(path) for n in names for path in (models / n, metrics / f"{n}.json", plots / n)} | {
+        str(data)
+    }
     written = provenance.outputs(lock)
-    return {path: text for path, text in written.items() if path in mine or Path(path) == models / "vgg.npz"}
+    return {
+        path: text
+        for path, text in written.items()
+        if path in mine or Path(path) == models / "vgg.npz"
+    }
 
 
 def script(looked: Mapping[str, Any]) -> dict[str, Any]:
-    """The script of a page with a gallery, its digest for the page's policy, and its data as text that ends no element."""
+    """The script of a page with a gallery, its digest for the page's policy, and its data as text
+    that ends no element.
+    """
     code = (HERE / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     data = json.dumps(looked, separators=(",", ":"), ensure_ascii=False)
@@ -154,7 +189,9 @@ def script(looked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def template(name: str) -> jinja2.Template:
-    """A template of this folder; what it is filled with is text and never HTML, unless it says `safe`."""
+    """A template of this folder; what it is filled with is text and never HTML, unless it says
+    `safe`.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,

@@ -1,4 +1,6 @@
-"""A model's tables, the chart of its confusion, and pictures as `data:` URLs, which is what Prefect can show."""
+"""A model's tables, the chart of its confusion, and pictures as `data:` URLs, which is what Prefect
+can show.
+"""
 
 import base64
 import io
@@ -31,12 +33,18 @@ def confusion(table: Path) -> tuple[list[str], np.ndarray]:
     """The classes of a `confusion.csv`, and each one's pixels as shares of the true class, (N, N).
 
     Raises:
-        UserError: it is no such table, or not every class stands there with every other one, in one order.
+        UserError: it is no such table, or not every class stands there with every other one, in one
+            order.
     """
     rows = results.table(table, results.Confusion)
     names = list(dict.fromkeys(row.truth for row in rows))
-    if [(row.truth, row.prediction) for row in rows] != [(truth, name) for truth in names for name in names] or not names:
-        raise UserError(f"{table}: expected a row for each class with each class, in one order; evaluate the model again")
+    if [(row.truth, row.prediction) for row in rows] != [
+        (truth, name) for truth in names for name in names
+    ] or not names:
+        raise UserError(
+            f"{table}: expected a row for each class with each class, in one order; "
+            "evaluate the model again"
+        )
     return names, np.array([row.share for row in rows]).reshape(len(names), len(names))
 
 
@@ -47,10 +55,24 @@ def confusion_figure(table: Path) -> Figure:
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=names, xlabel="predicted", ylabel="true")
+    axes.set(
+        xticks=range(len(names)),
+        yticks=range(len(names)),
+        yticklabels=names,
+        xlabel="predicted",
+        ylabel="true",
+    )
     axes.set_xticks(range(len(names)), names, rotation=90)
     for (i, j), share in np.ndenumerate(shares):
-        axes.text(j, i, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color="white" if share > 0.5 else "black")
+        axes.text(
+            j,
+            i,
+            f"{100 * share:.0f}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if share > 0.5 else "black",
+        )
     return figure
 
 

@@ -1,4 +1,6 @@
-"""One self-contained page that shows the staged models side by side, and its pictures for Prefect and MLflow."""
+"""One self-contained page that shows the staged models side by side, and its pictures for Prefect
+and MLflow.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,7 +19,9 @@ from tasks.tracking import durations, provenance, steps
 MARK = ("index.html", "<title>FCN, profile ")
 """By which a folder is known as a report; see `files.replacing_folder`."""
 TIMES = Path(".cache/times.js")
-"""Times and machines, which the page shows where it finds this: it is an output of DVC, and they would change its digest."""
+"""Times and machines, which the page shows where it finds this: it is an output of DVC, and they
+would change its digest.
+"""
 EXTREMES = 5
 """How many of the best and of the worst images are shown."""
 PICTURES = {
@@ -33,7 +37,8 @@ def write_report(
     profile_name: str, profile: Profile, variants: Sequence[str],
     data: Path, models: Path, metrics: Path, plots: Path, out: Path,
 ) -> None:  # fmt: skip
-    """Writes the folder `out`, see `build`, and shows its pictures in Prefect and in the models' runs of MLflow.
+    """Writes the folder `out`, see `build`, and shows its pictures in Prefect and in the models'
+    runs of MLflow.
 
     Raises:
         UserError: see `build`.
@@ -50,9 +55,12 @@ def write_report(
         params["train"] = asdict(profile.train[variant])
         tags = {"pipeline": steps.pipeline_id(), "git.commit": provenance.tags()["git.commit"]}
         sha256 = files.digest(models / variant / "weights.npz")
-        with tracking.scoring(f"fcn-{profile_name}", variant, sha256, params=params, tags=tags) as run:
+        with tracking.scoring(
+            f"fcn-{profile_name}", variant, sha256, params=params, tags=tags
+        ) as run:
             for path in sorted(out.iterdir()):
-                if path.is_file():  # the pictures beside a large page: MLflow's viewer would not find them
+                # the pictures beside a large page: MLflow's viewer would not find them
+                if path.is_file():
                     run.artifact(path, "report")
 
 
@@ -61,11 +69,13 @@ def build(
     data: Path, models: Path, metrics: Path, plots: Path, out: Path,
     lock: Path = Path("dvc.lock"), runs: Path = durations.RUNS,
 ) -> dict[str, Any]:  # fmt: skip
-    """Writes the folder `out` from what the other stages left in `data` (records), `models`, `metrics` and `plots`.
+    """Writes the folder `out` from what the other stages left in `data` (records), `models`,
+    `metrics` and `plots`.
 
-    `index.html` is the page; `pictures/` beside it has the pictures of more images than it holds itself, see `gallery`. As
-    files for others: `overview.jpg`, and if there are the tables for them, `worst.jpg`, `best.jpg` and `boundary.png`; see
-    `PICTURES`. What differs from machine to machine goes to `TIMES`, see `page.times`. `lock` and `runs`: see `page.render`.
+    `index.html` is the page; `pictures/` beside it has the pictures of more images than it holds
+    itself, see `gallery`. As files for others: `overview.jpg`, and if there are the tables for
+    them, `worst.jpg`, `best.jpg` and `boundary.png`; see `PICTURES`. What differs from machine to
+    machine goes to `TIMES`, see `page.times`. `lock` and `runs`: see `page.render`.
 
     Returns:
         What the metrics files hold, by variant.
@@ -74,9 +84,16 @@ def build(
         UserError: there is not a single metrics file.
     """
     files.check_folder(out, MARK)
-    measured = {name: results.metrics(path) for name in variants if (path := metrics / f"{name}.json").exists()}
+    measured = {
+        name: results.metrics(path)
+        for name in variants
+        if (path := metrics / f"{name}.json").exists()
+    }
     if not measured:
-        raise UserError(f"{metrics}: expected a metrics file such as fcn32s.json; run the stages `evaluate` first")
+        raise UserError(
+            f"{metrics}: expected a metrics file such as fcn32s.json; run the stages "
+            "`evaluate` first"
+        )
     names, classes = list(measured), records.read_index(data)["classes"]
     chosen = _chosen(data, plots, names, profile.evaluate.overlays)
     with files.replacing_folder(out, MARK) as folder:
@@ -85,15 +102,25 @@ def build(
         if len(known := records.split_info(data, "val")["ids"]) <= gallery.INSIDE:
             inside = known
         folders = {name: plots / name for name in names}
-        ious = {name: gallery.class_ius(path / "images.csv", classes) for name, path in folders.items()}
+        ious = {
+            name: gallery.class_ius(path / "images.csv", classes) for name, path in folders.items()
+        }
         found = examples.read(data, folders)
         looked = gallery.build(found, ious, classes, folder, inside[: gallery.INSIDE])
-        html = page.render(profile_name, profile, measured, data, models, metrics, plots, looked, lock, runs)
+        html = page.render(
+            profile_name, profile, measured, data, models, metrics, plots, looked, lock, runs
+        )
         (folder / "index.html").write_text(html, encoding="utf-8")
-        loaded = {each.id: each for each in examples.read(data, folders, inside)} if any(chosen.values()) else {}
+        loaded = (
+            {each.id: each for each in examples.read(data, folders, inside)}
+            if any(chosen.values())
+            else {}
+        )
         for section, ids in chosen.items():
             if ids:
-                examples.sheet([loaded[image] for image in ids], names, classes).save(folder / f"{section}.jpg", quality=80)
+                examples.sheet([loaded[image] for image in ids], names, classes).save(
+                    folder / f"{section}.jpg", quality=80
+                )
         if bands := charts.bands(plots, names):
             charts.boundary(bands, "mean_iu", "mean IU").savefig(folder / "boundary.png", dpi=120)
     TIMES.parent.mkdir(parents=True, exist_ok=True)
@@ -105,10 +132,21 @@ def build(
 def _chosen(data: Path, plots: Path, names: Sequence[str], overlays: int) -> dict[str, list[str]]:
     """The images of each sheet: some evenly spread, and the last model's worst and best."""
     table = plots / names[-1] / "images.csv"
-    worst, best = examples.extremes(examples.image_ious(table), EXTREMES) if table.is_file() else ([], [])
-    return {"overview": examples.spread(records.split_info(data, "val")["ids"], overlays), "worst": worst, "best": best}
+    worst, best = (
+        examples.extremes(examples.image_ious(table), EXTREMES) if table.is_file() else ([], [])
+    )
+    return {
+        "overview": examples.spread(records.split_info(data, "val")["ids"], overlays),
+        "worst": worst,
+        "best": best,
+    }
 
 
 def _table(measured: Mapping[str, Any]) -> str:
-    rows = [f"| {name} | {' | '.join(f'{row[key]:.4f}' for key in page.SCORES)} |" for name, row in measured.items()]
-    return "\n".join([f"| model | {' | '.join(page.SCORES.values())} |", "|---|---|---|---|---|", *rows])
+    rows = [
+        f"| {name} | {' | '.join(f'{row[key]:.4f}' for key in page.SCORES)} |"
+        for name, row in measured.items()
+    ]
+    return "\n".join(
+        [f"| model | {' | '.join(page.SCORES.values())} |", "|---|---|---|---|---|", *rows]
+    )

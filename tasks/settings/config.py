@@ -71,7 +71,10 @@ def read(path: Path = PARAMS) -> Settings:
         settings: Settings
         settings, faults = checked(Settings, data)
         if faults:
-            raise UserError(f"{path}: not what the stage `settings` writes; `dvc repro -f settings` writes it again")
+            raise UserError(
+                f"{path}: not what the stage `settings` writes; `dvc repro -f "
+                "settings` writes it again"
+            )
         return settings
     return resolved(path)[1]
 
@@ -107,14 +110,16 @@ def resolve(own: Any, shared: Any, name: str = PARAMS.name) -> tuple[Resolved, S
     lines += layers.faults_elsewhere(chosen)
     if lines:
         # A recipe that is wrong is so in each block that begins with it: said once.
-        lines = [*{re.sub(r" \(for \S+\)", "", line): line for line in reversed(lines)}.values()][::-1]
+        lines = [*{re.sub(r" \(for \S+\)", "", line): line for line in reversed(lines)}.values()][
+            ::-1
+        ]
         raise UserError(*([f"{len(lines)} faults in what is set:"] if lines[1:] else []), *lines)
     return resolved, settings
 
 
 def fitting(own: Any, shared: Any) -> dict[str, str]:
-    """The variants for the profile that params.yaml names: its chain; or those that stand there, if it has none of its own
-    and a recipe for each of them; or those of the paper.
+    """The variants for the profile that params.yaml names: its chain; or those that stand there, if
+    it has none of its own and a recipe for each of them; or those of the paper.
 
     Args:
         own: what params.yaml holds.
@@ -142,10 +147,15 @@ class Layers:
         self.files = (PROFILES, name)
         for file, data, keys in ((PROFILES, shared, KEYS[2:]), (name, own, KEYS)):
             if not isinstance(data, Mapping):
-                raise UserError(f"{file}: expected keys with values; the keys are {', '.join(keys)}")
+                raise UserError(
+                    f"{file}: expected keys with values; the keys are {', '.join(keys)}"
+                )
             for key in data:
                 if key not in keys:
-                    raise UserError(f"{file}: unknown key `{key}`, {nearest(str(key), keys)} The keys are {', '.join(keys)}")
+                    raise UserError(
+                        f"{file}: unknown key `{key}`, {nearest(str(key), keys)} The "
+                        f"keys are {', '.join(keys)}"
+                    )
             for kind in KEYS[2:]:
                 for key, block in _mapping(data.get(kind), f"{file}: {kind}").items():
                     _mapping(block, f"{file}: {kind}.{key}")
@@ -156,14 +166,19 @@ class Layers:
 
     def known(self, kind: str) -> list[str]:
         """Names of all `profiles` or `recipes`."""
-        return [*dict.fromkeys(str(key) for data in (self.shared, self.own) for key in data.get(kind) or {})]
+        return [
+            *dict.fromkeys(
+                str(key) for data in (self.shared, self.own) for key in data.get(kind) or {}
+            )
+        ]
 
     def choice(self) -> str:
         """The profile's name."""
         name, known = self.own["profile"], self.known("profiles")
         if not isinstance(name, str) or name not in known:
             raise UserError(
-                f"{self.name}: profile: expected one of {', '.join(known)}; got {came(name)}, {nearest(str(name), known)}"
+                f"{self.name}: profile: expected one of {', '.join(known)}; got {came(name)}, "
+                f"{nearest(str(name), known)}"
             )
         if not NAME.fullmatch(name):
             raise UserError(f"{self.name}: profile: expected {NAME_WORDS}; got {came(name)}")
@@ -186,7 +201,11 @@ class Layers:
             if (data.get(kind) or {}).get(name) is not None
         ]
         first = next((layer[link] for layer in reversed(layers) if link in layer), None)
-        found = {} if first is None else self._inherited(kind, link, self._named(kind, first), (*below, name))
+        found = (
+            {}
+            if first is None
+            else self._inherited(kind, link, self._named(kind, first), (*below, name))
+        )
         for layer in layers:
             found = self._over(found, {key: item for key, item in layer.items() if key != link})
         return found
@@ -195,7 +214,9 @@ class Layers:
         """The name of another profile or recipe that stands at a key."""
         known = self.known(kind)
         if not isinstance(written, Value):
-            raise UserError(f"{kind}: expected the name of another one below `from` or `recipe`, got keys")
+            raise UserError(
+                f"{kind}: expected the name of another one below `from` or `recipe`, got keys"
+            )
         if written.value not in known:
             raise UserError(
                 f"{written.where}: expected one of {', '.join(known)}; got {came(written.value)}, "
@@ -218,23 +239,30 @@ class Layers:
         return laid(base, over)
 
     def faults_elsewhere(self, chosen: str) -> Iterator[str]:
-        """What is wrong with the user's changes of what is not chosen, where nobody would see it."""
+        """What is wrong with the user's changes of what is not chosen, where
+        nobody would see it.
+        """
         for kind, link, of in (("profiles", "from", Profile), ("recipes", "recipe", TrainSpec)):
             known = list(self.shared.get(kind) or {})
             for name, block in (self.own.get(kind) or {}).items():
                 if name not in known and link not in (block or {}):
                     yield (
-                        f"{self.name}: {kind}.{name}: expected one of {', '.join(known)}, {nearest(str(name), known)} "
-                        f"A new one names what it begins with: `{link}: {(known or ['...'])[0]}`"
+                        f"{self.name}: {kind}.{name}: expected one of {', '.join(known)}, "
+                        f"{nearest(str(name), known)} A new one names what it begins with: "
+                        f"`{link}: {(known or ['...'])[0]}`"
                     )
                 elif (kind, name) != ("profiles", chosen) and block:
-                    resolved = split(self.profile(name) if kind == "profiles" else self.recipe(name))
+                    resolved = split(
+                        self.profile(name) if kind == "profiles" else self.recipe(name)
+                    )
                     for place, words in checked(of, resolved.data)[1]:
                         yield _line(resolved, f"{kind}.{name}", place, words, self.name)
 
 
 def laid(base: Tree, over: Tree) -> Tree:
-    """`over` laid over `base` key by key; no value takes a key away (RFC 7396, JSON merge patch)."""
+    """`over` laid over `base` key by key; no value takes a key away (RFC
+    7396, JSON merge patch).
+    """
     found = dict(base)
     for key, new in over.items():
         if isinstance(new, dict):
@@ -269,11 +297,19 @@ def split(tree: Tree) -> Resolved:
 
 def _line(resolved: Resolved, block: str, place: Place, words: str, name: str) -> str:
     """One fault, under the key at which it was written, or else the one at which it is missed."""
-    shown = f"{block}{dotted(place)}" if place[:1] not in (("profile",), ("variants",)) else dotted(place)[1:]
+    shown = (
+        f"{block}{dotted(place)}"
+        if place[:1] not in (("profile",), ("variants",))
+        else dotted(place)[1:]
+    )
     for length in range(len(place), 0, -1):
         if where := resolved.origins.get(place[:length]):
             where += dotted(place[length:])
-            return f"{where}: {words}" if where.endswith(f": {shown}") else f"{where} (for {shown}): {words}"
+            return (
+                f"{where}: {words}"
+                if where.endswith(f": {shown}")
+                else (f"{where} (for {shown}): {words}")
+            )
     return f"{shown}: {words}" if shown.startswith(block) else f"{name}: {shown}: {words}"
 
 

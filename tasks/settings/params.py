@@ -1,8 +1,8 @@
 """The parameters as frozen, typed dataclasses, checked by pydantic, with errors that name the key.
 
-A parameter is declared here, or in `fcn.spec.recipe`, `fcn.spec.augment` and `fcn.spec.protocols`, with all that
-is allowed for it; whoever adds one writes one line with its type and its bounds. Bounds above are
-where memory or time would end otherwise.
+A parameter is declared here, or in `fcn.spec.recipe`, `fcn.spec.augment` and `fcn.spec.protocols`,
+with all that is allowed for it; whoever adds one writes one line with its type and its bounds.
+Bounds above are where memory or time would end otherwise.
 """
 
 import dataclasses
@@ -18,12 +18,26 @@ import annotated_types as at
 
 from fcn.errors import UserError
 from fcn.io import FOLDERS
-from fcn.spec import BACKBONES, CHECKED, VARIANTS, Evaluate, Seed, Source, Text, TrainSpec, allowed, one_of, that, type_at
+from fcn.spec import (
+    BACKBONES,
+    CHECKED,
+    VARIANTS,
+    Evaluate,
+    Seed,
+    Source,
+    Text,
+    TrainSpec,
+    allowed,
+    one_of,
+    that,
+    type_at,
+)
 
 NAME = re.compile(r"\w[\w.-]*")
 """Of a profile or variant: it stands in command lines, paths and MLflow's names."""
 FOLDER = re.compile(rf"{NAME.pattern}(/{NAME.pattern})*")
-"""Of a model that a variant starts from: names with strokes between them, from the project's root."""
+"""Of a model that a variant starts from: names with strokes between them, from the project's root.
+"""
 NAME_WORDS = "a name of letters, digits, `_`, `.` and `-` that begins with a letter, a digit or `_`"
 
 Classes = Annotated[
@@ -90,12 +104,16 @@ class Model:
         backbone: the classifier that the net is made of.
         width: factor on the filters of the convolutions; 1 is the published net.
         fc_units: filters of the dense layers; 4096 in VGG, 500 in LeNet.
-        padding: "caffe", the authors' border around the image and no padding after it; or "same", which pads every layer by
-            just what it needs, at less than half the work (VGG alone).
-        upsampling: "fixed" bilinear (PAMI) or "learned": the inner deconvolutions are trained, the last stays fixed (CVPR).
-        dropout: share of fc6's and fc7's values dropped in training, 0.5 in the paper; 0 for LeNet, which has none.
-        mean_bgr: subtracted from the image, in units of 0..255; zeros for LeNet, which takes grey without a mean.
-        knows: a sentence for whoever uses the net: what it was trained on, and what it cannot do. predict and the page show it.
+        padding: "caffe", the authors' border around the image and no padding after it; or "same",
+            which pads every layer by just what it needs, at less than half the work (VGG alone).
+        upsampling: "fixed" bilinear (PAMI) or "learned": the inner deconvolutions are trained, the
+            last stays fixed (CVPR).
+        dropout: share of fc6's and fc7's values dropped in training, 0.5 in the paper; 0 for LeNet,
+            which has none.
+        mean_bgr: subtracted from the image, in units of 0..255; zeros for LeNet, which takes grey
+            without a mean.
+        knows: a sentence for whoever uses the net: what it was trained on, and what it cannot do.
+            predict and the page show it.
     """
 
     __pydantic_config__ = CHECKED
@@ -107,9 +125,12 @@ class Model:
     upsampling: Literal["fixed", "learned"]
     dropout: Annotated[float, at.Ge(0), at.Lt(1)]
     mean_bgr: Annotated[
-        tuple[Annotated[float, at.Ge(0), at.Le(255)], ...], that(lambda v: len(v) == 3, "three numbers: blue, green, red")
+        tuple[Annotated[float, at.Ge(0), at.Le(255)], ...],
+        that(lambda v: len(v) == 3, "three numbers: blue, green, red"),
     ]
-    knows: Annotated[str, that(lambda v: v.isprintable() and len(v) <= 300, "one line of at most 300 letters")] = ""
+    knows: Annotated[
+        str, that(lambda v: v.isprintable() and len(v) <= 300, "one line of at most 300 letters")
+    ] = ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +138,8 @@ class Profile:
     """A block of `profiles`, by stage; `train` has a recipe per variant.
 
     Attributes:
-        chain: the `variants` to train, and what each starts from; none: those of the paper, one after the other.
+        chain: the `variants` to train, and what each starts from; none: those of the paper, one
+            after the other.
     """
 
     __pydantic_config__ = CHECKED
@@ -132,8 +154,13 @@ class Profile:
     def __post_init__(self) -> None:
         """Raises UserError where blocks do not fit together."""
         if set(self.records.roots) != set(self.download.archives):
-            archives, roots = (", ".join(keys) for keys in (self.download.archives, self.records.roots))
-            raise UserError(f"records.roots: expected one for each of download.archives ({archives}); got {roots or 'none'}")
+            archives, roots = (
+                ", ".join(keys) for keys in (self.download.archives, self.records.roots)
+            )
+            raise UserError(
+                "records.roots: expected one for each of download.archives "
+                f"({archives}); got {roots or 'none'}"
+            )
 
 
 @dataclass(frozen=True)
@@ -142,26 +169,34 @@ class Settings(Profile):
 
     Attributes:
         profile: its name.
-        variants: what is trained, in this order, and what each starts from: "models/vgg.npz"; the model of a variant before
-            it, "models/fcn32s"; or another model of the same variant, a folder such as "fcn/pretrained/voc20".
+        variants: what is trained, in this order, and what each starts from: "models/vgg.npz"; the
+            model of a variant before it, "models/fcn32s"; or another model of the same variant, a
+            folder such as "fcn/pretrained/voc20".
     """
 
     profile: Annotated[str, that(NAME.fullmatch, NAME_WORDS)]
     variants: dict[str, str]
 
     def __post_init__(self) -> None:
-        """Raises UserError for a variant without a recipe, or that begins with what it cannot have."""
+        """Raises UserError for a variant without a recipe, or that begins
+        with what it cannot have.
+        """
         super().__post_init__()
-        lines = self.chain or {variant: f"models/{VARIANTS[variant].parent or 'vgg.npz'}" for variant in self.train}
+        lines = self.chain or {
+            variant: f"models/{VARIANTS[variant].parent or 'vgg.npz'}" for variant in self.train
+        }
         possible = ", ".join(f"`{key}: {value}`" for key, value in lines.items())
         ready = {"models/vgg.npz"}
         for variant, parent in self.variants.items():
-            own = not parent.startswith("models/")  # a folder from elsewhere: it is read when the training begins
-            if variant not in lines or (not own and (lines[variant] != parent or parent not in ready)):
+            # a folder from elsewhere: it is read when the training begins
+            own = not parent.startswith("models/")
+            if variant not in lines or (
+                not own and (lines[variant] != parent or parent not in ready)
+            ):
                 raise UserError(
-                    f"variants: `{variant}: {parent}` does not fit the profile {self.profile}, which can "
-                    f"train, in this order, {possible}; each needs the one that it starts from. "
-                    f"`--set profile={self.profile}` writes them"
+                    f"variants: `{variant}: {parent}` does not fit the profile {self.profile}, "
+                    f"which can train, in this order, {possible}; each needs the one that it "
+                    f"starts from. `--set profile={self.profile}` writes them"
                 )
             ready.add(f"models/{variant}")
         if not self.variants:
@@ -169,12 +204,16 @@ class Settings(Profile):
 
 
 def reference(kind: Any = Profile, above: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """All keys below a dataclass: the key, what it may be, its default, and what it is, from where it is declared."""
+    """All keys below a dataclass: the key, what it may be, its default, and what it is, from where
+    it is declared.
+    """
     doc = inspect.getdoc(kind) or ""
     for field in dataclasses.fields(kind):
         of, extra = type_at(kind, (field.name,))
         key = f"{above}{field.name}"
-        while typing.get_origin(of) in (dict, tuple) and dataclasses.is_dataclass(type_at(of, (0,))[0]):
+        while typing.get_origin(of) in (dict, tuple) and dataclasses.is_dataclass(
+            type_at(of, (0,))[0]
+        ):
             key += ".<name>" if typing.get_origin(of) is dict else "[n]"
             of, extra = type_at(of, (0,))
         if dataclasses.is_dataclass(of):

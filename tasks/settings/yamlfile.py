@@ -1,4 +1,6 @@
-"""YAML files that people and DVC write: read once, as DVC reads them, and refused in one sentence."""
+"""YAML files that people and DVC write: read once, as DVC reads them, and
+refused in one sentence.
+"""
 
 import re
 from pathlib import Path
@@ -27,7 +29,10 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _refused("anchors and aliases (&name, *name) are not taken; profiles are `from` one another", event)
+            raise _refused(
+                "anchors and aliases (&name, *name) are not taken; profiles are `from` one another",
+                event,
+            )
         self.level += 1
         if self.level > _DEEPEST:
             raise _refused(f"it is nested more than {_DEEPEST} levels deep", event)
@@ -39,7 +44,9 @@ class _Loader(yaml.SafeLoader):
                 if isinstance(key, yaml.ScalarNode):
                     if key.value in lines:
                         first = lines[key.value]
-                        raise _refused(f"the key `{key.value}` stands there twice, first in line {first}", key)
+                        raise _refused(
+                            f"the key `{key.value}` stands there twice, first in line {first}", key
+                        )
                     lines[key.value] = key.start_mark.line + 1
         return node
 
@@ -58,9 +65,15 @@ class _Loader(yaml.SafeLoader):
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), [*_first])
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), [*_first]
+    )
 for _tag in ("int", "float"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.number)
 
@@ -81,7 +94,9 @@ def plain(path: Path) -> Any:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         byte = f"{data[error.start]:#04x}"
-        raise UserError(f"{path}, line {line}: not in UTF-8, as the byte {byte} says; save it as UTF-8") from error
+        raise UserError(
+            f"{path}, line {line}: not in UTF-8, as the byte {byte} says; save it as UTF-8"
+        ) from error
 
 
 def parsed(text: str, where: str) -> Any:
@@ -94,7 +109,9 @@ def parsed(text: str, where: str) -> Any:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{where}{line}: not valid YAML: {_brief(error.problem or str(error))}") from error
+        raise UserError(
+            f"{where}{line}: not valid YAML: {_brief(error.problem or str(error))}"
+        ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{where}: not valid YAML: {_brief(str(error))}") from error
 

@@ -1,4 +1,5 @@
-"""What Prefect and MLflow are told of a run: first its ledger, from there MLflow. No other room of tasks/ imports the two.
+"""What Prefect and MLflow are told of a run: first its ledger, from there MLflow. No other room of
+tasks/ imports the two.
 
 One flat run per staged model: `training` opens it, and `scoring`, in the evaluation stage's own
 process, finds it again by the digest of the weights. No run id lies in a DVC output: a model that

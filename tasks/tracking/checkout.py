@@ -18,7 +18,9 @@ MARK = "fcn.checkout"
 
 
 def root() -> Path:
-    """The checkout: the current folder, or that of which DVC made a copy for `dvc exp run --temp`."""
+    """The checkout: the current folder, or that of which DVC made a copy for
+    `dvc exp run --temp`.
+    """
     here = Path.cwd()
     for folder in here.parents:
         if folder.parts[-3:] == (".dvc", "tmp", "exps"):
@@ -30,7 +32,9 @@ def sqlite(driver: str, database: Path) -> str:
     """The address of a database in a file, whatever its path holds: ?, % and # too."""
     from sqlalchemy.engine import URL
 
-    return URL.create(f"sqlite+{driver}", database=database.as_posix()).render_as_string(hide_password=False)
+    return URL.create(f"sqlite+{driver}", database=database.as_posix()).render_as_string(
+        hide_password=False
+    )
 
 
 def port(name: str) -> int:
@@ -39,7 +43,8 @@ def port(name: str) -> int:
 
 
 def listen(name: str, wanted: int = 0) -> socket.socket:
-    """A socket on this machine alone: on the port that is wanted, else on the one of last time, else on a free one.
+    """A socket on this machine alone: on the port that is wanted, else on the one of last time,
+    else on a free one.
 
     Which one it is, is remembered, so that an address stays as long as nobody else takes its port.
 
@@ -76,13 +81,16 @@ def mark(client: Any) -> None:
 def mlflow_url() -> str:
     """The address of MLflow's pages on this checkout's runs; "" where none are served now.
 
-    What answers on the port has to know the mark of this checkout: another one's server does not, nor does a stranger.
+    What answers on the port has to know the mark of this checkout: another one's server does not,
+    nor does a stranger.
     """
     url = f"http://127.0.0.1:{port('mlflow')}"
     if url.endswith(":0"):
         return ""
     try:
-        answer = httpx.get(f"{url}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=2, trust_env=False)
+        answer = httpx.get(
+            f"{url}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=2, trust_env=False
+        )
         tags = answer.raise_for_status().json()["experiment"]["tags"]
         return url if {"key": MARK, "value": str(root())} in tags else ""
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
@@ -94,5 +102,9 @@ def _ports() -> dict[str, int]:
     with contextlib.suppress(OSError, ValueError):
         data = json.loads((root() / PORTS).read_bytes())
         if isinstance(data, dict):
-            return {name: port for name, port in data.items() if isinstance(port, int) and 0 < port < 65536}
+            return {
+                name: port
+                for name, port in data.items()
+                if isinstance(port, int) and 0 < port < 65536
+            }
     return {}

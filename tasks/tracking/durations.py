@@ -1,8 +1,10 @@
-"""How a model was made: how long it took, on which machine, with which versions, and what looked wrong meanwhile.
+"""How a model was made: how long it took, on which machine, with which versions, and what looked
+wrong meanwhile.
 
-Kept outside of DVC and git, one JSON file per result, called by the digest of the result's file: none of it decides a byte of
-the result, and yet the report, which is an output of DVC, shows it. So the first complete run that made a result stays what is
-known of it, and a forced repetition changes nothing.
+Kept outside of DVC and git, one JSON file per result, called by the digest of the result's file:
+none of it decides a byte of the result, and yet the report, which is an output of DVC, shows it. So
+the first complete run that made a result stays what is known of it, and a forced repetition changes
+nothing.
 """
 
 import importlib.metadata
@@ -22,7 +24,9 @@ from fcn.io import files
 
 RUNS = Path(".cache/runs")
 PACKAGES = ("keras", "tensorflow", "numpy")
-_EVERY = 10.0  # seconds between two writings of what is not finished: that much of the time is lost when a process is killed
+# seconds between two writings of what is not finished: that much of the time is lost when a process
+# is killed
+_EVERY = 10.0
 
 
 class _Known(reading.Model):
@@ -42,7 +46,9 @@ class Entry:
     """What is noted of one run; see `recording`."""
 
     def __init__(self, part: Path, facts: dict[str, Any]) -> None:
-        """`part`: the file of what is not finished; one that lies there is gone on from. `facts` are new in every part."""
+        """`part`: the file of what is not finished; one that lies there is gone on from. `facts`
+        are new in every part.
+        """
         before = _read(part) if part.exists() else None
         self._part, self._begin, self._written = part, time.monotonic(), 0.0
         self._seconds, self._parts = (before.seconds, before.parts + 1) if before else (0.0, 1)
@@ -56,7 +62,9 @@ class Entry:
         self._save(self._part)
 
     def beat(self) -> None:
-        """Still running: to be called often. What is kept outlives the process; a run that never calls it has no parts."""
+        """Still running: to be called often. What is kept outlives the process; a run that never
+        calls it has no parts.
+        """
         if time.monotonic() - self._written > _EVERY:
             self._save(self._part)
 
@@ -76,19 +84,27 @@ class Entry:
     def _save(self, path: Path) -> None:
         self._written = time.monotonic()
         seconds = round(self._seconds + self._written - self._begin, 1)
-        files.write_json(path, {"seconds": seconds, "parts": self._parts, **self.facts, "notes": self._notes})
+        files.write_json(
+            path, {"seconds": seconds, "parts": self._parts, **self.facts, "notes": self._notes}
+        )
 
 
 @contextmanager
 def recording(key: str, tags: Mapping[str, str], folder: Path = RUNS) -> Iterator[Entry]:
-    """What is noted while a result is made. End it with `Entry.done`; a run that ends otherwise is continued by the next.
+    """What is noted while a result is made. End it with `Entry.done`; a run that ends otherwise is
+    continued by the next.
 
     Args:
         key: fingerprint of what the result depends on, by which an interrupted run is found again.
         tags: see `provenance.tags`: the commit and the digest of the local changes are kept.
         folder: of all such files.
     """
-    facts = {"machine": machine(), "versions": versions(), "commit": tags["git.commit"], "changes": tags["git.diff.sha256"]}
+    facts = {
+        "machine": machine(),
+        "versions": versions(),
+        "commit": tags["git.commit"],
+        "changes": tags["git.diff.sha256"],
+    }
     entry = Entry(folder / f"{key}.part.json", facts)
     try:
         yield entry
@@ -97,11 +113,13 @@ def recording(key: str, tags: Mapping[str, str], folder: Path = RUNS) -> Iterato
 
 
 def read(result: Path, folder: Path = RUNS) -> dict[str, Any] | None:
-    """What is known of the run that made the file `result`; None if nothing was recorded (the file came from elsewhere).
+    """What is known of the run that made the file `result`; None if nothing was recorded (the file
+    came from elsewhere).
 
     Returns:
-        `seconds` of all its parts together; `parts`: 1, or more if it was interrupted; `machine`; `device`, if it was told;
-        `versions` by package; `commit` and `changes`; `notes`: texts by kind, see `fcn.monitor.health`.
+        `seconds` of all its parts together; `parts`: 1, or more if it was interrupted; `machine`;
+        `device`, if it was told; `versions` by package; `commit` and `changes`; `notes`: texts by
+        kind, see `fcn.monitor.health`.
 
     Raises:
         UserError: what is kept of it is damaged.

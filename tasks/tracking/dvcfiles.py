@@ -13,7 +13,9 @@ from fcn.errors import UserError
 DEEPEST = 50
 """Levels of a file; the fast loader ends the process at some ten thousand."""
 
-LOCK = "`git checkout dvc.lock` brings back the last one that was committed, `dvc repro` makes another"
+LOCK = (
+    "`git checkout dvc.lock` brings back the last one that was committed, `dvc repro` makes another"
+)
 STAGES = "`git checkout dvc.yaml` brings back the last one that was committed"
 
 
@@ -75,7 +77,9 @@ def lock(path: Path = Path("dvc.lock")) -> Mapping[str, Locked]:
     Raises:
         UserError: it is none that DVC writes.
     """
-    return reading.checked(plain(path, LOCK), _Lock, str(path), LOCK).stages if path.exists() else {}
+    return (
+        reading.checked(plain(path, LOCK), _Lock, str(path), LOCK).stages if path.exists() else {}
+    )
 
 
 def stages(path: Path = Path("dvc.yaml")) -> Mapping[str, Stage]:
@@ -84,7 +88,11 @@ def stages(path: Path = Path("dvc.yaml")) -> Mapping[str, Stage]:
     Raises:
         UserError: it is not as DVC wants it.
     """
-    return reading.checked(plain(path, STAGES), _Stages, str(path), STAGES).stages if path.exists() else {}
+    return (
+        reading.checked(plain(path, STAGES), _Stages, str(path), STAGES).stages
+        if path.exists()
+        else {}
+    )
 
 
 def plain(path: Path, remedy: str) -> Any:
@@ -96,7 +104,9 @@ def plain(path: Path, remedy: str) -> Any:
     data, depth = reading.content(path, remedy, reading.LARGE), 0
     try:
         for event in yaml.parse(data, Loader=yaml.CSafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
+                event, yaml.CollectionEndEvent
+            )
             if depth > DEEPEST:
                 raise ValueError(f"more than {DEEPEST} levels, one in the other")
         return yaml.load(data, Loader=yaml.CSafeLoader)

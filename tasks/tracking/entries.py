@@ -37,7 +37,8 @@ class Opening(_Entry):
         name: its name in MLflow.
         time: when it began, in ms, as all times here.
         key: what a training depends on.
-        model: digest of the weights, by which scores find the run of a training that has no ledger here.
+        model: digest of the weights, by which scores find the run of a training that has no ledger
+            here.
     """
 
     do: Literal["open"] = "open"

@@ -33,10 +33,13 @@ def model(uri: str) -> Path:
         try:
             with store.asked():
                 client = store.connect().client
-                got = artifacts.download_artifacts(artifact_uri=uri, dst_path=temporary, tracking_uri=client.tracking_uri)
+                got = artifacts.download_artifacts(
+                    artifact_uri=uri, dst_path=temporary, tracking_uri=client.tracking_uri
+                )
         except store.failures() as error:
             raise UserError(
-                f"{uri}: MLflow at {store.address()} has no such model, or does not answer: {store.reason(error)}"
+                f"{uri}: MLflow at {store.address()} has no such model, or does not answer: "
+                f"{store.reason(error)}"
             ) from error
         found = sorted(Path(got).glob("artifacts/*/model.json"))
         if not found:

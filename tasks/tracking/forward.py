@@ -1,7 +1,8 @@
-"""What stands in the ledgers is told to MLflow: from where the last time ended, and as often as need be.
+"""What stands in the ledgers is told to MLflow: from where the last time ended, and as often as
+need be.
 
-Beside a ledger lies how far it has come, see `Mark`. It is written after MLflow has answered: who is
-killed in between tells an entry again, which changes nothing (see `tell`). One process at a time
+Beside a ledger lies how far it has come, see `Mark`. It is written after MLflow has answered: who
+is killed in between tells an entry again, which changes nothing (see `tell`). One process at a time
 forwards a ledger.
 """
 
@@ -25,7 +26,8 @@ from tasks.tracking.tell import POINTS, Refused, Target, tell
 log = logging.getLogger(__name__)
 
 _REFUSALS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS")
-"""MLflow's codes for what no repetition changes; a proxy before a server that is down has others."""
+"""MLflow's codes for what no repetition changes; a proxy before a server that is down has others.
+"""
 
 _PATIENCE = 5.0  # seconds for another process that tells the same ledger
 
@@ -51,7 +53,9 @@ class Mark(reading.Model):
 
     @classmethod
     def of(cls, ledger: Ledger) -> "Mark":
-        """That of a ledger; a new one if it is missing or damaged, since telling twice does no harm."""
+        """That of a ledger; a new one if it is missing or damaged, since telling twice does no
+        harm.
+        """
         with contextlib.suppress(UserError):
             return reading.read_json(ledger.path.with_suffix(".json"), cls, "")
         return cls(store=store.address())
@@ -104,7 +108,10 @@ def _forward(ledger: Ledger, deadline: float) -> tuple[Target, str | None]:
         end = mark.offset
         for end, entry in ledger.read(mark.offset):
             if isinstance(entry, Metrics):
-                points += [Metric(name, value, entry.time, entry.step) for name, value in entry.values.items()]
+                points += [
+                    Metric(name, value, entry.time, entry.step)
+                    for name, value in entry.values.items()
+                ]
                 if len(points) < POINTS:
                     continue
             target.log("metrics", points, POINTS)
@@ -161,12 +168,18 @@ def _find(ledger: Ledger, mark: Mark) -> tuple[Target, Mark]:
 
     def newest(tag: str, value: str) -> Any:
         query, order = f"tags.`{tag}` = '{value}'", ["attributes.start_time DESC"]
-        return next(iter(client.search_runs([experiment], query, max_results=1, order_by=order)), None)
+        return next(
+            iter(client.search_runs([experiment], query, max_results=1, order_by=order)), None
+        )
 
     if run is None:
-        run = newest("ledger", opening.id) or (opening.model and newest("model.sha256", opening.model))
+        run = newest("ledger", opening.id) or (
+            opening.model and newest("model.sha256", opening.model)
+        )
         try:
-            run = run or client.create_run(experiment, opening.time, {"ledger": opening.id}, opening.name)
+            run = run or client.create_run(
+                experiment, opening.time, {"ledger": opening.id}, opening.name
+            )
         except MlflowException as error:
             if error.error_code not in _REFUSALS:
                 raise
@@ -187,7 +200,8 @@ def _check_there(run: Any) -> None:
 
 @dataclass
 class Outcome:
-    """What forwarding all ledgers came to: how many are `done`, `refused`, or have something `left`.
+    """What forwarding all ledgers came to: how many are `done`, `refused`, or have something
+    `left`.
 
     `elsewhere`: the addresses that others are for.
     """
@@ -198,7 +212,9 @@ class Outcome:
     elsewhere: set[str] = field(default_factory=set)
 
 
-def forward_all(seconds: float = float("inf"), moved: str | None = None, again: bool = False) -> Outcome:
+def forward_all(
+    seconds: float = float("inf"), moved: str | None = None, again: bool = False
+) -> Outcome:
     """Forwards every ledger that has something left for this MLflow, the oldest first.
 
     Args:

@@ -1,8 +1,9 @@
 """What a training leaves outside of DVC: a checkpoint, and the finished model until DVC has it.
 
     .cache/checkpoints/<profile>-<variant>-<fingerprint>.npz    the checkpoint
-    .cache/checkpoints/<profile>-<variant>-<fingerprint>.json   what it may be gone on from with, see `fit.resumable`
-    .cache/checkpoints/<profile>-<variant>-<fingerprint>/       the model, as hard links; its fingerprint is of all facts
+    .cache/checkpoints/<profile>-<variant>-<fingerprint>.json   what it may be gone on from with,
+    see `fit.resumable` .cache/checkpoints/<profile>-<variant>-<fingerprint>/       the model, as
+    hard links; its fingerprint is of all facts
 
 Much can break between the end of a training and the copy in DVC's cache: a full disk, `kill -9` of
 dvc. So the model stays here until `dvc.lock` names it and DVC's cache holds it. Until then the next
@@ -51,7 +52,9 @@ def note(checkpoint: Path, facts: Mapping[str, Any]) -> None:
 
 
 def others(name: str, checkpoint: Path, facts: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence for each checkpoint of this name that cannot be gone on from: which, and why not."""
+    """A sentence for each checkpoint of this name that cannot be gone on
+    from: which, and why not.
+    """
     now = json.loads(json.dumps(facts))  # lists for tuples, as they are read
     for path in CHECKPOINTS.glob(f"{glob.escape(name)}-{KEY}.npz"):
         if path == checkpoint:
@@ -62,11 +65,18 @@ def others(name: str, checkpoint: Path, facts: Mapping[str, Any]) -> Iterator[st
             why = "; ".join(_difference(key, before.get(key), now.get(key)) for key in keys)
         except UserError:
             why = "what it was made with is not known"
-        yield f"There is a checkpoint that this training cannot go on from, {path}: {why}. It is kept until this training ends."
+        yield (
+            f"There is a checkpoint that this training cannot go on from, {path}: {why}. It is "
+            "kept until this training ends."
+        )
 
 
 def _difference(key: str, before: Any, now: Any) -> str:
-    return f"{key} was {before}, is {now}" if key.startswith(("model.", "train.")) else f"{key} changed"
+    return (
+        (f"{key} was {before}, is {now}")
+        if key.startswith(("model.", "train."))
+        else f"{key} changed"
+    )
 
 
 def remove_others(name: str, made: Path) -> None:
@@ -94,7 +104,11 @@ def forget() -> list[Path]:
     """
     waiting = [path for path in CHECKPOINTS.glob(f"*-{KEY}") if path.is_dir()]
     held = set(_held()) if waiting else set()
-    known = [path for path in waiting if all(files.digest(file, "md5") in held for file in path.iterdir())]
+    known = [
+        path
+        for path in waiting
+        if all(files.digest(file, "md5") in held for file in path.iterdir())
+    ]
     for path in known:
         shutil.rmtree(path, ignore_errors=True)  # a stage beside this one may do the same
     return known
@@ -110,5 +124,7 @@ def _held() -> Iterator[str]:
         if digest.endswith(".dir") and listing.is_file():
             # One that is damaged holds nothing for us: the model is kept.
             with contextlib.suppress(UserError):
-                listed = reading.read_json(listing, list[_Listed], "run the stage again", reading.LARGE)
+                listed = reading.read_json(
+                    listing, list[_Listed], "run the stage again", reading.LARGE
+                )
                 yield from (entry.md5 for entry in listed)

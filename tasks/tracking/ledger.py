@@ -1,7 +1,7 @@
 """The ledger of a run: a file of JSON lines, to which everything is appended that the run says.
 
-    .cache/ledger/000001.jsonl    the opening, which says what run this is, and then a line per entry
-    .cache/ledger/000001.json     how far it has been forwarded to MLflow, see `forward`
+    .cache/ledger/000001.jsonl    the opening, which says what run this is, and then a line per
+    entry .cache/ledger/000001.json     how far it has been forwarded to MLflow, see `forward`
     .cache/ledger/000001/         files that MLflow has not got yet: hard links, which cost no room
 
 It is written first, whether MLflow works or not. A line is one write, so that `kill -9` loses none.
@@ -24,7 +24,9 @@ FOLDER = Path(".cache/ledger")
 
 
 def folder() -> Path:
-    """Where the ledgers lie: in the checkout, also for an experiment in a copy of it, which vanishes."""
+    """Where the ledgers lie: in the checkout, also for an experiment in a copy of it, which
+    vanishes.
+    """
     return FOLDER if root() == Path.cwd() else root() / FOLDER
 
 

@@ -16,19 +16,34 @@ class Progress:
         start: int = 0,
         show: Callable[[float, str], None] = lambda percent, text: None,
     ) -> None:
-        """`say` gets the lines; `what` is done in `unit`s; `every`: seconds between lines; `start`: done before; `show` gets
-        the percentage and the line without `what`, where the whole is known."""
-        self.say, self.what, self.unit, self.every, self.start, self.show = say, what, unit, every, start, show
+        """`say` gets the lines; `what` is done in `unit`s; `every`: seconds between lines; `start`:
+        done before; `show` gets the percentage and the line without `what`, where the whole is
+        known.
+        """
+        self.say, self.what, self.unit, self.every, self.start, self.show = (
+            say,
+            what,
+            unit,
+            every,
+            start,
+            show,
+        )
         self.begin = self.last = time.monotonic()
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
-        """`done` of `total` are done, of how many nobody knows if that is None; `note` is added to the line."""
+        """`done` of `total` are done, of how many nobody knows if that is None; `note` is added to
+        the line.
+        """
         now = time.monotonic()
         if (total is None or done < total) and now - self.last < self.every:
             return
         self.last = now
         rate = (done - self.start) / max(now - self.begin, 1e-9)
-        left = f", {duration((total - done) / rate)} left" if total is not None and done < total and rate > 0 else ""
+        left = (
+            (f", {duration((total - done) / rate)} left")
+            if total is not None and done < total and rate > 0
+            else ""
+        )
         amount = str(done) if total is None else f"{done}/{total}"
         text = f"{amount} {self.unit}, {rate:.3g}/s{left}{', ' + note if note else ''}"
         self.say(f"{self.what}: {text}")

@@ -9,22 +9,28 @@ from pathlib import Path
 from tasks.tracking import dvcfiles
 
 
-def tags(inputs: Iterable[str] = (), finished: str | None = None, lock: Path = Path("dvc.lock")) -> dict[str, str]:
+def tags(
+    inputs: Iterable[str] = (), finished: str | None = None, lock: Path = Path("dvc.lock")
+) -> dict[str, str]:
     """What a run was made from, as tags; to be called in the project's root.
 
-    While a stage runs, `dvc.lock` holds the stages before it, but of the stage itself at most what it was at its last run. So a
-    training passes `inputs`, and the evaluation, which comes after it, `finished`.
+    While a stage runs, `dvc.lock` holds the stages before it, but of the stage itself at most what
+    it was at its last run. So a training passes `inputs`, and the evaluation, which comes after it,
+    `finished`.
 
     Args:
-        inputs: paths that the running stage reads, e.g. `data/records`. Those that are outputs of earlier stages get a tag.
-        finished: a stage that is done, e.g. `train@fcn32s`: all its dependencies and outputs get a tag.
+        inputs: paths that the running stage reads, e.g. `data/records`. Those that are outputs of
+            earlier stages get a tag.
+        finished: a stage that is done, e.g. `train@fcn32s`: all its dependencies and outputs get a
+            tag.
         lock: DVC's lock file.
 
     Returns:
         `git.commit`: the commit, `none` outside git.
-        `git.diff.sha256`: digest of the local changes of the tracked sources in and below the current directory, `none`
-        if there are none. What the pipeline itself writes (`lock` and the outputs named in it) counts for no change; a
-        file that git does not track is not seen.
+        `git.diff.sha256`: digest of the local changes of the tracked sources in and below the
+            current directory, `none`
+        if there are none. What the pipeline itself writes (`lock` and the outputs named in it)
+        counts for no change; a file that git does not track is not seen.
         `dvc.dep.<path>`, `dvc.out.<path>`: DVC's hashes.
     """
     written = outputs(lock)
@@ -33,7 +39,10 @@ def tags(inputs: Iterable[str] = (), finished: str | None = None, lock: Path = P
         for kind, entries in (("dep", stage.deps), ("out", stage.outs)):
             hashes |= {f"dvc.{kind}.{entry.path}": entry.digest for entry in entries}
     # Spelled out, because the user's git settings must not decide the digest.
-    how = "--binary --full-index --no-ext-diff --no-textconv --no-color --no-renames --src-prefix=a/ --dst-prefix=b/ -U3"
+    how = (
+        "--binary --full-index --no-ext-diff --no-textconv --no-color --no-renames "
+        "--src-prefix=a/ --dst-prefix=b/ -U3"
+    )
     own = (lock.as_posix(), *written)
     exclude = [f":(exclude,literal){path}" for path in own if not path.startswith(("/", "../"))]
     diff = _git("diff", *how.split(), "--diff-algorithm=myers", "HEAD", "--", ".", *exclude)
@@ -45,14 +54,19 @@ def tags(inputs: Iterable[str] = (), finished: str | None = None, lock: Path = P
 
 
 def outputs(lock: Path = Path("dvc.lock")) -> dict[str, str]:
-    """DVC's hashes of the outputs of all stages by path; nothing where there is no lock file yet."""
+    """DVC's hashes of the outputs of all stages by path; nothing where there
+    is no lock file yet.
+    """
     return {out.path: out.digest for stage in dvcfiles.lock(lock).values() for out in stage.outs}
 
 
 def _git(*arguments: str) -> bytes:
     """What git prints; nothing without git, outside a repository, or without a commit."""
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # never in the way of the user's own git command
+    # never in the way of the user's own git command
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, env=environment, check=True).stdout
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, env=environment, check=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return b""

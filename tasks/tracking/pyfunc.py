@@ -12,15 +12,28 @@ from fcn.net import surgery
 from fcn.predict import serving
 
 ROOT = Path(__file__).parents[2]
-REQUIREMENTS = ("annotated-types", "mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow", "pillow-heif", "pydantic")
-"""What the folder needs besides what is in it; a test reads the imports. MLflow would look for them for 15 s."""
+REQUIREMENTS = (
+    "annotated-types",
+    "mlflow",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "pandas",
+    "pillow",
+    "pillow-heif",
+    "pydantic",
+)
+"""What the folder needs besides what is in it; a test reads the imports. MLflow would look for them
+for 15 s.
+"""
 
 
 def save(model_dir: Path, out: Path) -> None:
     """Writes a net as an MLflow model.
 
-    In it: the code of `fcn/` without the net that it brings along, the model folder, `served_model.py`, and the versions of the
-    libraries of this environment. No pickle: what is executed is source.
+    In it: the code of `fcn/` without the net that it brings along, the model folder,
+    `served_model.py`, and the versions of the libraries of this environment. No pickle: what is
+    executed is source.
 
     Args:
         model_dir: with `model.json` and `weights.npz`.
@@ -32,11 +45,20 @@ def save(model_dir: Path, out: Path) -> None:
     surgery.read_spec(model_dir)  # before anything is copied
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     marks = ("MLmodel", "python_function")
-    with files.replacing_folder(out, marks) as folder, warnings.catch_warnings(), tempfile.TemporaryDirectory() as temporary:
+    with (
+        files.replacing_folder(out, marks) as folder,
+        warnings.catch_warnings(),
+        tempfile.TemporaryDirectory() as temporary,
+    ):
         code = Path(temporary, "fcn")
-        shutil.copytree(ROOT / "fcn", code, ignore=shutil.ignore_patterns("pretrained", "__pycache__"))
-        # Of MLflow's own annotations, when it is imported; and of a signature without an example, which is written out below.
-        warnings.filterwarnings("ignore", ".*(Any type hint|input example was not provided)", UserWarning)
+        shutil.copytree(
+            ROOT / "fcn", code, ignore=shutil.ignore_patterns("pretrained", "__pycache__")
+        )
+        # Of MLflow's own annotations, when it is imported; and of a signature without an example,
+        # which is written out below.
+        warnings.filterwarnings(
+            "ignore", ".*(Any type hint|input example was not provided)", UserWarning
+        )
         import mlflow.pyfunc  # seconds
 
         mlflow.pyfunc.save_model(

@@ -19,7 +19,14 @@ VARIABLES = (
     "AWS_SESSION_TOKEN",
 )
 """Of the environment: each holds a secret, or `user:secret`."""
-ADDRESSES = ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+ADDRESSES = (
+    "MLFLOW_TRACKING_URI",
+    "PREFECT_API_URL",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "https_proxy",
+)
 """Of the environment: each may hold a password."""
 
 
@@ -48,6 +55,8 @@ def known() -> frozenset[str]:
 def _passwords(file: Path, changed: int) -> frozenset[str]:
     """Of a netrc, as it was when it was `changed`."""
     try:
-        return frozenset(password for _, _, password in netrc.netrc(str(file)).hosts.values() if password)
+        return frozenset(
+            password for _, _, password in netrc.netrc(str(file)).hosts.values() if password
+        )
     except (OSError, ValueError, netrc.NetrcParseError):
         return frozenset()

@@ -1,4 +1,6 @@
-"""The evaluated models in MLflow's registry: `fcn-<profile>`, one version per model, and which of them is the best."""
+"""The evaluated models in MLflow's registry: `fcn-<profile>`, one version per model, and which of
+them is the best.
+"""
 
 import json
 import tempfile
@@ -11,7 +13,8 @@ from tasks.tracking.entries import Register
 from tasks.tracking.run import Run
 
 CHAMPION = "champion"
-"""The alias of the best version; each variant's newest version has the variant's name as its alias."""
+"""The alias of the best version; each variant's newest version has the variant's name as its alias.
+"""
 SHA = "model.sha256"
 """The tag by which a model is known again; MLflow's runs have it, too."""
 SCORED = "scored"
@@ -28,13 +31,16 @@ def register(
     dataset: str,
     model_sha256: str,
 ) -> str | None:
-    """Makes a scored model a version of the registered model `fcn-<profile>`, unless it is one: then its tags are renewed.
+    """Makes a scored model a version of the registered model `fcn-<profile>`, unless it is one:
+    then its tags are renewed.
 
-    The pyfunc, which holds the weights, is copied to MLflow's artifacts as a logged model of the run. The variant's alias
-    moves to a new version. `champion` is the best of those scored on the present data, see `champion`.
+    The pyfunc, which holds the weights, is copied to MLflow's artifacts as a logged model of the
+    run. The variant's alias moves to a new version. `champion` is the best of those scored on the
+    present data, see `champion`.
 
     Args:
-        run: the run of the model, still open. Without a working store the model waits in the ledger, as a hard link.
+        run: the run of the model, still open. Without a working store the model waits in the
+            ledger, as a hard link.
         profile_name: e.g. `sample`.
         variant: e.g. `fcn8s`.
         model_dir: the model folder.
@@ -47,7 +53,13 @@ def register(
         What happened, in words; None if that will happen later.
     """
     name = "fcn-" + store.plain(profile_name).replace("/", "_")
-    tags = {"variant": variant, "mean_iu": f"{mean_iu:.6f}", "split": split, "dataset": dataset, SHA: model_sha256}
+    tags = {
+        "variant": variant,
+        "mean_iu": f"{mean_iu:.6f}",
+        "split": split,
+        "dataset": dataset,
+        SHA: model_sha256,
+    }
     return run.register(name, model_dir, tags)
 
 
@@ -56,7 +68,10 @@ def enter(client: Any, run_id: str, entry: Register, model_dir: Path) -> str:
     name, tags = entry.model, {**entry.tags, SCORED: str(entry.time)}
     variant = tags["variant"]
     _make(client, name)
-    versions = {int(version.version): dict(version.tags) for version in client.search_model_versions(f"name='{name}'")}
+    versions = {
+        int(version.version): dict(version.tags)
+        for version in client.search_model_versions(f"name='{name}'")
+    }
     number = max((n for n, known in versions.items() if known.get(SHA) == tags[SHA]), default=None)
     if number is None:
         number = _new_version(client, run_id, name, model_dir, tags)
@@ -78,22 +93,32 @@ def enter(client: Any, run_id: str, entry: Register, model_dir: Path) -> str:
 
 
 def champion(versions: Mapping[int, Mapping[str, str]], scored: int, before: int | None) -> int:
-    """Which version is the best on the present data: the split of the data set that was scored last.
+    """Which version is the best on the present data: the split of the data set that was scored
+    last.
 
     Scores on different data are never compared, so other data begin a new competition.
 
     Args:
         versions: the tags of each version.
-        scored: the version whose score has come in; of versions scored at the same time the last one.
-        before: the version that was the best so far; None, or one that is not there any more: there is none.
+        scored: the version whose score has come in; of versions scored at the same time the last
+            one.
+        before: the version that was the best so far; None, or one that is not there any more: there
+            is none.
 
     Returns:
-        The version with the highest mean IU on these data (of equals the oldest); `before`, if that is as good.
+        The version with the highest mean IU on these data (of equals the oldest); `before`, if that
+        is as good.
     """
     last = max(versions, key=lambda number: (_time(versions[number]), number == scored))
-    rivals = [number for number, tags in sorted(versions.items()) if _judged_on(tags) == _judged_on(versions[last])]
+    rivals = [
+        number
+        for number, tags in sorted(versions.items())
+        if _judged_on(tags) == _judged_on(versions[last])
+    ]
     best = max(rivals, key=lambda number: float(versions[number]["mean_iu"]))
-    as_good = before in rivals and float(versions[best]["mean_iu"]) <= float(versions[before]["mean_iu"])
+    as_good = before in rivals and float(versions[best]["mean_iu"]) <= float(
+        versions[before]["mean_iu"]
+    )
     return before if before is not None and as_good else best
 
 
@@ -110,9 +135,16 @@ def _words(versions: Mapping[int, Mapping[str, str]], before: int | None, after:
     which = f"version {after} ({tags.get('variant')}, mean IU {tags.get('mean_iu')})"
     if after == before:
         return f"{CHAMPION} stays {which}"
-    if before is not None and before in versions and _judged_on(versions[before]) != _judged_on(tags):
+    if (
+        before is not None
+        and before in versions
+        and _judged_on(versions[before]) != _judged_on(tags)
+    ):
         split, dataset = _judged_on(versions[before])
-        which += f", the best on the present data; version {before} was scored on {split} of data set {dataset}"
+        which += (
+            f", the best on the present data; version {before} was scored on {split} of data "
+            f"set {dataset}"
+        )
     return f"{CHAMPION} is now {which}"
 
 
@@ -126,8 +158,12 @@ def _make(client: Any, name: str) -> None:
             raise
 
 
-def _new_version(client: Any, run_id: str, name: str, model_dir: Path, tags: Mapping[str, str]) -> int:
-    """Keeps the pyfunc as a logged model, which is what MLflow 3 shows beside a run, and enters that."""
+def _new_version(
+    client: Any, run_id: str, name: str, model_dir: Path, tags: Mapping[str, str]
+) -> int:
+    """Keeps the pyfunc as a logged model, which is what MLflow 3 shows beside a run, and enters
+    that.
+    """
     from mlflow.entities import LoggedModelOutput
 
     from tasks.tracking import pyfunc  # loads mlflow.pyfunc, and is not needed for a known model
@@ -135,11 +171,20 @@ def _new_version(client: Any, run_id: str, name: str, model_dir: Path, tags: Map
     experiment = client.get_run(run_id).info.experiment_id
     with tempfile.TemporaryDirectory() as folder:
         pyfunc.save(model_dir, Path(folder) / "model")
-        logged = client.create_logged_model(experiment, tags["variant"], run_id, dict(tags)).model_id
+        logged = client.create_logged_model(
+            experiment, tags["variant"], run_id, dict(tags)
+        ).model_id
         client.log_model_artifacts(logged, f"{folder}/model")
     client.finalize_logged_model(logged, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged, 0)])
-    number = int(client.create_model_version(name, f"models:/{logged}", run_id, dict(tags), model_id=logged).version)
-    # As `mlflow.register_model` does, which cannot be told its store: the link from the logged model to its version.
-    client.set_logged_model_tags(logged, {"mlflow.modelVersions": json.dumps([{"name": name, "version": str(number)}])})
+    number = int(
+        client.create_model_version(
+            name, f"models:/{logged}", run_id, dict(tags), model_id=logged
+        ).version
+    )
+    # As `mlflow.register_model` does, which cannot be told its store: the link from the logged
+    # model to its version.
+    client.set_logged_model_tags(
+        logged, {"mlflow.modelVersions": json.dumps([{"name": name, "version": str(number)}])}
+    )
     return number

@@ -1,4 +1,6 @@
-"""One run while a stage is at work on it: what the stage says goes to its ledger, and from there to MLflow."""
+"""One run while a stage is at work on it: what the stage says goes to its ledger, and from there to
+MLflow.
+"""
 
 import json
 import logging
@@ -24,8 +26,8 @@ class Run:
     """One run, opened by `tracking.training` or `tracking.scoring`.
 
     Everything is written to the ledger first. Now and then, and when the run ends, it is forwarded
-    to MLflow; no more than a twentieth of the time goes into that. What MLflow does not get, because
-    it is down, it gets from the next run or from `fcn sync`.
+    to MLflow; no more than a twentieth of the time goes into that. What MLflow does not get,
+    because it is down, it gets from the next run or from `fcn sync`.
 
     Names of metrics, parameters and tags may hold any character: what MLflow refuses becomes `_`.
     """
@@ -52,7 +54,9 @@ class Run:
 
     @property
     def url(self) -> str | None:
-        """The run's page, in `fcn ui` where the store is a file; None while there is no such page."""
+        """The run's page, in `fcn ui` where the store is a file; None while
+        there is no such page.
+        """
         return self._page(f"/{self.id}?{_MODE}")
 
     @property
@@ -70,11 +74,13 @@ class Run:
         return f"{server}/#/experiments/{self._target.experiment}/runs{rest}"
 
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """Record numbers. What a resumed training says again, after its last checkpoint, stands there once.
+        """Record numbers. What a resumed training says again, after its last checkpoint, stands
+        there once.
 
         Args:
             values: name -> number. Two names that MLflow cannot tell apart get a trailing `_`.
-            step: the iteration, counted from the start of the stage; None for a number without a curve.
+            step: the iteration, counted from the start of the stage; None for a number without a
+                curve.
 
         Raises:
             TypeError: a value that is no number, a step that is no integer.
@@ -88,13 +94,17 @@ class Run:
             while clean in taken:
                 clean += "_"
             taken[clean] = float(value)
-        new = {name: value for name, value in taken.items() if self._points.get((name, at)) != value}
+        new = {
+            name: value for name, value in taken.items() if self._points.get((name, at)) != value
+        }
         self._points |= {(name, at): value for name, value in new.items()}
         if new:
             self._say(entries.Metrics(values=new, step=at, time=self._now()))
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Record parameters: `{"train": {"lr": 1e-10}}` becomes `train.lr`. What the run already has stays as it is."""
+        """Record parameters: `{"train": {"lr": 1e-10}}` becomes `train.lr`. What the run already
+        has stays as it is.
+        """
         self._say(entries.Params(values=dict(_flatten(values))))
 
     def tags(self, values: Mapping[str, str], missing: bool = False) -> None:
@@ -115,7 +125,8 @@ class Run:
         self._say(entries.Text(values={f"made_from/{name}.json": text}))
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
-        """Keep a copy of a file, or of all files of a directory, under `folder` of the run's artifacts.
+        """Keep a copy of a file, or of all files of a directory, under `folder` of the run's
+        artifacts.
 
         Raises:
             FileNotFoundError: there is nothing at `path`.
@@ -140,15 +151,23 @@ class Run:
         if not (kept := self._keep(model_dir)):
             return None
         source, time = str(model_dir), self._now()
-        self._write(entries.Register(path=kept, source=source, model=model, tags=dict(tags), time=time))
+        self._write(
+            entries.Register(path=kept, source=source, model=model, tags=dict(tags), time=time)
+        )
         return self._forward(at_once=True)
 
-    def _open(self, resumed: bool, params: Mapping[str, Any], tags: Mapping[str, str], missing: bool) -> None:
+    def _open(
+        self, resumed: bool, params: Mapping[str, Any], tags: Mapping[str, str], missing: bool
+    ) -> None:
         """Say the first things, and bring MLflow up to date."""
         if resumed:
             self._write(entries.Resume())
         self._write(entries.Params(values=dict(_flatten(params))))
-        self._write(entries.Tags(values={store.plain(name): text for name, text in tags.items()}, missing=missing))
+        self._write(
+            entries.Tags(
+                values={store.plain(name): text for name, text in tags.items()}, missing=missing
+            )
+        )
         self._forward(at_once=True)
         if self._target is None:
             return
@@ -161,7 +180,10 @@ class Run:
         if outcome.done:
             log.info("MLflow has now what %d runs could not tell it before.", outcome.done)
         if outcome.elsewhere:
-            log.warning("What runs could not tell MLflow at %s waits for it.", ", ".join(sorted(outcome.elsewhere)))
+            log.warning(
+                "What runs could not tell MLflow at %s waits for it.",
+                ", ".join(sorted(outcome.elsewhere)),
+            )
 
     def _close(self, status: str | None, scores: bool = False) -> None:
         """End the run, if it has a status, and is not one that mere scores were added to."""
@@ -193,12 +215,20 @@ class Run:
     def _lose(self, error: Exception) -> None:
         if not self._full:
             self._full = True
-            log.warning("%s cannot be written: %s. The stage goes on. It is tried again.", ledger.FOLDER, error)
+            log.warning(
+                "%s cannot be written: %s. The stage goes on. It is tried again.",
+                ledger.FOLDER,
+                error,
+            )
 
     def _forward(self, at_once: bool = False) -> str | None:
         """Tell MLflow what is new, if it is time to; `at_once`: unless MLflow has just failed."""
         begun = time.monotonic()
-        if self._ledger is None or self.refused or (begun < self._again and (self._failed or not at_once)):
+        if (
+            self._ledger is None
+            or self.refused
+            or (begun < self._again and (self._failed or not at_once))
+        ):
             return None
         said = None
         try:
@@ -211,7 +241,9 @@ class Run:
         else:
             self._target = target or self._target
             if self._failed:
-                log.info("MLflow at %s has all of %s again.", store.address(), self._ledger.opening.name)
+                log.info(
+                    "MLflow at %s has all of %s again.", store.address(), self._ledger.opening.name
+                )
             self._failed = False
         took = time.monotonic() - begun
         self._again = begun + took + max(_REST if self._failed else _EVERY, _SHARE * took)
@@ -220,8 +252,9 @@ class Run:
     def _fail(self, error: Exception) -> None:
         if not self._failed:
             log.warning(
-                "MLflow at %s failed: %s. The stage goes on without it: what it should know stands in %s and is told by "
-                "the next run or `fcn sync`. Check MLFLOW_TRACKING_URI and that server.",
+                "MLflow at %s failed: %s. The stage goes on without it: what it should know stands "
+                "in %s and is told by the next run or `fcn sync`. Check MLFLOW_TRACKING_URI and "
+                "that server.",
                 store.address(), store.reason(error), ledger.FOLDER,
             )  # fmt: skip
         self._failed = True

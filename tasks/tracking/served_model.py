@@ -1,6 +1,8 @@
-"""What `mlflow models serve` runs. MLflow copies this file into the model's folder and executes it there ("models from code").
+"""What `mlflow models serve` runs. MLflow copies this file into the model's folder and executes it
+there ("models from code").
 
-`fcn` comes from the folder, too. Saving executes this file as well, so that TensorFlow comes in with the weights alone.
+`fcn` comes from the folder, too. Saving executes this file as well, so that TensorFlow comes in
+with the weights alone.
 """
 
 import os
@@ -23,14 +25,17 @@ class Segmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         from fcn.predict import predictor
 
         self.net = predictor.load(Path(context.artifacts["model"]))
-        self.turns = serving.Turns()  # requests come on threads, and a net takes all cores and much memory
+        # requests come on threads, and a net takes all cores and much memory
+        self.turns = serving.Turns()
         # MLflow gives up on a request then, but not the thread that works for it.
         self.seconds = float(os.environ.get("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT") or 60)
 
     # Of its annotations MLflow makes checks of its own, or a warning; this one it leaves alone.
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Answers the rows of `model_input`, see `fcn.predict.serving.answers`; what is wrong with them becomes an answer
-        400."""
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Answers the rows of `model_input`, see `fcn.predict.serving.answers`; what is wrong with
+        them becomes an answer 400."""
         opacity = (params or {}).get("opacity")  # of the signature's type; null passes
         opacity = serving.OPACITY if opacity is None else float(opacity)
         try:

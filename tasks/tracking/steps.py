@@ -1,6 +1,6 @@
-"""The one seam to Prefect: inside of a run that Prefect records, a step is one of its tasks and what
-is shown one of its artifacts. Anywhere else (no server, a test, a notebook) a step is the plain
-function, and what is shown is dropped. Prefect is imported only where such a run is.
+"""The one seam to Prefect: inside of a run that Prefect records, a step is one of its tasks and
+what is shown one of its artifacts. Anywhere else (no server, a test, a notebook) a step is the
+plain function, and what is shown is dropped. Prefect is imported only where such a run is.
 """
 
 import contextlib
@@ -20,23 +20,34 @@ Result = TypeVar("Result")
 
 SECONDS = 2.0
 """What an update of a progress bar waits for Prefect, at most."""
-_VALUES = {"table": "table", "markdown": "markdown", "image": "image_url", "link": "link", "progress": "progress"}
+_VALUES = {
+    "table": "table",
+    "markdown": "markdown",
+    "image": "image_url",
+    "link": "link",
+    "progress": "progress",
+}
 _ALONE = str(uuid.uuid4())
 _remarks: list[str] = []
 
 
 def recorded() -> bool:
-    """Whether this is part of a run that Prefect records: nobody has one who has not imported Prefect."""
+    """Whether this is part of a run that Prefect records: nobody has one who has not imported
+    Prefect.
+    """
     context = sys.modules.get("prefect.context")
     return context is not None and context.FlowRunContext.get() is not None
 
 
-def step(name: str, retries: int = 0) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+def step(
+    name: str, retries: int = 0
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Makes a function a step of a stage: in a recorded run a Prefect task.
 
     Args:
         name: of the task run; `{parameter}` stands for the argument.
-        retries: how often Prefect tries again after an error that may pass, which a `UserError` does not.
+        retries: how often Prefect tries again after an error that may pass, which a `UserError`
+            does not.
 
     Example:
         >>> @step("half of {number}")
@@ -74,8 +85,16 @@ def _as_task(function: Callable[..., Any], name: str, retries: int, args: Any, k
             return Cancelled(message=stopped(error))
 
     interrupts: list[KeyboardInterrupt] = []
-    waits = {"retry_delay_seconds": exponential_backoff(backoff_factor=2), "retry_condition_fn": may_pass}
-    options: Any = {"cache_policy": NO_CACHE, "task_run_name": name, "retries": retries, **(waits if retries else {})}
+    waits = {
+        "retry_delay_seconds": exponential_backoff(backoff_factor=2),
+        "retry_condition_fn": may_pass,
+    }
+    options: Any = {
+        "cache_policy": NO_CACHE,
+        "task_run_name": name,
+        "retries": retries,
+        **(waits if retries else {}),
+    }
     result = task(**options)(ended)(*args, **kwargs)
     if interrupts:
         raise interrupts[0]
@@ -89,7 +108,9 @@ def stopped(error: BaseException) -> str:
 
 
 def may_pass(task: Any, task_run: Any, state: Any) -> bool:
-    """Tells Prefect whether a failed task is worth another attempt: not when the user has to mend something."""
+    """Tells Prefect whether a failed task is worth another attempt: not when the user has to mend
+    something.
+    """
     return not isinstance(state.result(raise_on_failure=False), UserError)
 
 
@@ -99,9 +120,11 @@ def show(key: str, text: str, **content: Any) -> Any:
     A server that is gone meanwhile, or whose disk is full, costs the artifact, not the stage.
 
     Args:
-        key: small letters, digits and `-`; the next run's artifact of this key replaces it in Prefect's list.
+        key: small letters, digits and `-`; the next run's artifact of this key replaces it in
+            Prefect's list.
         text: what it is.
-        content: one of `table` (rows), `markdown`, `image` (a `data:` URL), `link`, `progress` (percent).
+        content: one of `table` (rows), `markdown`, `image` (a `data:` URL), `link`, `progress`
+            (percent).
 
     Returns:
         The artifact's id; None if there is none.
@@ -115,19 +138,27 @@ def show(key: str, text: str, **content: Any) -> Any:
 
     named = {"link_text": text} if kind == "link" else {}
     try:
-        return getattr(artifacts, f"create_{kind}_artifact")(**{argument: value}, key=key, description=text, **named)
+        return getattr(artifacts, f"create_{kind}_artifact")(
+            **{argument: value}, key=key, description=text, **named
+        )
     except httpx.TransportError as error:
         logger().warning("artifact %r is lost, Prefect's API is gone: %s", key, error)
     except PrefectHTTPStatusError as error:
-        logger().warning("artifact %r is lost, Prefect's API did not take it: %s", key, str(error).splitlines()[0])
+        logger().warning(
+            "artifact %r is lost, Prefect's API did not take it: %s",
+            key,
+            str(error).splitlines()[0],
+        )
     return None
 
 
 class Bar:
-    """A progress bar of the current run, made with the first update, beside the lines that `tasks.tracking.progress` logs.
+    """A progress bar of the current run, made with the first update, beside the lines that
+    `tasks.tracking.progress` logs.
 
-    It holds nobody up: an update is one request, not repeated, because the next one has all that it said. Where the API
-    refuses connections, updates go on when it is back; after any other failure there are no more.
+    It holds nobody up: an update is one request, not repeated, because the next one has all that it
+    said. Where the API refuses connections, updates go on when it is back; after any other failure
+    there are no more.
     """
 
     def __init__(self) -> None:
@@ -150,9 +181,12 @@ class Bar:
         once = temporary_settings({"client.max_retries": 0})
         try:
             with once, get_client(sync_client=True, httpx_settings={"timeout": SECONDS}) as client:
-                # Not `update_progress_artifact`, which waits and tries again, and sends an event besides.
+                # Not `update_progress_artifact`, which waits and tries again, and sends an event
+                # besides.
                 values = {"data": percent, "description": text}
-                client.request("PATCH", "/artifacts/{id}", json=values, path_params={"id": self._id})
+                client.request(
+                    "PATCH", "/artifacts/{id}", json=values, path_params={"id": self._id}
+                )
         except httpx.ConnectError:
             pass
         except (httpx.TransportError, PrefectHTTPStatusError):
@@ -178,7 +212,9 @@ def run_id() -> str:
 
 
 def pipeline_id() -> str:
-    """What ties the runs of one pipeline together: the id of the run above this stage's, or of its own."""
+    """What ties the runs of one pipeline together: the id of the run above this stage's, or of its
+    own.
+    """
     if not recorded():
         return _ALONE
     from prefect import runtime

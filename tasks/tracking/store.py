@@ -1,4 +1,6 @@
-"""Where MLflow's records lie: the connection, the experiment with its view, and what MLflow takes as a name."""
+"""Where MLflow's records lie: the connection, the experiment with its view, and what MLflow takes
+as a name.
+"""
 
 import contextlib
 import json
@@ -26,7 +28,8 @@ SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 """The metrics that the experiment's table shows as columns."""
 
 
-# MLflow's own answers to a silent server are 120 s, seven retries and whatever Retry-After says. What the user set stays.
+# MLflow's own answers to a silent server are 120 s, seven retries and whatever Retry-After says.
+# What the user set stays.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -38,9 +41,10 @@ ENVIRONMENT = {
 }
 """Settings that hold where the user has made none."""
 
-# MLflow's table opens with the newest run first and without any score. This saved view, which `Run.table_url` asks for, has
-# the best model first and its scores on the left, and above MLflow's own charts those that compare the models. The run's
-# name, which begins with the variant, and its date are always there.
+# MLflow's table opens with the newest run first and without any score. This saved view, which
+# `Run.table_url` asks for, has the best model first and its scores on the left, and above MLflow's
+# own charts those that compare the models. The run's name, which begins with the variant, and its
+# date are always there.
 _COLUMNS = {  # from left to right: name in MLflow's UI -> width in pixels
     "metrics.`mean_iu`": 90,
     "metrics.`pixel_accuracy`": 120,
@@ -53,15 +57,28 @@ _COLUMNS = {  # from left to right: name in MLflow's UI -> width in pixels
     "params.`profile`": 90,
     "attributes.`Dataset`": 300,
 }
-_SECTION = {"uuid": "fcn-models", "name": "The models compared", "display": True, "isReordered": True}
+_SECTION = {
+    "uuid": "fcn-models",
+    "name": "The models compared",
+    "display": True,
+    "isReordered": True,
+}
 
 
 def _chart(kind: str, metric: str) -> dict[str, Any]:
     """A chart of all runs, as MLflow's UI has it."""
-    line = {"lineSmoothness": 0, "xAxisKey": "step", "xAxisScaleType": "linear", "scaleType": "linear", "range": {}}
+    line = {
+        "lineSmoothness": 0,
+        "xAxisKey": "step",
+        "xAxisScaleType": "linear",
+        "scaleType": "linear",
+        "range": {},
+    }
     return {
-        "type": kind, "uuid": f"fcn-{metric}", "metricSectionId": _SECTION["uuid"], "metricKey": metric,
-        "selectedMetricKeys": [metric], "runsCountToCompare": 10, "deleted": False, "isGenerated": False,
+        "type": kind, "uuid": f"fcn-{metric}", "metricSectionId": _SECTION["uuid"],
+        "metricKey": metric,
+        "selectedMetricKeys": [metric], "runsCountToCompare": 10, "deleted": False,
+        "isGenerated": False,
         **(line if kind == "LINE" else {}),
     }  # fmt: skip
 
@@ -70,7 +87,11 @@ VIEW = {
     "mlflow.sharedViewState.scores": json.dumps(
         {
             "compareRunSections": [_SECTION],
-            "compareRunCharts": [_chart("BAR", "mean_iu"), _chart("LINE", "val_mean_iu"), _chart("LINE", "loss")],
+            "compareRunCharts": [
+                _chart("BAR", "mean_iu"),
+                _chart("LINE", "val_mean_iu"),
+                _chart("LINE", "loss"),
+            ],
             "orderByKey": "metrics.`mean_iu`",
             "orderByAsc": False,
             "selectedColumns": list(_COLUMNS),
@@ -83,7 +104,9 @@ VIEW = {
 
 
 def prepare() -> None:
-    """Sets `ENVIRONMENT` and imports mlflow, which takes seconds and sets up its loggers: before `asked`."""
+    """Sets `ENVIRONMENT` and imports mlflow, which takes seconds and sets up its loggers: before
+    `asked`.
+    """
     for name, default in ENVIRONMENT.items():
         os.environ.setdefault(name, default)
     import mlflow  # noqa: F401
@@ -116,7 +139,8 @@ def connect() -> Store:
     uri = os.environ.get("MLFLOW_TRACKING_URI") or _uri(Path("mlflow.db").resolve())
     if (path := _file()) is None:
         return Store(MlflowClient(tracking_uri=uri), None, 0)
-    # Two first users break each other's migration, and a killed one leaves half a schema that nothing repairs.
+    # Two first users break each other's migration, and a killed one leaves half a schema that
+    # nothing repairs.
     with FileLock(f"{path}.lock", timeout=60):
         if not path.exists():
             new = path.with_name(f"{path.name}.new")
@@ -157,11 +181,13 @@ def set_aside(error: Exception) -> bool:
             number = 1
             while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
                 number += 1
-            for end in ("", "-journal", "-wal", "-shm"):  # what belongs to it must not reach the new one
+            # what belongs to it must not reach the new one
+            for end in ("", "-journal", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(f"{path}{end}", f"{aside}{end}")
             log.warning(
-                "%s is damaged: it is called %s now. A new one is begun, which is told again what stands in .cache/ledger.",
+                "%s is damaged: it is called %s now. A new one is begun, which is told again what "
+                "stands in .cache/ledger.",
                 path.name, aside.name,
             )  # fmt: skip
     return True
@@ -184,17 +210,22 @@ def _file() -> Path | None:
     return Path(path).resolve() if path else None
 
 
-_DAMAGE = re.compile("file is not a database|database disk image is malformed|malformed database schema")
+_DAMAGE = re.compile(
+    "file is not a database|database disk image is malformed|malformed database schema"
+)
 
 
 def _uri(database: Path) -> str:
     """The address of a database in a file, whatever its path holds.
 
-    The driver is named because MLflow would make a folder of `sqlite:///` and what follows, as it is quoted.
+    The driver is named because MLflow would make a folder of `sqlite:///` and what follows, as it
+    is quoted.
     """
     from sqlalchemy.engine import URL
 
-    return URL.create("sqlite+pysqlite", database=database.as_posix()).render_as_string(hide_password=False)
+    return URL.create("sqlite+pysqlite", database=database.as_posix()).render_as_string(
+        hide_password=False
+    )
 
 
 _PLACES = (
@@ -208,9 +239,11 @@ _PLACES = (
 
 
 def _follow(database: Path) -> None:
-    """Let a database that was copied or moved with its checkout name the artifacts that are beside it now.
+    """Let a database that was copied or moved with its checkout name the artifacts that are beside
+    it now.
 
-    Else a copy would write into the folder of the first one. MLflow would wait for minutes for what cannot be opened.
+    Else a copy would write into the folder of the first one. MLflow would wait for minutes for what
+    cannot be opened.
     """
     from mlflow.utils.file_utils import local_file_uri_to_path
 
@@ -220,24 +253,32 @@ def _follow(database: Path) -> None:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
             if "experiments" not in tables:
                 return
-            places = [place for (place,) in connection.execute("SELECT artifact_location FROM experiments") if place]
+            places = [
+                place
+                for (place,) in connection.execute("SELECT artifact_location FROM experiments")
+                if place
+            ]
             folders = {
                 Path(local_file_uri_to_path(place)).parent
                 for place in places
                 if "://" not in place or place.startswith("file:")
             }
             for folder in sorted(folders):
-                here = folder == mine or (folder.exists() and mine.exists() and folder.samefile(mine))
+                here = folder == mine or (
+                    folder.exists() and mine.exists() and folder.samefile(mine)
+                )
                 if here or folder.name != ARTIFACTS or not folder.is_absolute():
                     continue
                 for table, column in _PLACES:
                     for before in (str(folder), folder.as_uri()):
                         connection.execute(
-                            f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+                            f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE "
+                            f"substr({column}, 1, ?) = ?",
                             (mine.as_uri(), len(before) + 1, len(before) + 1, f"{before}/"),
                         )
                 log.warning(
-                    "This checkout is a copy, or was moved: %s kept its artifacts in %s, and keeps them in %s now.",
+                    "This checkout is a copy, or was moved: %s kept its artifacts in %s, and keeps "
+                    "them in %s now.",
                     database.name,
                     folder,
                     mine,
@@ -247,7 +288,9 @@ def _follow(database: Path) -> None:
 
 
 def experiment(store: Store, name: str) -> str:
-    """The id of the experiment `name`, which is made if it is missing, with its artifacts below `Store.artifacts`."""
+    """The id of the experiment `name`, which is made if it is missing, with its artifacts below
+    `Store.artifacts`.
+    """
     from mlflow.exceptions import MlflowException
 
     client = store.client
@@ -270,8 +313,8 @@ def experiment(store: Store, name: str) -> str:
 def asked() -> Iterator[None]:
     """What is asked of MLflow stands in here.
 
-    MLflow's and urllib3's own lines about each failed try are kept away: the one warning says it. An address or an answer
-    that makes no sense becomes an OSError.
+    MLflow's and urllib3's own lines about each failed try are kept away: the one warning says it.
+    An address or an answer that makes no sense becomes an OSError.
     """
     loggers = [logging.getLogger(name) for name in ("mlflow", "urllib3.connectionpool")]
     levels = [logger.level for logger in loggers]
@@ -282,7 +325,9 @@ def asked() -> Iterator[None]:
     except UserError:
         raise
     except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise OSError(f"no address or answer of MLflow's ({type(error).__name__}: {error})") from error
+        raise OSError(
+            f"no address or answer of MLflow's ({type(error).__name__}: {error})"
+        ) from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
@@ -295,7 +340,8 @@ def failures() -> tuple[type[Exception], ...]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return MlflowException, NotItsAnswer, SQLAlchemyError, CommandError, OSError  # requests' errors are OSErrors
+    # requests' errors are OSErrors
+    return MlflowException, NotItsAnswer, SQLAlchemyError, CommandError, OSError
 
 
 def address() -> str:
@@ -309,6 +355,8 @@ def reason(error: Exception) -> str:
 
 
 def plain(text: str) -> str:
-    """A name that MLflow takes: letters, digits and `_.- /`, at most 250, and no other file when read as a path."""
+    """A name that MLflow takes: letters, digits and `_.- /`, at most 250, and no other file when
+    read as a path.
+    """
     parts = re.sub(r"[^\w.\- /]", "_", text).split("/")
     return "/".join(part if part.strip(".") else "_" for part in parts)[:250]

@@ -1,7 +1,7 @@
 """How each entry of a ledger is told to MLflow.
 
-Twice leaves what once leaves: MLflow keeps one of equal points, parameters, tags, datasets and files
-of a name.
+Twice leaves what once leaves: MLflow keeps one of equal points, parameters, tags, datasets and
+files of a name.
 """
 
 import json
@@ -53,7 +53,9 @@ class Target:
 
 
 def tell(entry: entries.Entry, target: Target) -> str | None:
-    """Tells an entry that has no points; returns what came of it in words, if that is worth them."""
+    """Tells an entry that has no points; returns what came of it in words, if
+    that is worth them.
+    """
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
     client, run = target.client, target.id

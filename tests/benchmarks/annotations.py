@@ -1,4 +1,6 @@
-"""How many labels a second COCO's polygons become: `python tests/benchmarks/annotations.py`, one core, 640x480."""
+"""How many labels a second COCO's polygons become: `python tests/benchmarks/annotations.py`, one
+core, 640x480.
+"""
 
 import json
 import sys
@@ -30,7 +32,9 @@ def write(root: Path) -> None:
             points = middle + radius[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
             outline = points.clip(0, (640, 480)).reshape(-1).tolist()
             kind = int(rng.integers(1, 80))
-            annotations.append({"image_id": number, "category_id": kind, "segmentation": [outline], "iscrowd": 0})
+            annotations.append(
+                {"image_id": number, "category_id": kind, "segmentation": [outline], "iscrowd": 0}
+            )
     categories = [{"id": n, "name": f"class{n}"} for n in range(1, 81)]
     told = {"images": images, "annotations": annotations, "categories": categories}
     (root / "instances.json").write_text(json.dumps(told))
@@ -48,7 +52,10 @@ def main() -> None:
             assert pair.draw is not None
             pair.draw()
         end = time.process_time()
-    print(f"recognised and drawn: {COUNT / (end - start):.0f} images/s; drawn: {COUNT / (end - read):.0f} images/s")
+    print(
+        f"recognised and drawn: {COUNT / (end - start):.0f} images/s; drawn: "
+        f"{COUNT / (end - read):.0f} images/s"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""What `fcn.hardware.cpu.filters_at_once` gains: the 3x3 convolutions of an image of 500x375 with the border, whole and in
-blocks.
+"""What `fcn.hardware.cpu.filters_at_once` gains: the 3x3 convolutions of an image of 500x375 with
+the border, whole and in blocks.
 
     python -m tests.benchmarks.blocks [--precision bf16]
 
-Best of `--rounds` by the clock, whole and in blocks in turns, after a look whether both give the same bits.
+Best of `--rounds` by the clock, whole and in blocks in turns, after a look whether both give the
+same bits.
 """
 
 import argparse
@@ -24,11 +25,14 @@ LAYERS = (
     (72, 88, 512, 512),
     (36, 44, 512, 512),
 )
-"""Height and width of a map, its channels, and filters: each size of VGG-16 with `caffe` padding."""
+"""Height and width of a map, its channels, and filters: each size of VGG-16 with `caffe` padding.
+"""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--rounds", type=int, default=6)
     args = parser.parse_args()
@@ -51,7 +55,10 @@ def main() -> None:
         one, other = map(min, seconds)
         at_once = cpu.filters_at_once(maps, layer.kernel)
         size = f"{height}x{width}x{channels}"
-        print(f"| {size} | {filters} | {at_once} | {one:.4f} | {other:.4f} | {one / other:.2f} |", flush=True)
+        print(
+            f"| {size} | {filters} | {at_once} | {one:.4f} | {other:.4f} | {one / other:.2f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

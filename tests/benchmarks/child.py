@@ -1,4 +1,6 @@
-"""What a command costs, in a process of its own: seconds by the clock, processor seconds, and the most memory it ever had."""
+"""What a command costs, in a process of its own: seconds by the clock, processor seconds, and the
+most memory it ever had.
+"""
 
 import os
 import subprocess
@@ -39,6 +41,13 @@ def run(*arguments: str | Path, **environment: str) -> Cost:
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(map(str, arguments))}: exit code {process.returncode}\n{output[-2000:]}")
+        raise RuntimeError(
+            f"{' '.join(map(str, arguments))}: exit code {process.returncode}\n{output[-2000:]}"
+        )
     kilobyte = 1 if sys.platform == "darwin" else 1024
-    return Cost(time.perf_counter() - begin, used.ru_utime + used.ru_stime, used.ru_maxrss * kilobyte, output)
+    return Cost(
+        time.perf_counter() - begin,
+        used.ru_utime + used.ru_stime,
+        used.ru_maxrss * kilobyte,
+        output,
+    )

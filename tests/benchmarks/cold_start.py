@@ -1,11 +1,13 @@
-"""What the first photograph costs: `fcn predict` from a cold start, beside TensorFlow's import and a forward pass.
+"""What the first photograph costs: `fcn predict` from a cold start, beside TensorFlow's import and
+a forward pass.
 
     python -m tests.benchmarks.cold_start --rounds 3
 
-A photograph of 500x375 and the default model, or `--model`. Each time is that of a process of its own; the forward pass is the
-second one of a process that has the net already. Rounds of the three are interleaved, so that whatever else the machine does
-falls on all of them; the best of each counts. On a busy machine only the processor's seconds, which are told beside those of
-the clock, mean something. More than `--bound` times the sum of the two ends with exit code 1.
+A photograph of 500x375 and the default model, or `--model`. Each time is that of a process of its
+own; the forward pass is the second one of a process that has the net already. Rounds of the three
+are interleaved, so that whatever else the machine does falls on all of them; the best of each
+counts. On a busy machine only the processor's seconds, which are told beside those of the clock,
+mean something. More than `--bound` times the sum of the two ends with exit code 1.
 """
 
 import argparse
@@ -51,12 +53,17 @@ def _processor() -> float:
 
 def told(times: dict[str, Times]) -> str:
     """All of them in words."""
-    parts = (f"{key} {clock:.2f} s ({processor:.2f} of the processor)" for key, (clock, processor) in times.items())
+    parts = (
+        f"{key} {clock:.2f} s ({processor:.2f} of the processor)"
+        for key, (clock, processor) in times.items()
+    )
     return ", ".join(parts)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default=pretrained.DEFAULT)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bound", type=float, default=1.5)
@@ -71,13 +78,16 @@ def main() -> int:
             rounds["pass"].append((float(clock), float(processor)))
             command = ["-m", "fcn", "predict", photo, "--model", folder, "--out", out]
             rounds["predict"].append(measured(*command)[0])
-            print(f"round {number}: {told({key: each[-1] for key, each in rounds.items()})}", flush=True)
+            print(
+                f"round {number}: {told({key: each[-1] for key, each in rounds.items()})}",
+                flush=True,
+            )
     best = {key: tuple(map(min, zip(*each, strict=True))) for key, each in rounds.items()}
     ratios = [best["predict"][n] / (best["import"][n] + best["pass"][n]) for n in (0, 1)]
     print(f"best: {told(best)}")
     print(
-        f"predict is {ratios[0]:.2f} times import and pass by the clock, {ratios[1]:.2f} times of the processor; "
-        f"the bound is {args.bound}"
+        f"predict is {ratios[0]:.2f} times import and pass by the clock, {ratios[1]:.2f} times of "
+        f"the processor; the bound is {args.bound}"
     )
     return int(ratios[0] > args.bound)
 

@@ -1,9 +1,11 @@
-"""What repeating to the same bytes costs: training steps with deterministic operations and without, in turns, in one run.
+"""What repeating to the same bytes costs: training steps with deterministic operations and without,
+in turns, in one run.
 
     python tests/benchmarks/determinism.py --width 0.25 --steps 5 --rounds 3
 
-Prints the seconds of processor time a step takes (on a GPU, of wall clock), the least of all rounds, and their ratio. Each
-measurement is a process of its own, since TensorFlow cannot be made nondeterministic again.
+Prints the seconds of processor time a step takes (on a GPU, of wall clock), the least of all
+rounds, and their ratio. Each measurement is a process of its own, since TensorFlow cannot be made
+nondeterministic again.
 """
 
 import argparse
@@ -18,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def measure(width: float, steps: int, deterministic: bool) -> tuple[str, float]:
-    """The device, and seconds per step of FCN-8s on an image of 500 x 375, after two that do not count."""
+    """The device, and seconds per step of FCN-8s on an image of 500 x 375, after two that do not
+    count.
+    """
     sys.path.insert(0, str(ROOT))
     import keras
     import numpy as np
@@ -32,7 +36,11 @@ def measure(width: float, steps: int, deterministic: bool) -> tuple[str, float]:
 
     device = devices.prepare(1, deterministic=deterministic)
     classes = tuple(f"class {n}" for n in range(21))
-    net = model.build(ModelSpec("fcn8s", "vgg16", classes, width, round(4096 * width), "same", "fixed", 0.5, MEAN_BGR))
+    net = model.build(
+        ModelSpec(
+            "fcn8s", "vgg16", classes, width, round(4096 * width), "same", "fixed", 0.5, MEAN_BGR
+        )
+    )
     optimizer = optimizers.make("sgd", 1e-10, 0.99, 5e-4, 2.0)
     optimizer.build(net.trainable_variables)
     net.compile(optimizer=optimizer, loss=PixelLoss("sum"), jit_compile=evaluation.COMPILED)
@@ -61,16 +69,33 @@ def main() -> None:
     least = {"true": float("inf"), "false": float("inf")}
     for _ in range(args.rounds):
         for only in least:
-            command = [sys.executable, __file__, "--width", str(args.width), "--steps", str(args.steps), "--only", only]
+            command = [
+                sys.executable,
+                __file__,
+                "--width",
+                str(args.width),
+                "--steps",
+                str(args.steps),
+                "--only",
+                only,
+            ]
             if only == "true" and os.environ.get("KERAS_BACKEND") == "jax":
-                flags = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"}
+                flags = {
+                    "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} "
+                    "--xla_gpu_deterministic_ops=true"
+                }
             else:
                 flags = {}
-            done = subprocess.run(command, env={**os.environ, **flags}, check=True, capture_output=True, text=True)
+            done = subprocess.run(
+                command, env={**os.environ, **flags}, check=True, capture_output=True, text=True
+            )
             device, seconds = json.loads(done.stdout.splitlines()[-1])
             least[only] = min(least[only], seconds)
             print(f"{device}, deterministic: {only}: {seconds:.3f} s a step", flush=True)
-    print(f"with {least['true']:.3f}, without {least['false']:.3f}: {least['true'] / least['false']:.2f} times the time")
+    print(
+        f"with {least['true']:.3f}, without {least['false']:.3f}: "
+        f"{least['true'] / least['false']:.2f} times the time"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""How fast exported nets are: `python -m tests.benchmarks.export models/fcn8s` times one image in Keras, SavedModel and ONNX.
+"""How fast exported nets are: `python -m tests.benchmarks.export models/fcn8s` times one image in
+Keras, SavedModel and ONNX.
 
-Rounds of the three are interleaved, so that whatever else the machine does falls on all of them; the medians are compared.
+Rounds of the three are interleaved, so that whatever else the machine does falls on all of them;
+the medians are compared.
 """
 
 import os
@@ -27,10 +29,15 @@ def main(model_dir: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         nets = {"Keras predict_on_batch": model.predict_on_batch}
         for form, kind in export.FORMATS.items():
-            print(f"{form}: {export.write(model, spec, Path(folder) / form, form):.1e} of the largest score off")
+            print(
+                f"{form}: {export.write(model, spec, Path(folder) / form, form):.1e} of the "
+                "largest score off"
+            )
             nets[form] = kind.load(Path(folder) / form)
         # `load` is for a comparison in little memory.
-        session = onnxruntime.InferenceSession(Path(folder) / "onnx" / "model.onnx", providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            Path(folder) / "onnx" / "model.onnx", providers=["CPUExecutionProvider"]
+        )
         nets["onnx"] = lambda pixels: session.run(None, {"image": pixels})
         seconds = {name: [] for name in nets}
         for number in range(ROUNDS + 2):

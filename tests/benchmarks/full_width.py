@@ -1,11 +1,13 @@
-"""What every step costs with a full-width FCN-8s: seconds, processor seconds and memory, beside the bound.
+"""What every step costs with a full-width FCN-8s: seconds, processor seconds and memory, beside the
+bound.
 
     python -m tests.benchmarks.full_width [--only WORD ...] [--padding same|caffe]
 
-Every step has a process of its own, and works on what the ones before it left: `--only` tells of the steps with one of these
-words in their names, and runs what they need.
-The bound is 3 times the weights (537 MB) plus 1 GB. Training has two more sets of weights, its momentum and its gradients, and
-two more in its bound. A step beyond its bound ends with exit code 1, after all.
+Every step has a process of its own, and works on what the ones before it left: `--only` tells of
+the steps with one of these words in their names, and runs what they need.
+The bound is 3 times the weights (537 MB) plus 1 GB. Training has two more sets of weights, its
+momentum and its gradients, and two more in its bound. A step beyond its bound ends with exit code
+1, after all.
 """
 
 import argparse
@@ -53,7 +55,9 @@ def surgery(folder: Path, variant: str, padding: str) -> None:
     net, _ = surgery.start(spec(variant, padding), folder / parent)
     for layer in net.layers:
         if layer.name.startswith("score_") and hasattr(layer, "kernel"):
-            layer.kernel.assign(keras.random.normal(layer.kernel.shape, stddev=0.01, seed=len(layer.name)))
+            layer.kernel.assign(
+                keras.random.normal(layer.kernel.shape, stddev=0.01, seed=len(layer.name))
+            )
     (folder / variant).mkdir()
     surgery.save(net, spec(variant, padding), folder / variant)
 
@@ -64,12 +68,19 @@ def records(folder: Path) -> None:
 
     (folder / "pairs").mkdir()
     listing = pairs.listing(pairs.made(folder / "pairs", IMAGES))
-    listing = replace(listing, splits={split: listing.splits["train"][n::2] for n, split in enumerate(("train", "val"))})
-    writing.write(listing, {"train": "train", "val": "val"}, folder / "records", 2, 1, "stop", lambda *_: None)
+    listing = replace(
+        listing,
+        splits={split: listing.splits["train"][n::2] for n, split in enumerate(("train", "val"))},
+    )
+    writing.write(
+        listing, {"train": "train", "val": "val"}, folder / "records", 2, 1, "stop", lambda *_: None
+    )
 
 
 def train(folder: Path, steps: int) -> None:
-    """From the checkpoint, if there is one, to a step; then it is interrupted, which makes a checkpoint."""
+    """From the checkpoint, if there is one, to a step; then it is interrupted, which makes a
+    checkpoint.
+    """
     import contextlib
 
     from fcn.hardware import devices
@@ -89,7 +100,9 @@ def train(folder: Path, steps: int) -> None:
 
     with contextlib.suppress(KeyboardInterrupt):
         validation = inputs.validation(folder / "records", "val", 1)
-        training.train(net, recipe, stream, lambda: validation, folder / "checkpoint.npz", report, seconds=1e9)
+        training.train(
+            net, recipe, stream, lambda: validation, folder / "checkpoint.npz", report, seconds=1e9
+        )
     assert (folder / "checkpoint.npz").is_file()
 
 
@@ -113,7 +126,14 @@ def evaluate(folder: Path) -> None:
     from fcn.evaluate import score
     from fcn.spec.protocols import Evaluate
 
-    score.run(folder / "fcn8s", folder / "records", folder / "m.json", folder / "plots", Evaluate(1), lambda *_: None)
+    score.run(
+        folder / "fcn8s",
+        folder / "records",
+        folder / "m.json",
+        folder / "plots",
+        Evaluate(1),
+        lambda *_: None,
+    )
 
 
 def export(folder: Path, form: str, *size: int) -> None:
@@ -139,17 +159,28 @@ def serve(folder: Path) -> None:
     from fcn.predict import predictor, serving
 
     picture = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (375, 500, 3), np.uint8)).save(picture, "PNG")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (375, 500, 3), np.uint8)).save(
+        picture, "PNG"
+    )
     net = predictor.load(folder / "fcn8s")
     labels = serving.within(net, serving.Turns(), 600)
-    serving.answers([base64.b64encode(picture.getvalue()).decode()], labels, net.spec.classes, serving.OPACITY, net.cost)
+    serving.answers(
+        [base64.b64encode(picture.getvalue()).decode()],
+        labels,
+        net.spec.classes,
+        serving.OPACITY,
+        net.cost,
+    )
 
 
 def steps(padding: str) -> dict[str, tuple[Callable[..., None], tuple[Any, ...], int]]:
     """By name: what is called with the folder and these arguments, and its bound."""
     return {
         **{f"convert {name}": (convert, (name,), BOUND) for name in CONTAINERS},
-        **{f"surgery and save {name}": (surgery, (name, padding), BOUND) for name in ("fcn32s", "fcn16s", "fcn8s")},
+        **{
+            f"surgery and save {name}": (surgery, (name, padding), BOUND)
+            for name in ("fcn32s", "fcn16s", "fcn8s")
+        },
         "load": (load, (), BOUND),
         "records": (records, (), BOUND),
         "train 2 steps, checkpoint": (train, (2,), TRAINING),
@@ -168,8 +199,12 @@ def steps(padding: str) -> dict[str, tuple[Callable[..., None], tuple[Any, ...],
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", default=[""], metavar="WORD", help="of the steps' names")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=[""], metavar="WORD", help="of the steps' names"
+    )
     parser.add_argument("--padding", choices=("same", "caffe"), default="same")
     parser.add_argument("--part", nargs=2, metavar=("STEP", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -180,7 +215,10 @@ def main() -> int:
         return 0
     needed = ("convert caffe.caffemodel", "surgery", "records", "train")
     within = True
-    print("| step | seconds | processor seconds | peak memory, MB | bound, MB |\n|---|---|---|---|---|")
+    print(
+        "| step | seconds | processor seconds | peak memory, MB | bound, MB "
+        "|\n|---|---|---|---|---|"
+    )
     with tempfile.TemporaryDirectory() as name:
         for step, (_, arguments, bound) in parts.items():
             chosen = any(word in step for word in args.only)
@@ -188,12 +226,17 @@ def main() -> int:
                 continue
             if step.startswith("convert"):
                 child.run("-m", "tests.benchmarks.weights", "--write", Path(name, arguments[0]))
-            cost = child.run("-m", "tests.benchmarks.full_width", "--padding", args.padding, "--part", step, name)
+            cost = child.run(
+                "-m", "tests.benchmarks.full_width", "--padding", args.padding, "--part", step, name
+            )
             if step.startswith("convert"):
                 Path(name, arguments[0]).unlink()
             if chosen:
                 within &= cost.peak <= bound
-                row = f"{cost.seconds:.1f} | {cost.processor:.1f} | {cost.peak / 1e6:.0f} | {bound / 1e6:.0f}"
+                row = (
+                    f"{cost.seconds:.1f} | {cost.processor:.1f} | {cost.peak / 1e6:.0f} | "
+                    f"{bound / 1e6:.0f}"
+                )
                 print(f"| {step} | {row} |", flush=True)
     return int(not within)
 

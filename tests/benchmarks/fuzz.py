@@ -1,9 +1,10 @@
-"""Changes every kind of file that is read back, for as long as wanted: a value, or one sentence that names the file.
+"""Changes every kind of file that is read back, for as long as wanted: a value, or one sentence
+that names the file.
 
     python -m tests.benchmarks.fuzz [--seconds S] [--seed N] [--kind NAME]
 
-`tests/tasks/test_fuzz.py` is the short form of it, with the seed 0. A case that fails is told with its seed and number; it is
-made again by `--kind NAME --seed N`.
+`tests/tasks/test_fuzz.py` is the short form of it, with the seed 0. A case that fails is told with
+its seed and number; it is made again by `--kind NAME --seed N`.
 """
 
 import argparse
@@ -21,7 +22,9 @@ import test_fuzz  # noqa: E402 - now it is found
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kind", choices=test_fuzz.KINDS, help="of all kinds this one")
@@ -39,7 +42,10 @@ def main() -> int:
                     failed.append(str(error))
                     print(f"FAILED  {error}", flush=True)
                 cases += number
-            print(f"seed {seed}: {cases} cases so far, {refused} refused, {len(failed)} kinds failed", flush=True)
+            print(
+                f"seed {seed}: {cases} cases so far, {refused} refused, {len(failed)} kinds failed",
+                flush=True,
+            )
             seed += 1
     return 1 if failed else 0
 

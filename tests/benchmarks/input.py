@@ -1,11 +1,13 @@
-"""How many images per second training gets from the records, against a bare Pillow loop and tf.data on the raw files.
+"""How many images per second training gets from the records, against a bare Pillow loop and tf.data
+on the raw files.
 
     python -m tests.benchmarks.input [--images N] [--voc ROOT]
 
-All give pairs of uint8 arrays, one image at a time, at its own size. They take turns in one run, since a machine is rarely
-quiet; what counts are the ratios. TensorFlow makes colours of a palette PNG, so what it gets of the raw labels are no class
-indices; it is here for its speed. The first image is not counted: with it come the reading and checking of all shards, and
-the tracing of the graph.
+All give pairs of uint8 arrays, one image at a time, at its own size. They take turns in one run,
+since a machine is rarely quiet; what counts are the ratios. TensorFlow makes colours of a palette
+PNG, so what it gets of the raw labels are no class indices; it is here for its speed. The first
+image is not counted: with it come the reading and checking of all shards, and the tracing of the
+graph.
 """
 
 import argparse
@@ -36,11 +38,15 @@ def pillow(pairs: list[Pair]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 def raw(pairs: list[Pair]) -> tf.data.Dataset:
     def load(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels = tf.io.decode_jpeg(tf.io.read_file(image), channels=3, dct_method="INTEGER_ACCURATE")
+        pixels = tf.io.decode_jpeg(
+            tf.io.read_file(image), channels=3, dct_method="INTEGER_ACCURATE"
+        )
         return pixels, tf.io.decode_png(tf.io.read_file(label), channels=1)[..., 0]
 
     paths = [str(pair.image) for pair in pairs], [str(pair.label) for pair in pairs]
-    dataset = tf.data.Dataset.from_tensor_slices(paths).map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = tf.data.Dataset.from_tensor_slices(paths).map(
+        load, num_parallel_calls=tf.data.AUTOTUNE
+    )
     return dataset.batch(1).prefetch(tf.data.AUTOTUNE)
 
 
@@ -54,7 +60,9 @@ def rate(examples: Iterable) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=500, help="pairs to make")
     parser.add_argument("--voc", type=Path, help="use the pairs of this VOC folder instead")
     parser.add_argument("--rounds", type=int, default=5)
@@ -66,7 +74,9 @@ def main() -> None:
         writing.write(listing, lists, folder / "records", 4, 1, "stop", lambda *_: None)
         train = listing.splits["train"]
         ways: dict[str, Callable[[], Iterable]] = {
-            "records": lambda: stream.Stream(folder / "records", "train", RECIPE).batches().take(len(train)),
+            "records": lambda: (
+                stream.Stream(folder / "records", "train", RECIPE).batches().take(len(train))
+            ),
             "Pillow": lambda: pillow(train),
             "raw files": lambda: raw(train),
         }
@@ -74,13 +84,19 @@ def main() -> None:
         for number in range(args.rounds + 1):
             for way, make in ways.items():
                 found = rate(make())
-                if number:  # the first round finds the files on the disk, the others in the system's memory
+                # the first round finds the files on the disk, the others in the system's memory
+                if number:
                     rates[way].append(found)
             if number:
                 print(", ".join(f"{way} {found[-1]:.0f}/s" for way, found in rates.items()))
         for way in ("Pillow", "raw files"):
-            ratio = statistics.median(a / b for a, b in zip(rates["records"], rates[way], strict=True))
-            print(f"{len(train)} images: training reads the records at {ratio:.2f} of the speed of {way}")
+            ratio = statistics.median(
+                a / b for a, b in zip(rates["records"], rates[way], strict=True)
+            )
+            print(
+                f"{len(train)} images: training reads the records at {ratio:.2f} of the speed of "
+                f"{way}"
+            )
 
 
 if __name__ == "__main__":

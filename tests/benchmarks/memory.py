@@ -1,10 +1,12 @@
-"""Whether records, training's input and evaluation take the same memory, however many images there are.
+"""Whether records, training's input and evaluation take the same memory, however many images there
+are.
 
     python -m tests.benchmarks.memory [--images 100 1000 10000]
 
-So many images to train on and as many to validate on, 64x64 pixels of noise, so that each is about 13 kB in the records. Every
-part has a process of its own: writing the records; an epoch of the training's batches; the first batch of a resume at the end
-of the third epoch; the evaluation of a tiny net. What is told is the most memory of the process, all libraries included.
+So many images to train on and as many to validate on, 64x64 pixels of noise, so that each is about
+13 kB in the records. Every part has a process of its own: writing the records; an epoch of the
+training's batches; the first batch of a resume at the end of the third epoch; the evaluation of a
+tiny net. What is told is the most memory of the process, all libraries included.
 """
 
 import argparse
@@ -41,7 +43,9 @@ def records(folder: Path) -> None:
     pairs = [Pair(path.name[:6], path, path.with_name(f"{path.name[:6]}.png")) for path in images]
     half = len(pairs) // 2
     listing = Listing(CLASSES, {"train": pairs[:half], "val": pairs[half:]})
-    writing.write(listing, {"train": "train", "val": "val"}, folder / "records", 4, 1, "stop", lambda *_: None)
+    writing.write(
+        listing, {"train": "train", "val": "val"}, folder / "records", 4, 1, "stop", lambda *_: None
+    )
 
 
 def batches(folder: Path, start: int, count: int) -> None:
@@ -53,7 +57,9 @@ def batches(folder: Path, start: int, count: int) -> None:
     devices.prepare(1)
     recipe = TrainSpec("sgd", 1e-2, 0.9, 5e-4, 2.0, "mean", 20, 2, 10, 1)
     begin = time.perf_counter()
-    for number, _ in enumerate(stream.Stream(folder / "records", "train", recipe).batches(start).take(count)):
+    for number, _ in enumerate(
+        stream.Stream(folder / "records", "train", recipe).batches(start).take(count)
+    ):
         if not number:
             print(f"first {time.perf_counter() - begin:.2f}")
 
@@ -67,7 +73,14 @@ def evaluate(folder: Path) -> None:
     spec = ModelSpec("fcn4s", "lenet", CLASSES, 1 / 5, 8, "caffe", "fixed", 0.0, (0.0, 0.0, 0.0))
     (folder / "model").mkdir()
     surgery.save(model.build(spec), spec, folder / "model")
-    score.run(folder / "model", folder / "records", folder / "m.json", folder / "plots", Evaluate(1), lambda *_: None)
+    score.run(
+        folder / "model",
+        folder / "records",
+        folder / "m.json",
+        folder / "plots",
+        Evaluate(1),
+        lambda *_: None,
+    )
 
 
 PARTS = {
@@ -80,7 +93,9 @@ PARTS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--part", nargs=3, metavar=("PART", "FOLDER", "N"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -88,14 +103,30 @@ def main() -> None:
         part, folder, count = args.part
         PARTS[part](Path(folder), int(count))
         return
-    print("| images | part | seconds | seconds to the first batch | peak memory, MB |\n|---|---|---|---|---|")
+    print(
+        "| images | part | seconds | seconds to the first batch | peak memory, MB "
+        "|\n|---|---|---|---|---|"
+    )
     for count in args.images:
         with tempfile.TemporaryDirectory() as folder:
             for part in PARTS:
-                cost = child.run("-m", "tests.benchmarks.memory", "--part", part, folder, str(count))
-                first = next((line.split()[1] for line in cost.output.splitlines() if line.startswith("first ")), "")
+                cost = child.run(
+                    "-m", "tests.benchmarks.memory", "--part", part, folder, str(count)
+                )
+                first = next(
+                    (
+                        line.split()[1]
+                        for line in cost.output.splitlines()
+                        if line.startswith("first ")
+                    ),
+                    "",
+                )
                 if part != "pictures":
-                    print(f"| {count} | {part} | {cost.seconds:.1f} | {first} | {cost.peak / 1e6:.0f} |", flush=True)
+                    print(
+                        f"| {count} | {part} | {cost.seconds:.1f} | {first} | "
+                        f"{cost.peak / 1e6:.0f} |",
+                        flush=True,
+                    )
 
 
 if __name__ == "__main__":

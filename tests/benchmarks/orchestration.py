@@ -1,10 +1,12 @@
-"""What DVC, Prefect and MLflow cost beside the work, in processor time and by the clock, and TensorFlow's import to compare.
+"""What DVC, Prefect and MLflow cost beside the work, in processor time and by the clock, and
+TensorFlow's import to compare.
 
     python -m tests.benchmarks.orchestration --rounds 3
 
-A project of stages that do nothing but a task, a log line and a table in Prefect, some of them with a run in MLflow. On a busy
-machine only the processor time means something; it is that of a process and of all that it waited for, so a Prefect server,
-which outlives them, is not in it. The best of the rounds counts. What TensorFlow imports, MLflow need not import again.
+A project of stages that do nothing but a task, a log line and a table in Prefect, some of them with
+a run in MLflow. On a busy machine only the processor time means something; it is that of a process
+and of all that it waited for, so a Prefect server, which outlives them, is not in it. The best of
+the rounds counts. What TensorFlow imports, MLflow need not import again.
 """
 
 import argparse
@@ -30,7 +32,8 @@ def work(tracked: bool) -> None:
     steps.show("table", "nothing", table=[{"a": 1}])
     if tracked:
         from tasks import tracking
-        with tracking.training("fcn-nothing", "nothing", "key", params={"a": 1}, tags={"pipeline": "p"}) as run:
+        with tracking.training("fcn-nothing", "nothing", "key", params={"a": 1}, \
+tags={"pipeline": "p"}) as run:
             run.metrics({"loss": 1.0}, 1)
 
 def nothing(out: Path, tracked: bool = False, tensorflow: bool = False) -> None:
@@ -56,7 +59,12 @@ def measured(command: list[str], folder: Path, environment: dict[str, str]) -> t
     """(processor seconds, seconds by the clock) of a command."""
     begin = time.perf_counter()
     process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     output = process.stdout.read()
     _, status, used = os.wait4(process.pid, 0)
@@ -67,23 +75,31 @@ def measured(command: list[str], folder: Path, environment: dict[str, str]) -> t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        isolated = conftest._isolated(folder) | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        isolated = conftest._isolated(folder) | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        }
         (folder / "pyproject.toml").write_bytes((conftest.REPO / "pyproject.toml").read_bytes())
         (folder / "nothing.py").write_text(STAGE)
         (folder / "dvc.yaml").write_text(DVC)
         best: dict[str, tuple[float, float]] = {}
 
-        def python(what: str, *words: str, before: Callable[[], object] = lambda: None, **more: str) -> None:
+        def python(
+            what: str, *words: str, before: Callable[[], object] = lambda: None, **more: str
+        ) -> None:
             for _ in range(rounds):
                 before()
                 found = measured([sys.executable, *words], folder, isolated | more)
                 best[what] = min(best.get(what, found), found)
-            print(f"{what:58} {best[what][0]:6.2f} s of processor {best[what][1]:6.2f} s", flush=True)
+            print(
+                f"{what:58} {best[what][0]:6.2f} s of processor {best[what][1]:6.2f} s", flush=True
+            )
 
         def again() -> None:
             for path in (*folder.glob("out*"), folder / "dvc.lock"):
@@ -105,9 +121,21 @@ def main() -> None:
             python("fcn repro, nothing to do, a server running", "-m", "fcn", "repro", **url)
             keeper.end()
         time.sleep(20)  # the server ends
-        python("fcn repro, nothing to do, one server started", "-m", "fcn", "repro", before=lambda: time.sleep(10))
-        (alone_cpu, alone), (cpu, clock) = best["import TensorFlow and Keras"], best["the same with TensorFlow"]
-        print(f"a tracked stage, beside TensorFlow's import: {cpu - alone_cpu:.2f} s of processor, {clock - alone:.2f} s")
+        python(
+            "fcn repro, nothing to do, one server started",
+            "-m",
+            "fcn",
+            "repro",
+            before=lambda: time.sleep(10),
+        )
+        (alone_cpu, alone), (cpu, clock) = (
+            best["import TensorFlow and Keras"],
+            best["the same with TensorFlow"],
+        )
+        print(
+            f"a tracked stage, beside TensorFlow's import: {cpu - alone_cpu:.2f} s of processor, "
+            f"{clock - alone:.2f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
-"""How fast FCN-8s trains and predicts, beside wkentaro/pytorch-fcn's model on the same images, in one run.
+"""How fast FCN-8s trains and predicts, beside wkentaro/pytorch-fcn's model on the same images, in
+one run.
 
-    python -m tests.benchmarks.speed [--peer CHECKOUT --peer-python PYTHON] [--images VOC] [--size 500x375] [--steps N]
+    python -m tests.benchmarks.speed [--peer CHECKOUT --peer-python PYTHON] [--images VOC] [--size
+    500x375] [--steps N]
 
-PYTHON is an interpreter that has PyTorch; without `--peer` its rows are left out. Every case runs in a process of its own,
-all cases take turns in every round, and what is told is the median of the rounds, since a machine is rarely quiet: what
-counts are the ratios, by the clock and, on a CPU, by the processor's time, which other programs disturb less.
-Static means that all images are resized to one size; varying, that every step has another one.
+PYTHON is an interpreter that has PyTorch; without `--peer` its rows are left out. Every case runs
+in a process of its own, all cases take turns in every round, and what is told is the median of the
+rounds, since a machine is rarely quiet: what counts are the ratios, by the clock and, on a CPU, by
+the processor's time, which other programs disturb less. Static means that all images are resized to
+one size; varying, that every step has another one.
 
-A step of ours is what `fcn.train.training` does: `fit`, with deterministic operations and the watch for numbers that are not
-finite (but a `--batch` is of one size, without the mask of a padded one); an inference what `fcn.score.evaluation` does, up to
-the labels in the host's memory. The peer's are written in `speed_peer`.
+A step of ours is what `fcn.train.training` does: `fit`, with deterministic operations and the watch
+for numbers that are not finite (but a `--batch` is of one size, without the mask of a padded one);
+an inference what `fcn.score.evaluation` does, up to the labels in the host's memory. The peer's are
+written in `speed_peer`.
 """
 
 import argparse
@@ -40,7 +44,8 @@ SIDES = (("ours", "same"), ("ours", "caffe"), ("peer", "caffe"))
 
 
 def flops(padding: str, width: int, height: int) -> float:
-    """Operations of one image on its way to fc7; multiplying and adding are two. The rest of the net is 1 % of that.
+    """Operations of one image on its way to fc7; multiplying and adding are two. The rest of the
+    net is 1 % of that.
 
     The published net's: what a cleverer way to the same scores leaves out is counted all the same.
     """
@@ -77,15 +82,24 @@ def inputs(voc: Path | None, size: tuple[int, int], steps: int, folder: Path) ->
 
 
 def case(args: argparse.Namespace, folder: Path, side: str, **what: str) -> dict[str, Any]:
-    """Runs one case in its own process: seconds of all steps by kind of sizes, the peak, the matrix product's speed."""
+    """Runs one case in its own process: seconds of all steps by kind of sizes, the peak, the matrix
+    product's speed.
+    """
     python = sys.executable if side == "ours" else args.peer_python
-    task = {**what, "folder": str(folder), "device": args.device, "batch": args.batch, "peer": str(args.peer)}
+    task = {
+        **what,
+        "folder": str(folder),
+        "device": args.device,
+        "batch": args.batch,
+        "peer": str(args.peer),
+    }
     # PyTorch's threads would else spin while they wait, at the cost of the others.
     calm = {"OMP_WAIT_POLICY": "passive"} if side == "peer" else {}
     hidden = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"} if args.device == "cpu" else {}
     done = subprocess.run(
         [python, "-m", f"tests.benchmarks.speed_{side}", json.dumps(task)],
-        env={**os.environ, **hidden, **calm, "TF_CPP_MIN_LOG_LEVEL": "3"}, stdout=subprocess.PIPE, text=True, check=True,
+        env={**os.environ, **hidden, **calm, "TF_CPP_MIN_LOG_LEVEL": "3"}, stdout=subprocess.PIPE,
+        text=True, check=True,
     )  # fmt: skip
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -94,24 +108,44 @@ def case(args: argparse.Namespace, folder: Path, side: str, **what: str) -> dict
 def table(rounds: list[Round], sizes: dict[str, Sizes], batch: int) -> None:
     """Prints a row for every case and kind of sizes: medians over the rounds."""
     heads = (
-        "task", "sizes", "precision", "net", "images/s", "x the peer", "x the peer in fp32", "processor s/image", "x the peer",
+        "task", "sizes", "precision", "net", "images/s", "x the peer", "x the peer in fp32",
+        "processor s/image", "x the peer",
         "x the peer in fp32", "peak memory", "of the product",
     )  # fmt: skip
     products = {
-        precision: max(result["product"] for results in rounds for case, result in results.items() if case[1] == precision)
+        precision: max(
+            result["product"]
+            for results in rounds
+            for case, result in results.items()
+            if case[1] == precision
+        )
         for precision in ("fp32", "bf16")
     }
     for precision, found in products.items():
         print(f"fastest product in {precision}: {found / 1e12:.3g} TFLOP/s")
     print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
-    for (task, precision, side, padding), kind in sorted(product(rounds[0], sizes), key=lambda row: (row[0][0], row[1])):
-        work = batch * (3 if task == "training" else 1) * sum(flops(padding, *size) for size in sizes[kind])
+    for (task, precision, side, padding), kind in sorted(
+        product(rounds[0], sizes), key=lambda row: (row[0][0], row[1])
+    ):
+        work = (
+            batch
+            * (3 if task == "training" else 1)
+            * sum(flops(padding, *size) for size in sizes[kind])
+        )
         mine = [results[task, precision, side, padding] for results in rounds]
-        seconds, processor = ([result["seconds"][kind][clock] for result in mine] for clock in (0, 1))
+        seconds, processor = (
+            [result["seconds"][kind][clock] for result in mine] for clock in (0, 1)
+        )
 
-        def times(other: str, clock: int, own: list[float], task: str = task, kind: str = kind) -> str:
+        def times(
+            other: str, clock: int, own: list[float], task: str = task, kind: str = kind
+        ) -> str:
             peer = [results.get((task, other, "peer", "caffe")) for results in rounds]
-            found = [theirs["seconds"][kind][clock] / ours for theirs, ours in zip(peer, own, strict=True) if theirs]
+            found = [
+                theirs["seconds"][kind][clock] / ours
+                for theirs, ours in zip(peer, own, strict=True)
+                if theirs
+            ]
             return f"{statistics.median(found):.2f}" if found else "-"
 
         images = batch * len(sizes[kind])
@@ -119,23 +153,43 @@ def table(rounds: list[Round], sizes: dict[str, Sizes], batch: int) -> None:
         share = statistics.median(work / second / products[precision] for second in seconds)
         peak = max(result["peak"] for result in mine)
         print(
-            f"| {task} | {kind} | {precision} | {side}, {padding} | {speed:.3g} "
-            f"| {times(precision, 0, seconds)} | {times('fp32', 0, seconds)} | {statistics.median(processor) / images:.3g} "
-            f"| {times(precision, 1, processor)} | {times('fp32', 1, processor)} | {peak / 1e6:.0f} MB | {share:.0%} |"
+            f"| {task} | {kind} | {precision} | {side}, {padding} | {speed:.3g} | "
+            f"{times(precision, 0, seconds)} | {times('fp32', 0, seconds)} | "
+            f"{statistics.median(processor) / images:.3g} | {times(precision, 1, processor)} | "
+            f"{times('fp32', 1, processor)} | {peak / 1e6:.0f} MB | {share:.0%} |"
         )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--peer", type=Path, help="a checkout of wkentaro/pytorch-fcn")
-    parser.add_argument("--peer-python", default=sys.executable, help="the interpreter that runs it")
-    parser.add_argument("--images", type=Path, help="a folder in VOC's layout instead of images made here")
+    parser.add_argument(
+        "--peer-python", default=sys.executable, help="the interpreter that runs it"
+    )
+    parser.add_argument(
+        "--images", type=Path, help="a folder in VOC's layout instead of images made here"
+    )
     parser.add_argument("--size", default="500x375", help="width x height of static images")
-    parser.add_argument("--steps", type=int, default=4, help="steps of every case in a round, each with an image of its own")
-    parser.add_argument("--batch", type=int, default=1, help="how often a step's image is in its batch")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=4,
+        help="steps of every case in a round, each with an image of its own",
+    )
+    parser.add_argument(
+        "--batch", type=int, default=1, help="how often a step's image is in its batch"
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--device", choices=("cpu", "gpu"), default="gpu" if Path("/dev/nvidiactl").exists() else "cpu")
-    parser.add_argument("--tasks", nargs="+", default=["training", "inference"], choices=("training", "inference"))
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "gpu"),
+        default="gpu" if Path("/dev/nvidiactl").exists() else "cpu",
+    )
+    parser.add_argument(
+        "--tasks", nargs="+", default=["training", "inference"], choices=("training", "inference")
+    )
     args = parser.parse_args()
     sides = [side for side in SIDES if args.peer or side[0] == "ours"]
     with tempfile.TemporaryDirectory() as name:
@@ -147,8 +201,12 @@ def main() -> None:
             for task, precision, (side, padding) in product(args.tasks, ("fp32", "bf16"), sides):
                 found = case(args, folder, side, task=task, precision=precision, padding=padding)
                 rounds[-1][task, precision, side, padding] = found
-                print(number + 1, task, precision, side, padding, found, file=sys.stderr, flush=True)
-    for line in sorted({f"{result['versions']}, {result['device']}" for result in rounds[0].values()}):
+                print(
+                    number + 1, task, precision, side, padding, found, file=sys.stderr, flush=True
+                )
+    for line in sorted(
+        {f"{result['versions']}, {result['device']}" for result in rounds[0].values()}
+    ):
         print(line)
     table(rounds, sizes, args.batch)
 

@@ -30,7 +30,10 @@ PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
 def steps(path: Path, batch: int) -> list[tuple[np.ndarray, np.ndarray]]:
     with np.load(path) as arrays:
         count = len(arrays.files) // 2
-        return [tuple(np.stack([arrays[f"{kind}{n}"]] * batch) for kind in ("image", "label")) for n in range(count)]
+        return [
+            tuple(np.stack([arrays[f"{kind}{n}"]] * batch) for kind in ("image", "label"))
+            for n in range(count)
+        ]
 
 
 def clocks() -> Seconds:
@@ -43,7 +46,9 @@ def since(begin: Seconds) -> Seconds:
 
 
 class Timer(keras.callbacks.Callback):
-    """Seconds of every epoch. Keras fetches its mean loss at the end of each, so what is counted is done."""
+    """Seconds of every epoch. Keras fetches its mean loss at the end of each, so what is counted is
+    done.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +69,9 @@ def train(net: keras.Model, data: list[tuple[np.ndarray, np.ndarray]]) -> Second
             yield from data
 
     timer = Timer()
-    net.fit(endless(), shuffle=False, verbose=0, callbacks=[timer], steps_per_epoch=len(data), epochs=2)
+    net.fit(
+        endless(), shuffle=False, verbose=0, callbacks=[timer], steps_per_epoch=len(data), epochs=2
+    )
     return timer.seconds[-1]
 
 
@@ -111,16 +118,22 @@ def main() -> None:
     spec = ModelSpec("fcn8s", "vgg16", CLASSES, 1.0, 4096, task["padding"], "fixed", 0.5, MEAN_BGR)
     net = model.build(spec)
     for layer in net.layers:
-        if layer.name.startswith("score_") and layer.weights:  # they begin as 0, and so would all gradients
+        # they begin as 0, and so would all gradients
+        if layer.name.startswith("score_") and layer.weights:
             layer.kernel.assign(keras.random.normal(layer.kernel.shape, stddev=0.01))
     optimizer = optimizers.make("sgd", 1e-10, 0.99, 5e-4, 2.0)
     optimizer.build(net.trainable_variables)
     watch = watches.NotFinite(100)
-    net.compile(optimizer=optimizer, loss=PixelLoss("sum"), metrics=[watch], jit_compile=evaluation.COMPILED)
+    net.compile(
+        optimizer=optimizer, loss=PixelLoss("sum"), metrics=[watch], jit_compile=evaluation.COMPILED
+    )
     run = {"training": train, "inference": predict}[task["task"]]
     kinds = ("static", "varying")
-    seconds = {kind: run(net, steps(Path(task["folder"]) / f"{kind}.npz", task["batch"])) for kind in kinds}
-    result = {"seconds": seconds, "peak": peak(task["device"])}  # before the product, which takes memory too
+    seconds = {
+        kind: run(net, steps(Path(task["folder"]) / f"{kind}.npz", task["batch"])) for kind in kinds
+    }
+    # before the product, which takes memory too
+    result = {"seconds": seconds, "peak": peak(task["device"])}
     sides = (1024, 2048, 4096) if task["device"] == "cpu" else (4096, 8192)
     result["product"] = product(dtype, sides)
     result["versions"] = f"Keras {keras.__version__} on {keras.backend.backend()} {_version()}"

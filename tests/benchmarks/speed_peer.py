@@ -1,8 +1,10 @@
-"""One case of `speed` on the side of wkentaro/pytorch-fcn, with nothing but PyTorch and numpy installed.
+"""One case of `speed` on the side of wkentaro/pytorch-fcn, with nothing but PyTorch and numpy
+installed.
 
-Its model as it is; step, groups and rates of the optimizer as its `train_fcn8s.py` sets them. In favour of the peer: images are
-turned into its tensors beforehand, PyTorch's own cross entropy takes the place of its slower one, the scores it computes from
-the labels at every step are left out, and bf16 inference has weights that are bf16 already.
+Its model as it is; step, groups and rates of the optimizer as its `train_fcn8s.py` sets them. In
+favour of the peer: images are turned into its tensors beforehand, PyTorch's own cross entropy takes
+the place of its slower one, the scores it computes from the labels at every step are left out, and
+bf16 inference has weights that are bf16 already.
 """
 
 import importlib
@@ -22,7 +24,9 @@ MEAN_BGR = (104.00699, 116.66877, 122.67892)
 
 
 def build(checkout: Path) -> Any:
-    """Its FCN8s with random weights; its packages without their `__init__`, which import what is not needed here."""
+    """Its FCN8s with random weights; its packages without their `__init__`, which import what is
+    not needed here.
+    """
     for name in ("fcn", "torchfcn", "torchfcn.models"):
         sys.modules[name] = package = types.ModuleType(name)
         package.__path__ = [str(checkout.joinpath(*name.split(".")))]
@@ -45,10 +49,16 @@ def steps(path: Path, batch: int, device: str) -> list[tuple[Any, Any]]:
 
 
 def trainer(net: Any, device: str, half: bool) -> Callable[[Any, Any], float]:
-    named = [(name, value) for name, value in net.named_parameters() if not name.startswith("upscore")]
+    named = [
+        (name, value) for name, value in net.named_parameters() if not name.startswith("upscore")
+    ]
     groups = [
         {"params": [value for name, value in named if name.endswith("weight")]},
-        {"params": [value for name, value in named if name.endswith("bias")], "lr": 2e-10, "weight_decay": 0},
+        {
+            "params": [value for name, value in named if name.endswith("bias")],
+            "lr": 2e-10,
+            "weight_decay": 0,
+        },
     ]
     optimizer = torch.optim.SGD(groups, lr=1e-10, momentum=0.99, weight_decay=5e-4)
     net.train()
@@ -57,7 +67,9 @@ def trainer(net: Any, device: str, half: bool) -> Callable[[Any, Any], float]:
         optimizer.zero_grad()
         with torch.autocast(device, torch.bfloat16, enabled=half):
             scores = net(image)
-        loss = torch.nn.functional.cross_entropy(scores.float(), label, ignore_index=255, reduction="sum")
+        loss = torch.nn.functional.cross_entropy(
+            scores.float(), label, ignore_index=255, reduction="sum"
+        )
         loss.backward()
         optimizer.step()
         return loss.item()  # waits for it
@@ -107,7 +119,13 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
     speed = product(torch.bfloat16 if half else torch.float32, device)
     name = f"{torch.get_num_threads()} threads" if device == "cpu" else torch.cuda.get_device_name()
-    result = {"seconds": seconds, "peak": peak, "product": speed, "versions": f"PyTorch {torch.__version__}", "device": name}
+    result = {
+        "seconds": seconds,
+        "peak": peak,
+        "product": speed,
+        "versions": f"PyTorch {torch.__version__}",
+        "device": name,
+    }
     print(json.dumps(result))
 
 

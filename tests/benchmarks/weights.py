@@ -1,10 +1,12 @@
-"""What reading and converting a classifier costs, whatever its container: seconds, and memory by the size of its file.
+"""What reading and converting a classifier costs, whatever its container: seconds, and memory by
+the size of its file.
 
     python -m tests.benchmarks.weights
 
-A VGG-16 of full width and random weights, about 0.55 GB, is written in one container after another, into a temporary folder,
-and read and converted as the stage `convert_vgg` does it. Writing and reading have a process each. The memory is the largest
-that the process had, Python and its libraries included; more than `--bound` times the file's size ends with exit code 1.
+A VGG-16 of full width and random weights, about 0.55 GB, is written in one container after another,
+into a temporary folder, and read and converted as the stage `convert_vgg` does it. Writing and
+reading have a process each. The memory is the largest that the process had, Python and its
+libraries included; more than `--bound` times the file's size ends with exit code 1.
 """
 
 import argparse
@@ -38,7 +40,8 @@ def vgg(axes: str) -> Layers:
     def add(name: str, outputs: int, *sides: int) -> None:
         shape = (outputs, inputs, *sides) if axes == "OIHW" else (*sides, inputs, outputs)
         kernel = random.random(shape, np.float32) - np.float32(0.5)
-        kernel *= np.float32(np.sqrt(24 * outputs / kernel.size))  # He et al., so that the net can be trained
+        # He et al., so that the net can be trained
+        kernel *= np.float32(np.sqrt(24 * outputs / kernel.size))
         found[name] = kernel, random.random(outputs, np.float32)
 
     for block in NET.blocks:
@@ -67,7 +70,9 @@ def numbered(path: Path, layers: Layers) -> None:
 def archive(path: Path, layers: Layers) -> None:
     """As Keras 3 writes a `.keras`."""
     kinds = ["Dense" if name in UNITS else "Conv2D" for name in layers]
-    config = {"config": {"layers": [{"module": "keras.layers", "class_name": kind} for kind in kinds]}}
+    config = {
+        "config": {"layers": [{"module": "keras.layers", "class_name": kind} for kind in kinds]}
+    }
     weights = path.with_suffix(".h5")
     numbered(weights, layers)
     with zipfile.ZipFile(path, "w") as file:
@@ -83,7 +88,10 @@ def own(path: Path, layers: Layers) -> None:
         if name == NET.dropped:
             continue
         side = NET.layers()[name]
-        arrays |= {f"{name}/kernel": kernel.reshape(side, side, -1, bias.size), f"{name}/bias": bias}
+        arrays |= {
+            f"{name}/kernel": kernel.reshape(side, side, -1, bias.size),
+            f"{name}/bias": bias,
+        }
     files.save_arrays(path, arrays)
 
 
@@ -120,9 +128,13 @@ def read(path: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--bound", type=float, default=3.0)
-    parser.add_argument("--only", choices=CONTAINERS, metavar="NAME", help=f"one of {', '.join(CONTAINERS)}")
+    parser.add_argument(
+        "--only", choices=CONTAINERS, metavar="NAME", help=f"one of {', '.join(CONTAINERS)}"
+    )
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -144,7 +156,11 @@ def main() -> int:
             size = path.stat().st_size
         worst = max(worst, peak / size)
         times = f"{peak / size:.2f} times"
-        print(f"{name:28} {size / 1e6:6.0f} {seconds:8.1f} {peak / 1e6:9.0f} {times:>12}  {container}", flush=True)
+        print(
+            f"{name:28} {size / 1e6:6.0f} {seconds:8.1f} {peak / 1e6:9.0f} {times:>12}  "
+            f"{container}",
+            flush=True,
+        )
     print(f"largest: {worst:.2f} times the file; the bound is {args.bound}")
     return int(worst > args.bound)
 

@@ -1,4 +1,6 @@
-"""What a saved net computes and how a step of training changes it, under whatever backend Keras has; run by `test_jax.py`."""
+"""What a saved net computes and how a step of training changes it, under whatever backend Keras
+has; run by `test_jax.py`.
+"""
 
 import contextlib
 import sys
@@ -33,18 +35,29 @@ def forward(net):
 
 
 def step(net):
-    """The loss and one step by Caffe's rule: the weights after it, and the velocity, which is the step itself."""
+    """The loss and one step by Caffe's rule: the weights after it, and the velocity, which is the
+    step itself.
+    """
     image, label = example()
     loss = PixelLoss("sum")
     net.compile(optimizers.make("sgd", RATE, 0.99, 5e-4, 2.0), loss, jit_compile=False)
-    numbers = {"loss": loss(label, net(image, training=False)), "loss of the step": net.train_on_batch(image, label)}
+    numbers = {
+        "loss": loss(label, net(image, training=False)),
+        "loss of the step": net.train_on_batch(image, label),
+    }
     numbers |= {f"weights/{name}": weight for name, weight in surgery.named_weights(net).items()}
-    velocities = zip(net.trainable_variables, net.optimizer.variables[-len(net.trainable_variables) :], strict=True)
+    velocities = zip(
+        net.trainable_variables,
+        net.optimizer.variables[-len(net.trainable_variables) :],
+        strict=True,
+    )
     return numbers | {f"velocity/{weight.path}": velocity for weight, velocity in velocities}
 
 
 def several_steps(net, checkpoint):
-    """Four steps of the project's own training loop, stopped after the third and gone on from the checkpoint."""
+    """Four steps of the project's own training loop, stopped after the third and gone on from the
+    checkpoint.
+    """
     image, label = example((33, 40))
     recipe = TrainSpec("sgd", RATE, 0.9, 5e-4, 2.0, "sum", 4, 1, 2, 0)
 
@@ -64,7 +77,9 @@ def several_steps(net, checkpoint):
         training.train(net, recipe, stream, validation, checkpoint, stop, seconds=-1e9)
     history = training.train(net, recipe, stream, validation, checkpoint, lambda *_: None)
     numbers = {f"curve/{row['step']}": row["loss"] for row in history if "loss" in row}
-    return numbers | {f"trained/{name}": weight for name, weight in surgery.named_weights(net).items()}
+    return numbers | {
+        f"trained/{name}": weight for name, weight in surgery.named_weights(net).items()
+    }
 
 
 def all_numbers(folder):

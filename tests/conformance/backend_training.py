@@ -1,4 +1,6 @@
-"""Trainings of one small net, from files to files, under whatever backend and devices there are; run by `test_backends.py`."""
+"""Trainings of one small net, from files to files, under whatever backend and devices there are;
+run by `test_backends.py`.
+"""
 
 import contextlib
 import dataclasses
@@ -21,9 +23,12 @@ from fcn.spec.recipe import TrainSpec
 from fcn.train import fit, training
 
 # A LeNet, since JAX compiles for a minute what is deeper.
-SPEC = ModelSpec("fcn4s", "lenet", ("background", "cat", "dog"), 1 / 5, 8, "caffe", "fixed", 0.0, (0.0, 0.0, 0.0))
+SPEC = ModelSpec(
+    "fcn4s", "lenet", ("background", "cat", "dog"), 1 / 5, 8, "caffe", "fixed", 0.0, (0.0, 0.0, 0.0)
+)
 ONE = TrainSpec("sgd", 5e-2, 0.9, 5e-4, 2.0, "mean", 8, 2, 4, 3)
-LONG = dataclasses.replace(ONE, iterations=80, validate_every=80)  # so that it predicts more than background
+# so that it predicts more than background
+LONG = dataclasses.replace(ONE, iterations=80, validate_every=80)
 TWO = dataclasses.replace(ONE, batch=2)
 SUMMED = dataclasses.replace(TWO, loss="sum", learning_rate=3e-5, schedule="poly")
 RECIPES = {
@@ -46,19 +51,37 @@ RECIPES = {
 
 
 def train(folder, recipe, name, report=lambda *_: None, note=lambda *_: None):
-    """By name, the loss at each report, the last validation's scores and the weights; `name` is that of the checkpoint."""
+    """By name, the loss at each report, the last validation's scores and the weights; `name` is
+    that of the checkpoint.
+    """
     out, checkpoint = folder / f"model {os.getpid()}", folder / f"{name}.npz"
-    fit.run(SPEC, recipe, folder / "records", folder / "classifier.npz", out, checkpoint, lambda *_: None, report, note=note)
+    fit.run(
+        SPEC,
+        recipe,
+        folder / "records",
+        folder / "classifier.npz",
+        out,
+        checkpoint,
+        lambda *_: None,
+        report,
+        note=note,
+    )
     if not out.exists():  # not the first process
         return {}
     rows = [line.split(",") for line in (out / "history.csv").read_text().split()[1:]]
     scores = (out / "validation.csv").read_text().split()[-1].split(",")[1:]
-    numbers = {f"loss/{step}": float(loss) for step, loss in rows} | {"scores": np.array(scores, float)}
-    return numbers | {f"weights/{name}": array for name, array in files.load_arrays(out / "weights.npz").items()}
+    numbers = {f"loss/{step}": float(loss) for step, loss in rows} | {
+        "scores": np.array(scores, float)
+    }
+    return numbers | {
+        f"weights/{name}": array for name, array in files.load_arrays(out / "weights.npz").items()
+    }
 
 
 def interrupted(folder, recipe, name, *steps):
-    """Trains and gets SIGINT amid each of these steps; returns the steps of the checkpoints, and the end."""
+    """Trains and gets SIGINT amid each of these steps; returns the steps of the checkpoints, and
+    the end.
+    """
     found, masked = [], training.masked
     for step in steps:
         training.masked = lambda model, step=step: sending(masked(model), step)
@@ -71,7 +94,9 @@ def interrupted(folder, recipe, name, *steps):
 
 
 def sending(net, stop):
-    """The net, whose training sends this process SIGINT when step `stop` is computed, and before anybody knows."""
+    """The net, whose training sends this process SIGINT when step `stop` is computed, and before
+    anybody knows.
+    """
     make = net.make_train_function
 
     def make_train_function(force=False):
@@ -81,7 +106,10 @@ def sending(net, stop):
 
             def step(*args):
                 result = function(*args)
-                if np.asarray(result[1][2][0] if len(args) > 1 else net.optimizer.iterations) == stop:
+                if (
+                    np.asarray(result[1][2][0] if len(args) > 1 else net.optimizer.iterations)
+                    == stop
+                ):
                     os.kill(os.getpid(), signal.SIGINT)
                 return result
 
@@ -118,16 +146,22 @@ def notes(folder, recipe):
 
 
 def scored(folder, recipe):
-    """The scores of a trained net by two protocols, and its labels and probabilities of an image in tiles."""
+    """The scores of a trained net by two protocols, and its labels and probabilities of an image in
+    tiles.
+    """
     train(folder, recipe, "scored")
     out, metrics = folder / f"model {os.getpid()}", folder / f"metrics {os.getpid()}.json"
     how = Evaluate(1, ("multiscale",))
-    found = score.run(out, folder / "records", metrics, folder / f"plots {os.getpid()}", how, lambda *_: None)
+    found = score.run(
+        out, folder / "records", metrics, folder / f"plots {os.getpid()}", how, lambda *_: None
+    )
     image = np.random.default_rng(5).integers(90, 130, (36, 100, 3)).astype(np.uint8)
     image[:, 20:60, 0] = image[:, 50:, 1] = 220
     tiled = predictor.load(out, tile=60)(image, probabilities=True)
     numbers = {name: value for name, value in found.items() if isinstance(value, float)}
-    numbers |= {f"multiscale {name}": value for name, value in found["protocols"]["multiscale"].items()}
+    numbers |= {
+        f"multiscale {name}": value for name, value in found["protocols"]["multiscale"].items()
+    }
     return numbers | {"labels": tiled.labels, "probabilities": tiled.probabilities}
 
 
@@ -150,23 +184,36 @@ def load(path):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # else a shell's background has it ignored
+    # else a shell's background has it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     what, folder, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     if what == "jax":  # sees two devices, of which one image takes one
-        results = {name: train(folder, recipe, name) for name, recipe in RECIPES.items() if name != "summed"}
+        results = {
+            name: train(folder, recipe, name)
+            for name, recipe in RECIPES.items()
+            if name != "summed"
+        }
         results["interrupted"] = interrupted(folder, TWO, "interrupted", 2, 3, 7)
         results["handed over"] = train(folder, ONE, "tensorflow's")
         results["scored"] = scored(folder, LONG)
         stopped(folder, ONE, "jax's", 4)
         results["wild"] = error(folder, dataclasses.replace(ONE, learning_rate=1e30))
         results["odd"] = error(folder, dataclasses.replace(ONE, batch=3))
-        results["still"] = notes(folder, dataclasses.replace(ONE, learning_rate=1e-13, momentum=0.2))
+        results["still"] = notes(
+            folder, dataclasses.replace(ONE, learning_rate=1e-13, momentum=0.2)
+        )
     if what == "tensorflow":  # two devices
         import tensorflow as tf
 
         (cpu,) = tf.config.list_physical_devices("CPU")
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-        results = {name: train(folder, recipe, name) for name, recipe in RECIPES.items() if name != "accumulated"}
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+        results = {
+            name: train(folder, recipe, name)
+            for name, recipe in RECIPES.items()
+            if name != "accumulated"
+        }
         results["interrupted"] = interrupted(folder, TWO, "interrupted", 3)
         results["handed over"] = train(folder, TWO, "one's")
         results["odd"] = error(folder, dataclasses.replace(ONE, batch=3))
@@ -176,7 +223,11 @@ if __name__ == "__main__":
 
         me = distribution.join(os.environ)
         checkpoint = folder / "c.npz"
-        results = {"began": {"": int(files.load_arrays(checkpoint)["optimizer/0"])}} if checkpoint.exists() else {}
+        results = (
+            {"began": {"": int(files.load_arrays(checkpoint)["optimizer/0"])}}
+            if checkpoint.exists()
+            else {}
+        )
 
         def die(step, values):
             if what == "dying" and me.process == 1 and step == 6:

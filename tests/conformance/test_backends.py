@@ -1,7 +1,9 @@
-"""The same trainings under TensorFlow and JAX, on one device, on two of one process, and in two processes: the same results.
+"""The same trainings under TensorFlow and JAX, on one device, on two of one process, and in two
+processes: the same results.
 
-TensorFlow on one device, in this process, is what the others are compared with: TensorFlow on two devices, JAX on two devices
-(of which a batch of one image takes one), and two processes of JAX with a device each.
+TensorFlow on one device, in this process, is what the others are compared with: TensorFlow on two
+devices, JAX on two devices (of which a batch of one image takes one), and two processes of JAX with
+a device each.
 """
 
 import dataclasses
@@ -28,8 +30,10 @@ ROOT = Path(__file__).parents[2]
 def started(what, folder, out, **environment):
     """A process of `backend_training`."""
     environment = {
-        **os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "jax"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        **os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         **environment,
     }  # fmt: skip
     return subprocess.Popen(
@@ -45,10 +49,14 @@ def ended(process):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A folder with records and a classifier. Images of one size, since JAX compiles for each; five to train on, so that
-    batches of two leave one over; two thirds of one are void, so that halves of a batch differ."""
+    """A folder with records and a classifier. Images of one size, since JAX compiles for each; five
+    to train on, so that batches of two leave one over; two thirds of one are void, so that halves
+    of a batch differ.
+    """
     folder = tmp_path_factory.mktemp("backends")
-    root = write_images(folder / "world", {"train": "abcde", "val": "vw"}, dict.fromkeys("abcdevw", (36, 44)))
+    root = write_images(
+        folder / "world", {"train": "abcde", "val": "vw"}, dict.fromkeys("abcdevw", (36, 44))
+    )
     random = np.random.default_rng(7)
     for name in "abcdevw":
         noise = random.integers(90, 130, (36, 44, 3), np.uint8)
@@ -59,20 +67,32 @@ def world(tmp_path_factory):
         labels.to_image(label).save(root / f"SegmentationClass/{name}.png")
     write_records(root, folder / "records")
     kernels = {"conv1": (5, 5, 1, 4), "conv2": (5, 5, 4, 10), "ip1": (4, 4, 10, 8)}
-    arrays = {f"{name}/kernel": random.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape) for name, shape in kernels.items()}
+    arrays = {
+        f"{name}/kernel": random.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape)
+        for name, shape in kernels.items()
+    }
     arrays |= {f"{name}/bias": random.normal(0, 0.1, shape[3]) for name, shape in kernels.items()}
-    files.save_arrays(folder / "classifier.npz", {name: array.astype(np.float32) for name, array in arrays.items()})
+    files.save_arrays(
+        folder / "classifier.npz",
+        {name: array.astype(np.float32) for name, array in arrays.items()},
+    )
     return folder
 
 
 @pytest.fixture(scope="module")
 def alone(world):
-    """TensorFlow's results on one device, and its checkpoints after half of the way for the others to go on from."""
-    results = {name: backend_training.train(world, recipe, name) for name, recipe in RECIPES.items()}
+    """TensorFlow's results on one device, and its checkpoints after half of the way for the others
+    to go on from.
+    """
+    results = {
+        name: backend_training.train(world, recipe, name) for name, recipe in RECIPES.items()
+    }
     backend_training.stopped(world, ONE, "tensorflow's", 4)
     backend_training.stopped(world, TWO, "one's", 4)
     results["wild"] = backend_training.error(world, dataclasses.replace(ONE, learning_rate=1e30))
-    results["still"] = backend_training.notes(world, dataclasses.replace(ONE, learning_rate=1e-13, momentum=0.2))
+    results["still"] = backend_training.notes(
+        world, dataclasses.replace(ONE, learning_rate=1e-13, momentum=0.2)
+    )
     results["scored"] = backend_training.scored(world, LONG)
     return results
 
@@ -80,7 +100,13 @@ def alone(world):
 @pytest.fixture(scope="module")
 def jax(world, alone):
     code, output = ended(
-        started("jax", world, world / "jax.npz", KERAS_BACKEND="jax", XLA_FLAGS="--xla_force_host_platform_device_count=2")
+        started(
+            "jax",
+            world,
+            world / "jax.npz",
+            KERAS_BACKEND="jax",
+            XLA_FLAGS="--xla_force_host_platform_device_count=2",
+        )
     )
     assert code == 0, output[-3000:]
     return backend_training.load(world / "jax.npz")
@@ -88,7 +114,9 @@ def jax(world, alone):
 
 @pytest.fixture(scope="module")
 def two_devices(world, alone):
-    code, output = ended(started("tensorflow", world, world / "two.npz", KERAS_BACKEND="tensorflow"))
+    code, output = ended(
+        started("tensorflow", world, world / "two.npz", KERAS_BACKEND="tensorflow")
+    )
     assert code == 0, output[-3000:]
     return backend_training.load(world / "two.npz")
 
@@ -96,7 +124,9 @@ def two_devices(world, alone):
 def assert_same(found, wanted, tolerance=1e-5):
     losses = [name for name in wanted if name.startswith("loss/")]
     assert len(losses) >= 2
-    np.testing.assert_allclose([found[n] for n in losses], [wanted[n] for n in losses], rtol=tolerance)
+    np.testing.assert_allclose(
+        [found[n] for n in losses], [wanted[n] for n in losses], rtol=tolerance
+    )
     for name in [name for name in wanted if name.startswith("weights/")]:
         atol = tolerance * np.abs(wanted[name]).max()
         np.testing.assert_allclose(found[name], wanted[name], rtol=0, atol=atol, err_msg=name)
@@ -118,7 +148,9 @@ def test_jax_trains_as_tensorflow_does(jax, alone, name):
 
 
 def test_tensorflow_on_two_devices_trains_as_on_one(two_devices, alone):
-    """The loss is that of the whole batch, be it a sum or the mean over pixels of which one half has few."""
+    """The loss is that of the whole batch, be it a sum or the mean over pixels of which one half
+    has few.
+    """
     assert_same(two_devices["two"], alone["two"])
     assert_same(two_devices["summed"], alone["summed"])
 
@@ -130,7 +162,9 @@ def test_bfloat16_is_near(jax, two_devices, alone):
 
 
 def test_ctrl_c_amid_a_step_loses_none(jax, two_devices):
-    """The checkpoint is of the step that was being computed, and what goes on from there ends with the same bits."""
+    """The checkpoint is of the step that was being computed, and what goes on from there ends with
+    the same bits.
+    """
     for results, steps in ((jax, [2, 3, 7]), (two_devices, [3])):
         assert results["interrupted"].pop("checkpoints").tolist() == steps
         assert results["interrupted"].keys() == results["two"].keys()
@@ -149,8 +183,11 @@ def test_jax_scores_and_predicts_as_tensorflow_does(jax, alone):
     found, wanted = jax["scored"], alone["scored"]
     assert set(found) == set(wanted)
     assert len(np.unique(wanted["labels"])) > 1
-    np.testing.assert_allclose(found.pop("probabilities"), wanted.pop("probabilities"), rtol=0, atol=1e-4)
-    assert (found.pop("labels") != wanted.pop("labels")).mean() < 1e-3  # where two classes score the same to 5 digits
+    np.testing.assert_allclose(
+        found.pop("probabilities"), wanted.pop("probabilities"), rtol=0, atol=1e-4
+    )
+    # where two classes score the same to 5 digits
+    assert (found.pop("labels") != wanted.pop("labels")).mean() < 1e-3
     assert {"mean_iu", "upper_bound", "multiscale mean_iu"} < set(wanted)
     for name, value in wanted.items():
         assert found[name] == pytest.approx(value, abs=5e-3), name
@@ -165,23 +202,32 @@ def test_a_loss_that_is_not_finite_and_weights_that_stand_still_are_told_alike(j
 
 def test_a_batch_that_cannot_be_shared_is_refused(jax, two_devices):
     for results in (jax, two_devices):
-        assert str(results["odd"][""]).startswith("batch: expected a multiple of the 2 devices that share it (")
+        assert str(results["odd"][""]).startswith(
+            "batch: expected a multiple of the 2 devices that share it ("
+        )
         assert ", got 3. " in str(results["odd"][""])
-    assert str(two_devices["accumulated"][""]).startswith("accumulate: on 2 devices TensorFlow cannot average")
+    assert str(two_devices["accumulated"][""]).startswith(
+        "accumulate: on 2 devices TensorFlow cannot average"
+    )
 
 
 @pytest.fixture(scope="module")
 def processes(world, jax):
-    """Two processes, as on two machines: each has records and weights of its own, and sees nothing of the other's files.
+    """Two processes, as on two machines: each has records and weights of its own, and sees nothing
+    of the other's files.
 
-    The second one is killed after step 6 (exit codes of both, and what the first wrote by then); then both start again.
+    The second one is killed after step 6 (exit codes of both, and what the first wrote by then);
+    then both start again.
     """
     runs = []
     for what in ("dying", "processes"):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{probe.getsockname()[1]}"
-        cluster = {"KERAS_DISTRIBUTION_JOB_ADDRESSES": address, "KERAS_DISTRIBUTION_NUM_PROCESSES": "2"}
+        cluster = {
+            "KERAS_DISTRIBUTION_JOB_ADDRESSES": address,
+            "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+        }
         both = []
         for n in (0, 1):
             folder = world / f"machine {n}"

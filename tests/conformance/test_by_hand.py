@@ -1,4 +1,6 @@
-"""Gradients, update rule, upsampling, crop and pooling against numpy loops and numbers worked out by hand."""
+"""Gradients, update rule, upsampling, crop and pooling against numpy loops and numbers worked out
+by hand.
+"""
 
 import keras
 import numpy as np
@@ -15,7 +17,9 @@ from fcn.train.losses import PixelLoss
 
 
 def tiny_net():
-    """Every kind of layer that an FCN has, once: 3 x 3 convolution with a border, ReLU, pooling, score, upsampling, crop."""
+    """Every kind of layer that an FCN has, once: 3 x 3 convolution with a border, ReLU, pooling,
+    score, upsampling, crop.
+    """
     image = keras.Input((None, None, 2))
     x = layers.ZeroPadding2D(1)(image)
     x = layers.Conv2D(4, 3, activation="relu", name="conv")(x)
@@ -26,9 +30,11 @@ def tiny_net():
 
 
 def backpropagate(image, labels, weights):
-    """Summed loss and its gradient by weight, in float64: one multiplication after the other, forwards and back.
+    """Summed loss and its gradient by weight, in float64: one multiplication after the other,
+    forwards and back.
 
-    `image` (H, W, 2), `labels` (H, W) with 255 for void; `weights` are conv's and score_fr's kernels and biases.
+    `image` (H, W, 2), `labels` (H, W) with 255 for void; `weights` are conv's and score_fr's
+    kernels and biases.
     """
     kernel, bias, score, score_bias = (np.asarray(w, np.float64) for w in weights)
     (height, width), padded = labels.shape, np.pad(image, ((1, 1), (1, 1), (0, 0)))
@@ -38,7 +44,12 @@ def backpropagate(image, labels, weights):
     active = np.maximum(conv, 0)
     pooled, winner = np.zeros((-(-height // 2), -(-width // 2), conv.shape[2])), {}
     for r, c, f in np.ndindex(pooled.shape):
-        cells = [(y, x) for y in (2 * r, 2 * r + 1) for x in (2 * c, 2 * c + 1) if y < height and x < width]
+        cells = [
+            (y, x)
+            for y in (2 * r, 2 * r + 1)
+            for x in (2 * c, 2 * c + 1)
+            if y < height and x < width
+        ]
         winner[r, c, f] = max(cells, key=lambda at: active[*at, f])
         pooled[r, c, f] = active[*winner[r, c, f], f]
     coarse = np.tensordot(pooled, score[0, 0], 1) + score_bias
@@ -55,9 +66,13 @@ def backpropagate(image, labels, weights):
             softmax = exponentials / exponentials.sum()
             loss -= np.log(softmax[labels[y, x]])
             d_fine[y + 1, x + 1] = softmax - (np.arange(CLASSES) == labels[y, x])
-    d_kernel, d_bias, d_score, d_score_bias = (np.zeros_like(w) for w in (kernel, bias, score, score_bias))
+    d_kernel, d_bias, d_score, d_score_bias = (
+        np.zeros_like(w) for w in (kernel, bias, score, score_bias)
+    )
     for r, c in np.ndindex(pooled.shape[:2]):
-        d_coarse = sum(line[i] * line[j] * d_fine[2 * r + i, 2 * c + j] for i in range(4) for j in range(4))
+        d_coarse = sum(
+            line[i] * line[j] * d_fine[2 * r + i, 2 * c + j] for i in range(4) for j in range(4)
+        )
         d_score[0, 0] += np.outer(pooled[r, c], d_coarse)
         d_score_bias += d_coarse
         for f, d_pooled in enumerate(score[0, 0] @ d_coarse):
@@ -84,17 +99,25 @@ def test_gradient_of_the_loss_with_void_is_the_one_written_out(size, reduction):
     found = tape.gradient(value, [variable.value for variable in net.trainable_variables])
 
     weights = [np.asarray(variable) for variable in net.trainable_variables]
-    by_image = [backpropagate(image, label, weights) for image, label in zip(images, labels, strict=True)]
+    by_image = [
+        backpropagate(image, label, weights) for image, label in zip(images, labels, strict=True)
+    ]
     count = 1 if reduction == "sum" else (labels != 255).sum()
     assert float(value) == pytest.approx(sum(loss for loss, _ in by_image) / count, rel=1e-5)
-    for variable, gradient, *parts in zip(net.trainable_variables, found, *(g for _, g in by_image), strict=True):
+    for variable, gradient, *parts in zip(
+        net.trainable_variables, found, *(g for _, g in by_image), strict=True
+    ):
         expected = sum(parts) / count
         assert np.abs(expected).max() > 0
-        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max(), err_msg=variable.path)
+        np.testing.assert_allclose(
+            gradient, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max(), err_msg=variable.path
+        )
 
 
 def test_an_image_of_nothing_but_void_moves_no_weight(small):
-    """Without decay, of course; the score layers are set so that a gradient would get through to every layer."""
+    """Without decay, of course; the score layers are set so that a gradient would get through to
+    every layer.
+    """
     net = model.build(small("fcn8s", padding="same", dropout=0.0))
     for name in ("score_fr", "score_pool4", "score_pool3"):
         net.get_layer(name).kernel.assign(0.1 * np.ones(net.get_layer(name).kernel.shape))
@@ -108,15 +131,21 @@ def test_an_image_of_nothing_but_void_moves_no_weight(small):
 
 @pytest.mark.parametrize("momentum", [0.9, 0.99])
 def test_steps_of_training_are_caffes(momentum):
-    """Momentum, coupled decay on the kernel alone, twice the rate on the bias; from the images to the weights."""
+    """Momentum, coupled decay on the kernel alone, twice the rate on the bias; from the images to
+    the weights.
+    """
     assert_steps_are_caffes(lambda *recipe: optimizers.make("sgd", *recipe), momentum)
 
 
 def caffe_filler(size):
-    """Caffe's BilinearFiller, as its source writes it: f = ceil(size / 2), c = (2f - 1 - f mod 2) / 2f."""
+    """Caffe's BilinearFiller, as its source writes it: f = ceil(size / 2), c = (2f - 1 - f mod 2) /
+    2f.
+    """
     f = -(-size // 2)
     c = (2 * f - 1 - f % 2) / (2 * f)
-    return np.array([[(1 - abs(x / f - c)) * (1 - abs(y / f - c)) for x in range(size)] for y in range(size)])
+    return np.array(
+        [[(1 - abs(x / f - c)) * (1 - abs(y / f - c)) for x in range(size)] for y in range(size)]
+    )
 
 
 @pytest.mark.parametrize("factor", [2, 8, 16, 32])
@@ -130,7 +159,10 @@ def test_bilinear_kernels_of_the_nets_are_caffes_fillers(factor):
 
 @pytest.mark.parametrize(
     "layer",
-    [Upsample(2, "valid"), layers.Conv2DTranspose(1, 4, 2, use_bias=False, kernel_initializer=Bilinear())],
+    [
+        Upsample(2, "valid"),
+        layers.Conv2DTranspose(1, 4, 2, use_bias=False, kernel_initializer=Bilinear()),
+    ],
     ids=["fixed", "learned"],
 )
 def test_two_cells_upsampled_twofold_by_hand(layer):
@@ -146,12 +178,16 @@ def test_crop_by_hand():
     np.testing.assert_array_equal(found, [[16, 17, 18], [23, 24, 25]])
 
 
-@pytest.mark.parametrize(("side", "expected"), [(4, [2, 4]), (5, [2, 4, 5]), (1, [1]), (2, [2]), (3, [2, 3])])
+@pytest.mark.parametrize(
+    ("side", "expected"), [(4, [2, 4]), (5, [2, 4, 5]), (1, [1]), (2, [2]), (3, [2, 3])]
+)
 def test_pooling_rounds_up_by_hand(small, side, expected):
     """The nets' own pooling layer; negative values show that nothing is padded with zeros."""
     pool = model.build(small()).get_layer("pool1")
     rising = np.broadcast_to(np.arange(1, side + 1, dtype=np.float32)[:, None], (side, side))
     found = np.asarray(pool(rising[None, :, :, None]))[0, :, :, 0]
-    np.testing.assert_array_equal(found, np.broadcast_to(np.array(expected)[:, None], (len(expected),) * 2))
+    np.testing.assert_array_equal(
+        found, np.broadcast_to(np.array(expected)[:, None], (len(expected),) * 2)
+    )
     falling = np.asarray(pool(-rising[None, :, :, None]))[0, :, :, 0]
     np.testing.assert_array_equal(falling[:, 0], [-(1 + 2 * n) for n in range(len(expected))])

@@ -1,15 +1,23 @@
-"""The page of claims names tests that exist, and every conformance test stands behind one of its claims."""
+"""The page of claims names tests that exist, and every conformance test stands behind one of its
+claims.
+"""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "faithfulness.md").read_text(encoding="utf-8"))
+NAMED = re.findall(
+    r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "faithfulness.md").read_text(encoding="utf-8")
+)
 
 
 def test_every_test_that_the_page_names_is_there():
     assert len(NAMED) > 30
-    missing = [f"{file}::{name}" for file, name in NAMED if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")]
+    missing = [
+        f"{file}::{name}"
+        for file, name in NAMED
+        if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")
+    ]
     assert missing == []
 
 

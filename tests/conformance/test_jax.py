@@ -1,4 +1,6 @@
-"""The same saved nets under Keras' JAX backend, in a process of its own, against TensorFlow's in this one."""
+"""The same saved nets under Keras' JAX backend, in a process of its own, against TensorFlow's in
+this one.
+"""
 
 import os
 import subprocess
@@ -17,7 +19,9 @@ from fcn.spec.architecture import MEAN_BGR, ModelSpec
 ROOT = Path(__file__).parents[2]
 CLASSES = ("background", "cat", "dog")
 SPECS = {
-    "with_border": ModelSpec("fcn8s", "vgg16", CLASSES, 1 / 32, 8, "caffe", "learned", 0.0, MEAN_BGR),
+    "with_border": ModelSpec(
+        "fcn8s", "vgg16", CLASSES, 1 / 32, 8, "caffe", "learned", 0.0, MEAN_BGR
+    ),
     "same": ModelSpec("fcn16s", "vgg16", CLASSES, 1 / 32, 8, "same", "fixed", 0.0, MEAN_BGR),
 }
 
@@ -31,13 +35,21 @@ def numbers(tmp_path_factory):
         net = model.build(spec)
         for weight_name, weight in surgery.named_weights(net).items():
             if not weight_name.startswith("upscore"):
-                scale = 0.5 / np.sqrt(weight.shape[-2]) if "score" in weight_name and len(weight.shape) == 4 else None
-                weight.assign(random.normal(size=weight.shape) * (scale or np.sqrt(2 / np.prod(weight.shape[:-1]))))
+                scale = (
+                    0.5 / np.sqrt(weight.shape[-2])
+                    if "score" in weight_name and len(weight.shape) == 4
+                    else None
+                )
+                weight.assign(
+                    random.normal(size=weight.shape)
+                    * (scale or np.sqrt(2 / np.prod(weight.shape[:-1])))
+                )
         (folder / name).mkdir()
         surgery.save(net, spec, folder / name)
     done = subprocess.run(
         [sys.executable, backend_numbers.__file__, folder, folder / "jax.npz"],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu"},
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -66,16 +78,23 @@ def test_the_loss(numbers):
 
 
 def test_one_step_of_training(numbers):
-    """The velocity after the first step is the step: compared to 1e-4 of its own size, not of the weights'."""
+    """The velocity after the first step is the step: compared to 1e-4 of its own size, not of the
+    weights'.
+    """
     steps = [name for name in numbers if name.startswith("velocity/")]
-    assert len(steps) == 2 * 13 + 2 * 2 + 2 * 3 + 2  # kernels and biases; the learned inner upsampling has no bias
+    # kernels and biases; the learned inner upsampling has no bias
+    assert len(steps) == 2 * 13 + 2 * 2 + 2 * 3 + 2
     for name in steps:
         ours, theirs = numbers[name]
         assert np.abs(ours).max() > 0, name
-        np.testing.assert_allclose(theirs, ours, atol=1e-4 * np.abs(ours).max(), rtol=0, err_msg=name)
+        np.testing.assert_allclose(
+            theirs, ours, atol=1e-4 * np.abs(ours).max(), rtol=0, err_msg=name
+        )
     for name in [name for name in numbers if name.startswith("weights/")]:
         ours, theirs = numbers[name]
-        np.testing.assert_allclose(theirs, ours, atol=1e-4 * np.abs(ours).max(), rtol=0, err_msg=name)
+        np.testing.assert_allclose(
+            theirs, ours, atol=1e-4 * np.abs(ours).max(), rtol=0, err_msg=name
+        )
 
 
 def test_the_training_loop_with_a_resume(numbers):
@@ -85,7 +104,9 @@ def test_the_training_loop_with_a_resume(numbers):
         assert theirs == pytest.approx(ours, rel=1e-4)
     for name in [name for name in numbers if name.startswith("trained/")]:
         ours, theirs = numbers[name]
-        np.testing.assert_allclose(theirs, ours, atol=1e-4 * np.abs(ours).max(), rtol=0, err_msg=name)
+        np.testing.assert_allclose(
+            theirs, ours, atol=1e-4 * np.abs(ours).max(), rtol=0, err_msg=name
+        )
 
 
 def test_this_process_runs_tensorflow():

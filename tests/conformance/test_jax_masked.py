@@ -1,4 +1,6 @@
-"""The masked net under Keras' JAX backend, in a process of its own, against the images one by one under TensorFlow."""
+"""The masked net under Keras' JAX backend, in a process of its own, against the images one by one
+under TensorFlow.
+"""
 
 import os
 import subprocess
@@ -16,7 +18,9 @@ from fcn.train.losses import PixelLoss
 
 ROOT = Path(__file__).parents[2]
 RATE = 1.0  # for steps that are large beside the rounding of the weights
-SPEC = ModelSpec("fcn8s", "vgg16", ("background", "cat", "dog"), 1 / 32, 8, "same", "learned", 0.0, MEAN_BGR)
+SPEC = ModelSpec(
+    "fcn8s", "vgg16", ("background", "cat", "dog"), 1 / 32, 8, "same", "learned", 0.0, MEAN_BGR
+)
 STEP = f"""
 import sys
 import keras
@@ -32,7 +36,8 @@ net.compile(keras.optimizers.SGD({RATE}), PixelLoss("sum"), jit_compile=False)
 batch = files.load_arrays(files.Path(folder) / "batch.npz")
 loss = net.train_on_batch(batch["image"], batch["label"])
 after = {{"loss": loss, "backend": keras.config.backend(), **surgery.named_weights(net)}}
-files.save_arrays(files.Path(folder) / "after.npz", {{name: np.asarray(value) for name, value in after.items()}})
+files.save_arrays(files.Path(folder) / "after.npz", {{name: np.asarray(value) \
+for name, value in after.items()}})
 """
 
 
@@ -52,7 +57,8 @@ def test_a_step_on_a_padded_batch_is_that_of_its_images_one_by_one(tmp_path):
     files.save_arrays(tmp_path / "batch.npz", {"image": image, "label": label})
     done = subprocess.run(
         [sys.executable, "-c", STEP, tmp_path],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -64,7 +70,9 @@ def test_a_step_on_a_padded_batch_is_that_of_its_images_one_by_one(tmp_path):
     for n, (height, width) in enumerate(sizes):
         net, _ = surgery.load(tmp_path)
         net.compile(keras.optimizers.SGD(RATE), PixelLoss("sum"), jit_compile=False)
-        losses += net.train_on_batch(image[n : n + 1, :height, :width, :3], label[n : n + 1, :height, :width])
+        losses += net.train_on_batch(
+            image[n : n + 1, :height, :width, :3], label[n : n + 1, :height, :width]
+        )
         for name, weight in surgery.named_weights(net).items():
             steps[name] += np.asarray(weight) - before[name]
     assert float(after.pop("loss")) == pytest.approx(losses, rel=1e-5)
@@ -72,4 +80,6 @@ def test_a_step_on_a_padded_batch_is_that_of_its_images_one_by_one(tmp_path):
     assert len(moved) == 2 * 13 + 2 * 2 + 2 * 3 + 2  # all but the last upsampling, which is fixed
     for name in moved:
         step = after[name] - before[name]
-        np.testing.assert_allclose(step, steps[name], atol=1e-4 * np.abs(steps[name]).max(), rtol=0, err_msg=name)
+        np.testing.assert_allclose(
+            step, steps[name], atol=1e-4 * np.abs(steps[name]).max(), rtol=0, err_msg=name
+        )

@@ -1,4 +1,6 @@
-"""Mistakes of other implementations with files and data sets, put in on purpose: an assertion catches each one."""
+"""Mistakes of other implementations with files and data sets, put in on purpose: an assertion
+catches each one.
+"""
 
 import json
 import os
@@ -36,13 +38,19 @@ def check_refusal(read, path):
     assert "an HTML page" in message, f"refused, but not for what it is: {message}"
 
 
-@pytest.mark.parametrize(("name", "read"), [("vgg.caffemodel", caffe.read), ("vgg.npz", files.load_arrays)])
+@pytest.mark.parametrize(
+    ("name", "read"), [("vgg.caffemodel", caffe.read), ("vgg.npz", files.load_arrays)]
+)
 def test_an_error_page_saved_as_weights_would_be_caught(tmp_path, name, read):
     path = tmp_path / name
-    path.write_bytes(b"<!DOCTYPE html>\n<html><title>404 Not Found</title>" + b" " * 2000 + b"</html>")
+    path.write_bytes(
+        b"<!DOCTYPE html>\n<html><title>404 Not Found</title>" + b" " * 2000 + b"</html>"
+    )
     check_refusal(read, path)
     with pytest.raises(AssertionError, match="taken for weights"):
-        check_refusal(lambda path: {"conv1_1": np.frombuffer(path.read_bytes()[:2000], np.float32)}, path)
+        check_refusal(
+            lambda path: {"conv1_1": np.frombuffer(path.read_bytes()[:2000], np.float32)}, path
+        )
     with pytest.raises(AssertionError, match="not for what it is"):
         check_refusal(np_load, path)
 
@@ -78,7 +86,8 @@ def test_lists_that_overlap_would_be_caught(tmp_path, monkeypatch):
 
 @pytest.mark.realdata
 def test_the_real_lists_overlap_through_sbd(realdata, tmp_path):
-    """SBD's val images, which are trained on in many places, hold 1 103 of VOC2012 val; train_aug and val share none.
+    """SBD's val images, which are trained on in many places, hold 1 103 of VOC2012 val; train_aug
+    and val share none.
 
     The files here are empty: what is refused or not is a matter of the lists alone.
     """
@@ -89,7 +98,9 @@ def test_the_real_lists_overlap_through_sbd(realdata, tmp_path):
     }  # fmt: skip
     ids = {name: path.read_text().split() for name, path in lists.items()}
     assert len(set(ids["sbd"]) & set(ids["val"])) == 1103
-    kept = {name: [each for each in names if each.startswith("2008_00")] for name, names in ids.items()}
+    kept = {
+        name: [each for each in names if each.startswith("2008_00")] for name, names in ids.items()
+    }
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (tmp_path / folder).mkdir(parents=True)
     for name, names in kept.items():
@@ -102,7 +113,8 @@ def test_the_real_lists_overlap_through_sbd(realdata, tmp_path):
     with pytest.raises(UserError, match=rf"share {shared}: "):
         tiny_voc.write_records(tmp_path, tmp_path / "out", "sbd", "val")
     for train, val in (("train_aug", "val"), ("train_aug", "seg11valid")):
-        with pytest.raises(UserError, match="expected a picture"):  # the lists were taken, the empty files were not
+        # the lists were taken, the empty files were not
+        with pytest.raises(UserError, match="expected a picture"):
             tiny_voc.write_records(tmp_path, tmp_path / "out", train, val)
 
 
@@ -140,13 +152,18 @@ print(json.dumps({
 
 
 def test_a_whole_data_set_in_memory_would_be_caught(tmp_path):
-    """64 pictures of 4 MB each, decoded: how much a process grows while it looks at one after the other."""
+    """64 pictures of 4 MB each, decoded: how much a process grows while it looks at one after the
+    other.
+    """
     names = [f"n{n}" for n in range(65)]
     lists = {"train": names[:64], "val": names[64:]}
-    tiny_voc.write_images(tmp_path / "world", lists, {**dict.fromkeys(names, (1000, 1000)), "n64": (100, 100)})
+    tiny_voc.write_images(
+        tmp_path / "world", lists, {**dict.fromkeys(names, (1000, 1000)), "n64": (100, 100)}
+    )
     data = tiny_voc.write_records(tmp_path / "world", tmp_path / "records")
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, data], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [sys.executable, "-c", MEASURE, data], cwd=ROOT, env={**os.environ,
+        "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -154,7 +171,9 @@ def test_a_whole_data_set_in_memory_would_be_caught(tmp_path):
 
     def check(how):
         # A decoder works ahead, by a few images for each processor core.
-        assert grown[how] < everything / 2, f"{how}: {grown[how] / 1e6:.0f} of {everything / 1e6:.0f} MB"
+        assert grown[how] < everything / 2, (
+            f"{how}: {grown[how] / 1e6:.0f} of {everything / 1e6:.0f} MB"
+        )
 
     check("training")
     check("validation")

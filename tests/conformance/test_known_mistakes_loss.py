@@ -1,4 +1,6 @@
-"""Mistakes of other implementations in loss and update rule, put in on purpose: an assertion catches each one."""
+"""Mistakes of other implementations in loss and update rule, put in on purpose: an assertion
+catches each one.
+"""
 
 import numpy as np
 import pytest
@@ -16,12 +18,16 @@ class Masking0(PixelLoss):
     """Takes class 0 for void."""
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        return super().__call__(ops.where(ops.equal(y_true, 0), 255, ops.cast(y_true, "int32")), y_pred)
+        return super().__call__(
+            ops.where(ops.equal(y_true, 0), 255, ops.cast(y_true, "int32")), y_pred
+        )
 
 
 class VoidIsBackground(PixelLoss):
     def __call__(self, y_true, y_pred, sample_weight=None):
-        return super().__call__(ops.where(ops.equal(y_true, 255), 0, ops.cast(y_true, "int32")), y_pred)
+        return super().__call__(
+            ops.where(ops.equal(y_true, 255), 0, ops.cast(y_true, "int32")), y_pred
+        )
 
 
 class OverAllPixels(PixelLoss):
@@ -33,14 +39,20 @@ class OverAllPixels(PixelLoss):
 
 def check_loss(kind, reduction):
     random = np.random.default_rng(1)
-    scores, labels = 3 * random.normal(size=(1, 6, 7, 3)), random.choice([0, 1, 2, 255], size=(1, 6, 7)).astype(np.uint8)
+    scores, labels = (
+        3 * random.normal(size=(1, 6, 7, 3)),
+        random.choice([0, 1, 2, 255], size=(1, 6, 7)).astype(np.uint8),
+    )
     total, _ = softmax_loss(scores[0], labels[0])
     expected = total if reduction == "sum" else total / (labels != 255).sum()
-    assert float(kind(reduction)(labels, scores.astype(np.float32))) == pytest.approx(expected, rel=1e-5)
+    assert float(kind(reduction)(labels, scores.astype(np.float32))) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(("mistake", "reduction"), [
-    (Masking0, "sum"), (Masking0, "mean"), (VoidIsBackground, "sum"), (VoidIsBackground, "mean"), (OverAllPixels, "mean"),
+    (Masking0, "sum"), (Masking0, "mean"), (VoidIsBackground, "sum"), (VoidIsBackground, "mean"),
+    (OverAllPixels, "mean"),
 ])  # fmt: skip
 def test_a_loss_over_the_wrong_pixels_would_be_caught(mistake, reduction):
     check_loss(PixelLoss, reduction)
@@ -84,12 +96,16 @@ class AllAsKernels(CaffeSGD):
 
 
 def caffe_like(kind):
-    return lambda rate, momentum, decay, bias_rate: kind(rate, decay=decay, bias_rate=bias_rate, momentum=momentum)
+    return lambda rate, momentum, decay, bias_rate: kind(
+        rate, decay=decay, bias_rate=bias_rate, momentum=momentum
+    )
 
 
 def decoupled(rate, momentum, decay, bias_rate):
     """Keras' own `weight_decay`, past the momentum."""
-    optimizer = CaffeSGD(rate, decay=0.0, bias_rate=bias_rate, momentum=momentum, weight_decay=decay)
+    optimizer = CaffeSGD(
+        rate, decay=0.0, bias_rate=bias_rate, momentum=momentum, weight_decay=decay
+    )
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     return optimizer
 
@@ -100,12 +116,18 @@ RULES = {
     "decay and double rate on each other's variables": caffe_like(Swapped),
     "double rate on kernels too": caffe_like(AllAsBiases),
     "decay on biases, no double rate": caffe_like(AllAsKernels),
-    "no double rate": lambda rate, momentum, decay, _: CaffeSGD(rate, decay=decay, bias_rate=1.0, momentum=momentum),
-    "no momentum": lambda rate, _, decay, bias_rate: CaffeSGD(rate, decay=decay, bias_rate=bias_rate, momentum=0.0),
+    "no double rate": lambda rate, momentum, decay, _: CaffeSGD(
+        rate, decay=decay, bias_rate=1.0, momentum=momentum
+    ),
+    "no momentum": lambda rate, _, decay, bias_rate: CaffeSGD(
+        rate, decay=decay, bias_rate=bias_rate, momentum=0.0
+    ),
 }
 
 
-@pytest.mark.parametrize("right", [caffe_like(CaffeSGD), lambda *recipe: optimizers.make("sgd", *recipe)])
+@pytest.mark.parametrize(
+    "right", [caffe_like(CaffeSGD), lambda *recipe: optimizers.make("sgd", *recipe)]
+)
 def test_the_right_update_rule_passes(right):
     assert_steps_are_caffes(right)
 

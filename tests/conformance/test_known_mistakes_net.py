@@ -1,4 +1,6 @@
-"""Mistakes of other implementations in the net itself, put in on purpose: the comparison with OpenCV catches each one."""
+"""Mistakes of other implementations in the net itself, put in on purpose: the comparison with
+OpenCV catches each one.
+"""
 
 import keras
 import numpy as np
@@ -30,7 +32,8 @@ def check(net, expected):
 def with_layers(net, replace):
     """The net again, with the same weights, each layer as `replace` gives it."""
     clone = keras.models.clone_model(
-        net, clone_function=lambda layer: replace(layer) or type(layer).from_config(layer.get_config())
+        net,
+        clone_function=lambda layer: replace(layer) or type(layer).from_config(layer.get_config()),
     )
     clone.set_weights(net.get_weights())
     return clone
@@ -40,7 +43,9 @@ def average_pooling(net):
     return with_layers(
         net,
         lambda layer: (
-            layers.AveragePooling2D(2, padding="same", name=layer.name) if isinstance(layer, layers.MaxPooling2D) else None
+            layers.AveragePooling2D(2, padding="same", name=layer.name)
+            if isinstance(layer, layers.MaxPooling2D)
+            else None
         ),
     )
 
@@ -51,7 +56,11 @@ def activation(kind, *names):
     def wrong(net):
         return with_layers(
             net,
-            lambda layer: type(layer).from_config({**layer.get_config(), "activation": kind}) if layer.name in names else None,
+            lambda layer: (
+                type(layer).from_config({**layer.get_config(), "activation": kind})
+                if layer.name in names
+                else None
+            ),
         )
 
     return wrong
@@ -60,7 +69,9 @@ def activation(kind, *names):
 def fused_before_scoring(net):
     """Features are added up and scored once; the paper scores each and adds the scores."""
     deep, skip = net.get_layer("drop7").output, net.get_layer("pool4").output
-    bilinear = layers.Conv2DTranspose(SAME_WIDTH, 4, 2, use_bias=False, kernel_initializer=Bilinear())
+    bilinear = layers.Conv2DTranspose(
+        SAME_WIDTH, 4, 2, use_bias=False, kernel_initializer=Bilinear()
+    )
     deep = bilinear(deep)
     x = net.get_layer("score_fr")(layers.Add()([deep, Crop(5)(skip, deep)]))
     return keras.Model(net.input, net.get_layer("score")(net.get_layer("upscore16")(x), net.input))
@@ -74,12 +85,15 @@ class FlippedAfterTheMean(MeanBGR):
 
 class NotFlipped(MeanBGR):
     def call(self, images):
-        return keras.ops.cast(images, self.compute_dtype) - keras.ops.convert_to_tensor(self.mean_bgr, self.compute_dtype)
+        return keras.ops.cast(images, self.compute_dtype) - keras.ops.convert_to_tensor(
+            self.mean_bgr, self.compute_dtype
+        )
 
 
 def preparing(kind):
     return lambda net: with_layers(
-        net, lambda layer: kind.from_config(layer.get_config()) if isinstance(layer, MeanBGR) else None
+        net,
+        lambda layer: kind.from_config(layer.get_config()) if isinstance(layer, MeanBGR) else None,
     )
 
 
@@ -119,7 +133,9 @@ def test_a_copy_without_a_mistake_passes(nets):
 
 def check_transfer(transplant):
     """Every weight of the source is in the net afterwards, bit by bit."""
-    spec = model.ModelSpec("fcn32s", "vgg16", ("a", "b"), 1 / 32, 4, "same", "fixed", 0.5, (1.0, 2.0, 3.0))
+    spec = model.ModelSpec(
+        "fcn32s", "vgg16", ("a", "b"), 1 / 32, 4, "same", "fixed", 0.5, (1.0, 2.0, 3.0)
+    )
     net = model.build(spec)
     random = np.random.default_rng(2)
     source = {
@@ -143,9 +159,12 @@ def test_biases_lost_on_transfer_would_be_caught():
     check_transfer(lambda net, source: surgery.transplant(net, source, new=("score_fr",)))
     with pytest.raises(AssertionError, match="conv1_1/bias has not arrived"):
         check_transfer(kernels_only)
-    with pytest.raises(UserError, match="conv1_1/bias is missing"):  # and a source that lacks them is refused
+    # and a source that lacks them is refused
+    with pytest.raises(UserError, match="conv1_1/bias is missing"):
         check_transfer(
             lambda net, source: surgery.transplant(
-                net, {name: array for name, array in source.items() if "kernel" in name}, new=("score_fr",)
+                net,
+                {name: array for name, array in source.items() if "kernel" in name},
+                new=("score_fr",),
             )
         )

@@ -1,4 +1,6 @@
-"""What other implementations forget when a training is resumed, forgotten on purpose: an assertion catches it."""
+"""What other implementations forget when a training is resumed, forgotten on purpose: an assertion
+catches it.
+"""
 
 import json
 import types
@@ -13,32 +15,45 @@ from fcn.net import surgery
 from fcn.spec.recipe import TrainSpec
 from fcn.train import training
 
-RECIPE = TrainSpec("sgd", 1e-2, 0.9, 0.1, 2.0, "sum", iterations=6, log_every=1, validate_every=2, seed=0)
+RECIPE = TrainSpec(
+    "sgd", 1e-2, 0.9, 0.1, 2.0, "sum", iterations=6, log_every=1, validate_every=2, seed=0
+)
 
 
 def net():
     keras.utils.set_random_seed(4)
     image = keras.Input((None, None, 2))
-    return keras.Model(image, keras.layers.Conv2D(3, 1, name="score_fr")(keras.layers.Dropout(0.5)(image)))
+    return keras.Model(
+        image, keras.layers.Conv2D(3, 1, name="score_fr")(keras.layers.Dropout(0.5)(image))
+    )
 
 
 def batches(start):
     for step in range(start, RECIPE.iterations):
         random = np.random.default_rng(step)
-        yield random.normal(size=(1, 5, 6, 2)).astype(np.float32), random.integers(0, 3, (1, 5, 6)).astype(np.uint8)
+        yield (
+            random.normal(size=(1, 5, 6, 2)).astype(np.float32),
+            random.integers(0, 3, (1, 5, 6)).astype(np.uint8),
+        )
 
 
 def run(checkpoint, report=lambda *_: None):
     model = net()
     validation = [{"image": image, "label": label} for image, label in batches(0)]
     stream = types.SimpleNamespace(batches=batches, share=distribution.ONE)
-    history = training.train(model, RECIPE, stream, lambda: validation, checkpoint, report, seconds=-1e9)
-    return history, {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}
+    history = training.train(
+        model, RECIPE, stream, lambda: validation, checkpoint, report, seconds=-1e9
+    )
+    return history, {
+        name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()
+    }
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """History and weights of an uninterrupted training, and the checkpoint of one broken off at step 4."""
+    """History and weights of an uninterrupted training, and the checkpoint of one broken off at
+    step 4.
+    """
 
     def stop(step, values):
         if step == 4 and "loss" in values:
@@ -57,7 +72,10 @@ def check_resume(whole, checkpoint, forget):
     forget(arrays)
     files.save_arrays(checkpoint, arrays)
     history, weights = run(checkpoint)
-    best, whole_best = (max(row["val_mean_iu"] for row in rows if "val_mean_iu" in row) for rows in (history, whole_history))
+    best, whole_best = (
+        max(row["val_mean_iu"] for row in rows if "val_mean_iu" in row)
+        for rows in (history, whole_history)
+    )
     assert best == whole_best, "the best score"
     assert history == whole_history, "the history"
     for name, weight in weights.items():
@@ -83,7 +101,9 @@ def zeros(kind):
     """Every array of one kind that is not a single number."""
 
     def forget(arrays):
-        names = [name for name, array in arrays.items() if name.startswith(f"{kind}/") and array.ndim]
+        names = [
+            name for name, array in arrays.items() if name.startswith(f"{kind}/") and array.ndim
+        ]
         assert any(arrays[name].any() for name in names)
         arrays |= {name: np.zeros_like(arrays[name]) for name in names}
 

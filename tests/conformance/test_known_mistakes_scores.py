@@ -1,4 +1,6 @@
-"""Mistakes of other implementations in scoring, put in on purpose: an assertion catches each one."""
+"""Mistakes of other implementations in scoring, put in on purpose: an
+assertion catches each one.
+"""
 
 import numpy as np
 import pytest
@@ -26,7 +28,8 @@ def check_confusion(count):
     lambda truth, guess, classes: confusion(np.where(truth == 0, 255, truth), guess, classes),
     lambda truth, guess, classes: confusion(np.where(truth == 255, 0, truth), guess, classes),
     lambda truth, guess, classes: confusion(guess, np.where(truth == 255, 0, truth), classes),
-], ids=["class 0 masked as void", "void counted as background", "rows and columns exchanged"])  # fmt: skip
+], ids=["class 0 masked as void", "void counted as background", "rows and columns "
+                                                                "exchanged"])  # fmt: skip
 def test_counting_the_wrong_pixels_would_be_caught(mistake):
     check_confusion(confusion)
     with pytest.raises(AssertionError):
@@ -45,7 +48,9 @@ def over_all(images):
 
 
 def check_mean_iu(score):
-    """Class 0: 4 of 6 pixels in truth or prediction; class 1: 5 of 7; class 2 is nowhere and counts for nothing."""
+    """Class 0: 4 of 6 pixels in truth or prediction; class 1: 5 of 7; class 2 is nowhere and counts
+    for nothing.
+    """
     value = score(IMAGES)
     assert np.isfinite(value)
     assert value == pytest.approx((4 / 6 + 5 / 7) / 2)
@@ -63,7 +68,8 @@ def of_histogram(images):
     lambda images: np.mean([over_all(images[:2]), over_all(images[2:])]),
     lambda images: np.mean(of_histogram(images)),
     lambda images: np.mean(np.nan_to_num(of_histogram(images))),
-], ids=["averaged over images", "averaged over batches", "NaN for an absent class", "0 for an absent class"])  # fmt: skip
+], ids=["averaged over images", "averaged over batches", "NaN for an absent class",
+        "0 for an absent class"])  # fmt: skip
 def test_a_wrong_mean_would_be_caught(mistake):
     check_mean_iu(over_all)
     with pytest.raises(AssertionError):
@@ -82,7 +88,9 @@ def data(tmp_path_factory):
 
 
 def check_labels(stream):
-    """The labels of v and w come out of the records and the input pipeline pixel by pixel as they were drawn."""
+    """The labels of v and w come out of the records and the input pipeline pixel by pixel as they
+    were drawn.
+    """
     found = [label for _, label in stream]
     assert len(found) == 2
     for label, name in zip(found, "vw", strict=True):
@@ -90,7 +98,9 @@ def check_labels(stream):
 
 
 def validation(data):
-    return [(b["image"][0], b["label"][0]) for b in inputs.validation(data, "val").as_numpy_iterator()]
+    return [
+        (b["image"][0], b["label"][0]) for b in inputs.validation(data, "val").as_numpy_iterator()
+    ]
 
 
 def resized(image, size, how):
@@ -99,7 +109,9 @@ def resized(image, size, how):
 
 def bilinearly_there_and_back(label):
     size = label.shape[::-1]
-    return resized(resized(label, (32, 32), Image.Resampling.BILINEAR), size, Image.Resampling.BILINEAR)
+    return resized(
+        resized(label, (32, 32), Image.Resampling.BILINEAR), size, Image.Resampling.BILINEAR
+    )
 
 
 @pytest.mark.parametrize("mistake", [
@@ -137,7 +149,12 @@ def project(images):
 
 def on_resized(images):
     bilinear, nearest = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
-    return project([(resized(image, (32, 32), bilinear), resized(label, (32, 32), nearest)) for image, label in images])
+    return project(
+        [
+            (resized(image, (32, 32), bilinear), resized(label, (32, 32), nearest))
+            for image, label in images
+        ]
+    )
 
 
 def on_centres(images):
@@ -147,14 +164,20 @@ def on_centres(images):
 def with_resized_predictions(images):
     """Predicted at 32 x 32 and brought back to the image's size: as many pixels, but other ones."""
     bilinear = Image.Resampling.BILINEAR
-    there_and_back = [(resized(resized(i, (32, 32), bilinear), i.shape[1::-1], bilinear), label) for i, label in images]
+    there_and_back = [
+        (resized(resized(i, (32, 32), bilinear), i.shape[1::-1], bilinear), label)
+        for i, label in images
+    ]
     return project(there_and_back)
 
 
 @pytest.mark.parametrize("mistake", [on_resized, on_centres, with_resized_predictions])
 def test_scoring_at_another_size_would_be_caught(mistake):
     random = np.random.default_rng(3)
-    images = [(random.integers(0, 256, (*size, 3), np.uint8), tiny_voc.truth(*size)) for size in [(40, 56), (37, 41)]]
+    images = [
+        (random.integers(0, 256, (*size, 3), np.uint8), tiny_voc.truth(*size))
+        for size in [(40, 56), (37, 41)]
+    ]
     check_evaluation(project, images)
     with pytest.raises(AssertionError):
         check_evaluation(mistake, images)

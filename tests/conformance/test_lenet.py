@@ -1,4 +1,6 @@
-"""LeNet as an FCN: its score map holds LeNet's own class scores, against OpenCV, which runs the classifier as it is."""
+"""LeNet as an FCN: its score map holds LeNet's own class scores, against OpenCV, which runs the
+classifier as it is.
+"""
 
 import keras
 import numpy as np
@@ -31,17 +33,21 @@ def lenet(filters=(20, 50), hidden=500):
     return [
         convolution("conv1", "data", 1, first, 5), pooling("pool1", "conv1"),
         convolution("conv2", "pool1", first, second, 5), pooling("pool2", "conv2"),
-        inner_product("ip1", "pool2", 16 * second, hidden), relu(1, "ip1"), inner_product("ip2", "ip1", hidden, 10),
+        inner_product("ip1", "pool2", 16 * second, hidden), relu(1, "ip1"), inner_product("ip2",
+        "ip1", hidden, 10),
     ]  # fmt: skip
 
 
 def toy_fcn(filters, hidden):
-    """The same as an FCN, by hand: a border of 12, and the crop that brings back what it shifted."""
+    """The same as an FCN, by hand: a border of 12, and the crop that brings
+    back what it shifted.
+    """
     first, second = filters
     return [
         convolution("conv1", "data", 1, first, 5, pad=12), pooling("pool1", "conv1"),
         convolution("conv2", "pool1", first, second, 5), pooling("pool2", "conv2"),
-        convolution("ip1", "pool2", second, hidden, 4), relu(1, "ip1"), convolution("score_fr", "ip1", hidden, 10, 1),
+        convolution("ip1", "pool2", second, hidden, 4), relu(1, "ip1"), convolution("score_fr",
+        "ip1", hidden, 10, 1),
         deconvolution("upscore4", "score_fr", 10, 8, 4), crop("score", "upscore4", "data", 2),
     ]  # fmt: skip
 
@@ -53,7 +59,9 @@ def converted(path):
     kernel, bias = blobs["ip2"]
     weights |= {"score_fr/kernel": kernel.T[None, None], "score_fr/bias": bias}
     width, units = weights["conv1/bias"].size / 20, weights["ip1/bias"].size
-    ours = model.build(ModelSpec("fcn4s", "lenet", DIGITS, width, units, "caffe", "fixed", 0.0, (0.0, 0.0, 0.0)))
+    ours = model.build(
+        ModelSpec("fcn4s", "lenet", DIGITS, width, units, "caffe", "fixed", 0.0, (0.0, 0.0, 0.0))
+    )
     surgery.transplant(ours, weights)
     return keras.Model(ours.input, ours.get_layer("score_fr").output)
 
@@ -73,7 +81,9 @@ def canvas(height, width):
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """Makes LeNet twice from one caffemodel, a real one or one of random weights: OpenCV's classifier, and our score map."""
+    """Makes LeNet twice from one caffemodel, a real one or one of random weights: OpenCV's
+    classifier, and our score map.
+    """
     made = {}
 
     def get(path):
@@ -113,7 +123,9 @@ def test_the_score_map_of_a_digit_holds_lenets_own_scores(both):
 
 @pytest.mark.parametrize("size", [(44, 60), (41, 55), (28, 93)])
 def test_every_cell_of_a_canvas_holds_lenets_scores_of_its_window(both, size):
-    """Sides that are no multiple of 4 leave a last cell that sees less than 28 pixels, which LeNet cannot be asked about."""
+    """Sides that are no multiple of 4 leave a last cell that sees less than 28 pixels, which LeNet
+    cannot be asked about.
+    """
     theirs, ours = both
     picture = canvas(*size)
     found = scores(ours, rgb(picture))
@@ -123,7 +135,9 @@ def test_every_cell_of_a_canvas_holds_lenets_scores_of_its_window(both, size):
     expected = theirs(np.stack(windows)[:, None] / 256).reshape(rows, columns, 10)
     assert (rows, columns) == (size[0] // 4, size[1] // 4)
     assert_same_scores(found[:rows, :columns], expected, tolerance=1e-5)
-    assert expected.std((0, 1)).max() > 0.05 * np.abs(expected).max(), "all windows look alike: this proves nothing"
+    assert expected.std((0, 1)).max() > 0.05 * np.abs(expected).max(), (
+        "all windows look alike: this proves nothing"
+    )
 
 
 @pytest.mark.parametrize("size", [(64, 64), (45, 58), (97, 33), (28, 28), (1, 1)])
@@ -134,7 +148,9 @@ def test_fcn4s_scores_like_the_net_written_by_hand(tmp_path, size):
     theirs = OpenCV(layers, tmp_path / "toy.caffemodel", tmp_path, (1, 1, *size))
     spec = ModelSpec("fcn4s", "lenet", DIGITS, 0.2, 30, "caffe", "fixed", 0.0, (0.0, 0.0, 0.0))
     ours = model.build(spec)
-    found = {f"{name}/kernel": blobs[0].transpose(2, 3, 1, 0) for name, (_, blobs) in weights.items()}
+    found = {
+        f"{name}/kernel": blobs[0].transpose(2, 3, 1, 0) for name, (_, blobs) in weights.items()
+    }
     found |= {f"{name}/bias": blobs[1] for name, (_, blobs) in weights.items() if len(blobs) == 2}
     surgery.transplant(ours, found, dropped=["upscore4"])  # it is bilinear, and so is ours
     picture = np.random.default_rng(4).integers(0, 256, size, np.uint8)

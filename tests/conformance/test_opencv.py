@@ -1,4 +1,6 @@
-"""Our nets against OpenCV's Caffe importer, which runs the authors' nets with the same random weights."""
+"""Our nets against OpenCV's Caffe importer, which runs the authors' nets with the same random
+weights.
+"""
 
 import json
 import os
@@ -38,7 +40,9 @@ def pairs(tmp_path_factory):
 
     def get(variant, backbone="vgg16"):
         if (variant, backbone) not in made:
-            made[variant, backbone] = pair(variant, tmp_path_factory.mktemp(variant), backbone=backbone)
+            made[variant, backbone] = pair(
+                variant, tmp_path_factory.mktemp(variant), backbone=backbone
+            )
         return made[variant, backbone]
 
     return get
@@ -67,7 +71,18 @@ def test_on_vgg19_too(pairs):
     assert_same_scores(scores(ours, image), theirs.on_image(image))
 
 
-INNER = ["pool1", "pool3", "pool4", "pool5", "drop6", "drop7", "score_fr", "upscore2", "score_pool3c", "fuse_pool3"]
+INNER = [
+    "pool1",
+    "pool3",
+    "pool4",
+    "pool5",
+    "drop6",
+    "drop7",
+    "score_fr",
+    "upscore2",
+    "score_pool3c",
+    "fuse_pool3",
+]
 
 
 @pytest.mark.parametrize("name", INNER)
@@ -84,7 +99,9 @@ def test_every_stream_weighs_enough_to_be_missed(pairs, variant):
     theirs, ours = pairs(variant)
     image = picture(70, 91)
     expected = theirs.on_image(image)
-    for layer in [layer for layer in ours.layers if layer.name.startswith("score_") and layer.weights]:
+    for layer in [
+        layer for layer in ours.layers if layer.name.startswith("score_") and layer.weights
+    ]:
         kernel = layer.kernel.numpy()
         layer.kernel.assign(0 * kernel)
         with pytest.raises(AssertionError, match="off by"):
@@ -94,12 +111,24 @@ def test_every_stream_weighs_enough_to_be_missed(pairs, variant):
 
 
 @pytest.mark.parametrize("matrices", [True, False])
-def test_the_convolutionalised_classifier_gives_the_classifiers_own_values(small, tmp_path, matrices):
-    """VGG-16 as published, fc6 and fc7 inner products over 224 x 224 pixels: its fc7 is the middle cell of our map."""
+def test_the_convolutionalised_classifier_gives_the_classifiers_own_values(
+    small, tmp_path, matrices
+):
+    """VGG-16 as published, fc6 and fc7 inner products over 224 x 224 pixels: its fc7 is the middle
+    cell of our map.
+    """
     width, fc = 1 / 16, 24
     channels = int(512 * width)
-    layers = [*vgg("vgg16", width, 1), inner_product("fc6", "pool5", channels * 49, fc), relu(6, "fc6")]
-    layers += [inner_product("fc7", "fc6", fc, fc), relu(7, "fc7"), inner_product("fc8", "fc7", fc, 10)]
+    layers = [
+        *vgg("vgg16", width, 1),
+        inner_product("fc6", "pool5", channels * 49, fc),
+        relu(6, "fc6"),
+    ]
+    layers += [
+        inner_product("fc7", "fc6", fc, fc),
+        relu(7, "fc7"),
+        inner_product("fc8", "fc7", fc, 10),
+    ]
     caffe.write(tmp_path / "vgg.caffemodel", "VGG", random_weights(layers, 4))
     theirs = OpenCV(layers, tmp_path / "vgg.caffemodel", tmp_path, (1, 3, 224, 224))
     blobs = caffe.read(tmp_path / "vgg.caffemodel")
@@ -117,18 +146,34 @@ def test_the_convolutionalised_classifier_gives_the_classifiers_own_values(small
 def test_opencv_pools_in_ceil_mode_as_caffe_does(tmp_path):
     """What the comparisons rest on: 5 pixels become 3, the last row and column by themselves."""
     layers = [pooling("pool1", "data")]
-    caffe.write(tmp_path / "pool.caffemodel", "pool", random_weights([convolution("unused", "data", 1, 1, 1)], 0))
-    found = OpenCV(layers, tmp_path / "pool.caffemodel", tmp_path, (1, 1, 5, 5))(np.arange(25.0).reshape(1, 1, 5, 5))
+    caffe.write(
+        tmp_path / "pool.caffemodel",
+        "pool",
+        random_weights([convolution("unused", "data", 1, 1, 1)], 0),
+    )
+    found = OpenCV(layers, tmp_path / "pool.caffemodel", tmp_path, (1, 1, 5, 5))(
+        np.arange(25.0).reshape(1, 1, 5, 5)
+    )
     np.testing.assert_array_equal(found[0, :, :, 0], [[6, 8, 9], [16, 18, 19], [21, 23, 24]])
 
 
 def test_the_prototxts_state_the_papers_numbers_of_parameters():
     """Trainable ones: all but the fixed upsampling kernels and scales."""
     counts = {
-        variant: sum(int(np.prod(shape)) for layer in fcn(variant, 21) if layer.kind == "Convolution" for shape in layer.blobs)
+        variant: sum(
+            int(np.prod(shape))
+            for layer in fcn(variant, 21)
+            if layer.kind == "Convolution"
+            for shape in layer.blobs
+        )
         for variant in VARIANTS
     }
-    assert counts == {"fcn32s": 134_346_581, "fcn16s": 134_357_354, "fcn8s": 134_362_751, "fcn8s_atonce": 134_362_751}
+    assert counts == {
+        "fcn32s": 134_346_581,
+        "fcn16s": 134_357_354,
+        "fcn8s": 134_362_751,
+        "fcn8s_atonce": 134_362_751,
+    }
 
 
 FULL = """
@@ -146,13 +191,20 @@ print(json.dumps({{"shape": found.shape, "parameters": ours.count_params(), "gib
 
 
 def test_fcn8s_at_full_width(tmp_path):
-    """The original itself: 21 classes, 134 million random weights, by way of a caffemodel of 538 MB."""
+    """The original itself: 21 classes, 134 million random weights, by way of a caffemodel of 538
+    MB.
+    """
     code = FULL.format(here=str(HERE), folder=str(tmp_path))
     root = str(HERE.parents[1])
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
     )
-    (tmp_path / "fcn8s.caffemodel").unlink(missing_ok=True)  # pytest keeps its folders of the last runs
+    # pytest keeps its folders of the last runs
+    (tmp_path / "fcn8s.caffemodel").unlink(missing_ok=True)
     assert done.returncode == 0, done.stderr[-3000:]
     facts = json.loads(done.stdout.splitlines()[-1])
     inner = 2 * 21 * 21 * 4 * 4  # upsampling that was learned

@@ -1,9 +1,21 @@
-"""Real weights: what they give in our nets, and how they are read, against other people's programs."""
+"""Real weights: what they give in our nets, and how they are read, against
+other people's programs.
+"""
 
 import keras
 import numpy as np
 import pytest
-from caffe_nets import MEAN, Layer, OpenCV, assert_same_scores, convolution, inner_product, pooling, relu, vgg
+from caffe_nets import (
+    MEAN,
+    Layer,
+    OpenCV,
+    assert_same_scores,
+    convolution,
+    inner_product,
+    pooling,
+    relu,
+    vgg,
+)
 from keras import layers
 
 from fcn.net import model, surgery
@@ -15,17 +27,28 @@ PRINTED = ["conv1_1", "conv1_2", "pool1", "conv2_1", "conv2_2", "pool2"]
 
 
 def test_true_vgg16_gives_the_activations_that_others_printed(small, realdata):
-    """Order of channels, mean, orientation of the kernels, padding and pooling, proven from outside."""
+    """Order of channels, mean, orientation of the kernels, padding and pooling, proven from
+    outside.
+    """
     net = model.build(small(width=1.0, fc_units=1, padding="same"))
     stored, weights = np.load(realdata / "vgg" / "vgg16_partial.npz"), {}
     for name in ("conv1_1", "conv1_2", "conv2_1", "conv2_2"):
-        theirs = name.replace("conv", "block").replace("_", "_conv")  # conv1_2 is block1_conv2 there
-        weights |= {f"{name}/kernel": stored[f"{theirs}/kernel"], f"{name}/bias": stored[f"{theirs}/bias_q11"]}
+        # conv1_2 is block1_conv2 there
+        theirs = name.replace("conv", "block").replace("_", "_conv")
+        weights |= {
+            f"{name}/kernel": stored[f"{theirs}/kernel"],
+            f"{name}/bias": stored[f"{theirs}/bias_q11"],
+        }
     known = {name.split("/")[0] for name in weights}
-    surgery.transplant(net, weights, new={layer.name for layer in net.layers if hasattr(layer, "kernel")} - known)
+    surgery.transplant(
+        net, weights, new={layer.name for layer in net.layers if hasattr(layer, "kernel")} - known
+    )
     folder = realdata / "vgg" / "reference_activations"
-    cat = np.array((folder / "persian_cat.txt").read_text().split(), np.float32).reshape(224, 224, 3)
-    image = (cat + MEAN.astype(np.float32))[None, :, :, ::-1]  # RGB, as our nets take it; the file is BGR minus the mean
+    cat = np.array((folder / "persian_cat.txt").read_text().split(), np.float32).reshape(
+        224, 224, 3
+    )
+    # RGB, as our nets take it; the file is BGR minus the mean
+    image = (cat + MEAN.astype(np.float32))[None, :, :, ::-1]
     printed = np.load(folder / "printed_activations.npz")
     inner = keras.Model(net.input, [net.get_layer(name).output for name in PRINTED])
     for name, values in zip(PRINTED, inner(image), strict=True):
@@ -35,20 +58,33 @@ def test_true_vgg16_gives_the_activations_that_others_printed(small, realdata):
 
 
 def test_all_five_blocks_of_the_true_vgg16_agree_with_opencv(small, realdata, tmp_path):
-    """Keras' file through the conversion, and the same file's arrays through OpenCV, on a photograph."""
+    """Keras' file through the conversion, and the same file's arrays through OpenCV, on a
+    photograph.
+    """
     found = readers.read(realdata / "vgg" / "vgg16_notop.h5")
     weights, _ = conversion.convert(found.layers, "vgg16", "it", found.axes, found.channels)
-    kinds = {n: ("Convolution", (k.transpose(3, 2, 0, 1).copy(), b)) for n, (k, b) in found.layers.items()}
+    kinds = {
+        n: ("Convolution", (k.transpose(3, 2, 0, 1).copy(), b))
+        for n, (k, b) in found.layers.items()
+    }
     caffe.write(tmp_path / "vgg.caffemodel", "vgg", kinds)
     net = model.build(small(width=1.0, fc_units=1, padding="same"))
-    dense = [layer.name for layer in net.layers if hasattr(layer, "kernel") and not layer.name.startswith("conv")]
+    dense = [
+        layer.name
+        for layer in net.layers
+        if hasattr(layer, "kernel") and not layer.name.startswith("conv")
+    ]
     surgery.transplant(net, weights, new=dense)
     folder = realdata / "vgg" / "reference_activations"
-    cat = np.array((folder / "persian_cat.txt").read_text().split(), np.float32).reshape(224, 224, 3)
+    cat = np.array((folder / "persian_cat.txt").read_text().split(), np.float32).reshape(
+        224, 224, 3
+    )
     pools = [f"pool{block}" for block in range(1, 6)]
     inner = keras.Model(net.input, [net.get_layer(name).output for name in pools])
     ours = inner((cat + MEAN.astype(np.float32))[None, :, :, ::-1])
-    opencv = OpenCV(vgg("vgg16", 1.0, 1), tmp_path / "vgg.caffemodel", tmp_path, (1, 3, 224, 224)).net
+    opencv = OpenCV(
+        vgg("vgg16", 1.0, 1), tmp_path / "vgg.caffemodel", tmp_path, (1, 3, 224, 224)
+    ).net
     opencv.setInput(cat.transpose(2, 0, 1)[None])
     for name, mine, theirs in zip(pools, ours, opencv.forward(pools), strict=True):
         mine, theirs = np.asarray(mine), theirs.transpose(0, 2, 3, 1)
@@ -115,9 +151,14 @@ def test_lenet_from_parsed_weights_computes_what_opencv_computes(realdata, tmp_p
     x = layers.Conv2D(500, 4, activation="relu", name="ip1")(x)
     x = layers.Conv2D(10, 1, name="ip2")(x)
     net = keras.Model(image, layers.Flatten()(x))
-    shapes = {"ip1": (500, 50, 4, 4), "ip2": (10, 500, 1, 1)}  # the matrix as a convolution over C x H x W
+    # the matrix as a convolution over C x H x W
+    shapes = {"ip1": (500, 50, 4, 4), "ip2": (10, 500, 1, 1)}
     for name, (kernel, bias) in blobs.items():
-        net.get_layer(name).set_weights([kernel.reshape(shapes.get(name, kernel.shape)).transpose(2, 3, 1, 0), bias])
+        net.get_layer(name).set_weights(
+            [kernel.reshape(shapes.get(name, kernel.shape)).transpose(2, 3, 1, 0), bias]
+        )
     digits = np.random.default_rng(8).integers(0, 256, (6, 28, 28)) / 256
     expected = OpenCV(LENET, path, tmp_path, (6, 1, 28, 28))(digits[:, None])
-    assert_same_scores(np.asarray(net(digits[..., None].astype(np.float32))), expected, tolerance=1e-5)
+    assert_same_scores(
+        np.asarray(net(digits[..., None].astype(np.float32))), expected, tolerance=1e-5
+    )

@@ -26,7 +26,9 @@ def write_images(root, lists, sizes=SIZES):
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / folder).mkdir(parents=True)
     for name, ids in lists.items():
-        (root / f"ImageSets/Segmentation/{name}.txt").write_text("".join(f"{each}\n" for each in ids))
+        (root / f"ImageSets/Segmentation/{name}.txt").write_text(
+            "".join(f"{each}\n" for each in ids)
+        )
     for each in sorted({each for ids in lists.values() for each in ids}):
         label = truth(*sizes[each])
         Image.fromarray(label).convert("RGB").save(root / f"JPEGImages/{each}.jpg")

@@ -1,4 +1,6 @@
-"""Chromium without a window, driven through its DevTools protocol: just what a test of a page needs."""
+"""Chromium without a window, driven through its DevTools protocol: just what a test of a page
+needs.
+"""
 
 import base64
 import contextlib
@@ -12,11 +14,16 @@ from pathlib import Path
 
 from websockets.sync.client import connect
 
-PATH = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+PATH = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
+    None,
+)
 # No name but this machine's resolves, and the browser itself asks nobody for anything.
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--remote-debugging-port=0",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+    "--remote-debugging-port=0",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--hide-scrollbars",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )  # fmt: skip
 
@@ -45,7 +52,9 @@ class Browser:
             case "Network.requestWillBeSent":
                 self.requests.append(params["request"]["url"])
             case "Runtime.consoleAPICalled":
-                self.logged.append((params["type"], " ".join(str(each.get("value")) for each in params["args"])))
+                self.logged.append(
+                    (params["type"], " ".join(str(each.get("value")) for each in params["args"]))
+                )
             case "Runtime.exceptionThrown":
                 self.logged.append(("exception", params["exceptionDetails"]["text"]))
             case "Log.entryAdded":
@@ -53,7 +62,9 @@ class Browser:
 
     def run(self, script):
         """The value of a JavaScript expression; promises are waited for."""
-        result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        result = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in result, (script, result)
         return result["result"].get("value")
 
@@ -61,7 +72,9 @@ class Browser:
         """Waits until a JavaScript expression is true, and returns it."""
         end = time.monotonic() + seconds
         while not (value := self.run(script)):
-            assert time.monotonic() < end, f"after {seconds} s still not true: {script}\n{self.run('document.body.innerText')}"
+            assert time.monotonic() < end, (
+                f"after {seconds} s still not true: {script}\n{self.run('document.body.innerText')}"
+            )
             time.sleep(0.1)
         return value
 
@@ -72,18 +85,28 @@ class Browser:
         self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
 
     def look(self, width, height, dark=False):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def picture(self):
-        return base64.b64decode(self.call("Page.captureScreenshot", format="png", captureBeyondViewport=False)["data"])
+        return base64.b64decode(
+            self.call("Page.captureScreenshot", format="png", captureBeyondViewport=False)["data"]
+        )
 
 
 @contextlib.contextmanager
 def open_browser(profile):
     process = subprocess.Popen(
-        [PATH, *FLAGS, f"--user-data-dir={profile}", "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [PATH, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         file, end = Path(profile) / "DevToolsActivePort", time.monotonic() + 60

@@ -25,7 +25,9 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="session")
 def spec():
     """FCN-32s on a VGG-16 of one 32nd of the width."""
-    return ModelSpec("fcn32s", "vgg16", CLASSES, 1 / 32, 8, "same", "fixed", 0.5, (104.0, 117.0, 123.0))
+    return ModelSpec(
+        "fcn32s", "vgg16", CLASSES, 1 / 32, 8, "same", "fixed", 0.5, (104.0, 117.0, 123.0)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -36,11 +38,17 @@ def recipe():
 
 @pytest.fixture(scope="session")
 def vgg(tmp_path_factory):
-    """A weight file of the classifier that `spec` starts from: random, as He's initialisation would make it."""
+    """A weight file of the classifier that `spec` starts from: random, as He's initialisation would
+    make it.
+    """
     rng, arrays, channels = np.random.default_rng(7), {}, 3
-    layers = [(name, filters // 32, 3) for block in BACKBONES["vgg16"].blocks for name, filters in block]
+    layers = [
+        (name, filters // 32, 3) for block in BACKBONES["vgg16"].blocks for name, filters in block
+    ]
     for name, filters, size in (*layers, ("fc6", 8, 7), ("fc7", 8, 1)):
-        kernel = rng.normal(0, np.sqrt(2 / (size * size * channels)), (size, size, channels, filters))
+        kernel = rng.normal(
+            0, np.sqrt(2 / (size * size * channels)), (size, size, channels, filters)
+        )
         arrays[f"{name}/kernel"], channels = kernel.astype(np.float32), filters
         arrays[f"{name}/bias"] = rng.normal(0, 0.1, filters).astype(np.float32)
     path = tmp_path_factory.mktemp("classifier") / "vgg.npz"

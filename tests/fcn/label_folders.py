@@ -11,7 +11,9 @@ OWN = {0: (0, 0, 0), 1: (255, 0, 0), 2: (0, 200, 80), 3: (30, 60, 255), 255: (22
 
 
 def truth(number, void=True):
-    """Classes 0 to 3 and, if wanted, a border of void around the last three; uint8 (H, W), another one for each number."""
+    """Classes 0 to 3 and, if wanted, a border of void around the last three; uint8 (H, W), another
+    one for each number.
+    """
     label = np.zeros((HEIGHT, WIDTH), np.uint8)
     for value, left in ((1, 3), (2, 29), (3, 55)):
         top, size = 4 + 5 * number % 23 + value, 12 + 2 * value + number % 2
@@ -22,7 +24,9 @@ def truth(number, void=True):
 
 
 def photograph(number):
-    return Image.fromarray(np.random.default_rng(number).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
+    return Image.fromarray(
+        np.random.default_rng(number).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    )
 
 
 def coloured(label, colours=OWN):
@@ -34,11 +38,15 @@ def coloured(label, colours=OWN):
 
 def smoothed(picture):
     """Twice as large and back, as pictures are resized."""
-    return picture.resize((2 * WIDTH, 2 * HEIGHT), Image.BILINEAR).resize((WIDTH, HEIGHT), Image.BILINEAR)
+    return picture.resize((2 * WIDTH, 2 * HEIGHT), Image.BILINEAR).resize(
+        (WIDTH, HEIGHT), Image.BILINEAR
+    )
 
 
 def write_folder(root, mask, count=4, void=True, ending=".png", classes=(), **options):
-    """images/ and masks/, masks as `mask(truth)` makes them, and a classes.txt of these lines, if there are any."""
+    """images/ and masks/, masks as `mask(truth)` makes them, and a classes.txt of these lines, if
+    there are any.
+    """
     (root / "images").mkdir(parents=True)
     (root / "masks").mkdir()
     for number in range(count):
@@ -56,7 +64,9 @@ OWN_LINES = ("background #000000", "red #ff0000", "green #00c850", "blue #1e3cff
 def paletted(label):
     """A palette image with the indices as they are and the colours of `OWN`."""
     image = Image.fromarray(label)
-    image.putpalette(np.array([OWN.get(index, (9, 9, 9)) for index in range(256)], np.uint8).reshape(-1).tolist())
+    image.putpalette(
+        np.array([OWN.get(index, (9, 9, 9)) for index in range(256)], np.uint8).reshape(-1).tolist()
+    )
     return image
 
 

@@ -1,4 +1,6 @@
-"""Files as a fault or an attacker leaves them: whole ones changed, the same way each time for the same seed."""
+"""Files as a fault or an attacker leaves them: whole ones changed, the same way each time for the
+same seed.
+"""
 
 import copy
 import io
@@ -13,7 +15,8 @@ import numpy as np
 from fcn.io import files
 
 VALUES = (
-    None, True, -1, 0, 1, 2**31, 10**30, -0.5, 1e300, float("nan"), float("inf"), "", "x", "\x1b[31m\a\r\nall is well",
+    None, True, -1, 0, 1, 2**31, 10**30, -0.5, 1e300, float("nan"), float("inf"), "", "x",
+    "\x1b[31m\a\r\nall is well",
     "\u202eevil", "a" * 3000, "../../../etc/passwd", [], {}, [[1]], {"a": {"b": []}}, ["a"] * 2000,
 )  # fmt: skip
 """What may stand where something else should."""
@@ -61,7 +64,9 @@ def of_bytes(data, rng):
 
 
 def of_json(data, rng):
-    """A JSON file with one value changed, or a key taken away, added or doubled; or as `of_bytes`."""
+    """A JSON file with one value changed, or a key taken away, added or
+    doubled; or as `of_bytes`.
+    """
     if rng.random() < 0.4:
         return of_bytes(data, rng)
     content = copy.deepcopy(json.loads(data))
@@ -103,13 +108,19 @@ def of_table(data, rng):
 
 
 def of_arrays(data, rng):
-    """An archive of arrays, one of them or its header changed, with checksums that are right; or its own headers are."""
+    """An archive of arrays, one of them or its header changed, with checksums that are right; or
+    its own headers are.
+    """
     kind = rng.randrange(3)
     if kind == 0:
         return of_bytes(data, rng)
     if kind == 1:
         changed = bytearray(data)
-        marks = [place for mark in (b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06") for place in _all(data, mark)]
+        marks = [
+            place
+            for mark in (b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06")
+            for place in _all(data, mark)
+        ]
         place = min(rng.choice(marks) + rng.randrange(60), len(data) - 1)
         changed[place] = rng.choice((0, 1, 0x7F, 0xFF, data[place] ^ (1 << rng.randrange(8))))
         return bytes(changed)
@@ -142,7 +153,13 @@ def tree(folder):
         for name in (*below, *names):
             path = os.path.join(parent, name)
             mode = os.lstat(path).st_mode
-            what = os.readlink(path) if stat.S_ISLNK(mode) else files.digest(path) if stat.S_ISREG(mode) else ""
+            what = (
+                os.readlink(path)
+                if stat.S_ISLNK(mode)
+                else files.digest(path)
+                if stat.S_ISREG(mode)
+                else ""
+            )
             found[os.path.relpath(path, folder)] = (stat.S_IFMT(mode), what)
     return found
 

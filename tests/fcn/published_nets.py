@@ -1,7 +1,7 @@
 """Caffemodels with the layer names and shapes of the authors' published nets, and random weights.
 
-Names and shapes are written down from their prototxts (voc-fcn*/train.prototxt of shelhamer/fcn.berkeleyvision.org), not taken
-from `fcn.spec.architecture`.
+Names and shapes are written down from their prototxts (voc-fcn*/train.prototxt of
+shelhamer/fcn.berkeleyvision.org), not taken from `fcn.spec.architecture`.
 """
 
 import numpy as np
@@ -15,7 +15,12 @@ UPSAMPLING = {
     "fcn8s": {"upscore2": 4, "upscore_pool4": 4, "upscore8": 16},
     "fcn8s_atonce": {"upscore2": 4, "upscore_pool4": 4, "upscore8": 16},
 }
-SKIPS = {"fcn32s": (), "fcn16s": ("pool4",), "fcn8s": ("pool4", "pool3"), "fcn8s_atonce": ("pool4", "pool3")}
+SKIPS = {
+    "fcn32s": (),
+    "fcn16s": ("pool4",),
+    "fcn8s": ("pool4", "pool3"),
+    "fcn8s_atonce": ("pool4", "pool3"),
+}
 FILES = {
     "fcn32s": "fcn32s-heavy-pascal.caffemodel", "fcn16s": "fcn16s-heavy-pascal.caffemodel",
     "fcn8s": "fcn8s-heavy-pascal.caffemodel", "fcn8s_atonce": "fcn8s-atonce-pascal.caffemodel",
@@ -50,7 +55,10 @@ def net(variant, width=1 / 32, units=8, classes=21, seed=0, learned=False):
     convolution("score_fr", units, classes, 1)
     for pool in SKIPS[variant]:
         if variant == "fcn8s_atonce":
-            layers[f"scale_{pool}"] = ("Scale", [np.full(pools[pool], {"pool4": 0.01, "pool3": 0.0001}[pool], np.float32)])
+            layers[f"scale_{pool}"] = (
+                "Scale",
+                [np.full(pools[pool], {"pool4": 0.01, "pool3": 0.0001}[pool], np.float32)],
+            )
         convolution(f"score_{pool}", pools[pool], classes, 1)
     for name, size in UPSAMPLING[variant].items():
         kernel = bilinear(size) * np.eye(classes)[:, :, None, None]

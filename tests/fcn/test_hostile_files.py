@@ -1,4 +1,6 @@
-"""Files that would have something done: a command run, another file opened, a picture put elsewhere. Nothing of it is."""
+"""Files that would have something done: a command run, another file opened, a picture put
+elsewhere. Nothing of it is.
+"""
 
 import builtins
 import contextlib
@@ -32,7 +34,14 @@ class Runs:
 
 LAMBDA = {
     "class_name": "Sequential",
-    "config": {"layers": [{"class_name": "Lambda", "config": {"name": "block1_conv1", "function": ["CODE", None, None]}}]},
+    "config": {
+        "layers": [
+            {
+                "class_name": "Lambda",
+                "config": {"name": "block1_conv1", "function": ["CODE", None, None]},
+            }
+        ]
+    },
 }
 
 
@@ -52,19 +61,26 @@ def an_npz(path, canary):
 
 def a_keras_zip(path, canary):
     with zipfile.ZipFile(path, "w") as archive:  # a .keras file, whose Lambda load_model would run
-        archive.writestr("config.json", json.dumps(LAMBDA).replace("CODE", f"open({str(canary)!r}, 'w')"))
+        archive.writestr(
+            "config.json", json.dumps(LAMBDA).replace("CODE", f"open({str(canary)!r}, 'w')")
+        )
         archive.writestr("data.pkl", pickle.dumps(Runs(canary)))
 
 
 def a_keras_h5(path, canary):
     with h5py.File(path, "w") as file:
-        file.attrs["model_config"] = json.dumps(LAMBDA).replace("CODE", f"open({str(canary)!r}, 'w')")
+        file.attrs["model_config"] = json.dumps(LAMBDA).replace(
+            "CODE", f"open({str(canary)!r}, 'w')"
+        )
         file.create_dataset("model_weights/other/kernel:0", data=np.zeros(3))
         file.attrs["pickled"] = np.void(pickle.dumps(Runs(canary)))
 
 
 def a_mat(path, canary):
-    code = {"layers": np.array([{"type": f"open({str(canary)!r}, 'w')"}], dtype=object), "f": pickle.dumps(Runs(canary))}
+    code = {
+        "layers": np.array([{"type": f"open({str(canary)!r}, 'w')"}], dtype=object),
+        "f": pickle.dumps(Runs(canary)),
+    }
     scipy.io.savemat(path, {"GTcls": code, "net": code})
 
 
@@ -90,7 +106,10 @@ def test_no_reader_executes_what_a_file_holds(tmp_path, make):
 
 def test_the_canary_sings_where_it_is_let(tmp_path):
     """Else the test above could not fail."""
-    for make, load in ((a_pickle, pickle.load), (an_npy, lambda file: np.load(file, allow_pickle=True))):
+    for make, load in (
+        (a_pickle, pickle.load),
+        (an_npy, lambda file: np.load(file, allow_pickle=True)),
+    ):
         make(tmp_path / "file", tmp_path / "canary")
         with open(tmp_path / "file", "rb") as file:
             load(io.BytesIO(file.read()))
@@ -110,7 +129,9 @@ def virtual(file, other):
 
 @pytest.mark.parametrize("refer", [external, virtual])
 def test_an_hdf5_file_whose_arrays_lie_in_another_file_is_refused(tmp_path, refer):
-    """HDF5 opens any file that it names: a "weight" could be somebody's key, and go into a model that is given away."""
+    """HDF5 opens any file that it names: a "weight" could be somebody's key, and go into a model
+    that is given away.
+    """
     other = tmp_path / "other"
     if refer is external:
         other.write_bytes(b"0123456789")
@@ -121,7 +142,9 @@ def test_an_hdf5_file_whose_arrays_lie_in_another_file_is_refused(tmp_path, refe
         refer(file, other)
     with h5py.File(tmp_path / "x.h5") as file:
         assert file["block1_conv1/kernel:0"][-1] in (9, ord("9"))  # h5py itself does read it
-    with pytest.raises(UserError, match=r"x\.h5: block1_conv1/kernel:0: .* said to lie in another file"):
+    with pytest.raises(
+        UserError, match=r"x\.h5: block1_conv1/kernel:0: .* said to lie in another file"
+    ):
         keras_h5.read(tmp_path / "x.h5")
 
 
@@ -136,7 +159,8 @@ def test_links_of_an_hdf5_file_to_others_are_not_followed(tmp_path):
 
 def test_an_hdf5_file_that_claims_an_absurd_array_is_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file.create_dataset("block1_conv1/kernel:0", (2**31,), "f4", chunks=(2**16,))  # none of it is stored
+        # none of it is stored
+        file.create_dataset("block1_conv1/kernel:0", (2**31,), "f4", chunks=(2**16,))
     assert (tmp_path / "x.h5").stat().st_size < 10_000
     with pytest.raises(UserError, match=rf"kernel:0: {2**33} bytes, at most"):
         keras_h5.read(tmp_path / "x.h5")
@@ -168,7 +192,9 @@ def test_an_id_that_is_no_name_is_refused_in_every_list(tmp_path, wrong):
         lambda: sbd.ids(tmp_path, "val"),
         lambda: official.to_predict(tmp_path, tmp_path / "val.txt"),
     ):
-        with pytest.raises(UserError, match=r"val\.txt: expected names of images, but these are none: '") as error:
+        with pytest.raises(
+            UserError, match=r"val\.txt: expected names of images, but these are none: '"
+        ) as error:
             read()
         assert repr(wrong) in str(error.value)  # and no control character reaches the terminal
         assert str(error.value).isprintable()

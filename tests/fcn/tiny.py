@@ -1,4 +1,6 @@
-"""A tiny world in VOC's layout: eight small images of different sizes with two classes of rectangles."""
+"""A tiny world in VOC's layout: eight small images of different sizes with two classes of
+rectangles.
+"""
 
 import keras
 import numpy as np
@@ -10,7 +12,16 @@ from fcn.spec.augment import OFF
 from fcn.spec.recipe import TrainSpec
 
 CLASSES = ("background", "red", "green")
-SIZES = {"a": (40, 56), "b": (33, 47), "c": (48, 40), "d": (37, 37), "e": (40, 56), "v": (35, 50), "w": (50, 35), "x": (41, 43)}
+SIZES = {
+    "a": (40, 56),
+    "b": (33, 47),
+    "c": (48, 40),
+    "d": (37, 37),
+    "e": (40, 56),
+    "v": (35, 50),
+    "w": (50, 35),
+    "x": (41, 43),
+}
 """(height, width) by id; a to e are in train.txt, v to x in val.txt."""
 
 
@@ -53,7 +64,9 @@ def write_records(root, out, train="train", val="val"):
 
 def stream(data, seed, batch=1, augment=OFF, split="train", **more):
     """What a training with this seed, batch and augmentation sees; `more` as of `Stream`."""
-    recipe = TrainSpec("sgd", 1e-2, 0.9, 5e-4, 2.0, "mean", 20, 2, 10, seed, batch=batch, augment=augment)
+    recipe = TrainSpec(
+        "sgd", 1e-2, 0.9, 5e-4, 2.0, "mean", 20, 2, 10, seed, batch=batch, augment=augment
+    )
     return Stream(data, split, recipe, **more)
 
 

@@ -1,4 +1,6 @@
-"""Small random VGGs and a LeNet, and their files as other programs write them. Written from what is published of each."""
+"""Small random VGGs and a LeNet, and their files as other programs write them. Written from what is
+published of each.
+"""
 
 import itertools
 import struct
@@ -12,16 +14,28 @@ from fcn.weights import caffe
 
 
 def classifier(backbone="vgg16", width=2, hidden=5, seed=0):
-    """A VGG of `width`, 2 x width, ... channels with random weights, in Caffe's shapes: O x I x H x W, O x C*H*W."""
+    """A VGG of `width`, 2 x width, ... channels with random weights, in Caffe's shapes: O x I x H x
+    W, O x C*H*W.
+    """
     rng = np.random.default_rng(seed)
     layers, channels = {}, 3
     for block, convolutions in enumerate(BACKBONES[backbone].blocks):
         for name, _ in convolutions:
             out = width * min(2**block, 8)
-            layers[name] = (rng.normal(size=(out, channels, 3, 3)).astype("f4"), rng.normal(size=out).astype("f4"))
+            layers[name] = (
+                rng.normal(size=(out, channels, 3, 3)).astype("f4"),
+                rng.normal(size=out).astype("f4"),
+            )
             channels = out
-    for name, inputs, out in (("fc6", channels * 49, hidden), ("fc7", hidden, hidden + 1), ("fc8", hidden + 1, 10)):
-        layers[name] = (rng.normal(size=(out, inputs)).astype("f4"), rng.normal(size=out).astype("f4"))
+    for name, inputs, out in (
+        ("fc6", channels * 49, hidden),
+        ("fc7", hidden, hidden + 1),
+        ("fc8", hidden + 1, 10),
+    ):
+        layers[name] = (
+            rng.normal(size=(out, inputs)).astype("f4"),
+            rng.normal(size=out).astype("f4"),
+        )
     return layers
 
 
@@ -35,18 +49,25 @@ def lenet(width=2, hidden=5, seed=0):
         "ip2": (10, hidden),
     }
     return {
-        name: (rng.normal(size=shape).astype("f4"), rng.normal(size=shape[0]).astype("f4")) for name, shape in shapes.items()
+        name: (rng.normal(size=shape).astype("f4"), rng.normal(size=shape[0]).astype("f4"))
+        for name, shape in shapes.items()
     }
 
 
 def hwio(layers):
-    """The same as TensorFlow has it: H x W x I x O, and matrices for an H x W x C input, H*W*C x O; loop by loop."""
+    """The same as TensorFlow has it: H x W x I x O, and matrices for an H x W x C input, H*W*C x O;
+    loop by loop.
+    """
     sides = {"fc6": 7, "ip1": 4}
     result = {}
     for name, (kernel, bias) in layers.items():
         if kernel.ndim == 4:
             turned = np.stack(
-                [np.stack([kernel[o, i] for i in range(kernel.shape[1])], -1) for o in range(kernel.shape[0])], -1
+                [
+                    np.stack([kernel[o, i] for i in range(kernel.shape[1])], -1)
+                    for o in range(kernel.shape[0])
+                ],
+                -1,
             )
         elif name in sides:
             side, area = sides[name], sides[name] ** 2
@@ -66,13 +87,18 @@ def write_caffemodel(path, layers):
 
 def write_npy(path, layers, layout=list):
     """caffe-tensorflow's file, as numpy writes it today; `layout` list or dict."""
-    content = {n: list(p) if layout is list else dict(zip(("weights", "biases"), p, strict=True)) for n, p in layers.items()}
+    content = {
+        n: list(p) if layout is list else dict(zip(("weights", "biases"), p, strict=True))
+        for n, p in layers.items()
+    }
     with open(path, "wb") as file:
         np.save(file, content, allow_pickle=True)
 
 
 def python2_npy(layers):
-    """The bytes that numpy 1.x on Python 2 left: protocol 2, texts and array contents as one-byte strings."""
+    """The bytes that numpy 1.x on Python 2 left: protocol 2, texts and array contents as one-byte
+    strings.
+    """
 
     def text(value):
         return b"U" + bytes([len(value)]) + value
@@ -84,14 +110,54 @@ def python2_npy(layers):
         return b"cnumpy\ndtype\n" + text(code) + number(0) + number(1) + b"\x87R"
 
     def array(shape, dtype, content):
-        made = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + number(0) + b"\x85" + text(b"b") + b"\x87R"
-        return made + b"(" + number(1) + b"(" + b"".join(map(number, shape)) + b"t" + dtype + b"\x89" + content + b"tb"
+        made = (
+            b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+            + number(0)
+            + b"\x85"
+            + text(b"b")
+            + b"\x87R"
+        )
+        return (
+            made
+            + b"("
+            + number(1)
+            + b"("
+            + b"".join(map(number, shape))
+            + b"t"
+            + dtype
+            + b"\x89"
+            + content
+            + b"tb"
+        )
 
-    floats = kind(b"f4") + b"(" + number(3) + text(b"<") + b"NNN" + number(-1) + number(-1) + number(0) + b"tb"
-    objects = kind(b"O8") + b"(" + number(3) + text(b"|") + b"NNN" + number(-1) + number(-1) + number(63) + b"tb"
+    floats = (
+        kind(b"f4")
+        + b"("
+        + number(3)
+        + text(b"<")
+        + b"NNN"
+        + number(-1)
+        + number(-1)
+        + number(0)
+        + b"tb"
+    )
+    objects = (
+        kind(b"O8")
+        + b"("
+        + number(3)
+        + text(b"|")
+        + b"NNN"
+        + number(-1)
+        + number(-1)
+        + number(63)
+        + b"tb"
+    )
     items = b""
     for name, blobs in layers.items():
-        arrays = [array(b.shape, floats, b"T" + struct.pack("<i", b.nbytes) + b.astype("<f4").tobytes()) for b in blobs]
+        arrays = [
+            array(b.shape, floats, b"T" + struct.pack("<i", b.nbytes) + b.astype("<f4").tobytes())
+            for b in blobs
+        ]
         items += text(name.encode()) + b"](" + b"".join(arrays) + b"e"
     header = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }"
     header += b" " * (117 - len(header)) + b"\n"
@@ -99,7 +165,14 @@ def python2_npy(layers):
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + pickled
 
 
-def write_mat(path, layers, older=False, mean=(123.68, 116.779, 103.939), columns_first=False, compressed=False):
+def write_mat(
+    path,
+    layers,
+    older=False,
+    mean=(123.68, 116.779, 103.939),
+    columns_first=False,
+    compressed=False,
+):
     """MatConvNet's SimpleNN: conv1_1 takes RGB; between the layers with weights others without."""
     cells = []
     for name, (kernel, bias) in layers.items():
@@ -115,14 +188,24 @@ def write_mat(path, layers, older=False, mean=(123.68, 116.779, 103.939), column
             pair = np.empty((1, 2), object)
             pair[0, 0], pair[0, 1] = kernel, bias.reshape(-1, 1)
             weights = {"weights": pair}
-        cells += [{"type": "conv", "name": name, **weights}, {"type": "relu", "name": f"relu_{name}", "leak": 0.0}]
+        cells += [
+            {"type": "conv", "name": name, **weights},
+            {"type": "relu", "name": f"relu_{name}", "leak": 0.0},
+        ]
     cells.append({"type": "softmax", "name": "prob", "weights": np.empty((0, 0))})
     array = np.empty((1, len(cells)), object)
     array[0, :] = cells
     content = {"layers": array}
     if mean:
-        normalization = {"averageImage": np.array(mean).reshape(1, 1, 3), "interpolation": "bicubic"}
-        content |= {"normalization": normalization} if older else {"meta": {"normalization": normalization}}
+        normalization = {
+            "averageImage": np.array(mean).reshape(1, 1, 3),
+            "interpolation": "bicubic",
+        }
+        content |= (
+            {"normalization": normalization}
+            if older
+            else {"meta": {"normalization": normalization}}
+        )
     with open(path, "wb") as file:  # by name, savemat would add a suffix
         scipy.io.savemat(file, content, do_compression=compressed)
 
@@ -137,7 +220,9 @@ KERAS_LAYOUTS = {
 
 
 def write_h5(path, layers, layout="2016"):
-    """Keras applications' file: block1_conv1 ... predictions, with the pooling layers' empty groups."""
+    """Keras applications' file: block1_conv1 ... predictions, with the pooling layers' empty
+    groups.
+    """
     with h5py.File(path, "w") as file:
         for name, (kernel, bias) in layers.items():
             keras = KERAS.get(name) or f"block{name[4]}_conv{name[6]}"

@@ -1,4 +1,6 @@
-"""A throwaway DVC project with a Prefect server of its own, so that no test touches the developer's `.prefect`."""
+"""A throwaway DVC project with a Prefect server of its own, so that no test touches the developer's
+`.prefect`.
+"""
 
 import os
 import shutil
@@ -62,7 +64,9 @@ sys.stdin.read()
 
 
 def _isolated(folder):
-    """Environment of a process that works in `folder` and knows nothing of the developer's settings and servers."""
+    """Environment of a process that works in `folder` and knows nothing of the developer's settings
+    and servers.
+    """
     foreign = ("PREFECT_", "DVC_", "GIT_", "FCN_", "MLFLOW_")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
         "PYTHONPATH": str(REPO),
@@ -102,7 +106,9 @@ class Project:
         self.folder, self.url, self.client, self.environment = folder, url, client, environment
 
     def params(self, **values):
-        (self.folder / "params.yaml").write_text("".join(f"{name}: {value}\n" for name, value in values.items()))
+        (self.folder / "params.yaml").write_text(
+            "".join(f"{name}: {value}\n" for name, value in values.items())
+        )
 
     def start(self, *command, **options):
         """Start `python -m command`; what it says comes in `stdout`."""
@@ -133,11 +139,16 @@ class Project:
 
     def child(self, run, name):
         """The flow run that the task run `name` of `run` stands for."""
-        found = {task_run.name: task_run.state.state_details.child_flow_run_id for task_run in self._task_runs(run)}
+        found = {
+            task_run.name: task_run.state.state_details.child_flow_run_id
+            for task_run in self._task_runs(run)
+        }
         return self.client.read_flow_run(found[name])
 
     def _task_runs(self, run):
-        return self.client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
+        return self.client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+        )
 
 
 @pytest.fixture(scope="session")

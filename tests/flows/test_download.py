@@ -55,12 +55,17 @@ def test_an_experiment_takes_what_the_checkout_has_downloaded(copy, tmp_path, mo
     assert fetched["archives", tar][0][0].startswith("http://host.robots.ox.ac.uk/")
 
 
-def test_an_experiment_finds_own_data_in_the_checkout_and_takes_gits_files_from_its_copy(copy, tmp_path, monkeypatch):
+def test_an_experiment_finds_own_data_in_the_checkout_and_takes_gits_files_from_its_copy(
+    copy, tmp_path, monkeypatch
+):
     (tmp_path / "data/own").mkdir(parents=True)
     Path("data/own").mkdir(parents=True)  # git has its README
     fetched = run(monkeypatch, "folder")
     assert fetched["archives", "own"] == ((f"file:{tmp_path}/data/own",), None)
-    assert run(monkeypatch, "sample")["archives", "world.tar.gz"] == (("file:sample/world.tar.gz",), None)
+    assert run(monkeypatch, "sample")["archives", "world.tar.gz"] == (
+        ("file:sample/world.tar.gz",),
+        None,
+    )
 
 
 def test_in_the_checkout_itself_nothing_is_taken_from_elsewhere(copy, tmp_path, monkeypatch):
@@ -68,4 +73,7 @@ def test_in_the_checkout_itself_nothing_is_taken_from_elsewhere(copy, tmp_path, 
     (tmp_path / "data/raw/sample/archives").mkdir(parents=True)
     (tmp_path / "data/raw/sample/archives/world.tar.gz").write_text("x")
     assert run(monkeypatch, "folder")["archives", "own"] == (("file:data/own",), None)
-    assert run(monkeypatch, "sample")["archives", "world.tar.gz"] == (("file:sample/world.tar.gz",), None)
+    assert run(monkeypatch, "sample")["archives", "world.tar.gz"] == (
+        ("file:sample/world.tar.gz",),
+        None,
+    )

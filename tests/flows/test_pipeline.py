@@ -28,7 +28,9 @@ def done(project):
 
 
 def started(project, *command):
-    """Start `python -m command` and wait until its stage works; the process, and all processes below it but the server."""
+    """Start `python -m command` and wait until its stage works; the process, and all processes
+    below it but the server.
+    """
     process = project.start(*command, start_new_session=True)
     line = ""
     while line != "waiting\n":
@@ -57,7 +59,11 @@ def test_stages_that_dvc_skips_are_shown_as_cached_and_restored(project, done):
     lock.write_text(whole[: whole.index("  second@b:")])  # dvc knows it from its run cache only
     code, output = project.run("fcn", "repro")
     assert code == 0, output
-    assert project.below(project.top()) == {"first": "Cached", "second@a": "Cached", "second@b": "Restored"}
+    assert project.below(project.top()) == {
+        "first": "Cached",
+        "second@a": "Cached",
+        "second@b": "Restored",
+    }
     assert lock.read_text() == whole
 
 
@@ -72,11 +78,14 @@ def test_without_a_server_nothing_to_do_starts_none(project, done, monkeypatch, 
 
     assert main(["repro"]) == 0
     assert capfd.readouterr().out.splitlines() == [
-        *(f"Stage '{name}' didn't change, skipping" for name in STAGES), "Data and pipelines are up to date.",
+        *(f"Stage '{name}' didn't change, skipping" for name in STAGES), "Data and pipelines are "
+                                                                         "up to date.",
     ]  # fmt: skip
     assert loaded_after_nothing_to_do(project) == ""
     assert main(["repro", "first"]) == 0
-    assert capfd.readouterr().out == "Stage 'first' didn't change, skipping\nData and pipelines are up to date.\n"
+    assert capfd.readouterr().out == (
+        "Stage 'first' didn't change, skipping\nData and pipelines are up to date.\n"
+    )
     assert main(["repro", "--force"]) == with_prefect
     (project.folder / "second-b.txt").rename(project.folder / "moved")
     assert main(["repro"]) == with_prefect
@@ -96,7 +105,11 @@ def loaded_after_nothing_to_do(project):
         f"print(*[n for n in {names} if n in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=project.folder, env=project.environment, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.endswith("Data and pipelines are up to date.\n\n"), done.stdout + done.stderr
     return done.stdout.splitlines()[-1]
@@ -106,14 +119,19 @@ def test_with_a_server_nothing_to_do_is_recorded(project, done):
     code, output = project.run("fcn", "repro")
     assert (code, output.splitlines()[-1]) == (0, "Data and pipelines are up to date.")
     run = project.top()
-    assert (run.state.name, run.state.message) == ("Completed", "nothing to do: 3 stages are up to date")
+    assert (run.state.name, run.state.message) == (
+        "Completed",
+        "nothing to do: 3 stages are up to date",
+    )
     assert (run.name, run.tags) == ("dvc repro", [f"folder:{project.folder.name}"])
     assert project.below(run) == dict.fromkeys(STAGES, "Cached")
 
 
 def test_bare_dvc_looks_the_same_and_a_user_error_is_one_line(project, done, monkeypatch):
     # As in an activated environment; the pipeline finds its Python without.
-    monkeypatch.setitem(project.environment, "PATH", f"{Path(sys.executable).parent}:{project.environment['PATH']}")
+    monkeypatch.setitem(
+        project.environment, "PATH", f"{Path(sys.executable).parent}:{project.environment['PATH']}"
+    )
     project.params(first="hello", second="unwanted")
     code, output = project.run("dvc", "repro", "second")
     assert code == 255
@@ -121,17 +139,26 @@ def test_bare_dvc_looks_the_same_and_a_user_error_is_one_line(project, done, mon
     assert lines.count("error: params.yaml: text: wanted a greeting, got 'unwanted'") == 1
     assert "Traceback" not in output
     run = project.top()
-    assert (run.name, run.state.name, run.state.message) == ("dvc repro second", "Failed", "Stage second@a did not complete.")
+    assert (run.name, run.state.name, run.state.message) == (
+        "dvc repro second",
+        "Failed",
+        "Stage second@a did not complete.",
+    )
     assert run.flow_id == done[0].flow_id
     assert project.below(run) == {"second@a": "Failed"}
-    assert project.child(run, "second@a").state.message.endswith("wanted a greeting, got 'unwanted'")
+    assert project.child(run, "second@a").state.message.endswith(
+        "wanted a greeting, got 'unwanted'"
+    )
 
 
 def test_a_failed_stage_fails_the_pipeline_with_dvcs_words(project, done):
     project.params(first="unwanted", second="world")
     code, output = project.run("fcn", "repro", "second@b", "--force")
     assert code == 1
-    words = "failed to reproduce 'first': failed to run: python -m tiny --text unwanted --out first.txt, exited with 1"
+    words = (
+        "failed to reproduce 'first': failed to run: python -m tiny --text unwanted --out "
+        "first.txt, exited with 1"
+    )
     assert f"ERROR: {words}\n" in output
     assert f"error: dvc repro second@b --force: {words}\n" in output
     run = project.top()
@@ -150,13 +177,17 @@ def test_two_at_once_and_ctrl_c(project, done, monkeypatch):
     assert f"\n  `dvc repro`, process {one.pid} of " in output
     assert f", in {project.folder}\n" in output
 
-    code, output = project.run("dvc", "repro")  # knows nothing of pipelines, but has locks of its own
+    # knows nothing of pipelines, but has locks of its own
+    code, output = project.run("dvc", "repro")
     assert code == 255
-    assert re.search(r"failed to reproduce 'first': '.*first.txt' is busy, it is being blocked by", output)
+    assert re.search(
+        r"failed to reproduce 'first': '.*first.txt' is busy, it is being blocked by", output
+    )
     assert f"(PID {below[0].pid}): " in output
     monkeypatch.chdir(project.folder)
     assert f"\n  `dvc repro`, process {below[0].pid} of " in workspace.busy(output)
-    assert project.client.read_flow_run(first.id).state.name == "Running"  # the second did not take the first for dead
+    # the second did not take the first for dead
+    assert project.client.read_flow_run(first.id).state.name == "Running"
 
     os.killpg(one.pid, signal.SIGINT)  # what Ctrl-C does
     output, _ = one.communicate()
@@ -183,9 +214,13 @@ def test_what_a_killed_pipeline_leaves_behind(project, done, monkeypatch):
     monkeypatch.chdir(project.folder)
     assert runs.reconcile(project.client) >= 1
     state = project.client.read_flow_run(run.id).state
-    assert (state.name, state.message) == ("Crashed", "Its process is gone without a word: killed, or out of memory.")
+    assert (state.name, state.message) == (
+        "Crashed",
+        "Its process is gone without a word: killed, or out of memory.",
+    )
     child = project.child(run, "first")
-    # It was stopped when its dvc was gone, or could say nothing more to anybody, whichever came first.
+    # It was stopped when its dvc was gone, or could say nothing more to anybody, whichever came
+    # first.
     assert child.state.name in ("Cancelled", "Crashed")
     assert set(project.below(child).values()) <= {"Cancelled", "Crashed"}
     assert runs.reconcile(project.client) == 0
@@ -199,28 +234,41 @@ def test_what_a_killed_pipeline_leaves_behind(project, done, monkeypatch):
     [
         ([], True, ["repro"], []),
         (["records", "report", "--force"], True, ["repro", "records", "report", "--force"], []),
-        (["--set", "profile=voc2012", "report"], True, ["exp", "run", "report"], ["profile=voc2012"]),
-        (["--set", "profile=voc2012", "report"], False, ["repro", "report"], ["profile=voc2012"]),  # no clone has all outputs
+        (
+            ["--set", "profile=voc2012", "report"],
+            True,
+            ["exp", "run", "report"],
+            ["profile=voc2012"],
+        ),
+        # no clone has all outputs
+        (["--set", "profile=voc2012", "report"], False, ["repro", "report"], ["profile=voc2012"]),
     ],
 )
 def test_command_line(words, whole, command, changes, monkeypatch, capsys):
     called = []
     monkeypatch.chdir(Path(__file__).parents[2])
-    monkeypatch.setattr(pipeline.stage, "execute", lambda *args, **kwargs: called.append((args, kwargs)) or 7)
+    monkeypatch.setattr(
+        pipeline.stage, "execute", lambda *args, **kwargs: called.append((args, kwargs)) or 7
+    )
     monkeypatch.setattr(pipeline.remote, "options", list)
     monkeypatch.setattr(pipeline.remote, "is_whole", lambda: whole)
     monkeypatch.setattr(pipeline, "git_has_a_commit", lambda: True)
     monkeypatch.setattr(pipeline, "is_done", lambda command: False)
     assert main(["repro", *words]) == 7
     name = " ".join(["dvc", *command, *(f"--set {change}" for change in changes)])
-    assert called == [((pipeline.pipeline, {"command": command, "changes": changes}), {"name": name})]
+    assert called == [
+        ((pipeline.pipeline, {"command": command, "changes": changes}), {"name": name})
+    ]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ("profile=nix", "got 'nix', did you mean `"),
-        ("profiles.sample.train.fcn32s.iterations=77", "expected a multiple of log_every = 50, got 77"),
+        (
+            "profiles.sample.train.fcn32s.iterations=77",
+            "expected a multiple of log_every = 50, got 77",
+        ),
     ],
 )
 def test_a_wrong_change_ends_before_a_server_starts_and_before_anything_is_written(

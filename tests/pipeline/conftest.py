@@ -19,10 +19,22 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        names = ["PREFECT_API_URL", "MLFLOW_TRACKING_URI", "DVC_STAGE", "PREFECT_HOME", "PREFECT_PROFILE"]
+        names = [
+            "PREFECT_API_URL",
+            "MLFLOW_TRACKING_URI",
+            "DVC_STAGE",
+            "PREFECT_HOME",
+            "PREFECT_PROFILE",
+        ]
         self.environment = {name: value for name, value in os.environ.items() if name not in names}
-        self.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{self.environment['PATH']}"
-        self.environment |= {"DVC_NO_ANALYTICS": "1", "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t"}
+        self.environment["PATH"] = (
+            f"{Path(sys.executable).parent}{os.pathsep}{self.environment['PATH']}"
+        )
+        self.environment |= {
+            "DVC_NO_ANALYTICS": "1",
+            "GIT_AUTHOR_NAME": "t",
+            "GIT_AUTHOR_EMAIL": "t@t",
+        }
         self.environment |= {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,6 @@
-"""What a user gets to see when something is wrong: one message, exit code 1, and nothing half-written."""
+"""What a user gets to see when something is wrong: one message, exit code 1, and nothing
+half-written.
+"""
 
 import io
 import tarfile
@@ -9,13 +11,22 @@ from PIL import Image
 
 STAGES = {
     "download": ["--raw", "raw"],
-    "convert_vgg": ["--raw", "raw", "--out", "models/vgg.npz", "--report", "reports/convert_vgg.json"],
+    "convert_vgg": [
+        "--raw",
+        "raw",
+        "--out",
+        "models/vgg.npz",
+        "--report",
+        "reports/convert_vgg.json",
+    ],
     "records": ["--raw", "raw", "--out", "data/records", "--plots", "plots/data", "--images", "4"],
 }
 
 
 def run(project, stage):
-    """Runs a stage's command without Prefect, which has no say in this, and returns its error lines."""
+    """Runs a stage's command without Prefect, which has no say in this, and returns its error
+    lines.
+    """
     done = project.run("python", "-m", f"flows.{stage}", *STAGES[stage], FCN_PARENT_RUN="")
     errors = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in done.stdout, done.stdout
@@ -31,13 +42,20 @@ def change(project):
 
 
 def write_set(folder, change):
-    """A data set of one image per split in VOC's layout, with `change` applied to its files by name."""
+    """A data set of one image per split in VOC's layout, with `change` applied to its files by
+    name.
+    """
     image, label = io.BytesIO(), io.BytesIO()
     Image.new("RGB", (40, 30), (90, 120, 30)).save(image, "JPEG")
     Image.fromarray(np.ones((30, 40), np.uint8)).save(label, "PNG")
-    files = {f"ImageSets/Segmentation/{split}.txt": f"{split}_1\n".encode() for split in ("train", "val")}
+    files = {
+        f"ImageSets/Segmentation/{split}.txt": f"{split}_1\n".encode() for split in ("train", "val")
+    }
     for split in ("train", "val"):
-        files[f"JPEGImages/{split}_1.jpg"], files[f"SegmentationClass/{split}_1.png"] = image.getvalue(), label.getvalue()
+        files[f"JPEGImages/{split}_1.jpg"], files[f"SegmentationClass/{split}_1.png"] = (
+            image.getvalue(),
+            label.getvalue(),
+        )
     change(files)
     with tarfile.open(folder / "set.tar", "w") as tar:
         for name, content in files.items():
@@ -59,10 +77,16 @@ BAD_SETS = {
         lambda f: f.update({LABEL: png(np.full((30, 40), 37, np.uint8))}),
         "label values 37 in 1200 pixels. Name all classes, or correct",  # the doctor's words
     ),
-    "label size": (lambda f: f.update({LABEL: png(np.ones((20, 40), np.uint8))}), "the label is 40x20 pixels, its image 40x30"),
+    "label size": (
+        lambda f: f.update({LABEL: png(np.ones((20, 40), np.uint8))}),
+        "the label is 40x20 pixels, its image 40x30",
+    ),
     "image missing": (lambda f: f.pop("JPEGImages/val_1.jpg"), "lists images that are not there: "),
     "split missing": (lambda f: f.pop("ImageSets/Segmentation/val.txt"), "no such split"),
-    "leak": (lambda f: f.update({"ImageSets/Segmentation/val.txt": b"train_1\n"}), "share 1: train_1"),
+    "leak": (
+        lambda f: f.update({"ImageSets/Segmentation/val.txt": b"train_1\n"}),
+        "share 1: train_1",
+    ),
 }
 
 
@@ -76,7 +100,9 @@ def test_a_bad_data_set_leaves_no_records(project, change, problem):
     assert code == 1
     assert len(errors) == 1
     assert message in errors[0]
-    assert [path.name for path in (project.folder / "data").iterdir()] == ["own"], "half-written records"
+    assert [path.name for path in (project.folder / "data").iterdir()] == ["own"], (
+        "half-written records"
+    )
 
 
 def test_a_truncated_tar_is_named_and_not_unpacked(project, change):
@@ -116,11 +142,16 @@ def test_an_html_page_is_no_weight_file(project, change):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("profile", "smaple", "params.yaml: profile: expected one of sample, sample_modern, toy, voc2011, "),
+        (
+            "profile",
+            "smaple",
+            "params.yaml: profile: expected one of sample, sample_modern, toy, voc2011, ",
+        ),
         (
             "profiles.sample.train.fcn32s.learning_rate",
             "fast",
-            "params.yaml: profiles.sample.train.fcn32s.learning_rate: expected a number, above 0 and at most 1000; got 'fast'",
+            "params.yaml: profiles.sample.train.fcn32s.learning_rate: expected a number, above 0 "
+            "and at most 1000; got 'fast'",
         ),
     ],
 )

@@ -1,4 +1,6 @@
-"""The profiles for a folder of one's own, for ADE20K and for the toy, through the whole DAG in a few steps."""
+"""The profiles for a folder of one's own, for ADE20K and for the toy, through the whole DAG in a
+few steps.
+"""
 
 import json
 import re
@@ -28,7 +30,9 @@ def scores(project, variant):
 
 
 def test_a_folder_with_coloured_masks_from_the_doctor_to_overlays(a_checkout):
-    """By the README's words: masks in, doctor, its proposal into classes.txt, doctor again, profile, run."""
+    """By the README's words: masks in, doctor, its proposal into classes.txt, doctor again,
+    profile, run.
+    """
     project = a_checkout
     own = project.folder / "data/own"
     rng = np.random.default_rng(1)
@@ -39,7 +43,9 @@ def test_a_folder_with_coloured_masks_from_the_doctor_to_overlays(a_checkout):
     for n in range(20):
         truth = np.zeros((64 + n, 72), np.uint8)
         truth[8:40, 8:30], truth[20:50, 40:60] = 1, 2
-        photo = np.clip(colours[truth] * 0.6 + rng.integers(0, 90, (*truth.shape, 3)), 0, 255).astype(np.uint8)
+        photo = np.clip(
+            colours[truth] * 0.6 + rng.integers(0, 90, (*truth.shape, 3)), 0, 255
+        ).astype(np.uint8)
         Image.fromarray(photo).save(own / f"images/photo {n}.jpg")
         Image.fromarray(colours[truth]).save(own / f"masks/photo {n}.png")
         truths[f"photo {n}"] = truth
@@ -57,7 +63,10 @@ def test_a_folder_with_coloured_masks_from_the_doctor_to_overlays(a_checkout):
     assert done.returncode == 0, done.stdout
     index = json.loads((project.folder / "data/records/index.json").read_text())
     assert (index["splits"]["train"]["images"], index["splits"]["val"]["images"]) == (16, 4)
-    pixels = [sum(index["splits"][split]["pixels"][name] for split in ("train", "val")) for name in index["classes"]]
+    pixels = [
+        sum(index["splits"][split]["pixels"][name] for split in ("train", "val"))
+        for name in index["classes"]
+    ]
     found = {line.split("#")[1]: count for line, count in zip(proposal, pixels, strict=True)}
     counts = sum(np.bincount(truth.ravel(), minlength=3) for truth in truths.values())
     assert found == dict(zip(("000000", "ff0000", "00a0ff"), counts.tolist(), strict=True))

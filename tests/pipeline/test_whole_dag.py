@@ -43,7 +43,13 @@ def test_every_stage_leaves_its_outputs(project, first):
     output, _ = first
     assert started(output) == set(STAGES)
     report = json.loads((project.folder / "reports/convert_vgg.json").read_text())
-    assert {row["layer"] for row in report["weights"]} >= {"conv1_1", "conv5_3", "fc6", "fc7", "fc8"}
+    assert {row["layer"] for row in report["weights"]} >= {
+        "conv1_1",
+        "conv5_3",
+        "fc6",
+        "fc7",
+        "fc8",
+    }
     for variant in VARIANTS:
         assert {p.name for p in (project.folder / "models" / variant).iterdir()} == {
             "weights.npz", "model.json", "history.csv", "validation.csv",
@@ -54,8 +60,12 @@ def test_every_stage_leaves_its_outputs(project, first):
     for variant in VARIANTS:
         metrics = json.loads((project.folder / f"metrics/{variant}.json").read_text())
         assert f"{metrics['mean_iu']:.4f}" in page
-    assert not re.search(r"""(src|href)=["']?http|url\(["']?http|@import""", page), "the page fetches nothing"
-    assert not list((project.folder / ".cache/checkpoints").glob("*")), "checkpoints of finished trainings are removed"
+    assert not re.search(r"""(src|href)=["']?http|url\(["']?http|@import""", page), (
+        "the page fetches nothing"
+    )
+    assert not list((project.folder / ".cache/checkpoints").glob("*")), (
+        "checkpoints of finished trainings are removed"
+    )
 
 
 def test_training_says_its_device_and_its_progress(first):
@@ -70,26 +80,53 @@ def test_no_library_warns(first):
 
 def test_the_models_are_rows_of_one_plain_table(project, first):
     with sqlite3.connect(project.folder / "mlflow.db") as database:
-        named = "select value, t.run_uuid from tags t join runs using (run_uuid) where key = 'variant' and status = 'FINISHED'"
+        named = (
+            "select value, t.run_uuid from tags t join runs using (run_uuid) where key = "
+            "'variant' and status = 'FINISHED'"
+        )
         runs = dict(database.execute(named))
         assert set(runs) == set(VARIANTS)
         for variant, run in runs.items():
             metrics = json.loads((project.folder / f"metrics/{variant}.json").read_text())
-            logged = dict(database.execute("select key, value from latest_metrics where run_uuid = ?", (run,)))
-            assert {name: logged[name] for name in SCORES} == {name: metrics[name] for name in SCORES}
+            logged = dict(
+                database.execute("select key, value from latest_metrics where run_uuid = ?", (run,))
+            )
+            assert {name: logged[name] for name in SCORES} == {
+                name: metrics[name] for name in SCORES
+            }
             assert "iu/background" in logged
             assert "loss" in logged
-        tags = database.execute("select key, value from tags where key in ('pipeline', 'mlflow.parentRunId')").fetchall()
+        tags = database.execute(
+            "select key, value from tags where key in ('pipeline', 'mlflow.parentRunId')"
+        ).fetchall()
         assert len(tags) == 3, "one pipeline tag each, no parent"
         assert len({value for _, value in tags}) == 1
-        query = "select run_uuid, count(*) from tags where key not like 'mlflow.%' group by run_uuid"
+        query = (
+            "select run_uuid, count(*) from tags where key not like 'mlflow.%' group by run_uuid"
+        )
         assert all(count <= 12 for _, count in database.execute(query))
-        notes = [note for (note,) in database.execute("select value from tags where key = 'mlflow.note.content'")]
-        assert any(note.startswith("fcn8s of the profile sample, trained for 4 iterations with seed ") for note in notes), notes
+        notes = [
+            note
+            for (note,) in database.execute(
+                "select value from tags where key = 'mlflow.note.content'"
+            )
+        ]
+        assert any(
+            note.startswith("fcn8s of the profile sample, trained for 4 iterations with seed ")
+            for note in notes
+        ), notes
 
 
 def test_no_output_names_this_machine(project, first):
-    for path in ("models", "metrics", "plots", "report", "reports", "dvc.lock", "data/records/index.json"):
+    for path in (
+        "models",
+        "metrics",
+        "plots",
+        "report",
+        "reports",
+        "dvc.lock",
+        "data/records/index.json",
+    ):
         target = project.folder / path
         for file in target.rglob("*") if target.is_dir() else [target]:
             assert not file.is_file() or str(project.folder).encode() not in file.read_bytes(), file
@@ -104,9 +141,16 @@ def test_a_second_run_does_nothing(project, first):
 
 
 @pytest.mark.parametrize(
-    ("path", "rerun"), [("tasks/report/report.html", {"report"}), ("flows/train.py", set()), ("fcn/monitor/health.py", set())]
+    ("path", "rerun"),
+    [
+        ("tasks/report/report.html", {"report"}),
+        ("flows/train.py", set()),
+        ("fcn/monitor/health.py", set()),
+    ],
 )
-def test_a_change_to_the_report_the_wiring_or_the_logging_retrains_nothing(project, first, path, rerun):
+def test_a_change_to_the_report_the_wiring_or_the_logging_retrains_nothing(
+    project, first, path, rerun
+):
     file = project.folder / path
     before = file.read_text()
     try:
@@ -120,7 +164,14 @@ def test_a_change_to_the_report_the_wiring_or_the_logging_retrains_nothing(proje
 def test_a_changed_rate_reruns_its_stage_and_what_follows_and_going_back_restores(project, first):
     before = project.change({"profiles.sample.train.fcn16s.learning_rate": 2e-8})
     done = project.run("dvc", "repro", FCN_PARENT_RUN="")
-    changed = {"settings", "train@fcn16s", "train@fcn8s", "evaluate@fcn16s", "evaluate@fcn8s", "report"}
+    changed = {
+        "settings",
+        "train@fcn16s",
+        "train@fcn8s",
+        "evaluate@fcn16s",
+        "evaluate@fcn8s",
+        "report",
+    }
     assert started(done.stdout) == changed, done.stdout
     assert (project.folder / "dvc.lock").read_bytes() != first[1]
     project.write_params(before)
@@ -135,8 +186,8 @@ def test_bare_dvc_repro_by_force_ends_in_the_same_bytes(project, first):
     assert (project.folder / "dvc.lock").read_bytes() == first[1]
 
 
-# A network whose only way out leads to nobody, as does every name: whoever asked there would wait. The last word is how many
-# packets left, before and after one that shows that they are counted.
+# A network whose only way out leads to nobody, as does every name: whoever asked there would wait.
+# The last word is how many packets left, before and after one that shows that they are counted.
 NOWHERE = """
 set -e
 echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6
@@ -163,9 +214,18 @@ def test_nothing_goes_to_the_internet_nor_waits_for_it(project, first):
     nowhere = ["unshare", "-n", "-m", "sh", "-c", NOWHERE, "sh"]
     if os.geteuid() != 0 or project.run(*nowhere, "true").returncode:
         pytest.skip("no network can be made here")
-    unsaid = {name: value for name, value in project.environment.items() if name not in ("DVC_NO_ANALYTICS", "DO_NOT_TRACK")}
-    for command in (["dvc", "repro", "-f", "-s", "evaluate@fcn8s", "report"], ["python", "-m", "fcn", "repro"]):
-        done = subprocess.run([*nowhere, *command], cwd=project.folder, env=unsaid, capture_output=True, text=True)
+    unsaid = {
+        name: value
+        for name, value in project.environment.items()
+        if name not in ("DVC_NO_ANALYTICS", "DO_NOT_TRACK")
+    }
+    for command in (
+        ["dvc", "repro", "-f", "-s", "evaluate@fcn8s", "report"],
+        ["python", "-m", "fcn", "repro"],
+    ):
+        done = subprocess.run(
+            [*nowhere, *command], cwd=project.folder, env=unsaid, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.splitlines()[-1] == "packets: 0 1"
     assert (project.folder / "dvc.lock").read_bytes() == first[1]
@@ -181,28 +241,41 @@ def test_seeds_train_nets_of_their_own_and_leave_the_results_alone(project, firs
     assert len(re.findall("Running stage '.*@fcn32s seed [12]'", done.stdout)) == 4
     assert "Running stage" not in again.stdout
     folders = [project.folder / f".cache/seeds/sample/{seed}" for seed in (1, 2)]
-    one, two, own = ((folder / "models/fcn32s/weights.npz").read_bytes() for folder in (*folders, project.folder))
+    one, two, own = (
+        (folder / "models/fcn32s/weights.npz").read_bytes() for folder in (*folders, project.folder)
+    )
     assert project.resolved()["train"]["fcn32s"]["seed"] == 1
     assert one == own != two
-    scores = [json.loads((folder / "metrics/fcn32s.json").read_text())["mean_iu"] for folder in folders]
-    summed = json.loads((project.folder / "reports/seeds.json").read_text())["variants"]["fcn32s"]["mean_iu"]
+    scores = [
+        json.loads((folder / "metrics/fcn32s.json").read_text())["mean_iu"] for folder in folders
+    ]
+    summed = json.loads((project.folder / "reports/seeds.json").read_text())["variants"]["fcn32s"][
+        "mean_iu"
+    ]
     assert summed["values"] == scores
     assert summed["mean"] == pytest.approx(sum(scores) / 2)
     assert summed["sd"] == pytest.approx(abs(scores[0] - scores[1]) / 2**0.5)
     # `settings` ran, since the variants are others; nothing else did.
-    now, before = (yaml.safe_load(lock)["stages"] for lock in ((project.folder / "dvc.lock").read_bytes(), first[1]))
+    now, before = (
+        yaml.safe_load(lock)["stages"]
+        for lock in ((project.folder / "dvc.lock").read_bytes(), first[1])
+    )
     assert {**now, "settings": None} == {**before, "settings": None}
 
 
 def interrupted(project, *command, by=signal.SIGINT):
-    """Starts a command, and sends a signal to its process group, as a terminal does, once the training is under way.
+    """Starts a command, and sends a signal to its process group, as a terminal does, once the
+    training is under way.
 
-    Under a shell that stays above the command that it runs, and dies of the signal at once: DVC takes $SHELL, else /bin/sh.
+    Under a shell that stays above the command that it runs, and dies of the signal at once: DVC
+    takes $SHELL, else /bin/sh.
 
-    Returns its exit code and output, and the processes below it that live on, which may be Prefect's server only.
+    Returns its exit code and output, and the processes below it that live on, which may be
+    Prefect's server only.
     """
     with subprocess.Popen(
-        command, cwd=project.folder, env=project.environment | {"SHELL": "/bin/sh"}, stdout=subprocess.PIPE,
+        command, cwd=project.folder, env=project.environment | {"SHELL": "/bin/sh"},
+        stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, start_new_session=True,
     ) as process:  # fmt: skip
         output = ""
@@ -222,7 +295,10 @@ def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, firs
     steps = {"iterations": 100_000, "log_every": 1, "validate_every": 100_000}
     project.change({f"profiles.sample.train.fcn32s.{key}": value for key, value in steps.items()})
     steps = []
-    for command, wanted in (("dvc", "repro", "train@fcn32s"), 255), (("python", "-m", "fcn", "repro", "train@fcn32s"), 130):
+    for command, wanted in (
+        (("dvc", "repro", "train@fcn32s"), 255),
+        (("python", "-m", "fcn", "repro", "train@fcn32s"), 130),
+    ):
         code, output, alive = interrupted(project, *command)
         assert code == wanted, output
         assert "error: interrupted\n" in output
@@ -235,14 +311,21 @@ def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, firs
         with np.load(checkpoint) as arrays:
             steps.append(int(arrays["optimizer/0"]))
         with sqlite3.connect(project.folder / "mlflow.db") as database:
-            runs = database.execute("select name, status from runs where status != 'FINISHED'").fetchall()
+            runs = database.execute(
+                "select name, status from runs where status != 'FINISHED'"
+            ).fetchall()
         ((name, status),) = runs
-        assert (name.startswith("fcn32s · sample · seed "), status) == (True, "KILLED"), "one run, which goes on"
+        assert (name.startswith("fcn32s · sample · seed "), status) == (True, "KILLED"), (
+            "one run, which goes on"
+        )
         with sqlite3.connect(project.folder / ".prefect/prefect.db") as database:
-            flows = database.execute("select name, state_type from flow_run order by created desc limit 2").fetchall()
+            flows = database.execute(
+                "select name, state_type from flow_run order by created desc limit 2"
+            ).fetchall()
             open_runs = [
                 database.execute(
-                    f"select name from {kind} where state_type not in ('COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED')"
+                    f"select name from {kind} where state_type not in ('COMPLETED', 'FAILED', "
+                    "'CRASHED', 'CANCELLED')"
                 ).fetchall()
                 for kind in ("flow_run", "task_run")
             ]
@@ -254,23 +337,30 @@ def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, firs
     assert 0 < steps[0] < steps[1] < 100_000
 
 
-def test_interrupted_and_killed_below_dvc_a_training_ends_in_the_bytes_of_one_that_was_let_be(project, first):
+def test_interrupted_and_killed_below_dvc_a_training_ends_in_the_bytes_of_one_that_was_let_be(
+    project, first
+):
     steps = {"iterations": 200, "log_every": 1, "validate_every": 200}
     project.change({f"profiles.sample.train.fcn32s.{key}": value for key, value in steps.items()})
 
     def weights():
-        return yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]["train@fcn32s"]["outs"]
+        return yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]["train@fcn32s"][
+            "outs"
+        ]
 
     done = project.run("dvc", "repro", "train@fcn32s")
     assert done.returncode == 0, done.stdout
     let_be, again = weights(), ("dvc", "repro", "-f", "-s", "train@fcn32s")
     (project.folder / "dvc.lock").write_bytes(first[1])
     for model in (project.folder / ".cache/checkpoints").glob("*[!z]"):
-        shutil.rmtree(model)  # which the next stage would do; without it nothing would be trained again
+        # which the next stage would do; without it nothing would be trained again
+        shutil.rmtree(model)
     for by, wanted in ((signal.SIGINT, 255), (signal.SIGKILL, -signal.SIGKILL)):
         code, output, _ = interrupted(project, *again, by=by)
         assert code == wanted, output
-        assert ("going on from .cache/checkpoints/sample-fcn32s-" in output) == (by == signal.SIGKILL)
+        assert ("going on from .cache/checkpoints/sample-fcn32s-" in output) == (
+            by == signal.SIGKILL
+        )
     done = project.run(*again)
     assert done.returncode == 0, done.stdout
     assert "going on from .cache/checkpoints/sample-fcn32s-" in done.stdout

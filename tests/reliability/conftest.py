@@ -1,4 +1,6 @@
-"""An MLflow server, in this process, that can be down, fail or be slow; and a project of two small stages to be mishandled."""
+"""An MLflow server, in this process, that can be down, fail or be slow; and a project of two small
+stages to be mishandled.
+"""
 
 import importlib
 import threading
@@ -13,7 +15,9 @@ SETTINGS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *store.ENVIRONMENT)
 
 
 class Server:
-    """MLflow's own server, on one port for good. `mood`: "well", "fails" (500) or "slow"; `asked`: the requests."""
+    """MLflow's own server, on one port for good. `mood`: "well", "fails" (500) or "slow"; `asked`:
+    the requests.
+    """
 
     def __init__(self, app):
         self.app, self.mood, self.asked, self._server, self.port = app, "well", [], None, 0
@@ -27,9 +31,13 @@ class Server:
             def log(self, *_):
                 pass
 
-        self._server = make_server("127.0.0.1", self.port, self._answer, threaded=True, request_handler=Quiet)
+        self._server = make_server(
+            "127.0.0.1", self.port, self._answer, threaded=True, request_handler=Quiet
+        )
         self.port = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
         self._thread.start()
 
     def stop(self):
@@ -57,18 +65,21 @@ def app(tmp_path_factory):
         database = f"sqlite:///{folder.as_posix()}/mlflow.db"
         for name, value in {
             "FILE_STORE": database, "REGISTRY_STORE": database, "SERVE_ARTIFACTS": "true",
-            "ARTIFACT_ROOT": "mlflow-artifacts:/", "ARTIFACT_DESTINATION": str(folder / "artifacts"),
+            "ARTIFACT_ROOT": "mlflow-artifacts:/",
+            "ARTIFACT_DESTINATION": str(folder / "artifacts"),
         }.items():  # fmt: skip
             patch.setenv(f"_MLFLOW_SERVER_{name}", value)
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         with warnings.catch_warnings():  # of MLflow's dependencies about each other
             warnings.simplefilter("ignore")
-            importlib.import_module("starlette.middleware.wsgi")  # which the first search for runs imports
+            # which the first search for runs imports
+            importlib.import_module("starlette.middleware.wsgi")
             from mlflow.server import app
             from mlflow.tracking._model_registry import utils as registry
             from mlflow.tracking._tracking_service import utils as tracking
 
-        # A server takes its own stores for those of the whole process; other tests want theirs again.
+        # A server takes its own stores for those of the whole process; other tests want theirs
+        # again.
         patch.setattr(tracking, "_tracking_uri", None)
         patch.setattr(registry, "_registry_uri", None)
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
@@ -82,14 +93,17 @@ def running(app):
     from mlflow import MlflowClient
 
     running = Server(app)
-    MlflowClient(tracking_uri=running.url).search_experiments()  # makes its tables, which may take longer than a stage waits
+    # makes its tables, which may take longer than a stage waits
+    MlflowClient(tracking_uri=running.url).search_experiments()
     yield running
     running.stop()
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """An empty project's root, with none of this machine's MLflow settings, and none left behind."""
+    """An empty project's root, with none of this machine's MLflow settings,
+    and none left behind.
+    """
     folder = tmp_path / "ein Ordner für Läufe"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -103,7 +117,9 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(running, here, monkeypatch):
-    """The server, well, and the one that runs are recorded at. Every test has an experiment of its own."""
+    """The server, well, and the one that runs are recorded at. Every test has an experiment of its
+    own.
+    """
     monkeypatch.setenv("MLFLOW_TRACKING_URI", running.url)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     running.mood, running.asked = "well", []

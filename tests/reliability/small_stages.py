@@ -1,4 +1,6 @@
-"""A small stage, as those of flows/: `make` writes what it is told, or waits, or does not want to end."""
+"""A small stage, as those of flows/: `make` writes what it is told, or waits, or does not want to
+end.
+"""
 
 import signal
 import sys
@@ -13,7 +15,9 @@ from tasks.tracking import steps
 def make(text: str) -> str:
     if text == "stubborn":
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda number, _: print(f"got {signal.Signals(number).name}", flush=True))
+            signal.signal(
+                number, lambda number, _: print(f"got {signal.Signals(number).name}", flush=True)
+            )
     if text in ("wait", "stubborn"):
         print("waiting", flush=True)
         while not Path("go").exists():

@@ -1,4 +1,6 @@
-"""MLflow down, killed, failing, slow: what a stage has to say is there when MLflow is, once and in order."""
+"""MLflow down, killed, failing, slow: what a stage has to say is there when MLflow is, once and in
+order.
+"""
 
 import hashlib
 import logging
@@ -18,7 +20,9 @@ from tasks import tracking
 from tasks.tracking import entries, forward, ledger, registry, run
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+)
 
 ROOT = Path(__file__).parents[2]
 SHA = hashlib.sha256(b"weights").hexdigest()
@@ -28,7 +32,9 @@ UNIQUE = ("ledger", "mlflow.user", "mlflow.runName")
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    """A stand-in for `tasks.tracking.pyfunc`, whose own tests are elsewhere; and all is forwarded at once."""
+    """A stand-in for `tasks.tracking.pyfunc`, whose own tests are elsewhere; and all is forwarded
+    at once.
+    """
     monkeypatch.setattr(run, "_EVERY", 0.0)
     monkeypatch.setattr(run, "_SHARE", 0.0)
 
@@ -45,7 +51,11 @@ def _small(monkeypatch):
 
 def runs_of(client, experiment):
     found = client.get_experiment_by_name(experiment)
-    return client.search_runs([found.experiment_id], order_by=["attributes.start_time"]) if found else []
+    return (
+        client.search_runs([found.experiment_id], order_by=["attributes.start_time"])
+        if found
+        else []
+    )
 
 
 def points(client, run, name="loss"):
@@ -74,7 +84,9 @@ def train(experiment, steps=range(3), key="k1", between=lambda step: None, **giv
 def score(experiment, value=0.5, profile="sample"):
     Path("model").mkdir(exist_ok=True)
     Path("model/weights.npz").write_text("weights")
-    with tracking.scoring(experiment, "fcn8s", SHA, params={"lr": 2}, tags={"pipeline": "p2"}) as run:
+    with tracking.scoring(
+        experiment, "fcn8s", SHA, params={"lr": 2}, tags={"pipeline": "p2"}
+    ) as run:
         run.metrics({"mean_iu": value})
         said = registry.register(run, profile, "fcn8s", Path("model"), value, "val", "d1", SHA)
     shutil.rmtree("model")
@@ -88,25 +100,33 @@ def told(client, run):
         "params": run.data.params, "metrics": run.data.metrics,
         "curves": {name: points(client, run, name) for name in sorted(run.data.metrics)},
         "tags": {name: text for name, text in run.data.tags.items() if name not in UNIQUE},
-        "data": [(used.dataset.name, used.dataset.digest, used.tags[0].value) for used in run.inputs.dataset_inputs],
-        "files": sorted(file.path for folder in (None, "pictures") for file in client.list_artifacts(run.info.run_id, folder)),
+        "data": [(used.dataset.name, used.dataset.digest,
+        used.tags[0].value) for used in run.inputs.dataset_inputs],
+        "files": sorted(file.path for folder in (None,
+        "pictures") for file in client.list_artifacts(run.info.run_id, folder)),
     }  # fmt: skip
 
 
 def left():
     """Ledgers of which MLflow lacks something, and what is kept for them."""
-    found = [each.path.name for each in ledger.ledgers() if forward.waits(each, forward.Mark.of(each))]
+    found = [
+        each.path.name for each in ledger.ledgers() if forward.waits(each, forward.Mark.of(each))
+    ]
     return sorted(found + [path.parent.name for path in ledger.FOLDER.glob("*/*/*")])
 
 
-def test_down_from_the_start_everything_comes_later_as_if_it_had_been_up(server, client, experiment, caplog, capsys):
+def test_down_from_the_start_everything_comes_later_as_if_it_had_been_up(
+    server, client, experiment, caplog, capsys
+):
     train(f"{experiment}-up")
     assert score(f"{experiment}-up", profile="up").startswith("fcn-up, version 1; champion is now")
     server.stop()
     run = train(experiment)
     assert run.id is None
     assert score(experiment, profile="down") is None
-    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    warnings = [
+        record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING
+    ]
     assert len(warnings) == 2, "one each"
     assert "stands in .cache/ledger and is told by the next run or `fcn sync`" in warnings[0]
     assert main(["sync"]) == 1
@@ -123,11 +143,16 @@ def test_down_from_the_start_everything_comes_later_as_if_it_had_been_up(server,
     assert down.data.params["lr"] == "1e-10", "the training's, not the scoring's"
     assert down.info.end_time - down.info.start_time < 60_000, "when it was, not when it was told"
     assert dict(client.get_registered_model("fcn-down").aliases) == {"champion": "1", "fcn8s": "1"}
-    assert (main(["sync"]), capsys.readouterr().out) == (0, f"MLflow at {server.url} has all that stands in .cache/ledger.\n")
+    assert (main(["sync"]), capsys.readouterr().out) == (
+        0,
+        f"MLflow at {server.url} has all that stands in .cache/ledger.\n",
+    )
 
 
 @pytest.mark.parametrize("how", ["killed", "fails"])
-def test_lost_in_mid_run_the_next_run_delivers_what_is_missing(server, client, experiment, how, caplog):
+def test_lost_in_mid_run_the_next_run_delivers_what_is_missing(
+    server, client, experiment, how, caplog
+):
     def lose(step):
         if step == 1:
             server.stop() if how == "killed" else setattr(server, "mood", "fails")
@@ -150,7 +175,9 @@ def test_lost_in_mid_run_the_next_run_delivers_what_is_missing(server, client, e
     assert left() == []
 
 
-def test_back_in_mid_run_the_run_itself_delivers_and_goes_on(server, client, experiment, monkeypatch, caplog):
+def test_back_in_mid_run_the_run_itself_delivers_and_goes_on(
+    server, client, experiment, monkeypatch, caplog
+):
     monkeypatch.setattr(run, "_REST", 0.0)
     seen = []
 
@@ -166,7 +193,9 @@ def test_back_in_mid_run_the_run_itself_delivers_and_goes_on(server, client, exp
     assert told_by.url.startswith(f"{server.url}/#/experiments/")
 
 
-def test_a_slow_server_is_asked_no_more_and_told_at_the_end(server, client, experiment, monkeypatch, caplog):
+def test_a_slow_server_is_asked_no_more_and_told_at_the_end(
+    server, client, experiment, monkeypatch, caplog
+):
     monkeypatch.setattr(run, "_SHARE", 20.0)
     asked = []
 
@@ -176,7 +205,9 @@ def test_a_slow_server_is_asked_no_more_and_told_at_the_end(server, client, expe
 
     train(experiment, range(10), between=slow)
     assert asked[1] <= asked[0] + 1
-    assert asked[2:] == [asked[1]] * 8, "after one slow answer none, for 20 times as long as it took"
+    assert asked[2:] == [asked[1]] * 8, (
+        "after one slow answer none, for 20 times as long as it took"
+    )
     (stored,) = runs_of(client, experiment)
     assert len(points(client, stored)) == 10
     assert stored.info.status == "FINISHED"
@@ -194,7 +225,10 @@ with training(sys.argv[1], "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
 """
     server.stop()
     command = [sys.executable, "-W", "ignore", "-c", code, experiment]
-    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode == -signal.SIGKILL
+    assert (
+        subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
+        == -signal.SIGKILL
+    )
     server.start()
     train(experiment, range(3, 5))  # resumed
     (stored,) = runs_of(client, experiment)
@@ -202,7 +236,9 @@ with training(sys.argv[1], "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
     assert (stored.info.status, stored.data.params["lr"]) == ("FINISHED", "1")
 
 
-def test_a_forced_repetition_is_a_run_of_its_own_and_each_has_its_scores(server, client, experiment):
+def test_a_forced_repetition_is_a_run_of_its_own_and_each_has_its_scores(
+    server, client, experiment
+):
     server.stop()
     for value in (0.25, 0.75):
         train(experiment)
@@ -213,7 +249,9 @@ def test_a_forced_repetition_is_a_run_of_its_own_and_each_has_its_scores(server,
 
 
 @pytest.mark.parametrize("after", range(1, 8))
-def test_a_delivery_that_breaks_off_anywhere_is_repeated_without_a_trace(server, client, experiment, monkeypatch, after):
+def test_a_delivery_that_breaks_off_anywhere_is_repeated_without_a_trace(
+    server, client, experiment, monkeypatch, after
+):
     server.stop()
     train(experiment)
     score(experiment, profile=experiment)
@@ -224,7 +262,9 @@ def test_a_delivery_that_breaks_off_anywhere_is_repeated_without_a_trace(server,
         whole(entry, target)
         count.append(1)
         if len(count) == after:
-            raise OSError("the connection is gone after the server did its work, and before it could say so")
+            raise OSError(
+                "the connection is gone after the server did its work, and before it could say so"
+            )
 
     monkeypatch.setattr(forward, "tell", break_off)
     assert main(["sync"]) == 1
@@ -236,12 +276,16 @@ def test_a_delivery_that_breaks_off_anywhere_is_repeated_without_a_trace(server,
     assert len(client.search_model_versions(f"name='fcn-{experiment}'")) == 1
 
 
-def test_a_run_that_was_deleted_is_kept_apart_until_it_is_restored(server, client, experiment, capsys, caplog):
+def test_a_run_that_was_deleted_is_kept_apart_until_it_is_restored(
+    server, client, experiment, capsys, caplog
+):
     run = train(experiment, range(4), between=lambda step: server.stop() if step == 1 else None)
     server.start()
     client.delete_run(run.id)
     with tracking.training(f"{experiment}-next", "fcn8s", "k2", **NOTHING):
-        assert f"the run {run.id} is deleted in MLflow. It stays in .cache/ledger/000001.jsonl" in caplog.text
+        assert (
+            f"the run {run.id} is deleted in MLflow. It stays in .cache/ledger/000001.jsonl"
+        ) in caplog.text
     assert main(["sync", "--refused"]) == 1
     client.restore_run(run.id)
     assert main(["sync", "--refused"]) == 0
@@ -249,7 +293,9 @@ def test_a_run_that_was_deleted_is_kept_apart_until_it_is_restored(server, clien
     assert "metrics.json" in told(client, client.get_run(run.id))["files"]
 
 
-def test_what_was_meant_for_another_store_waits_for_it(server, client, experiment, monkeypatch, capsys):
+def test_what_was_meant_for_another_store_waits_for_it(
+    server, client, experiment, monkeypatch, capsys
+):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
     train(experiment)
     assert "secret" not in "".join(path.read_text() for path in ledger.FOLDER.glob("*.json*"))
@@ -261,7 +307,8 @@ def test_what_was_meant_for_another_store_waits_for_it(server, client, experimen
     assert len(runs_of(client, experiment)) == 1
 
 
-# ------------------------------------------------------------------------------------------- the ledger itself
+# ------------------------------------------------------------------------------------------- the
+# ledger itself
 
 
 OPENING = entries.Opening(id="0" * 32, experiment="e", name="fcn8s", time=1, key="k")
@@ -280,7 +327,15 @@ def test_numbers_and_times_follow_each_other_when_the_clock_is_set_back(here, mo
 
 
 @pytest.mark.parametrize(
-    "torn", ['{"do": "tags", "val', '{"do": "dance"}', "3", '{"do": ["end"]}', "[" * 100_000, '{"do":"metrics","values":[]}']
+    "torn",
+    [
+        '{"do": "tags", "val',
+        '{"do": "dance"}',
+        "3",
+        '{"do": ["end"]}',
+        "[" * 100_000,
+        '{"do":"metrics","values":[]}',
+    ],
 )
 def test_a_torn_last_line_is_dropped_and_what_comes_after_it_is_read(here, torn, caplog):
     file = ledger.Ledger.new(OPENING)
@@ -296,7 +351,9 @@ def test_a_torn_last_line_is_dropped_and_what_comes_after_it_is_read(here, torn,
     assert "here: a damaged line is left out" in caplog.text
 
 
-@pytest.mark.parametrize("line", ['{"run": null}', "null", "[]", '{"do": "open", "id": 3}', "[" * 100_000, ""])
+@pytest.mark.parametrize(
+    "line", ['{"run": null}', "null", "[]", '{"do": "open", "id": 3}', "[" * 100_000, ""]
+)
 def test_a_damaged_first_line_stops_nobody(server, experiment, line, caplog, capsys):
     ledger.FOLDER.mkdir(parents=True)
     (ledger.FOLDER / "000002.jsonl").write_text(f"{line}\n")
@@ -307,7 +364,9 @@ def test_a_damaged_first_line_stops_nobody(server, experiment, line, caplog, cap
     assert (ledger.FOLDER / "000003.jsonl").is_file()
 
 
-def test_a_full_disk_costs_no_line_once_there_is_room_and_stops_no_training(here, monkeypatch, caplog):
+def test_a_full_disk_costs_no_line_once_there_is_room_and_stops_no_training(
+    here, monkeypatch, caplog
+):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
 
     class Full:
@@ -340,7 +399,9 @@ def test_a_full_disk_costs_no_line_once_there_is_room_and_stops_no_training(here
                 Path,
                 "open",
                 lambda path, mode="r", **more: (
-                    Full(opened(path, mode, **more)) if mode == "ab+" else opened(path, mode, **more)
+                    Full(opened(path, mode, **more))
+                    if mode == "ab+"
+                    else opened(path, mode, **more)
                 ),
             )
             run.metrics({"loss": 1.0}, 1)
@@ -360,12 +421,16 @@ def test_where_no_ledger_can_be_written_the_training_goes_on(here, caplog):
         run.metrics({"loss": 1.0}, 1)
         run.tags({"a": "b"})
         run.artifact(here)
-    (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    (warning,) = [
+        record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING
+    ]
     assert "The stage goes on; nothing of this run is recorded." in warning
 
 
 def test_a_full_disk_under_mlflow_s_artifacts_costs_no_file(here):
-    """A file system of 64 kB in the place of mlartifacts/, which then gets more room, and the delivery."""
+    """A file system of 64 kB in the place of mlartifacts/, which then gets more room, and the
+    delivery.
+    """
     code = """
 import logging
 from pathlib import Path
@@ -381,15 +446,24 @@ with training("e", "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
         (here / name).write_bytes(os.urandom(size))
     (here / "mlartifacts").mkdir()
     mount = "mount -t tmpfs -o size=64k fcn mlartifacts"
-    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True).returncode
+    ):
         pytest.skip("no file system can be mounted here")
-    room = 'mount -o remount,size=1m mlartifacts && "$0" -W ignore -m fcn sync && cp -r mlartifacts kept'
+    room = (
+        'mount -o remount,size=1m mlartifacts && "$0" -W ignore -m fcn sync && cp -r '
+        "mlartifacts kept"
+    )
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", f'{mount} && "$0" -W ignore -c "$1" && {room}', sys.executable, code],
+        ["unshare", "-m", "sh", "-c", f'{mount} && "$0" -W ignore -c "$1" && '
+                                      f'{room}', sys.executable, code],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "No space left on device. The stage goes on without it: what it should know stands in" in done.stderr
+    assert (
+        "No space left on device. The stage goes on without it: what it should know stands in"
+    ) in done.stderr
     for name in sizes:
         (kept,) = (here / "kept").rglob(name)
         assert kept.read_bytes() == (here / name).read_bytes()
@@ -401,7 +475,9 @@ with training("e", "fcn8s", "k1", params={"lr": 1}, tags={}) as run:
     assert stored.info.status == "FINISHED"
 
 
-def test_a_ledger_that_is_deleted_while_its_run_is_at_work_stops_no_stage(here, monkeypatch, caplog):
+def test_a_ledger_that_is_deleted_while_its_run_is_at_work_stops_no_stage(
+    here, monkeypatch, caplog
+):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
     for begin, given in ((tracking.training, "k1"), (tracking.scoring, SHA)):
         with begin("e", "fcn8s", given, **NOTHING) as run:
@@ -438,8 +514,16 @@ def test_what_another_process_tells_is_left_to_it(server, client, experiment):
 def test_secrets_of_the_environment_do_not_reach_the_ledger(here, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "Geheim-1")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
-    with tracking.training("e", "fcn8s", "k", params={"url": "http://u:Geheim-2@h/x"}, tags={"a": "Geheim-1"}) as run:
+    with tracking.training(
+        "e", "fcn8s", "k", params={"url": "http://u:Geheim-2@h/x"}, tags={"a": "Geheim-1"}
+    ) as run:
         run.facts("f", {"why": "token Geheim-1"})
     (file,) = ledger.paths()
     assert "Geheim" not in file.read_text()
-    assert {entry.do for entry in ledger.Ledger(file).entries()} == {"open", "params", "tags", "texts", "end"}
+    assert {entry.do for entry in ledger.Ledger(file).entries()} == {
+        "open",
+        "params",
+        "tags",
+        "texts",
+        "end",
+    }

@@ -1,4 +1,6 @@
-"""Processes that are killed, interrupted, repeated; workspaces that are damaged, read-only, without git, oddly named."""
+"""Processes that are killed, interrupted, repeated; workspaces that are damaged, read-only, without
+git, oddly named.
+"""
 
 import gc
 import os
@@ -49,10 +51,13 @@ class Project:
         commands.mkdir()
         for name in ("sh", "env", "cat"):
             (commands / name).symlink_to(shutil.which(name))
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
-            "PATH": f"{Path(sys.executable).parent}:{commands}", "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1",
+        self.environment = {name: value for name,
+        value in os.environ.items() if not name.startswith(foreign)} | {
+            "PATH": f"{Path(sys.executable).parent}:{commands}", "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
             "PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_HOME": str(folder / ".prefect"),
-            "DO_NOT_TRACK": "1", "DVC_NO_ANALYTICS": "1", "DVC_GLOBAL_CONFIG_DIR": str(folder / "config"),
+            "DO_NOT_TRACK": "1", "DVC_NO_ANALYTICS": "1",
+            "DVC_GLOBAL_CONFIG_DIR": str(folder / "config"),
             "DVC_SITE_CACHE_DIR": str(folder.parent / "site"),
         }  # fmt: skip
         assert shutil.which("git", path=self.environment["PATH"]) is None
@@ -63,7 +68,8 @@ class Project:
 
     def start(self, *command, **environment):
         return subprocess.Popen(
-            [sys.executable, *command], cwd=self.folder, env=self.environment | environment, text=True,
+            [sys.executable, *command], cwd=self.folder, env=self.environment | environment,
+            text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
@@ -130,7 +136,9 @@ def test_an_output_changed_by_hand_is_restored_without_running(project, made):
 def test_a_damaged_cache_costs_a_run_of_the_stage(project, made, damage):
     before = project.read("dvc.lock")
     (cached,) = (
-        path for path in (project.folder / ".dvc/cache/files").rglob("*") if path.is_file() and path.read_text() == "hello"
+        path
+        for path in (project.folder / ".dvc/cache/files").rglob("*")
+        if path.is_file() and path.read_text() == "hello"
     )
     cached.unlink()
     if damage == "changed":
@@ -146,7 +154,9 @@ def test_a_damaged_cache_costs_a_run_of_the_stage(project, made, damage):
 def test_kill_9_of_dvc_or_of_a_stage_leaves_nothing_behind(project, made, victim):
     project.params(second="wait")
     process, below = project.waiting("-m", "dvc", "repro", FCN_PARENT_RUN="")
-    (stage_,) = (child for child in below if child.cmdline()[1:3] == ["-m", "tests.reliability.small_stages"])
+    (stage_,) = (
+        child for child in below if child.cmdline()[1:3] == ["-m", "tests.reliability.small_stages"]
+    )
     (process if victim == "dvc" else stage_).kill()
     output, _ = process.communicate()
     assert process.returncode == (-signal.SIGKILL if victim == "dvc" else 255)
@@ -155,7 +165,8 @@ def test_kill_9_of_dvc_or_of_a_stage_leaves_nothing_behind(project, made, victim
 
     project.params()
     output, code = project.repro()
-    assert (code, ran(output)) == (0, []), output  # no lock is left; what was there before comes back from the cache
+    # no lock is left; what was there before comes back from the cache
+    assert (code, ran(output)) == (0, []), output
     assert project.read("second.txt") == "world"
 
 
@@ -180,16 +191,34 @@ def test_a_read_only_workspace_is_said_in_one_line(project, made):
     project.params(first="other")
     inside = 'mount --bind . . && mount -o remount,ro,bind . && cd "$PWD" && exec "$@"'
     wrapped = ["unshare", "-m", "sh", "-c", inside, "sh"]
-    if os.geteuid() != 0 or subprocess.run([*wrapped, "true"], cwd=project.folder, capture_output=True).returncode:
+    if (
+        os.geteuid() != 0
+        or subprocess.run([*wrapped, "true"], cwd=project.folder, capture_output=True).returncode
+    ):
         project.params()
         pytest.skip("no file system can be mounted here")
-    command = [*wrapped, sys.executable, "-m", "tests.reliability.small_stages", "--text", "other", "--out", "first.txt"]
+    command = [
+        *wrapped,
+        sys.executable,
+        "-m",
+        "tests.reliability.small_stages",
+        "--text",
+        "other",
+        "--out",
+        "first.txt",
+    ]
     environment = project.environment | {"FCN_PARENT_RUN": "", "PATH": os.environ["PATH"]}
-    done = subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=project.folder, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "error: OSError: [Errno 30] Read-only file system: 'first.txt'"
-    done = subprocess.run([*wrapped, sys.executable, "-m", "fcn", "repro"], cwd=project.folder, env=environment | {
-        "FCN_PARENT_RUN": "x", "PREFECT_API_URL": "http://127.0.0.1:9/api"}, capture_output=True, text=True)  # fmt: skip
+    assert done.stderr.splitlines()[-1] == (
+        "error: OSError: [Errno 30] Read-only file system: 'first.txt'"
+    )
+    done = subprocess.run([*wrapped, sys.executable, "-m", "fcn", "repro"], cwd=project.folder,
+    env=environment | {
+        "FCN_PARENT_RUN": "x", "PREFECT_API_URL": "http://127.0.0.1:9/api"},
+    capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Read-only file system" in done.stdout + done.stderr
     project.params()
@@ -200,7 +229,8 @@ def test_a_clock_that_is_set_back_makes_no_process_a_dead_one(monkeypatch):
     mine = processes.identity(psutil.Process())
     boot_time = psutil._psplatform.boot_time
     created = psutil.Process().create_time()
-    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: boot_time() - 3600)  # as Linux says after that
+    # as Linux says after that
+    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: boot_time() - 3600)
     if sys.platform == "linux":
         assert psutil.Process().create_time() == pytest.approx(created - 3600, abs=2)
     assert processes.is_alive(mine)
@@ -209,14 +239,24 @@ def test_a_clock_that_is_set_back_makes_no_process_a_dead_one(monkeypatch):
 
 def test_200_runs_of_a_stage_leave_no_process_file_or_memory(tmp_path, monkeypatch):
     monkeypatch.setenv(processes.PARENT_RUN, "")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     me = psutil.Process()
     counts = []
     for number in range(220):
-        assert stage.execute(small_stages.tiny, {"text": str(number), "out": tmp_path / "out"}, name="tiny") == 0
+        assert (
+            stage.execute(
+                small_stages.tiny, {"text": str(number), "out": tmp_path / "out"}, name="tiny"
+            )
+            == 0
+        )
         if number in (19, 219):
             gc.collect()
-            counts.append((me.num_fds(), me.num_threads(), len(me.children()), me.memory_info().rss))
+            counts.append(
+                (me.num_fds(), me.num_threads(), len(me.children()), me.memory_info().rss)
+            )
     for number, handler in handlers.items():
         signal.signal(number, handler)
     (*before, memory), (*after, memory_after) = counts
@@ -231,7 +271,8 @@ def test_10_processes_leave_nothing_behind(project, made):
     for _ in range(5):
         pair = [
             project.start(
-                "-m", "tests.reliability.small_stages", "--text", "hello", "--out", f"../{number}.txt", FCN_PARENT_RUN=""
+                "-m", "tests.reliability.small_stages", "--text", "hello", "--out",
+                f"../{number}.txt", FCN_PARENT_RUN=""
             )
             for number in range(2)
         ]  # fmt: skip
@@ -252,7 +293,9 @@ def prefect_server(project):
     started = []
 
     def start():
-        process = project.start("-c", SERVER, str(port), PREFECT_API_URL="", PREFECT_SERVER_ANALYTICS_ENABLED="false")
+        process = project.start(
+            "-c", SERVER, str(port), PREFECT_API_URL="", PREFECT_SERVER_ANALYTICS_ENABLED="false"
+        )
         started.append(process)
         while True:
             assert process.poll() is None, process.stdout.read()
@@ -268,7 +311,9 @@ def prefect_server(project):
         process.communicate()
 
 
-def test_a_prefect_server_killed_and_restarted_in_mid_run_knows_how_it_ended(project, prefect_server):
+def test_a_prefect_server_killed_and_restarted_in_mid_run_knows_how_it_ended(
+    project, prefect_server
+):
     url, start = prefect_server
     first = start()
     waiting = ("-m", "tests.reliability.small_stages", "--text", "wait", "--out", "../w.txt")

@@ -63,15 +63,21 @@ def test_two_runs_give_the_same_bytes(archive: Path, tmp_path: Path) -> None:
     assert (tmp_path / "other name").read_bytes() == archive.read_bytes()
 
 
-def test_it_is_laid_out_like_voc_and_says_nothing_about_who_made_it(archive: Path, content: dict[str, bytes]) -> None:
+def test_it_is_laid_out_like_voc_and_says_nothing_about_who_made_it(
+    archive: Path, content: dict[str, bytes]
+) -> None:
     train, val = names(content, "train"), names(content, "val")
     assert (len(train), len(val), len({*train, *val})) == (60, 30, 90)
     for folder in ("JPEGImages", "SegmentationClass"):
-        assert sorted(Path(name).stem for name in content if f"/{folder}/" in name) == sorted(train + val)
+        assert sorted(Path(name).stem for name in content if f"/{folder}/" in name) == sorted(
+            train + val
+        )
     with tarfile.open(archive) as opened:
         members = opened.getmembers()
     assert [member.name for member in members] == sorted(content)
-    assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {(0, 0, 0, "", "", 0o644)}
+    assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {
+        (0, 0, 0, "", "", 0o644)
+    }
 
 
 def test_labels_are_the_ink_and_void_lies_around_it(content: dict[str, bytes]) -> None:
@@ -79,17 +85,26 @@ def test_labels_are_the_ink_and_void_lies_around_it(content: dict[str, bytes]) -
         counts = np.zeros(256, np.int64)
         for name in names(content, split):
             image, label = pair(content, name)
-            assert (image.mode, label.mode, label.getpalette()) == ("RGB", "P", labels.palette().reshape(-1).tolist())
+            assert (image.mode, label.mode, label.getpalette()) == (
+                "RGB",
+                "P",
+                labels.palette().reshape(-1).tolist(),
+            )
             assert image.size == label.size
             assert 64 <= min(image.size) <= max(image.size) <= 96
-            grey, classes = np.asarray(image.convert("L")).astype(int), np.asarray(label).astype(int)
+            grey, classes = (
+                np.asarray(image.convert("L")).astype(int),
+                np.asarray(label).astype(int),
+            )
             counts += np.bincount(classes.ravel(), minlength=256)
             # Ink from 110 on, give or take the noise and what JPEG does to it.
             digit = (classes > 0) & (classes < 255)
             assert np.mean(grey[digit] >= 100) > 0.97
             assert np.mean(grey[classes == 0] < 100) > 0.999
             for a, b in ((classes[1:], classes[:-1]), (classes[:, 1:], classes[:, :-1])):
-                assert not ((a != b) & (a != 255) & (b != 255)).any(), "two classes touch without void between them"
+                assert not ((a != b) & (a != 255) & (b != 255)).any(), (
+                    "two classes touch without void between them"
+                )
         assert set(np.flatnonzero(counts)) == {*range(len(toy.CLASSES)), 255}
         assert 0.8 < counts[0] / counts[:255].sum() < 0.97
 

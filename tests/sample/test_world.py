@@ -38,8 +38,11 @@ def names(files: dict[str, bytes], split: str) -> list[str]:
 
 
 def test_generator_makes_the_committed_tar(remade: Path) -> None:
-    # The tar inside is compared: what gzip makes of it depends on the zlib that Python was built with.
-    digests = [hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() for path in (remade, TAR)]
+    # The tar inside is compared: what gzip makes of it depends on the zlib that Python was built
+    # with.
+    digests = [
+        hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() for path in (remade, TAR)
+    ]
     assert digests[0] == digests[1]
 
 
@@ -61,7 +64,9 @@ def test_archive_says_nothing_about_who_made_it() -> None:
     with tarfile.open(TAR) as archive:
         members = archive.getmembers()
     assert [member.name for member in members] == sorted(member.name for member in members)
-    assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {(0, 0, 0, "", "", 0o644)}
+    assert {(m.mtime, m.uid, m.gid, m.uname, m.gname, m.mode) for m in members} == {
+        (0, 0, 0, "", "", 0o644)
+    }
     assert TAR.read_bytes()[4:8] == bytes(4)  # gzip's own time
 
 
@@ -99,9 +104,13 @@ def test_labels(files: dict[str, bytes]) -> None:
 
 def test_void_lies_on_every_border(files: dict[str, bytes]) -> None:
     for name in names(files, "val"):
-        label = np.asarray(Image.open(io.BytesIO(files[f"{ROOT}/SegmentationClass/{name}.png"]))).astype(int)
+        label = np.asarray(
+            Image.open(io.BytesIO(files[f"{ROOT}/SegmentationClass/{name}.png"]))
+        ).astype(int)
         for a, b in ((label[1:], label[:-1]), (label[:, 1:], label[:, :-1])):
-            assert not ((a != b) & (a != 255) & (b != 255)).any(), "two classes touch without void between them"
+            assert not ((a != b) & (a != 255) & (b != 255)).any(), (
+                "two classes touch without void between them"
+            )
 
 
 def test_outlines_cover_what_they_should() -> None:
@@ -127,7 +136,11 @@ def test_caffemodel_is_a_whole_small_vgg() -> None:
         for i in range(1, count + 1):
             expected[f"conv{block}_{i}"] = ((filters, before, 3, 3), (filters,))
             before = filters
-    expected |= {"fc6": ((units, 64 * 7 * 7), (units,)), "fc7": ((units, units), (units,)), "fc8": ((7, units), (7,))}
+    expected |= {
+        "fc6": ((units, 64 * 7 * 7), (units,)),
+        "fc7": ((units, units), (units,)),
+        "fc8": ((7, units), (7,)),
+    }
     assert shapes == expected
     net = caffe.MESSAGES["NetParameter"].FromString(VGG.read_bytes())
     assert [layer.type for layer in net.layer] == ["Convolution"] * 13 + ["InnerProduct"] * 3

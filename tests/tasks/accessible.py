@@ -1,4 +1,6 @@
-"""axe, which finds what people with other senses stumble over on a page. A package of its own: axe-core-python."""
+"""axe, which finds what people with other senses stumble over on a page. A package of its own:
+axe-core-python.
+"""
 
 import json
 from importlib.util import find_spec
@@ -12,5 +14,12 @@ def violations(tab):
     """(rule, selector) of all that axe has to say of the page as it is now."""
     source = (FOLDER / "axe.min.js").read_text(encoding="utf-8")
     tab.run(f"{source}; true")
-    found = tab.run(f"axe.run(document, {{runOnly: {json.dumps(RULES)}}}).then(r => JSON.stringify(r.violations))")
-    return [(each["id"], str(node["target"]), node["html"][:200]) for each in json.loads(found) for node in each["nodes"]]
+    found = tab.run(
+        f"axe.run(document, {{runOnly: {json.dumps(RULES)}}}).then(r => "
+        "JSON.stringify(r.violations))"
+    )
+    return [
+        (each["id"], str(node["target"]), node["html"][:200])
+        for each in json.loads(found)
+        for node in each["nodes"]
+    ]

@@ -1,4 +1,6 @@
-"""A server of one file that can misbehave in all the ways that servers of data sets do; and MLflow stores to write to."""
+"""A server of one file that can misbehave in all the ways that servers of data sets do; and MLflow
+stores to write to.
+"""
 
 import http.server
 import shutil
@@ -15,7 +17,9 @@ SETTINGS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *store.ENVIRONMENT)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers with `server.content` as `server.plan` says: one word per request, the last one for all that follow."""
+    """Answers with `server.content` as `server.plan` says: one word per request, the last one for
+    all that follow.
+    """
 
     protocol_version = "HTTP/1.1"
 
@@ -30,7 +34,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return server.over.wait()
         if word == "html":
             return self.answer(200, b"<!DOCTYPE html><html>Sign in</html>")
-        if word in ("breaks", "stalls"):  # promises everything; ends, or falls silent, after a quarter
+        # promises everything; ends, or falls silent, after a quarter
+        if word in ("breaks", "stalls"):
             self.answer(200 if not start else 206, data[start:], start, len(data) // 4)
             return word == "stalls" and (self.wfile.flush(), server.over.wait())
         if word.startswith("no length"):  # as HTTP/1.0 does: what comes until the end is the file
@@ -64,9 +69,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def file_server():
-    """Running: set `content` and `plan`, see `asked` (the ranges that were asked for), append a file's name to `url`."""
+    """Running: set `content` and `plan`, see `asked` (the ranges that were asked for), append a
+    file's name to `url`.
+    """
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.asked, running.plan, running.content, running.over = [], ["all"], b"", threading.Event()
+        running.asked, running.plan, running.content, running.over = (
+            [],
+            ["all"],
+            b"",
+            threading.Event(),
+        )
         running.handle_error = lambda *_: None  # clients that hang up are what is tested here
         running.url = f"http://127.0.0.1:{running.server_address[1]}/"
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
@@ -87,7 +99,9 @@ def enter(folder, patch):
 
 @pytest.fixture
 def empty(tmp_path, monkeypatch):
-    """An empty project's root, in whose name every letter stands that means something in an address."""
+    """An empty project's root, in whose name every letter stands that means something in an
+    address.
+    """
     folder = tmp_path / "a?b%20c#d ü"
     folder.mkdir()
     enter(folder, monkeypatch)
@@ -96,7 +110,9 @@ def empty(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory):
-    """A database as the first user leaves it, made once: MLflow takes a second or two for its tables."""
+    """A database as the first user leaves it, made once: MLflow takes a second or two for its
+    tables.
+    """
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         enter(folder, patch)
@@ -117,7 +133,9 @@ def client(empty, database):
 
 @pytest.fixture
 def saved(monkeypatch):
-    """A stand-in for `tasks.tracking.pyfunc`, whose own tests are elsewhere; lists the folders that were saved."""
+    """A stand-in for `tasks.tracking.pyfunc`, whose own tests are elsewhere; lists the folders that
+    were saved.
+    """
     folders = []
 
     def save(model_dir, out):

@@ -17,10 +17,12 @@ CLASSES = ("background", NASTY, "green")
 SCORES = ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
 MEASURED = {"fcn32s": (0.80004, 0.70005, 0.60006, 0.75), "fcn16s": (0.90004, 0.65, 0.66358, 0.85)}
 IMAGES = {
-    # IU of x: (80/100 + 10/40) / 2 = 0.525; of v: 50/100 = 0.5; of w: (90/100 + 30/50 + 0/10) / 3 = 0.5: a tie with v.
+    # IU of x: (80/100 + 10/40) / 2 = 0.525; of v: 50/100 = 0.5; of w: (90/100 + 30/50 + 0/10) / 3 =
+    # 0.5: a tie with v.
     "fcn16s": [
-        ("x", "background", 80, 90, 90), ("x", "green", 10, 20, 30), ("v", "background", 50, 50, 100),
-        ("w", "background", 90, 95, 95), ("w", NASTY, 30, 40, 40), ("w", "green", 0, 0, 10),
+        ("x", "background", 80, 90, 90), ("x", "green", 10, 20, 30),
+        ("v", "background", 50, 50, 100), ("w", "background", 90, 95, 95),
+        ("w", NASTY, 30, 40, 40), ("w", "green", 0, 0, 10),
     ],
     "fcn32s": [("x", "background", 1, 4, 1)],
 }  # fmt: skip
@@ -28,7 +30,8 @@ LOCK = """
 schema: '2.0'
 stages:
   records:
-    outs: [{path: data/records, hash: md5, md5: aaa.dir}, {path: plots/data, hash: md5, md5: bbb.dir}]
+    outs: [{path: data/records, hash: md5, md5: aaa.dir},
+           {path: plots/data, hash: md5, md5: bbb.dir}]
   train@fcn32s:
     deps: [{path: fcn/net/model.py, hash: md5, md5: ccc}]
     outs: [{path: models/fcn32s, hash: md5, md5: ddd.dir}]
@@ -38,7 +41,9 @@ stages:
 
 
 class Page(HTMLParser):
-    """By section (the id of its heading): `rows`, texts of cells. And `tags`, `addresses`, `looked` (the gallery's data)."""
+    """By section (the id of its heading): `rows`, texts of cells. And `tags`, `addresses`, `looked`
+    (the gallery's data).
+    """
 
     def __init__(self, text):
         super().__init__()
@@ -49,7 +54,9 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
         self.tags.append(tag)
-        self.addresses += [(tag, attributes[name]) for name in ("src", "href", "xlink:href") if name in attributes]
+        self.addresses += [
+            (tag, attributes[name]) for name in ("src", "href", "xlink:href") if name in attributes
+        ]
         if tag == "h2":
             self.section, self.heading = attributes["id"], True
             self.headings[self.section] = ""
@@ -57,7 +64,9 @@ class Page(HTMLParser):
             self.rows.setdefault(self.section, []).append([])
         if tag in ("td", "th"):
             self.cell = ""
-            self.best += [len(self.rows[self.section][-1])] if attributes.get("class") == "best" else []
+            self.best += (
+                [len(self.rows[self.section][-1])] if attributes.get("class") == "best" else []
+            )
         if attributes.get("id") == "looked":
             self.data = ""
 
@@ -86,16 +95,27 @@ def table(path, header, rows):
 
 
 def write_project(folder):
-    """Everything that the stages leave of two models, and the records of the tiny world with a class that is HTML."""
+    """Everything that the stages leave of two models, and the records of the tiny world with a
+    class that is HTML.
+    """
     write_records(write_world(folder / "world"), folder / "data/records")
     index = folder / "data/records/index.json"
     index.write_text(index.read_text().replace('"red"', json.dumps(NASTY)))
     for variant, scores in MEASURED.items():
         change = -0.01 if variant == "fcn32s" else 0.02
-        provenance = {"split": "val", "images": 3, "padding": "same", "checkpoint": "last", "dataset": "d1", "model": variant}
+        provenance = {
+            "split": "val",
+            "images": 3,
+            "padding": "same",
+            "checkpoint": "last",
+            "dataset": "d1",
+            "model": variant,
+        }
         measured = {
             **dict(zip(SCORES, scores, strict=True)), "boundary_iu": 0.33333, "upper_bound": 0.86,
-            "protocols": {"resize520": {name: score + change for name, score in zip(SCORES, scores, strict=True)}},
+            "protocols": {"resize520": {
+                name: score + change for name, score in zip(SCORES, scores, strict=True)
+            }},
             "provenance": provenance | {"protocol": "fcn"},
         }  # fmt: skip
         (folder / "metrics").mkdir(exist_ok=True)
@@ -104,29 +124,53 @@ def write_project(folder):
         model.mkdir(parents=True)
         (model / "weights.npz").write_bytes(variant.encode())
         (model / "model.json").write_text(json.dumps({
-            "variant": variant, "backbone": "vgg16", "classes": CLASSES, "width": 0.125, "fc_units": 8, "padding": "same",
-            "upsampling": "fixed", "dropout": 0.5, "mean_bgr": [104.0, 117.0, 123.0],
+            "variant": variant, "backbone": "vgg16", "classes": CLASSES, "width": 0.125,
+            "fc_units": 8, "padding": "same", "upsampling": "fixed", "dropout": 0.5,
+            "mean_bgr": [104.0, 117.0, 123.0],
         }))  # fmt: skip
-        table(model / "history.csv", ("step", "loss"), [(step, 1000 / step) for step in (10, 20, 30)])
-        table(model / "validation.csv", ("step", *SCORES), [(0, 0.3, 0.2, 0.1, 0.2), (30, 0.8, 0.7, 0.6, 0.75)])
-        table(plots / "class_iu.csv", ("class", "iu", "accuracy"), [("background", 0.9, 0.95), ("green", 0.25, 0.5)])
+        table(
+            model / "history.csv", ("step", "loss"), [(step, 1000 / step) for step in (10, 20, 30)]
+        )
+        table(
+            model / "validation.csv",
+            ("step", *SCORES),
+            [(0, 0.3, 0.2, 0.1, 0.2), (30, 0.8, 0.7, 0.6, 0.75)],
+        )
+        table(
+            plots / "class_iu.csv",
+            ("class", "iu", "accuracy"),
+            [("background", 0.9, 0.95), ("green", 0.25, 0.5)],
+        )
         shares = [(0.904, 0.05, 0.046), (0.3, 0.7, 0), (0.2, 0.4, 0.4)]
-        cells = [(a, b, 1, shares[i][j]) for i, a in enumerate(CLASSES) for j, b in enumerate(CLASSES)]
+        cells = [
+            (a, b, 1, shares[i][j]) for i, a in enumerate(CLASSES) for j, b in enumerate(CLASSES)
+        ]
         table(plots / "confusion.csv", ("truth", "prediction", "pixels", "share"), cells)
-        table(plots / "boundary.csv", ("width", "mean_iu", "pixel_accuracy"), [(1, 0.2, 0.3), (40, 0.6, 0.8)])
-        table(plots / "images.csv", ("image", "class", "both", "truth", "prediction"), IMAGES[variant])
+        table(
+            plots / "boundary.csv",
+            ("width", "mean_iu", "pixel_accuracy"),
+            [(1, 0.2, 0.3), (40, 0.6, 0.8)],
+        )
+        table(
+            plots / "images.csv", ("image", "class", "both", "truth", "prediction"), IMAGES[variant]
+        )
         (plots / "predictions").mkdir()
         for image in "xvw":
             truth = scene(image)[1]
-            labels.to_image(np.where(truth == 255, 0, truth)).save(plots / "predictions" / f"{image}.png")
+            labels.to_image(np.where(truth == 255, 0, truth)).save(
+                plots / "predictions" / f"{image}.png"
+            )
     (folder / "dvc.lock").write_text(LOCK)
     return folder
 
 
 def build(folder, **changes):
-    """The page that `tasks.report` makes of the project; the current directory has to be `folder`."""
+    """The page that `tasks.report` makes of the project; the current
+    directory has to be `folder`.
+    """
     profile = config.read(ROOT / "params.yaml")
     arguments = {"profile_name": "sample", "profile": profile, "variants": list(MEASURED)}
-    write.build(**arguments | changes, **{name: Path(name) for name in ("models", "metrics", "plots")},
-                 data=Path("data/records"), out=Path("report"))  # fmt: skip
+    write.build(**arguments | changes,
+                **{name: Path(name) for name in ("models", "metrics", "plots")},
+                data=Path("data/records"), out=Path("report"))  # fmt: skip
     return Page((folder / "report/index.html").read_text(encoding="utf-8"))

@@ -17,13 +17,17 @@ from tasks.convert import convert_weights
 def log(monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     caplog.tables = {}
-    monkeypatch.setattr(task_module.steps, "show", lambda key, text, table: caplog.tables.update({key: table}))
+    monkeypatch.setattr(
+        task_module.steps, "show", lambda key, text, table: caplog.tables.update({key: table})
+    )
     return caplog
 
 
 def run(tmp_path, *names):
     sources = [tmp_path / name for name in names]
-    convert_weights(sources, "vgg16", tmp_path / "out" / "vgg.npz", tmp_path / "out" / "report.json")
+    convert_weights(
+        sources, "vgg16", tmp_path / "out" / "vgg.npz", tmp_path / "out" / "report.json"
+    )
     return json.loads((tmp_path / "out" / "report.json").read_text())
 
 
@@ -32,7 +36,8 @@ def test_one_source(tmp_path, log):
     report = run(tmp_path, "vgg.caffemodel")
     assert list(report) == ["backbone", "sources", "weights"]
     assert report["sources"] == [{
-        "file": "vgg.caffemodel", "container": "Caffe .caffemodel", "sha256": files.digest(tmp_path / "vgg.caffemodel"),
+        "file": "vgg.caffemodel", "container": "Caffe .caffemodel",
+        "sha256": files.digest(tmp_path / "vgg.caffemodel"),
         "input_order": "bgr", "input_order_by": "container", "published": None,
         "differing": [],
     }]  # fmt: skip
@@ -41,7 +46,9 @@ def test_one_source(tmp_path, log):
     assert list(log.tables) == ["conversion"]
     table = {(row["layer"], row["array"]): row for row in log.tables["conversion"]}
     assert len(table) == 32
-    row = next(row for row in report["weights"] if (row["layer"], row["array"]) == ("conv5_3", "bias"))
+    row = next(
+        row for row in report["weights"] if (row["layer"], row["array"]) == ("conv5_3", "bias")
+    )
     assert table["conv5_3", "bias"] == {
         "layer": "conv5_3", "array": "bias", "what": "copied", "source": "16", "result": "16",
         "mean": f"{row['mean']:.4f}", "std": f"{row['std']:.4f}",
@@ -52,9 +59,15 @@ def test_one_source(tmp_path, log):
 
 
 def test_what_a_training_needs_and_the_file_lacks_is_told_before_anything_is_written(tmp_path, log):
-    write_h5(tmp_path / "notop.h5", {n: pair for n, pair in hwio(classifier()).items() if not n.startswith("fc")})
+    write_h5(
+        tmp_path / "notop.h5",
+        {n: pair for n, pair in hwio(classifier()).items() if not n.startswith("fc")},
+    )
     arguments = [tmp_path / "notop.h5"], "vgg16", tmp_path / "vgg.npz", tmp_path / "report.json"
-    with pytest.raises(UserError, match=r"notop\.h5: .*convolutions alone, .* needs fc6 and fc7 .*`new_layers: \[fc6, fc7\]`"):
+    with pytest.raises(
+        UserError,
+        match=r"notop\.h5: .*convolutions alone, .* needs fc6 and fc7 .*`new_layers: \[fc6, fc7\]`",
+    ):
         convert_weights(*arguments, [("fc6", "fc7"), ()])
     assert not (tmp_path / "vgg.npz").exists()
     convert_weights(*arguments, [("fc6", "fc7")])
@@ -65,7 +78,9 @@ def test_what_a_training_needs_and_the_file_lacks_is_told_before_anything_is_wri
 def test_a_folder_in_the_place_of_an_output_is_left_alone(tmp_path, name):
     (tmp_path / "out" / name).mkdir(parents=True)
     (tmp_path / "out" / name / "f").write_text("precious")
-    with pytest.raises(UserError, match=f"{name}: expected a place to write a file to, but a folder is there"):
+    with pytest.raises(
+        UserError, match=f"{name}: expected a place to write a file to, but a folder is there"
+    ):
         run(tmp_path, "no such file, which would be said later")
     assert [path.name for path in (tmp_path / "out").rglob("*")] == [name, "f"]
 
@@ -90,7 +105,9 @@ def test_several_sources_are_compared_with_the_first(tmp_path, log):
     assert rows[1]["explained_by"] is None
     expected, _ = task_module.conversion.convert(classifier(), "vgg16")
     written = files.load_arrays(tmp_path / "out" / "vgg.npz")
-    assert {name: array.tobytes() for name, array in written.items()} == {n: a.tobytes() for n, a in expected.items()}
+    assert {name: array.tobytes() for name, array in written.items()} == {
+        n: a.tobytes() for n, a in expected.items()
+    }
     warnings = [record.getMessage() for record in log.records if record.levelname == "WARNING"]
     assert len(warnings) == 2
     assert warnings[0].startswith("d.h5: conv1_1/kernel differs by at most")

@@ -42,7 +42,9 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("checksums", [(MD5,), (SHA1,), (SHA256.upper().replace("SHA", "sha"),), (WRONG, SHA1)])
+@pytest.mark.parametrize(
+    "checksums", [(MD5,), (SHA1,), (SHA256.upper().replace("SHA", "sha"),), (WRONG, SHA1)]
+)
 def test_a_download_is_checked_by_any_of_the_checksums(server, raw, checksums):
     path = fetch(source(server.url, checksums=checksums), raw)
     assert path == raw / "voc.tar"
@@ -120,7 +122,10 @@ def test_pieces_of_different_files_are_thrown_away_and_fetched_again(server, raw
     assert fetch(source(server.url), raw).read_bytes() == DATA
 
 
-@pytest.mark.parametrize(("word", "kind"), [("html", "an HTML page"), ("all", r"of unknown type \(starts with b'\\x00\\x01")])
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [("html", "an HTML page"), ("all", r"of unknown type \(starts with b'\\x00\\x01")],
+)
 def test_a_wrong_checksum_names_file_url_both_checksums_and_what_came(server, raw, word, kind):
     server.plan = [word]
     with pytest.raises(UserError, match=kind) as error:
@@ -175,7 +180,8 @@ def test_if_no_mirror_can_recover_all_reasons_are_listed(server, raw):
 
 
 @pytest.mark.parametrize(
-    ("word", "error"), [("404", UserError), ("403", UserError), ("429", Interrupted), ("500", Interrupted)]
+    ("word", "error"),
+    [("404", UserError), ("403", UserError), ("429", Interrupted), ("500", Interrupted)],
 )
 def test_which_answers_are_final(server, raw, word, error):
     server.plan = [word]
@@ -184,7 +190,9 @@ def test_which_answers_are_final(server, raw, word, error):
 
 
 @pytest.mark.parametrize(("word", "kept"), [("hangs", 0), ("stalls", len(DATA) // 4)])
-def test_a_server_that_falls_silent_is_left_and_asked_again_from_where_it_was(server, raw, monkeypatch, word, kept):
+def test_a_server_that_falls_silent_is_left_and_asked_again_from_where_it_was(
+    server, raw, monkeypatch, word, kept
+):
     monkeypatch.setattr(download, "TIMEOUT", (5.0, 0.3))
     server.plan = [word, "all"]
     with pytest.raises(Interrupted, match=r"Read timed out"):
@@ -207,7 +215,9 @@ def test_a_file_of_untold_length_is_taken_if_it_is_right(server, raw):
     assert fetch(source(server.url), raw).read_bytes() == DATA
 
 
-def test_a_wrong_file_of_untold_length_may_have_broken_off_and_is_worth_another_attempt(server, raw):
+def test_a_wrong_file_of_untold_length_may_have_broken_off_and_is_worth_another_attempt(
+    server, raw
+):
     server.plan = ["no length, breaks", "all"]
     with pytest.raises(Interrupted, match=rf"its length was not told \(wanted {MD5}, but got md5:"):
         fetch(source(server.url), raw)
@@ -280,7 +290,11 @@ def test_file_urls_are_relative_to_the_current_folder_or_absolute(tmp_path, raw,
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sample").mkdir()
     (tmp_path / "sample" / "my voc.tar").write_bytes(DATA)
-    for url in ("file:sample/my%20voc.tar", f"file://{tmp_path}/sample/my%20voc.tar", f"file:{tmp_path}/sample/my voc.tar"):
+    for url in (
+        "file:sample/my%20voc.tar",
+        f"file://{tmp_path}/sample/my%20voc.tar",
+        f"file:{tmp_path}/sample/my voc.tar",
+    ):
         path = fetch(source(url), raw)
         assert path.read_bytes() == DATA
         path.unlink()
@@ -315,9 +329,13 @@ def test_a_copy_with_the_wrong_checksum_leaves_nothing(tmp_path, raw):
     assert (tmp_path / "voc.tar").exists()
 
 
-@pytest.mark.parametrize("checksum", ["md5:123", "crc32:00000000", MD5.replace("md5", "sha256"), "md5:" + "g" * 32, ""])
+@pytest.mark.parametrize(
+    "checksum", ["md5:123", "crc32:00000000", MD5.replace("md5", "sha256"), "md5:" + "g" * 32, ""]
+)
 def test_malformed_checksums_are_refused(raw, checksum):
-    with pytest.raises(UserError, match=r"checksum of voc.tar: wanted one of md5:<32 hex digits>, .* but got"):
+    with pytest.raises(
+        UserError, match=r"checksum of voc.tar: wanted one of md5:<32 hex digits>, .* but got"
+    ):
         fetch(source("http://127.0.0.1/voc.tar", checksums=[checksum]), raw)
 
 
@@ -327,7 +345,9 @@ def test_unusable_urls_are_refused(tmp_path, url):
         list(download.pieces(url, tmp_path / "part"))
 
 
-@pytest.mark.parametrize(("error", "again"), [(UserError("x"), False), (Interrupted("x"), True), (OSError(), True)])
+@pytest.mark.parametrize(
+    ("error", "again"), [(UserError("x"), False), (Interrupted("x"), True), (OSError(), True)]
+)
 def test_prefect_retries_what_may_pass(error, again):
     state = namedtuple("State", "result")(lambda raise_on_failure: error)
     assert steps.may_pass(None, None, state) is again

@@ -1,6 +1,8 @@
-"""Every kind of file that is read back, changed in hundreds of ways: what comes is a value, or one sentence that names it.
+"""Every kind of file that is read back, changed in hundreds of ways: what comes is a value, or one
+sentence that names it.
 
-Without harm to anything else: the folder is as it was. A longer run: `python -m tests.benchmarks.fuzz`.
+Without harm to anything else: the folder is as it was. A longer run: `python -m
+tests.benchmarks.fuzz`.
 """
 
 import contextlib
@@ -40,17 +42,26 @@ from flows.runner import remote
 from tasks.report import pictures
 from tasks.tracking import durations, evaluated, provenance
 
-SPEC = ModelSpec("fcn32s", "vgg16", ("background", "cat", "dog"), 1 / 32, 8, "caffe", "fixed", 0.5, MEAN_BGR)
+SPEC = ModelSpec(
+    "fcn32s", "vgg16", ("background", "cat", "dog"), 1 / 32, 8, "caffe", "fixed", 0.5, MEAN_BGR
+)
 TAGS = {"git.commit": "abc", "git.diff.sha256": "none"}
 SHARD = "val-00000-of-00002.tfrecord"
 STATE = {"weights/x": np.ones(2, np.float32)}
 PROGRESS = {"told": 10, "history": [{"step": 10, "loss": 0.5}]}
 SLOW = 10  # seconds in which any of them has to be read or refused, on a machine that is busy
-FIELDS, TABLE, ARRAYS, BYTES = mutations.of_json, mutations.of_table, mutations.of_arrays, mutations.of_bytes
+FIELDS, TABLE, ARRAYS, BYTES = (
+    mutations.of_json,
+    mutations.of_table,
+    mutations.of_arrays,
+    mutations.of_bytes,
+)
 
 
 def load_checkpoint(path):
-    return checkpoint.load(path, {"weights/x": keras.Variable(np.zeros(2, np.float32))}, distribution.ONE)
+    return checkpoint.load(
+        path, {"weights/x": keras.Variable(np.zeros(2, np.float32))}, distribution.ONE
+    )
 
 
 def load_entry(path):
@@ -125,14 +136,29 @@ def make(root):
     surgery.save(net, SPEC, root / "models/fcn32s")
     progress = np.frombuffer(json.dumps(PROGRESS).encode(), np.uint8)
     files.save_arrays(root / "checkpoint.npz", {**STATE, "progress": progress})
-    known = {"seconds": 1.5, "parts": 1, "machine": "m", "versions": {}, "commit": "c", "changes": "none", "notes": {}}
-    for path in (root / "runs/key.part.json", durations.path_of(root / "models/fcn32s/weights.npz", root / "runs")):
+    known = {
+        "seconds": 1.5,
+        "parts": 1,
+        "machine": "m",
+        "versions": {},
+        "commit": "c",
+        "changes": "none",
+        "notes": {},
+    }
+    for path in (
+        root / "runs/key.part.json",
+        durations.path_of(root / "models/fcn32s/weights.npz", root / "runs"),
+    ):
         files.write_json(path, known)
-    (root / "dvc.yaml").write_text("stages:\n  a:\n    foreach: [x]\n    do: {cmd: b, outs: [c, d: {cache: false}]}\n")
+    (root / "dvc.yaml").write_text(
+        "stages:\n  a:\n    foreach: [x]\n    do: {cmd: b, outs: [c, d: {cache: false}]}\n"
+    )
     (root / "train.txt").write_text("2007_000032\n2007_000039\nstraße 1\n")
     (root / "classes.txt").write_text("background #000000\ncat #ff0000\ndog #00ff00\n")
     (root / "ade").mkdir()
-    (root / "ade/objectInfo150.txt").write_text("Idx\tName\n" + "".join(f"{n + 1}\tc{n}, d\n" for n in range(150)))
+    (root / "ade/objectInfo150.txt").write_text(
+        "Idx\tName\n" + "".join(f"{n + 1}\tc{n}, d\n" for n in range(150))
+    )
     layers = weight_files.classifier(width=1, hidden=2)
     weight_files.write_caffemodel(root / "vgg.caffemodel", layers)
     weight_files.write_npy(root / "vgg.npy", weight_files.hwio(layers))
@@ -152,7 +178,9 @@ def project(tmp_path_factory):
 
 
 def attack(project, kind, cases, seed):
-    """Reads a file in so many changed forms; returns how many were refused, and leaves the project as it was."""
+    """Reads a file in so many changed forms; returns how many were refused, and leaves the project
+    as it was.
+    """
     change, read, _ = KINDS[kind]
     path = project / kind
     if kind == "runs/known.json":
@@ -170,7 +198,9 @@ def attack(project, kind, cases, seed):
 
 
 def refuses(read, path, project, case):
-    """Whether it is refused, and that with one sentence; anything else than this, or a value, fails."""
+    """Whether it is refused, and that with one sentence; anything else than this, or a value,
+    fails.
+    """
     before = mutations.tree(project / "runs") if "runs" in path.parts else None
     begin = time.monotonic()
     said = ""
@@ -182,7 +212,9 @@ def refuses(read, path, project, case):
         raise AssertionError(f"{case}: {type(error).__name__} {str(error)[:300]}") from error
     assert time.monotonic() - begin < SLOW, case
     if said:
-        assert path.name in said or str(path.parent) in said or "weights.npz" in said, f"{case} names no file: {said}"
+        assert path.name in said or str(path.parent) in said or "weights.npz" in said, (
+            f"{case} names no file: {said}"
+        )
         assert len(said) < 3000, f"{case} says too much: {said[:300]}"
         assert not mutations.CONTROL.search(said), f"{case} is no one sentence: {said!r}"
         assert before is None or before == mutations.tree(project / "runs"), case
@@ -208,7 +240,11 @@ def test_what_is_no_file_is_refused_with_one_sentence(project):
             (lambda path: path.write_bytes(b""), Path.unlink),
         ):
             make_it(path)
-            with contextlib.suppress(FileNotFoundError) if kind.startswith("runs") else contextlib.nullcontext():
+            with (
+                contextlib.suppress(FileNotFoundError)
+                if kind.startswith("runs")
+                else contextlib.nullcontext()
+            ):
                 refuses(read, path, project, kind)
             undo(path)
         aside.rename(path)
@@ -217,8 +253,10 @@ def test_what_is_no_file_is_refused_with_one_sentence(project):
 # ---- the arguments of commands
 
 WORDS = (
-    "", ".", "--", "-x", "fcn32s", "fcn16s", "plots/fcn32s", "x" * 300, "x" * 5000, "loop", "fifo", "train.txt",
-    "models", "*", "[", "**/**", "0", "-1", "1e9", "\udce9", "classes.txt", "data", "metrics/fcn32s.json",
+    "", ".", "--", "-x", "fcn32s", "fcn16s", "plots/fcn32s", "x" * 300, "x" * 5000, "loop", "fifo",
+    "train.txt",
+    "models", "*", "[", "**/**", "0", "-1", "1e9", "\udce9", "classes.txt", "data",
+    "metrics/fcn32s.json",
 )  # fmt: skip
 OUTS = ("", ".", "..", "loop", "fifo", "data", "plots/fcn32s", "x" * 300, "train.txt/x", "new/out")
 """Where something is to be written; only the last of them is a place for it."""
@@ -226,12 +264,17 @@ COMMANDS = {
     "compare": ("compare ? ? --images ? --json !", 60),
     "compare, with a result": ("compare tables tables --json !", 20),
     "submit": ("submit --images ? --ids ? --check ?", 80),
-    "submit, with a result": ("submit --images JPEGImages --ids test.txt --predictions labels --out !", 20),
+    "submit, with a result": (
+        "submit --images JPEGImages --ids test.txt --predictions labels --out !",
+        20,
+    ),
     "doctor": ("doctor ? --classes ? --json !", 80),
     "doctor, with a result": ("doctor labels --classes 21 --json !", 20),
     "predict": ("predict --model ? --out ! --tile ? ?", 60),
 }
-"""By name, the words of the command, ? being any of the words and ! any of the places, and how often."""
+"""By name, the words of the command, ? being any of the words and ! any of the places, and how
+often.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +292,9 @@ def odd(project):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_with_any_arguments_does_its_work_or_says_one_sentence(odd, name, monkeypatch, capfd):
+def test_a_command_with_any_arguments_does_its_work_or_says_one_sentence(
+    odd, name, monkeypatch, capfd
+):
     form, cases = COMMANDS[name]
     monkeypatch.chdir(odd)
     whole = mutations.tree(odd)

@@ -18,7 +18,9 @@ NOWHERE = "http://127.0.0.1:9/"  # nothing listens there: asking would be an err
 
 
 def source(*names, checksums=(MD5,)):
-    return Source(urls=tuple(NOWHERE + name for name in names or ["voc.tar"]), checksums=tuple(checksums))
+    return Source(
+        urls=tuple(NOWHERE + name for name in names or ["voc.tar"]), checksums=tuple(checksums)
+    )
 
 
 @pytest.fixture
@@ -42,7 +44,10 @@ def test_in_a_folder_files_are_found_by_the_names_at_any_url(mine):
     voc, sbd, weights = source("v1.tar", "voc.tar"), source("sbd.tgz"), source("vgg%2016.npy")
     (mine.parent / "vgg 16.npy").touch()
     (mine.parent / "sbd.tgz").mkdir()
-    assert match(mine.parent, [voc, sbd, weights]) == {voc: mine, weights: mine.parent / "vgg 16.npy"}
+    assert match(mine.parent, [voc, sbd, weights]) == {
+        voc: mine,
+        weights: mine.parent / "vgg 16.npy",
+    }
     (mine.parent / "v1.tar").touch()
     assert match(mine.parent, [voc]) == {voc: mine.parent / "v1.tar"}, "the first name counts first"
 
@@ -59,8 +64,13 @@ def test_a_file_is_found_by_its_name_or_else_by_its_checksum(mine):
 
 @pytest.mark.parametrize("name", ["", "voc.tar"])
 def test_what_belongs_to_nothing_is_refused(mine, name):
-    with pytest.raises(UserError, match=r"expected one of the profile's files \(a\.tar, b\.tar\), by name or by checksum"):
-        match(mine.parent / name, [source("a.tar", checksums=[WRONG]), source("b.tar", checksums=[])])
+    with pytest.raises(
+        UserError,
+        match=r"expected one of the profile's files \(a\.tar, b\.tar\), by name or by checksum",
+    ):
+        match(
+            mine.parent / name, [source("a.tar", checksums=[WRONG]), source("b.tar", checksums=[])]
+        )
     with pytest.raises(UserError, match="no such file or folder"):
         match(mine.parent / "no", [source()])
     assert match(None, [source()]) == {}
@@ -95,7 +105,9 @@ def test_a_wrong_file_is_refused_and_nothing_is_changed(mine, raw, there):
     raw.mkdir()
     if there:
         (raw / "voc.tar").write_bytes(there)
-    with pytest.raises(UserError, match=rf"{mine}: not the file .* wanted {MD5}, but got md5:.*an HTML page"):
+    with pytest.raises(
+        UserError, match=rf"{mine}: not the file .* wanted {MD5}, but got md5:.*an HTML page"
+    ):
         fetch(source(), raw, mine)
     assert [path.read_bytes() for path in raw.iterdir()] == [there] * bool(there)
     assert mine.read_bytes() == b"<html>404</html>"

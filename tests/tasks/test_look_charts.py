@@ -5,7 +5,8 @@ from PIL import Image
 from tasks import look
 
 CLASSES = (
-    "class,split,images,pixels,share\nbackground,train,3,60,0.6\nbackground,val,1,9,0.9\ncat,train,2,40,0.4\ncat,val,1,1,0.1\n"
+    "class,split,images,pixels,share\nbackground,train,3,60,0.6\nbackground,val,1,9,0.9\n"
+    "cat,train,2,40,0.4\ncat,val,1,1,0.1\n"
 )
 SIZES = "split,width,height,images\ntrain,375,500,1\ntrain,500,375,3\nval,500,333,1\n"
 
@@ -20,7 +21,8 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     ("low", "high", "first", "last", "step"),
     [
-        (500, 500, 498, 503, 1), (1, 24, 1, 25, 1), (0, 24, 0, 26, 2), (303, 500, 300, 510, 10), (112, 500, 100, 520, 20),
+        (500, 500, 498, 503, 1), (1, 24, 1, 25, 1), (0, 24, 0, 26, 2), (303, 500, 300, 510, 10),
+        (112, 500, 100, 520, 20),
         (480, 4000, 400, 4200, 200), (999, 1001, 997, 1004, 1),
     ],
 )  # fmt: skip
@@ -41,16 +43,24 @@ def test_bars_are_the_shares_side_by_side(folder):
 
 def test_a_class_may_be_called_as_anybody_likes(tmp_path):
     (tmp_path / "classes.csv").write_text(
-        "class,split,images,pixels,share\n" + "".join(f'"{name}",train,1,1,0.5\n' for name in (r"$\frac{$", "a, b", "../<b>"))
+        "class,split,images,pixels,share\n"
+        + "".join(f'"{name}",train,1,1,0.5\n' for name in (r"$\frac{$", "a, b", "../<b>"))
     )
     figure = look.classes_figure(tmp_path / "classes.csv")
-    figure.savefig(tmp_path / "x.png")  # matplotlib would read a formula between two `$`, and this one is none
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [r"$\frac{$", "a, b", "../<b>"]
+    # matplotlib would read a formula between two `$`, and this one is none
+    figure.savefig(tmp_path / "x.png")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        r"$\frac{$",
+        "a, b",
+        "../<b>",
+    ]
 
 
 def test_many_classes_stand_in_columns(tmp_path):
     lines = [f"c{n},train,1,1,{n / 11175:.6f}" for n in range(150)]
-    (tmp_path / "classes.csv").write_text("\n".join(["class,split,images,pixels,share", *lines]) + "\n")
+    (tmp_path / "classes.csv").write_text(
+        "\n".join(["class,split,images,pixels,share", *lines]) + "\n"
+    )
     figure = look.classes_figure(tmp_path / "classes.csv")
     assert [len(axes.patches) for axes in figure.axes] == [50, 50, 50]
     assert figure.axes[2].patches[49].get_width() == pytest.approx(149 / 11175, abs=1e-6)
@@ -59,9 +69,12 @@ def test_many_classes_stand_in_columns(tmp_path):
 
 def test_the_histogram_of_sizes_loses_no_image(folder):
     width, height = look.sizes_figure(folder / "sizes.csv").axes
-    # Percent of the split's images: train 1 of 4 is 375 wide, 3 of 4 are 500 wide; val's only one is 500 wide.
+    # Percent of the split's images: train 1 of 4 is 375 wide, 3 of 4 are 500 wide; val's only one
+    # is 500 wide.
     for axes, expected in ((width, [[25, 75], [100]]), (height, [[75, 25], [100]])):
-        heights = [[bar.get_height() for bar in bars if bar.get_height()] for bars in axes.containers]
+        heights = [
+            [bar.get_height() for bar in bars if bar.get_height()] for bars in axes.containers
+        ]
         assert heights == expected
 
 

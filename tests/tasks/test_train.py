@@ -19,18 +19,25 @@ from tasks.tracking import kept
 def data(tmp_path, monkeypatch):
     """The folder of records of ten images of 500 x 375 pixels."""
     info = {"images": 10, "pixels": {"background": 1_800_000, "cat": 0}, "void_pixels": 75_000}
-    monkeypatch.setattr(train.records, "split_info", lambda folder, split: {tmp_path: {"train": info}}[folder][split])
+    monkeypatch.setattr(
+        train.records,
+        "split_info",
+        lambda folder, split: {tmp_path: {"train": info}}[folder][split],
+    )
     return tmp_path
 
 
 def warned(monkeypatch, caplog, data, device="CPU", width=1.0, padding="caffe", iterations=100_000):
-    spec = ModelSpec("fcn32s", "vgg16", ("background", "cat"), width, 4096, padding, "fixed", 0.5, MEAN_BGR)
+    spec = ModelSpec(
+        "fcn32s", "vgg16", ("background", "cat"), width, 4096, padding, "fixed", 0.5, MEAN_BGR
+    )
     train._warn_if_slow(device, spec, iterations, data)
     return caplog.text
 
 
 def test_a_full_training_on_a_cpu_is_warned_of_with_its_time(monkeypatch, caplog, data):
-    # 3 passes of 0.293 TFLOP at 0.3 TFLOP/s are 2.93 s an iteration: 100 000 of them take 3.39 days.
+    # 3 passes of 0.293 TFLOP at 0.3 TFLOP/s are 2.93 s an iteration: 100 000 of them take 3.39
+    # days.
     assert "100000 iterations of this net take about 3.4 days" in warned(monkeypatch, caplog, data)
 
 
@@ -39,14 +46,22 @@ def test_less_work_is_reckoned_as_such(monkeypatch, caplog, data):
     assert "take about 11.2 h" in warned(monkeypatch, caplog, data, width=0.5, padding="same")
 
 
-@pytest.mark.parametrize("how", [{"device": "GPU: NVIDIA L4"}, {"width": 0.125, "padding": "same", "iterations": 4000}])
+@pytest.mark.parametrize(
+    "how", [{"device": "GPU: NVIDIA L4"}, {"width": 0.125, "padding": "same", "iterations": 4000}]
+)
 def test_there_is_no_warning_without_need(monkeypatch, caplog, data, how):
     assert warned(monkeypatch, caplog, data, **how) == ""
 
 
 def test_the_end_of_a_training_removes_what_abandoned_ones_of_its_kind_left(monkeypatch, tmp_path):
     monkeypatch.setattr(kept, "CHECKPOINTS", tmp_path)
-    names = ("sample-fcn8s_atonce", "sample-fcn16s", "voc2012-fcn8s", "my-sample-fcn8s", "sample-fcn8s-seed2")
+    names = (
+        "sample-fcn8s_atonce",
+        "sample-fcn16s",
+        "voc2012-fcn8s",
+        "my-sample-fcn8s",
+        "sample-fcn8s-seed2",
+    )
     files = [f"{name}-0123456789abcdef.npz" for name in names]
     gone = [
         "sample-fcn8s-00000000deadbeef.npz",
@@ -57,25 +72,41 @@ def test_the_end_of_a_training_removes_what_abandoned_ones_of_its_kind_left(monk
     for name in (*files, *gone):
         (tmp_path / name).write_text("")
     made = tmp_path / "sample-fcn8s-0123456789abcdef"
-    for folder in (made, tmp_path / "sample-fcn8s-22222222deadbeef", tmp_path / "sample-fcn16s-22222222deadbeef"):
+    for folder in (
+        made,
+        tmp_path / "sample-fcn8s-22222222deadbeef",
+        tmp_path / "sample-fcn16s-22222222deadbeef",
+    ):
         folder.mkdir()
     files += [made.name, "sample-fcn16s-22222222deadbeef"]
     kept.remove_others("sample-fcn8s", made)
     assert {path.name for path in tmp_path.iterdir()} == set(files)
     kept.remove_others("sample-fcn8s-seed2", made)
-    assert {path.name for path in tmp_path.iterdir()} == {*files} - {"sample-fcn8s-seed2-0123456789abcdef.npz"}
+    assert {path.name for path in tmp_path.iterdir()} == {*files} - {
+        "sample-fcn8s-seed2-0123456789abcdef.npz"
+    }
 
 
 RECIPE = TrainSpec("sgd", 1e-2, 0.9, 5e-4, 2.0, "mean", 4, 2, 4, 3)
-MODEL = ModelSpec("fcn32s", "vgg16", ("background", "cat"), 1 / 32, 8, "same", "fixed", 0.0, MEAN_BGR)
+MODEL = ModelSpec(
+    "fcn32s", "vgg16", ("background", "cat"), 1 / 32, 8, "same", "fixed", 0.0, MEAN_BGR
+)
 
 
-def test_what_looks_wrong_is_told_to_the_log_to_prefect_to_mlflow_and_to_the_entry(monkeypatch, caplog, tmp_path):
+def test_what_looks_wrong_is_told_to_the_log_to_prefect_to_mlflow_and_to_the_entry(
+    monkeypatch, caplog, tmp_path
+):
     artifacts, tags, facts, notes = [], {}, {}, []
-    monkeypatch.setattr(train.steps, "show", lambda key, text, markdown: artifacts.append((key, markdown)))
-    run = types.SimpleNamespace(tags=tags.update, facts=lambda name, values: facts.update({name: dict(values)}))
+    monkeypatch.setattr(
+        train.steps, "show", lambda key, text, markdown: artifacts.append((key, markdown))
+    )
+    run = types.SimpleNamespace(
+        tags=tags.update, facts=lambda name, values: facts.update({name: dict(values)})
+    )
     entry = types.SimpleNamespace(note=lambda *finding: notes.append(finding))
-    told = train._Told("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, entry, logging.getLogger("test"))
+    told = train._Told(
+        "fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, entry, logging.getLogger("test")
+    )
     told.note("all_background", "Only background: a lower rate.")
     assert caplog.messages == ["fcn32s: Only background: a lower rate."]
     assert caplog.records[0].levelname == "WARNING"
@@ -87,7 +118,9 @@ def test_what_looks_wrong_is_told_to_the_log_to_prefect_to_mlflow_and_to_the_ent
 
 @pytest.fixture
 def trained(monkeypatch, tmp_path):
-    """Runs one of two processes that train together, and gives what it computed; `first_key` is that of the first one."""
+    """Runs one of two processes that train together, and gives what it computed; `first_key` is
+    that of the first one.
+    """
     key = "0123456789abcdef"
 
     def run(first_key=key, first=False):
@@ -95,9 +128,15 @@ def trained(monkeypatch, tmp_path):
 
         def from_first(make):
             heard = make()
-            return np.frombuffer(first_key.encode(), np.uint8) if isinstance(heard, np.ndarray) else np.asarray(heard)
+            return (
+                np.frombuffer(first_key.encode(), np.uint8)
+                if isinstance(heard, np.ndarray)
+                else np.asarray(heard)
+            )
 
-        share = types.SimpleNamespace(process=int(not first), processes=2, first=first, from_first=from_first)
+        share = types.SimpleNamespace(
+            process=int(not first), processes=2, first=first, from_first=from_first
+        )
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(distribution, "join", lambda environment: share)
         monkeypatch.setattr(train.records, "read_index", lambda data: {"classes": MODEL.classes})
@@ -107,7 +146,11 @@ def trained(monkeypatch, tmp_path):
         monkeypatch.setattr(train.steps, "show", lambda *_, **__: pytest.fail("an artifact"))
         monkeypatch.setattr(train.tracking, "training", lambda *_, **__: pytest.fail("a run"))
         monkeypatch.setattr(train.durations, "recording", lambda *_, **__: pytest.fail("an entry"))
-        fields = {key: value for key, value in dataclasses.asdict(MODEL).items() if key not in ("variant", "classes")}
+        fields = {
+            key: value
+            for key, value in dataclasses.asdict(MODEL).items()
+            if key not in ("variant", "classes")
+        }
         profile = types.SimpleNamespace(model=Model(**fields), train={"fcn32s": RECIPE})
         train.train("sample", profile, "fcn32s", tmp_path, tmp_path, tmp_path, tmp_path / "out")
         return computed
@@ -121,7 +164,10 @@ def test_the_second_process_computes_and_tells_nobody(trained):
 
 
 def test_processes_that_would_train_other_things_are_refused(trained):
-    with pytest.raises(UserError, match="process 1 of 2 has other parameters, records, weights or code than the first one"):
+    with pytest.raises(
+        UserError,
+        match="process 1 of 2 has other parameters, records, weights or code than the first one",
+    ):
         trained("fedcba9876543210")
 
 
@@ -132,7 +178,11 @@ def test_a_model_that_dvc_could_not_keep_is_not_trained_again(trained, tmp_path,
     (made / "weights.npz").write_text("a day's work")
     with caplog.at_level(logging.INFO):
         assert trained(first=first) == []
-    assert (tmp_path / "out/weights.npz").is_file() == first == ("fcn32s is trained already" in caplog.text)
+    assert (
+        (tmp_path / "out/weights.npz").is_file()
+        == first
+        == ("fcn32s is trained already" in caplog.text)
+    )
     assert made.is_dir(), "until DVC has it"
     if first:
         assert (tmp_path / "out/weights.npz").samefile(made / "weights.npz")
@@ -149,7 +199,9 @@ def test_jax_is_told_of_determinism_before_it_starts(deterministic, monkeypatch)
         raise UserError("enough")
 
     monkeypatch.setattr(distribution, "join", join)
-    profile = types.SimpleNamespace(train={"fcn32s": dataclasses.replace(RECIPE, deterministic=deterministic)})
+    profile = types.SimpleNamespace(
+        train={"fcn32s": dataclasses.replace(RECIPE, deterministic=deterministic)}
+    )
     with pytest.raises(UserError, match="enough"):
         train.train("sample", profile, "fcn32s", None, None, None, None)
     assert flags == ["--of_the_user=1" + " --xla_gpu_deterministic_ops=true" * deterministic]

@@ -38,17 +38,20 @@ ADE = "ADEChallengeData2016"
 FORMS = {
     "VOCtrainval_11-May-2012.tar": (
         tar([f"{VOC}/{name}" for name in (
-            "Annotations/2007_1.xml", "ImageSets/Main/train.txt", "ImageSets/Segmentation/train.txt", "JPEGImages/2007_1.jpg",
+            "Annotations/2007_1.xml", "ImageSets/Main/train.txt",
+            "ImageSets/Segmentation/train.txt", "JPEGImages/2007_1.jpg",
             "SegmentationClass/2007_1.png", "SegmentationObject/2007_1.png",
         )], "w"),
         [f"{VOC}/{name}" for name in ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass")],
         [f"{VOC}/{name}" for name in (
-            "ImageSets/Segmentation/train.txt", "JPEGImages/2007_1.jpg", "SegmentationClass/2007_1.png",
+            "ImageSets/Segmentation/train.txt", "JPEGImages/2007_1.jpg",
+            "SegmentationClass/2007_1.png",
         )],
     ),
     "benchmark.tgz": (
         tar([f"benchmark_RELEASE/{name}" for name in (
-            "README", "benchmark_code/a.m", "dataset/cls/2008_1.mat", "dataset/img/2008_1.jpg", "dataset/inst/2008_1.mat",
+            "README", "benchmark_code/a.m", "dataset/cls/2008_1.mat", "dataset/img/2008_1.jpg",
+            "dataset/inst/2008_1.mat",
             "dataset/train.txt", "dataset/val.txt",
         )], "w:gz"),
         [f"{SBD}/{name}" for name in ("cls", "img", "train.txt", "val.txt")],
@@ -56,13 +59,16 @@ FORMS = {
     ),
     "ADEChallengeData2016.zip": (
         zipped([f"{ADE}/{name}" for name in (
-            "", "annotations/", "annotations/training/ADE_train_1.png", "annotations/validation/ADE_val_1.png",
-            "images/training/ADE_train_1.jpg", "images/validation/ADE_val_1.jpg", "objectInfo150.txt", "sceneCategories.txt",
+            "", "annotations/", "annotations/training/ADE_train_1.png",
+            "annotations/validation/ADE_val_1.png",
+            "images/training/ADE_train_1.jpg", "images/validation/ADE_val_1.jpg",
+            "objectInfo150.txt", "sceneCategories.txt",
         )]),
         [f"{ADE}/{name}" for name in ("annotations", "images", "objectInfo150.txt")],
         [f"{ADE}/{name}" for name in (
             "annotations/training/ADE_train_1.png", "annotations/validation/ADE_val_1.png",
-            "images/training/ADE_train_1.jpg", "images/validation/ADE_val_1.jpg", "objectInfo150.txt",
+            "images/training/ADE_train_1.jpg", "images/validation/ADE_val_1.jpg",
+            "objectInfo150.txt",
         )],
     ),
 }  # fmt: skip
@@ -84,16 +90,28 @@ def test_from_a_server_to_the_files_that_are_needed(file_server, tmp_path, name)
     unpack(archive, target, folders)
     found = tree(target)
     assert found == expected
-    assert [(target / file).read_text() for file in found] == found, "each file has its own name for its content"
+    assert [(target / file).read_text() for file in found] == found, (
+        "each file has its own name for its content"
+    )
 
 
 def test_a_folder_of_the_user_becomes_a_folder_of_links(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.INFO)
-    for name in ("own/images/a.jpg", "own/masks/a.png", "own/classes.txt", "own/notes/b.txt", "own/images/.DS_Store"):
+    for name in (
+        "own/images/a.jpg",
+        "own/masks/a.png",
+        "own/classes.txt",
+        "own/notes/b.txt",
+        "own/images/.DS_Store",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    unpack(fetch(Source(("file:own",), ()), "raw"), "raw/images/folder", ["./images", "./masks", "./classes.txt"])
+    unpack(
+        fetch(Source(("file:own",), ()), "raw"),
+        "raw/images/folder",
+        ["./images", "./masks", "./classes.txt"],
+    )
     target = tmp_path / "raw" / "images" / "folder"
     found = tree(target)
     assert found == ["classes.txt", "images/a.jpg", "masks/a.png"]
@@ -112,11 +130,15 @@ def test_a_folder_of_the_user_becomes_a_folder_of_links(tmp_path, monkeypatch, c
 
 def test_names_match_whole_parts_with_or_without_slashes(tmp_path):
     (tmp_path / "x.tar").write_bytes(
-        tar(["VOC/lists/train/a", "./VOC/lists/main/b", "./VOC/images/c", "VOCx/images/d", "e"], "w")
+        tar(
+            ["VOC/lists/train/a", "./VOC/lists/main/b", "./VOC/images/c", "VOCx/images/d", "e"], "w"
+        )
     )
     unpack(tmp_path / "x.tar", tmp_path / "out", ["VOC/lists/train/", "./VOC/images"])
     assert tree(tmp_path / "out") == ["VOC/images/c", "VOC/lists/train/a"]
-    with pytest.raises(UserError, match=r"x\.tar: holds none of the files that were wanted, but e\.g\. 'e'"):
+    with pytest.raises(
+        UserError, match=r"x\.tar: holds none of the files that were wanted, but e\.g\. 'e'"
+    ):
         unpack(tmp_path / "x.tar", tmp_path / "out", ["VOC/list", "VOC/images/c/d"])
 
 

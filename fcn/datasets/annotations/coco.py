@@ -15,7 +15,9 @@ from fcn.datasets.annotations.tree import Annotated, Tree, identified
 from fcn.errors import UserError, enumeration
 from fcn.spec import VOID
 
-BOXES = "a net that labels pixels needs the area of each object: export polygons or masks, or draw them"
+BOXES = (
+    "a net that labels pixels needs the area of each object: export polygons or masks, or draw them"
+)
 _REMEDY = "export it again"
 _MOST = 2**30
 _FEW = 20  # files of one folder: a folder with more of them has one for each image
@@ -128,7 +130,9 @@ def _categories(content: _File) -> dict[int, str]:
     }
 
 
-def _draw(image: _Image, annotations: list[_Annotation], value_of: dict[int, int], where: str) -> np.ndarray:
+def _draw(
+    image: _Image, annotations: list[_Annotation], value_of: dict[int, int], where: str
+) -> np.ndarray:
     found: list[tuple[regions.Region, int]] = []
     for each in annotations:
         if each.segmentation:

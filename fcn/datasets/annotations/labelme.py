@@ -64,7 +64,9 @@ def recognise(tree: Tree) -> Annotated | None:
         draw = partial(_draw, file, value_of, str(tree.root / path))
         found.append((names.split_of(picture) or names.split_of(path), picture, path, draw))
     if missing:
-        raise UserError(f"{tree.root}: {len(missing)} images that are not there: {enumeration(missing)}")
+        raise UserError(
+            f"{tree.root}: {len(missing)} images that are not there: {enumeration(missing)}"
+        )
     bare = set(tree.ending(PICTURES)) - {picture for _, picture, _, _ in found}
     notes = (f"{len(bare)} images without a JSON file are left out",) if bare else ()
     return Annotated("labelme JSON", tree.root, classes, identified(found, tree.root), notes)
@@ -82,7 +84,8 @@ def _draw(file: _File, value_of: dict[str, int], where: str) -> np.ndarray:
             label[_region(shape, label.shape)] = value_of[shape.label]
         except (ValueError, IndexError, OSError) as error:
             raise UserError(
-                f"{where}: a {reading.quoted(shape.shape_type)} that cannot be drawn: {error}; {_REMEDY}"
+                f"{where}: a {reading.quoted(shape.shape_type)} that cannot be drawn: {error}; "
+                f"{_REMEDY}"
             ) from error
     return label
 

@@ -9,7 +9,8 @@ from pycocotools import mask  # type: ignore[import-untyped]
 from fcn.errors import UserError
 
 Region = list[list[float]] | dict[str, Any]
-"""Polygons (x, y, x, y, ...) in pixels that belong to one object, or run lengths as COCO has them."""
+"""Polygons (x, y, x, y, ...) in pixels that belong to one object, or run lengths as COCO has them.
+"""
 
 
 def drawn(width: int, height: int, regions: Iterable[tuple[Region, int]], where: str) -> np.ndarray:
@@ -40,7 +41,10 @@ def drawn(width: int, height: int, regions: Iterable[tuple[Region, int]], where:
         except Exception as error:  # of any kind: it is C that reads what somebody wrote
             raise UserError(f"{where}: expected polygons or run lengths, but: {error}") from error
         if painted is None:
-            raise UserError(f"{where}: run lengths of {size[1]}x{size[0]} pixels, the image has {width}x{height}")
+            raise UserError(
+                f"{where}: run lengths of {size[1]}x{size[0]} pixels, the image has "
+                f"{width}x{height}"
+            )
         part = np.s_[top : top + high, left : left + wide]
         label[part][painted[part] > 0] = value
     return np.ascontiguousarray(label)

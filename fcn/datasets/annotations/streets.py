@@ -24,7 +24,9 @@ CAMVID = (
 
 
 def cityscapes(tree: Tree) -> Annotated | None:
-    """Cityscapes: leftImg8bit/ and gtFine/, whose `_labelIds.png` are read; test is not labelled."""
+    """Cityscapes: leftImg8bit/ and gtFine/, whose `_labelIds.png` are read;
+    test is not labelled.
+    """
 
     def taken(path: Path) -> bool:
         ends = ("_leftImg8bit", "_gtFine_labelIds")
@@ -40,7 +42,9 @@ def cityscapes(tree: Tree) -> Annotated | None:
 
 
 def segnet(tree: Tree) -> Annotated | None:
-    """CamVid in SegNet's folders: train/ and trainannot/, val/ and valannot/, test/ and testannot/."""
+    """CamVid in SegNet's folders: train/ and trainannot/, val/ and valannot/,
+    test/ and testannot/.
+    """
     if not any(path.parts[0] == "trainannot" for path in tree.files):
         return None
     meaning = np.full(256, -1, np.int16)
@@ -56,5 +60,8 @@ def _values(
     classes: tuple[str, ...],
     meaning: np.ndarray,
 ) -> Annotated:
-    drawn = [(split, image, label, partial(by_value, tree.root / label, meaning)) for split, image, label in found]
+    drawn = [
+        (split, image, label, partial(by_value, tree.root / label, meaning))
+        for split, image, label in found
+    ]
     return Annotated(name, tree.root, classes, identified(drawn, tree.root))

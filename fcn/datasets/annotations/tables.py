@@ -1,4 +1,6 @@
-"""Masks beside a table of what their colours or values mean: CVAT, class_dict.csv, CamVid, Roboflow."""
+"""Masks beside a table of what their colours or values mean: CVAT, class_dict.csv, CamVid,
+Roboflow.
+"""
 
 import csv
 import re
@@ -49,7 +51,9 @@ def _camvid_line(line: str) -> tuple[str, str]:
     return name, " ".join(numbers)
 
 
-def _coloured(tree: Tree, table: str, name: str, parse: Callable[[str], tuple[str, str]]) -> Annotated | None:
+def _coloured(
+    tree: Tree, table: str, name: str, parse: Callable[[str], tuple[str, str]]
+) -> Annotated | None:
     if not tree.called(table):
         return None
     path = tree.root / tree.called(table)[0]
@@ -60,7 +64,10 @@ def _coloured(tree: Tree, table: str, name: str, parse: Callable[[str], tuple[st
         kind, rest = parse(line)
         colour = [int(number) for number in _NUMBERS.findall(rest)]
         if kind and (len(colour) != 3 or max(colour) > 255 or kind in told):
-            raise UserError(f"{path}: expected a new name and three numbers 0..255, got {reading.quoted(line)}; {_REMEDY}")
+            raise UserError(
+                f"{path}: expected a new name and three numbers 0..255, got "
+                f"{reading.quoted(line)}; {_REMEDY}"
+            )
         if kind:
             told[kind] = (colour[0], colour[1], colour[2])
     if len(set(told.values())) < len(told):
@@ -85,7 +92,9 @@ def _by_colour(path: Path, colours: tuple[Colour, ...], meaning: np.ndarray) -> 
 
 
 def roboflow(tree: Tree) -> Annotated | None:
-    """Roboflow's semantic masks: _classes.csv with lines `value, name`, and `x_mask.png` beside x."""
+    """Roboflow's semantic masks: _classes.csv with lines `value, name`, and
+    `x_mask.png` beside x.
+    """
     heads = {path: _rows(tree.root / path) for path in tree.called("_classes.csv")}
     if not heads or any(rows[:1] != [["pixel value", "class"]] for rows in heads.values()):
         return None  # the same name has another table for pictures that are classified as a whole
@@ -97,7 +106,10 @@ def roboflow(tree: Tree) -> Annotated | None:
         raise UserError(f"{tree.root / first}: expected lines `value, name`, 0..255; {_REMEDY}")
     classes, values = names.numbered([name for _, name in rows], tree.root / first)
     meaning = _meaning({int(row[0]): int(value) for row, value in zip(rows, values, strict=True)})
-    found = [(split, image, label, partial(by_value, tree.root / label, meaning)) for split, image, label in beside(tree)]
+    found = [
+        (split, image, label, partial(by_value, tree.root / label, meaning))
+        for split, image, label in beside(tree)
+    ]
     return Annotated("Roboflow masks", tree.root, classes, identified(found, tree.root))
 
 

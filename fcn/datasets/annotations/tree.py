@@ -62,7 +62,9 @@ class Tree:
         return found
 
     def labels(self, roles: frozenset[str] = frozenset()) -> set[Path]:
-        """The pictures that are called like labels; or, if none is, the PNGs beside a JPEG of their name."""
+        """The pictures that are called like labels; or, if none is, the PNGs beside a JPEG of their
+        name.
+        """
         pictures = self.ending(PICTURES)
         lossy = {path.with_suffix("") for path in pictures if path.suffix.lower() in _LOSSY}
         called = {path for path in pictures if names.is_label(path, roles)}
@@ -90,7 +92,9 @@ class Tree:
         return (close or near)[0] if len(close or near) == 1 else None
 
 
-def identified(found: Iterable[tuple[str, Path, Path, Callable[[], np.ndarray] | None]], root: Path) -> dict[str, list[Pair]]:
+def identified(
+    found: Iterable[tuple[str, Path, Path, Callable[[], np.ndarray] | None]], root: Path
+) -> dict[str, list[Pair]]:
     """Pairs by split.
 
     Args:
@@ -106,7 +110,9 @@ def identified(found: Iterable[tuple[str, Path, Path, Callable[[], np.ndarray] |
     """
     found = list(found)
     stems = Counter(image.stem for _, image, _, _ in found)
-    twice = [path for path, times in Counter(image for _, image, _, _ in found).items() if times > 1]
+    twice = [
+        path for path, times in Counter(image for _, image, _, _ in found).items() if times > 1
+    ]
     if twice:
         raise UserError(f"{root}: images with more than one label: {enumeration(twice)}")
     splits: dict[str, list[Pair]] = {}
@@ -149,7 +155,7 @@ def beside(
         lonely += [labels[name] for name in sorted(set(labels) - set(pairs.values()))]
     if lonely:
         raise UserError(
-            f"{tree.root}: {len(lonely)} images or labels without the other: {enumeration(lonely)}. "
-            "Both need the same name, but for words such as _mask"
+            f"{tree.root}: {len(lonely)} images or labels without the other: "
+            f"{enumeration(lonely)}. Both need the same name, but for words such as _mask"
         )
     return found

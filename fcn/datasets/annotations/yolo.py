@@ -30,7 +30,11 @@ def recognise(tree: Tree) -> Annotated | None:
         UserError: damaged; boxes alone; a text without its image.
     """
     found = [path for path in tree.ending((".yaml", ".yml")) if _names(tree.root / path)]
-    texts = {path.with_suffix("").parts: path for path in tree.ending((".txt",)) if "labels" in path.parts[:-1]}
+    texts = {
+        path.with_suffix("").parts: path
+        for path in tree.ending((".txt",))
+        if "labels" in path.parts[:-1]
+    }
     if not found or not texts:
         return None
     told = _names(tree.root / found[0])
@@ -47,7 +51,9 @@ def recognise(tree: Tree) -> Annotated | None:
         draw = partial(_draw, tree.root / image, rows.get(text, []) if text else [], values)
         pairs.append((names.split_of(image), image, text or image, draw))
     if texts:
-        raise UserError(f"{tree.root}: labels without an image: {enumeration(list(texts.values()))}")
+        raise UserError(
+            f"{tree.root}: labels without an image: {enumeration(list(texts.values()))}"
+        )
     notes = [f"{boxes} boxes without an outline are void"] if boxes else []
     notes += [f"{empty} images without a text are all background"] if empty else []
     return Annotated("YOLO-seg", tree.root, classes, identified(pairs, tree.root), tuple(notes))
@@ -61,13 +67,19 @@ def _names(path: Path) -> list[str]:
         return []
     told = data.get("names") if isinstance(data, dict) else None
     if isinstance(told, dict):
-        told = [told[number] for number in sorted(told)] if all(n in told for n in range(len(told))) else []
+        told = (
+            [told[number] for number in sorted(told)]
+            if all(n in told for n in range(len(told)))
+            else []
+        )
     return [str(name) for name in told] if isinstance(told, list) else []
 
 
 def _rows(path: Path, classes: int) -> list[list[float]]:
     found = []
-    for number, line in enumerate(reading.lines(path, "a class and an outline per line", _REMEDY), 1):
+    for number, line in enumerate(
+        reading.lines(path, "a class and an outline per line", _REMEDY), 1
+    ):
         try:
             row = [float(word) for word in line.split()]
             right = row[0] in range(classes) and (len(row) == 5 or (len(row) >= 7 and len(row) % 2))
@@ -75,8 +87,8 @@ def _rows(path: Path, classes: int) -> list[list[float]]:
             right = False
         if not right:
             raise UserError(
-                f"{path}, line {number}: expected a class 0..{classes - 1} and points x y, 0..1, got "
-                f"{reading.quoted(line)}; {_REMEDY}"
+                f"{path}, line {number}: expected a class 0..{classes - 1} and points x y, 0..1, "
+                f"got {reading.quoted(line)}; {_REMEDY}"
             )
         found.append(row)
     return found

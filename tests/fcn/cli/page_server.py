@@ -1,7 +1,8 @@
-"""A process of its own that serves the page with nets that know their answers: `python page_server.py FOLDER`.
+"""A process of its own that serves the page with nets that know their answers: `python
+page_server.py FOLDER`.
 
-Prints the address; appends the name of every net that runs to FOLDER/ran. Gradio does not clean up after itself, which in the
-tests' own process would be warnings.
+Prints the address; appends the name of every net that runs to FOLDER/ran. Gradio does not clean up
+after itself, which in the tests' own process would be warnings.
 """
 
 import sys
@@ -19,7 +20,9 @@ RIGHT = {"fcn8s": 0, "fcn16s": 2}
 
 
 class Net:
-    """Answers at once; for pictures of more than 1000 pixels' width it takes 200 tiles of a tenth of a second."""
+    """Answers at once; for pictures of more than 1000 pixels' width it takes 200 tiles of a tenth
+    of a second.
+    """
 
     spec = SimpleNamespace(classes=CLASSES, knows="")
 

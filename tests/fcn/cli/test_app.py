@@ -28,19 +28,25 @@ def test_a_checkout_has_all_commands_and_each_has_help_and_an_example():
         assert f"Example: `fcn {name}" in text, name
 
 
-def test_elsewhere_there_are_those_of_the_library_and_the_rest_is_said(tmp_path, monkeypatch, capsys):
+def test_elsewhere_there_are_those_of_the_library_and_the_rest_is_said(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     assert set(described(None)) == {*LIBRARY, *workspace.ANYWHERE}
     assert main([]) == 0
-    assert "In a workspace there are also repro, ui, show," in " ".join(capsys.readouterr().out.split())
+    assert ("In a workspace there are also repro, ui, show,") in " ".join(
+        capsys.readouterr().out.split()
+    )
     assert main(["repro", "--force"]) == 2
     assert capsys.readouterr().err == (
-        f"fcn repro: it needs a workspace: neither {tmp_path} nor a folder above it has params.yaml and dvc.yaml; "
-        "go to a clone of the project\n"
+        f"fcn repro: it needs a workspace: neither {tmp_path} nor a folder above it has "
+        "params.yaml and dvc.yaml; go to a clone of the project\n"
     )
 
 
-def test_no_code_is_taken_from_a_workspace_that_is_not_this_commands_own(tmp_path, monkeypatch, capsys):
+def test_no_code_is_taken_from_a_workspace_that_is_not_this_commands_own(
+    tmp_path, monkeypatch, capsys
+):
     for mark in workspace.MARKS:
         (tmp_path / mark).touch()
     (tmp_path / "fcn").mkdir()
@@ -49,10 +55,14 @@ def test_no_code_is_taken_from_a_workspace_that_is_not_this_commands_own(tmp_pat
     (tmp_path / "deep").mkdir()
     monkeypatch.chdir(tmp_path / "deep")
     assert main(["show"]) == 2
-    assert f"the workspace {tmp_path} needs its own `fcn`, and this one is that of {ROOT}" in capsys.readouterr().err
+    assert (
+        f"the workspace {tmp_path} needs its own `fcn`, and this one is that of {ROOT}"
+    ) in capsys.readouterr().err
 
 
-def test_a_workspace_is_found_from_below_and_paths_stay_those_of_the_user(tmp_path, monkeypatch, capsys):
+def test_a_workspace_is_found_from_below_and_paths_stay_those_of_the_user(
+    tmp_path, monkeypatch, capsys
+):
     for mark in workspace.MARKS:
         (tmp_path / mark).touch()
     table = "image,class,both,truth,prediction\na,sky,4,8,6\na,tree,0,2,4\n"
@@ -69,7 +79,8 @@ def test_a_workspace_is_found_from_below_and_paths_stay_those_of_the_user(tmp_pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["predicts"], "predicts"), (["predict"], "IMAGE"), (["predict", "a.png", "--tile", "much"], "much"),
+        (["predicts"], "predicts"), (["predict"], "IMAGE"), (["predict", "a.png", "--tile",
+        "much"], "much"),
         (["predict", "a.png", "--nix"], "--nix"), (["show", "nix"], "nix"),
         (["export"], "--out"), (["compare", "fcn8s"], "requires"), (["repro", "--set"], "--set"),
     ],
@@ -87,7 +98,8 @@ def test_misuse_is_one_line_and_2(words, said, monkeypatch, capsys):
 def test_help_loads_nothing_heavy_and_takes_less_than_a_second_of_the_processor(words):
     code = (
         "import sys, time\nfrom fcn.cli.app import main\nassert main(sys.argv[1:]) == 0\n"
-        "heavy = {'numpy', 'tensorflow', 'keras', 'prefect', 'mlflow', 'dvc', 'gradio', 'starlette'}\n"
+        "heavy = {'numpy', 'tensorflow', 'keras', 'prefect', 'mlflow', 'dvc', 'gradio', "
+        "'starlette'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
         "print(time.process_time(), file=sys.stderr)\n"
     )
@@ -102,7 +114,9 @@ def test_help_loads_nothing_heavy_and_takes_less_than_a_second_of_the_processor(
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_knows_the_commands_and_their_options(shell):
     script = app.build(ROOT).generate_completion(shell=shell)
-    assert all(word in script for word in ("predict", "repro", "doctor", "probabilities", "mlflow-port"))
+    assert all(
+        word in script for word in ("predict", "repro", "doctor", "probabilities", "mlflow-port")
+    )
 
 
 def test_env_says_what_is_here(monkeypatch, tmp_path, capsys):

@@ -1,4 +1,6 @@
-"""The doctor as a command: what it prints, writes and returns; and a user who does just what it says."""
+"""The doctor as a command: what it prints, writes and returns; and a user who does just what it
+says.
+"""
 
 import json
 import subprocess
@@ -31,7 +33,9 @@ def lines_after(text, start):
 
 @pytest.fixture
 def own(tmp_path):
-    """20 images with RGB masks, as a drawing program leaves them; nothing says what the colours mean."""
+    """20 images with RGB masks, as a drawing program leaves them; nothing says what the colours
+    mean.
+    """
     return write_folder(tmp_path / "mine", coloured, count=20)
 
 
@@ -43,13 +47,22 @@ def test_from_twenty_rgb_masks_to_records_by_the_doctors_words_alone(own, capsys
         f"Next: write classes.txt as proposed below, then fcn doctor {own}",
     ]
     assert "Write classes.txt as proposed below; the labels stay as they are." in said
-    proposed = lines_after(said, f"Proposal for {own}/classes.txt; put your names in place of class1, class2, ...:")
+    proposed = lines_after(
+        said, f"Proposal for {own}/classes.txt; put your names in place of class1, class2, ...:"
+    )
     assert sorted(proposed) == [
         "background #000000", "class1 #1e3cff", "class2 #00c850", "class3 #ff0000",
     ]  # fmt: skip
     # The user looks at the label that "most of it in" names for each colour, and knows its name.
-    names = {"#1e3cff": "blue box", "#00c850": "green box", "#ff0000": "red box", "#000000": "background"}
-    (own / "classes.txt").write_text("".join(f"{names[line.split()[1]]} {line.split()[1]}\n" for line in proposed))
+    names = {
+        "#1e3cff": "blue box",
+        "#00c850": "green box",
+        "#ff0000": "red box",
+        "#000000": "background",
+    }
+    (own / "classes.txt").write_text(
+        "".join(f"{names[line.split()[1]]} {line.split()[1]}\n" for line in proposed)
+    )
     assert main(["doctor", str(own)]) == 0
     said = capsys.readouterr().out
     assert said.splitlines()[:3] == [
@@ -77,7 +90,9 @@ def test_the_same_by_converting(own, tmp_path, capsys):
     out = tmp_path / "indices"
     assert main(["doctor", str(own), "--convert", str(out)]) == 0
     said = capsys.readouterr().out
-    assert f"Wrote 20 labels as class indices to {out}: 0 background, 1 class1, 2 class2, 3 class3." in said
+    assert (
+        f"Wrote 20 labels as class indices to {out}: 0 background, 1 class1, 2 class2, 3 class3."
+    ) in said
     assert "In classes.txt their names stand in this order, one per line, without colours." in said
     (own / "masks").rename(tmp_path / "before")
     out.rename(own / "masks")
@@ -92,7 +107,12 @@ def test_the_same_by_converting(own, tmp_path, capsys):
 def test_findings_are_written_as_json(own, tmp_path, capsys):
     assert main(["doctor", str(own), "--json", str(tmp_path / "found.json")]) == 1
     found = json.loads((tmp_path / "found.json").read_text())
-    assert (found["schema"], found["kind"], found["labels"], found["stops"]) == (1, "own_colours", 20, True)
+    assert (found["schema"], found["kind"], found["labels"], found["stops"]) == (
+        1,
+        "own_colours",
+        20,
+        True,
+    )
     assert found["classes_txt"] == lines_after(capsys.readouterr().out, "Proposal for")
     assert [(each["kind"], each["stops"]) for each in found["findings"]] == [("own_colours", True)]
 
@@ -113,10 +133,22 @@ def test_classes_by_number_or_by_file(tmp_path, capsys):
     [
         (["nowhere"], "nowhere: no such file or folder"),
         (["{own}", "--classes", "1"], "--classes: expected 2 to 255 classes, got 1"),
-        (["{own}", "--classes", "many"], "--classes: expected a number or a file of names, got many"),
-        (["{own}", "--convert", "{own}"], "--convert: {own}: expected a place to write a folder to, but a folder with files"),
-        (["{own}", "--json", "{own}"], "--json: {own}: expected a place to write a file to, but a folder is there"),
-        (["{own}", "--json", "."], "--json: .: expected a place to write a file to, but a folder is there"),
+        (
+            ["{own}", "--classes", "many"],
+            "--classes: expected a number or a file of names, got many",
+        ),
+        (
+            ["{own}", "--convert", "{own}"],
+            "--convert: {own}: expected a place to write a folder to, but a folder with files",
+        ),
+        (
+            ["{own}", "--json", "{own}"],
+            "--json: {own}: expected a place to write a file to, but a folder is there",
+        ),
+        (
+            ["{own}", "--json", "."],
+            "--json: .: expected a place to write a file to, but a folder is there",
+        ),
     ],
 )
 def test_misuse_is_said_on_stderr(own, arguments, words, capsys):
@@ -151,16 +183,26 @@ def test_labels_that_cannot_be_converted_are_left_alone(tmp_path, capsys):
 
 def test_as_a_process_it_says_the_same_and_loads_no_framework(tmp_path):
     root = write_folder(tmp_path / "mine", mask_255, void=False)
-    done = subprocess.run([sys.executable, "-m", "fcn", "doctor", str(root)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "fcn", "doctor", str(root)], cwd=ROOT, capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (1, "")
     assert lines_after(done.stdout, "Proposal for") == ["background #000000", "class1 #ffffff"]
     code = (
         "import sys, fcn.cli.doctor\n"
-        "print([name for name in ('tensorflow', 'keras', 'prefect', 'mlflow', 'dvc') if name in sys.modules])"
+        "print([name for name in ('tensorflow', 'keras', 'prefect', 'mlflow', 'dvc') if name in "
+        "sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+        ).stdout
+        == "[]\n"
+    )
 
 
 def test_the_colours_of_these_tests_are_not_vocs():
-    assert not {OWN[value] for value in (1, 2, 3)} & {tuple(colour) for colour in labels.palette().tolist()}
+    assert not {OWN[value] for value in (1, 2, 3)} & {
+        tuple(colour) for colour in labels.palette().tolist()
+    }
     assert Image.new("RGB", (1, 1), OWN[255]).getpixel((0, 0)) == (224, 224, 192)

@@ -1,4 +1,6 @@
-"""`fcn predict` and `fcn submit` as commands: what they print, write and return, with nets of known answers."""
+"""`fcn predict` and `fcn submit` as commands: what they print, write and return, with nets of known
+answers.
+"""
 
 import io
 import os
@@ -39,7 +41,9 @@ def by_red(spec):
 
 @pytest.fixture
 def known(monkeypatch, tmp_path, lenet):
-    """A folder with `models/fcn8s` to work in, which loads as a net by colour; returns what `load` was called with."""
+    """A folder with `models/fcn8s` to work in, which loads as a net by colour; returns what `load`
+    was called with.
+    """
     calls = []
 
     def load(folder, tile=1024, precision="float32"):
@@ -53,7 +57,9 @@ def known(monkeypatch, tmp_path, lenet):
     return calls
 
 
-PIXELS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[0, 9, 0], [0, 0, 9], [9, 0, 0]]], np.uint8)
+PIXELS = np.array(
+    [[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[0, 9, 0], [0, 0, 9], [9, 0, 0]]], np.uint8
+)
 FOUND = np.array([[0, 1, 2], [1, 2, 0]], np.uint8)
 
 
@@ -70,10 +76,13 @@ def write_pictures(folder):
     rgb.save(folder / "film.gif")
     Image.fromarray(np.full((3, 4), 77, np.uint8)).save(folder / "grey.bmp")
     Image.fromarray(np.full((5, 2), 50000, np.uint16)).save(folder / "deep.png")
-    Image.fromarray(np.full((8, 8, 4), [255, 0, 255, 0], np.uint8), "CMYK").save(folder / "inks.jpg")
+    Image.fromarray(np.full((8, 8, 4), [255, 0, 255, 0], np.uint8), "CMYK").save(
+        folder / "inks.jpg"
+    )
     Image.new("RGB", (1, 1), "blue").save(folder / "one.tif")
     return {
-        "rgb": FOUND, "turned": np.rot90(FOUND, -1), "rgba": FOUND, "palette": FOUND, "grey": np.zeros((3, 4)),
+        "rgb": FOUND, "turned": np.rot90(FOUND, -1), "rgba": FOUND, "palette": FOUND,
+        "grey": np.zeros((3, 4)),
         "deep": np.zeros((5, 2)), "inks": np.ones((8, 8)), "one": np.full((1, 1), 2),
     }  # fmt: skip
 
@@ -86,8 +95,19 @@ def read(path):
 
 def test_pictures_of_every_kind_with_a_bad_one_among_them(known, tmp_path, capsys):
     expected = write_pictures(tmp_path / "photos")
-    (tmp_path / "photos" / "half.jpg").write_bytes((tmp_path / "photos" / "inks.jpg").read_bytes()[:-200])
-    command = ["photos", "photos/film.gif", "gone.png", "--model", "fcn8s", "--out", "out", "--probabilities"]
+    (tmp_path / "photos" / "half.jpg").write_bytes(
+        (tmp_path / "photos" / "inks.jpg").read_bytes()[:-200]
+    )
+    command = [
+        "photos",
+        "photos/film.gif",
+        "gone.png",
+        "--model",
+        "fcn8s",
+        "--out",
+        "out",
+        "--probabilities",
+    ]
     assert main(["predict", *command]) == 1
     assert known == [(Path("models/fcn8s"), 1024, "float32")]
     for name, wanted in (expected | {"film": FOUND}).items():
@@ -96,7 +116,9 @@ def test_pictures_of_every_kind_with_a_bad_one_among_them(known, tmp_path, capsy
     assert {path.stem for path in (tmp_path / "out/labels").iterdir()} == {*expected, "film"}
     with np.load("out/probabilities/turned.npz") as file:
         image = images.read(tmp_path / "photos/turned.png") / 100
-        np.testing.assert_allclose(file["probabilities"], np.exp(image) / np.exp(image).sum(-1, keepdims=True), rtol=2e-3)
+        np.testing.assert_allclose(
+            file["probabilities"], np.exp(image) / np.exp(image).sum(-1, keepdims=True), rtol=2e-3
+        )
     assert Path("out/classes.txt").read_text().split() == list(COLOURS)
     said = capsys.readouterr()
     assert "photos/turned.png  2x3" in said.out
@@ -111,7 +133,15 @@ def test_a_folder_of_22_files_is_accounted_for_one_by_one(known, tmp_path, capsy
     folder.mkdir()
     rgb = Image.fromarray(np.repeat(np.repeat(PIXELS, 32, 0), 32, 1))
     lossless = {"a.png": {}, "b.BMP": {}, "c.tif": {}, "d.TIFF": {}, "e.gif": {}, "f.ppm": {}}
-    lossy = {"g.jpg": {}, "h.JPEG": {}, "i.webp": {}, "j.avif": {}, "k.heic": {}, "l.HEIF": {}, "m.jp2": {}}
+    lossy = {
+        "g.jpg": {},
+        "h.JPEG": {},
+        "i.webp": {},
+        "j.avif": {},
+        "k.heic": {},
+        "l.HEIF": {},
+        "m.jp2": {},
+    }
     for name in lossless | lossy:
         rgb.save(folder / name)
     rgb.save(folder / "n.jfif", "JPEG")
@@ -125,11 +155,15 @@ def test_a_folder_of_22_files_is_accounted_for_one_by_one(known, tmp_path, capsy
     assert len(list(folder.iterdir())) == 22
     assert main(["predict", "photos", "--model", "fcn8s", "--out", "out"]) == 1
     said = capsys.readouterr()
-    assert said.out.splitlines()[-1] == "fcn4s: 18 of 19 images predicted, 3 other files left out; see out/overlays"
+    assert said.out.splitlines()[-1] == (
+        "fcn4s: 18 of 19 images predicted, 3 other files left out; see out/overlays"
+    )
     for path in folder.iterdir():
         assert str(path.relative_to(tmp_path)) in said.out + said.err
     assert "photos/s.jpg: expected a picture" in said.err
-    assert "left out: photos/t.mp4 is called like no image; name it by itself if it is one" in said.err
+    assert (
+        "left out: photos/t.mp4 is called like no image; name it by itself if it is one"
+    ) in said.err
     wanted = np.repeat(np.repeat(FOUND, 32, 0), 32, 1)
     for label in (tmp_path / "out" / "labels").rglob("[a-np-r].png"):
         if label.stem != "q":  # lossy formats blur the borders between the squares
@@ -140,7 +174,18 @@ def test_the_same_name_twice_and_the_same_bytes_again(known, tmp_path, capsys):
     for folder, colour in (("a", "red"), ("b", "blue")):
         (tmp_path / folder).mkdir()
         Image.new("RGB", (3, 2), colour).save(tmp_path / folder / "x.png")
-    command = ["a/x.png", "b", "--model", "models/fcn8s", "--out", "out", "--tile", "640", "--precision", "bfloat16"]
+    command = [
+        "a/x.png",
+        "b",
+        "--model",
+        "models/fcn8s",
+        "--out",
+        "out",
+        "--tile",
+        "640",
+        "--precision",
+        "bfloat16",
+    ]
     assert main(["predict", *command]) == 0
     assert known == [(Path("models/fcn8s"), 640, "bfloat16")]
     assert read("out/labels/a/x.png").tolist() == [[0] * 3] * 2
@@ -152,11 +197,17 @@ def test_the_same_name_twice_and_the_same_bytes_again(known, tmp_path, capsys):
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_net_that_knows_no_photographs_says_so_at_once(known, tmp_path, capsys, monkeypatch, lenet):
+def test_a_net_that_knows_no_photographs_says_so_at_once(
+    known, tmp_path, capsys, monkeypatch, lenet
+):
     Image.new("RGB", (3, 2), "red").save("a.png")
     assert main(["predict", "a.png", "--model", "fcn8s", "--out", "out"]) == 0
     assert capsys.readouterr().out.startswith("1 of 1  a.png")
-    monkeypatch.setattr(core, "load", lambda *_, **__: by_colour(lenet(classes=COLOURS, knows="This net knows only digits.")))
+    monkeypatch.setattr(
+        core,
+        "load",
+        lambda *_, **__: by_colour(lenet(classes=COLOURS, knows="This net knows only digits.")),
+    )
     assert main(["predict", "a.png", "--model", "fcn8s", "--out", "out"]) == 0
     first, second, _ = capsys.readouterr().out.splitlines()
     assert first == "This net knows only digits. `--model ...` names another net."
@@ -170,21 +221,42 @@ def test_a_net_that_knows_no_photographs_says_so_at_once(known, tmp_path, capsys
             ["photos", "--model", "fcn16s", "--out", "out"],
             "--model: expected voc20, fcn8s, voc-fcn32s, ",
         ),
-        (["photos", "--model", "fcn8s", "--out", "photos"], "--out: photos is the folder of the images"),
-        (["nowhere", "--model", "fcn8s", "--out", "out"], "nowhere: no such file or folder, and a pattern of none"),
+        (
+            ["photos", "--model", "fcn8s", "--out", "photos"],
+            "--out: photos is the folder of the images",
+        ),
+        (
+            ["nowhere", "--model", "fcn8s", "--out", "out"],
+            "nowhere: no such file or folder, and a pattern of none",
+        ),
         (["x" * 5000, "--model", "fcn8s", "--out", "out"], "...xxx"),
         (["photos", "--model", "x" * 5000, "--out", "out"], "--model: expected "),
         (["photos", "--model", "m\x1b[2J\n", "--out", "out"], "got m\\x1b[2J\\x0a"),
-        (["photos", "--model", "fcn8s", "--out", "/dev/null"], "--out: expected a folder, but /dev/null is a file"),
+        (
+            ["photos", "--model", "fcn8s", "--out", "/dev/null"],
+            "--out: expected a folder, but /dev/null is a file",
+        ),
         (
             ["photos", "--model", "fcn8s", "--out", "/dev/null/x"],
             "--out: /dev/null/x/classes.txt: expected a place to write a file",
         ),
-        (["photos", "--model", "fcn8s", "--out", "/proc/x"], "--out: /proc/x/classes.txt: expected a place to write a file"),
+        (
+            ["photos", "--model", "fcn8s", "--out", "/proc/x"],
+            "--out: /proc/x/classes.txt: expected a place to write a file",
+        ),
         (["photos", "--model", "fcn8s", "--out", "x" * 300], "File name too long"),
-        (["photos", "--model", "fcn8s", "--out", "loop"], "--out: expected a folder, but loop is a file"),
-        (["photos", "--model", "fcn8s", "--out", "mine"], "--out: mine/labels/rgb.png: expected a place to write a file"),
-        (["photos", "--model", "fcn8s", "--out", "truth"], "--out: truth/labels/rgb.png would be overwritten, and truth is no"),
+        (
+            ["photos", "--model", "fcn8s", "--out", "loop"],
+            "--out: expected a folder, but loop is a file",
+        ),
+        (
+            ["photos", "--model", "fcn8s", "--out", "mine"],
+            "--out: mine/labels/rgb.png: expected a place to write a file",
+        ),
+        (
+            ["photos", "--model", "fcn8s", "--out", "truth"],
+            "--out: truth/labels/rgb.png would be overwritten, and truth is no",
+        ),
     ],
 )
 def test_misuse_is_told_and_writes_nothing(known, arguments, words, tmp_path, capsys):
@@ -219,7 +291,9 @@ def test_a_loop_of_links_among_the_pictures_stops_none_of_the_others(known, tmp_
     assert "loop.png: " in capsys.readouterr().err
 
 
-def test_names_of_files_and_classes_reach_the_terminal_as_escapes(known, tmp_path, capsys, monkeypatch, lenet):
+def test_names_of_files_and_classes_reach_the_terminal_as_escapes(
+    known, tmp_path, capsys, monkeypatch, lenet
+):
     classes = ("red\x1b[31m", "green\nFAKE: all well", "blue")
     monkeypatch.setattr(core, "load", lambda *_, **__: by_colour(lenet(classes=classes)))
     (tmp_path / "photos").mkdir()
@@ -234,10 +308,14 @@ def test_names_of_files_and_classes_reach_the_terminal_as_escapes(known, tmp_pat
     assert "red\\x1b[31m 33 %, green\\x0aFAKE: all well 33 %" in said.out
 
 
-def test_what_is_no_picture_or_too_much_of_one_stops_none_of_the_others(known, tmp_path, capsys, monkeypatch):
+def test_what_is_no_picture_or_too_much_of_one_stops_none_of_the_others(
+    known, tmp_path, capsys, monkeypatch
+):
     """A FIFO hung for ever; what an EPS is ran Ghostscript and took the other pictures along."""
     write_pictures(tmp_path / "photos")
-    (tmp_path / "photos" / "e.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 40\n%%EOF\n")
+    (tmp_path / "photos" / "e.jpg").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 40\n%%EOF\n"
+    )
     os.mkfifo(tmp_path / "photos" / "f.png")
     Image.new("1", (1, 3000)).save(tmp_path / "photos" / "thin.png")
     monkeypatch.setattr(core, "MOST", 72_000)
@@ -245,9 +323,12 @@ def test_what_is_no_picture_or_too_much_of_one_stops_none_of_the_others(known, t
     said = capsys.readouterr()
     assert said.out.splitlines()[-1] == "fcn4s: 9 of 12 images predicted; see out/overlays"
     for words in (
-        "photos/e.jpg: expected a picture, but it cannot be read: it is of unknown type (starts with b'%!PS-Adobe-3.0 E')",
-        "photos/f.png: expected a picture, but it cannot be read: it is not a file (no regular file)",
-        "photos/thin.png: for 1x3000 pixels the net computes 84,672; 72,000 are allowed: cut it into pieces, or choose",
+        "photos/e.jpg: expected a picture, but it cannot be read: it is of unknown type (starts "
+        "with b'%!PS-Adobe-3.0 E')",
+        "photos/f.png: expected a picture, but it cannot be read: it is not a file (no regular "
+        "file)",
+        "photos/thin.png: for 1x3000 pixels the net computes 84,672; 72,000 are allowed: cut it "
+        "into pieces, or choose",
     ):
         assert said.err.count(words) == 2
 
@@ -281,7 +362,8 @@ def test_a_real_model_by_its_variants_name(tmp_path, monkeypatch, small, capsys)
     assert main(["predict", "x.png", "--model", "fcn32s", "--out", "out", "--probabilities"]) == 0
     assert (read("out/labels/x.png") == 1).all()
     (tmp_path / "champion" / "artifacts").mkdir(parents=True)
-    folder.rename(tmp_path / "champion" / "artifacts" / "fcn32s")  # as MLflow keeps it in a model of its own
+    # as MLflow keeps it in a model of its own
+    folder.rename(tmp_path / "champion" / "artifacts" / "fcn32s")
     assert options.model_folder("champion") == Path("champion/artifacts/fcn32s")
     assert "cat 100 %" in capsys.readouterr().out
     with np.load("out/probabilities/x.npz") as file:
@@ -292,7 +374,9 @@ def test_a_real_model_by_its_variants_name(tmp_path, monkeypatch, small, capsys)
 def test_both_commands_start_without_tensorflow_and_without_prefect():
     code = "import sys, fcn.cli.predict, fcn.cli.submit, fcn.published.nets as nets; nets.names()\n"
     code += "print(*{'tensorflow', 'keras', 'prefect', 'mlflow'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == []
 
 
@@ -311,33 +395,48 @@ def unlabelled(known, tmp_path, monkeypatch, lenet):
 def test_a_submission_by_a_model_and_by_its_predictions(unlabelled, tmp_path, capsys):
     assert main(["submit", *unlabelled, "--model", "fcn8s", "--out", "one.tgz"]) == 0
     said = capsys.readouterr().out
-    assert "one.tgz: 3 images in results/VOC2012/Segmentation/comp6_test_cls, of the right sizes" in said
+    assert (
+        "one.tgz: 3 images in results/VOC2012/Segmentation/comp6_test_cls, of the right sizes"
+    ) in said
     assert "The server wants all 1456 test images of VOC2012; test.txt lists 3." in said
     with tarfile.open("one.tgz") as archive:
-        assert archive.getnames() == [f"results/VOC2012/Segmentation/comp6_test_cls/2008_{n}.png" for n in range(3)]
+        assert archive.getnames() == [
+            f"results/VOC2012/Segmentation/comp6_test_cls/2008_{n}.png" for n in range(3)
+        ]
         for number, name in enumerate(archive.getnames()):
-            with Image.open(archive.extractfile(name)) as image, Image.open(f"JPEGImages/2008_{number}.jpg") as photo:
-                np.testing.assert_array_equal(np.asarray(image), np.minimum(np.asarray(photo)[..., 0] // 12, 20))
+            with (
+                Image.open(archive.extractfile(name)) as image,
+                Image.open(f"JPEGImages/2008_{number}.jpg") as photo,
+            ):
+                np.testing.assert_array_equal(
+                    np.asarray(image), np.minimum(np.asarray(photo)[..., 0] // 12, 20)
+                )
     assert main(["predict", "JPEGImages", "--model", "fcn8s", "--out", "out"]) == 0
     assert main(["submit", *unlabelled, "--predictions", "out/labels", "--out", "two.tgz"]) == 0
     assert Path("one.tgz").read_bytes() == Path("two.tgz").read_bytes()
     capsys.readouterr()
     assert main(["submit", *unlabelled, "--check", "two.tgz"]) == 0
     assert main(["submit", *unlabelled, "--check", "two.tgz", "--challenge", "VOC2011"]) == 1
-    assert "comp6_test_cls/2008_0.png: not one of the images, which are called results/VOC2011/" in capsys.readouterr().err
+    assert (
+        "comp6_test_cls/2008_0.png: not one of the images, which are called results/VOC2011/"
+    ) in capsys.readouterr().err
 
 
 def test_a_submission_that_the_server_would_not_take(unlabelled, tmp_path, capsys):
     assert main(["predict", "JPEGImages", "--model", "fcn8s", "--out", "out"]) == 0
     labels.to_image(np.full((61, 30), 255, np.uint8)).save("out/labels/2008_1.png")
     assert main(["submit", *unlabelled, "--predictions", "out/labels", "--out", "s.tgz"]) == 1
-    assert "2008_1.png: value 255, expected 0..20: a submission has no void" in capsys.readouterr().err
+    assert (
+        "2008_1.png: value 255, expected 0..20: a submission has no void"
+    ) in capsys.readouterr().err
     Path("out/labels/2008_2.png").unlink()
     assert main(["submit", *unlabelled, "--predictions", "out/labels", "--out", "s.tgz"]) == 1
     assert "out/labels: 1 of 3 predictions are not there: 2008_2" in capsys.readouterr().err
     Path("JPEGImages/2008_1.jpg").unlink()
     assert main(["submit", *unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
-    assert "test.txt lists images that are not there: JPEGImages/2008_1.jpg" in capsys.readouterr().err
+    assert (
+        "test.txt lists images that are not there: JPEGImages/2008_1.jpg"
+    ) in capsys.readouterr().err
     assert not Path("s.tgz").exists()
 
 
@@ -347,7 +446,9 @@ def test_a_submission_replaces_no_folder_and_no_device(unlabelled, tmp_path, cap
     for out, why in (("mine", "a folder is there"), ("/dev/full", "a device is there")):
         assert main(["submit", *unlabelled, "--model", "fcn8s", "--out", out]) == 1
         said = capsys.readouterr()
-        assert said.err.startswith(f"--out: {out}: expected a place to write a file to, but {why}; nothing was changed")
+        assert said.err.startswith(
+            f"--out: {out}: expected a place to write a file to, but {why}; nothing was changed"
+        )
         assert "3 of 3" not in said.err, "it is said before the work begins"
     assert (tmp_path / "mine" / "f").read_text() == "precious"
     assert Path("/dev/full").is_char_device()
@@ -363,7 +464,9 @@ def test_an_archive_forges_no_verdict(unlabelled, tmp_path, capsys):
     assert len(said) == 3
 
 
-def test_models_and_images_that_are_not_vocs_are_refused(unlabelled, tmp_path, capsys, monkeypatch, lenet):
+def test_models_and_images_that_are_not_vocs_are_refused(
+    unlabelled, tmp_path, capsys, monkeypatch, lenet
+):
     exif = Image.Exif()
     exif[0x0112] = 3
     Image.new("RGB", (9, 9)).save("JPEGImages/2008_0.jpg", exif=exif)
@@ -372,8 +475,8 @@ def test_models_and_images_that_are_not_vocs_are_refused(unlabelled, tmp_path, c
     monkeypatch.setattr(core, "load", lambda *_, **__: by_colour(lenet(classes=COLOURS)))
     assert main(["submit", *unlabelled, "--model", "fcn8s", "--out", "s.tgz"]) == 1
     assert (
-        "expected a model of VOC's 21 classes, which the server scores; this one has red, green, blue"
-        in capsys.readouterr().err
+        "expected a model of VOC's 21 classes, which the server scores; this one has red, green, "
+        "blue" in capsys.readouterr().err
     )
     capsys.readouterr()
     for source in ([], ["--model", "fcn8s", "--check", "s.tgz"]):

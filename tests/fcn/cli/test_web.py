@@ -1,4 +1,6 @@
-"""The page in a real browser, and through Gradio's own client. Needs chromium, and is skipped where there is none."""
+"""The page in a real browser, and through Gradio's own client. Needs chromium, and is skipped where
+there is none.
+"""
 
 import base64
 import io
@@ -27,10 +29,16 @@ OVER = "document.querySelector('.seen .classes')"
 def site(tmp_path_factory):
     """The page with two nets: its address, the file that says which nets ran, and its process."""
     root = tmp_path_factory.mktemp("site")
-    settings = {"PYTHONPATH": str(ROOT), "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(root / "tmp")}
+    settings = {
+        "PYTHONPATH": str(ROOT),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": str(root / "tmp"),
+    }
     command = [sys.executable, Path(__file__).with_name("page_server.py"), root]
     with open(root / "errors", "w") as errors:
-        process = subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(
+            command, env=os.environ | settings, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
     try:
         address = process.stdout.readline().strip()
         assert address, (root / "errors").read_text()
@@ -56,7 +64,9 @@ def browser(tmp_path):
 
 
 def sees(tab, left, right):
-    """Waits until the middle of the picture's left half and that of its right half have these colours on the screen."""
+    """Waits until the middle of the picture's left half and that of its right half have these
+    colours on the screen.
+    """
     box, end = "document.querySelector('.seen').getBoundingClientRect()", time.monotonic() + 20
     while True:
         x, y, width, height = tab.run(f"(box => [box.x, box.y, box.width, box.height])({box})")
@@ -80,7 +90,10 @@ def test_drop_a_picture_move_the_slider_choose_another_model(site, browser, phot
     site.ran.write_text("")
     drop(browser, site, photo)
     sees(browser, [157, 80, 80], [200, 200, 200])  # 0.6 of (128, 0, 0) over grey
-    assert browser.run("document.querySelector('.legend').innerText.split(/\\s+/).join(' ')") == "background 50.0% cat 50.0%"
+    assert (
+        browser.run("document.querySelector('.legend').innerText.split(/\\s+/).join(' ')")
+        == "background 50.0% cat 50.0%"
+    )
     assert site.ran.read_text().split() == ["fcn8s"]
 
     asked = len(browser.requests)
@@ -102,14 +115,17 @@ def test_drop_a_picture_move_the_slider_choose_another_model(site, browser, phot
     assert [entry for entry in browser.logged if entry[0] in ("error", "exception")] == []
 
 
-def test_the_class_under_the_pointer_the_overlay_as_a_file_and_a_pasted_picture(site, browser, photo):
+def test_the_class_under_the_pointer_the_overlay_as_a_file_and_a_pasted_picture(
+    site, browser, photo
+):
     drop(browser, site, photo)
     browser.wait(f"{OVER}.complete && document.querySelector('#overlay') !== null")
 
     def under(part):
         browser.run(f"""(() => {{
             const box = document.querySelector('.seen').getBoundingClientRect();
-            const at = {{clientX: box.x + box.width * {part}, clientY: box.y + box.height / 2, bubbles: true}};
+            const at = {{clientX: box.x + box.width * {part},
+                        clientY: box.y + box.height / 2, bubbles: true}};
             document.querySelector('.seen img').dispatchEvent(new PointerEvent('pointermove', at));
         }})()""")
         return browser.run("document.querySelector('#under').innerText")
@@ -121,11 +137,19 @@ def test_the_class_under_the_pointer_the_overlay_as_a_file_and_a_pasted_picture(
         link.click();
         return link.href;
     })()""")
-    overlay = np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB")).astype(int)
+    overlay = np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB")
+    ).astype(int)
     assert np.abs(overlay[40, [30, 90]] - [[157, 80, 80], [200, 200, 200]]).max() <= 3
 
-    browser.run("document.querySelector('#file button[aria-label*=lear], #file button[aria-label*=emove]')?.click()")
-    browser.wait("document.querySelector('#file input[type=file]') !== null && document.querySelector('.seen') === null")
+    browser.run(
+        "document.querySelector('#file button[aria-label*=lear], #file "
+        "button[aria-label*=emove]')?.click()"
+    )
+    browser.wait(
+        "document.querySelector('#file input[type=file]') !== null && "
+        "document.querySelector('.seen') === null"
+    )
     browser.run("""(async () => {
         const canvas = document.createElement('canvas');
         [canvas.width, canvas.height] = [60, 30];
@@ -139,7 +163,11 @@ def test_the_class_under_the_pointer_the_overlay_as_a_file_and_a_pasted_picture(
 
 def test_the_internet_is_not_asked_for_anything(site, browser, photo):
     drop(browser, site, photo)
-    elsewhere = [address for address in browser.requests if not address.startswith((site.address, "data:", "blob:"))]
+    elsewhere = [
+        address
+        for address in browser.requests
+        if not address.startswith((site.address, "data:", "blob:"))
+    ]
     assert elsewhere == []
     assert len(browser.requests) > 10
 
@@ -151,13 +179,18 @@ def test_a_file_that_is_no_picture_is_explained(site, browser, tmp_path):
     browser.wait("document.querySelector('input[type=file]') !== null")
     browser.give("input[type=file]", tmp_path / "letter.png")
     browser.wait("document.querySelector('.wrong') !== null")
-    assert "letter.png: expected a picture, but it cannot be read" in browser.run("document.querySelector('.wrong').innerText")
+    assert ("letter.png: expected a picture, but it cannot be read") in browser.run(
+        "document.querySelector('.wrong').innerText"
+    )
 
 
 def test_on_a_phone_the_picture_is_whole_and_above_the_legend(site, browser, photo):
     drop(browser, site, photo, PHONE)
     assert browser.run("document.documentElement.scrollWidth") <= PHONE[0]
-    places = browser.run("['#file', '.seen', '.legend'].map(s => document.querySelector(s).getBoundingClientRect().top)")
+    places = browser.run(
+        "['#file', '.seen', '.legend'].map(s => "
+        "document.querySelector(s).getBoundingClientRect().top)"
+    )
     assert places == sorted(places)
 
 
@@ -172,13 +205,23 @@ def test_gradios_client_gets_the_same(site, photo):
 
 
 def test_it_listens_on_this_machine_alone(site):
-    listening = [c.laddr.ip for c in psutil.Process(site.process.pid).net_connections("tcp") if c.status == "LISTEN"]
+    listening = [
+        c.laddr.ip
+        for c in psutil.Process(site.process.pid).net_connections("tcp")
+        if c.status == "LISTEN"
+    ]
     assert listening == ["127.0.0.1"]
 
 
 def test_it_gives_no_file_of_this_machine(site, tmp_path):
     (tmp_path / "secret.png").write_bytes(b"secret")
-    for path in (tmp_path / "secret.png", ROOT / "params.yaml", "params.yaml", "../params.yaml", "/etc/passwd"):
+    for path in (
+        tmp_path / "secret.png",
+        ROOT / "params.yaml",
+        "params.yaml",
+        "../params.yaml",
+        "/etc/passwd",
+    ):
         for route in ("gradio_api/file=", "file=", "gradio_api/file/"):
             answer = httpx.get(f"{site.address.rstrip('/')}/{route}{path}", trust_env=False)
             assert answer.status_code in (403, 404, 405), (route, path)
@@ -186,7 +229,11 @@ def test_it_gives_no_file_of_this_machine(site, tmp_path):
     data = [{"path": str(tmp_path / "secret.png"), "meta": {"_type": "gradio.FileData"}}, "fcn8s"]
     called = f"{site.address.rstrip('/')}/gradio_api/call/segment"
     event = httpx.post(called, json={"data": data}, trust_env=False)
-    told = event.text if event.is_error else httpx.get(f"{called}/{event.json()['event_id']}", trust_env=False).text
+    told = (
+        event.text
+        if event.is_error
+        else httpx.get(f"{called}/{event.json()['event_id']}", trust_env=False).text
+    )
     assert "error" in told.lower()
     assert "seen" not in told
 
@@ -213,7 +260,9 @@ def test_pages_of_others_get_nothing(site, headers, words):
         answer = ask(site, path, **headers)
         assert (answer.status_code, answer.text.partition(":")[0]) == (403, words)
     upload = {"files": ("a.png", b"x")}
-    refused = httpx.post(f"{site.address}gradio_api/upload", files=upload, headers=headers, trust_env=False)
+    refused = httpx.post(
+        f"{site.address}gradio_api/upload", files=upload, headers=headers, trust_env=False
+    )
     assert refused.status_code == 403
 
 
@@ -224,7 +273,9 @@ def test_its_own_names_are_answered(site):
         assert ask(site, Host=host, Origin=f"http://{host}").status_code == 200
 
 
-def test_a_small_picture_passes_a_large_one_whose_work_ends_when_its_client_goes(site, photo, tmp_path):
+def test_a_small_picture_passes_a_large_one_whose_work_ends_when_its_client_goes(
+    site, photo, tmp_path
+):
     """The large one takes 20 s."""
     Image.new("RGB", (1200, 10)).save(tmp_path / "large.png")
     site.ran.write_text("")
@@ -232,12 +283,18 @@ def test_a_small_picture_passes_a_large_one_whose_work_ends_when_its_client_goes
 
     def join(path, session):
         with open(path, "rb") as file:
-            [stored] = httpx.post(f"{site.address}gradio_api/upload", files={"files": file}, trust_env=False).json()
+            [stored] = httpx.post(
+                f"{site.address}gradio_api/upload", files={"files": file}, trust_env=False
+            ).json()
         data = [{"path": stored, "meta": {"_type": "gradio.FileData"}}, "fcn8s"]
-        [number] = [each["id"] for each in ask(site).json()["dependencies"] if each["api_name"] == "segment"]
+        [number] = [
+            each["id"] for each in ask(site).json()["dependencies"] if each["api_name"] == "segment"
+        ]
         body = {"data": data, "fn_index": number, "session_hash": session}
         assert httpx.post(f"{call}/join", json=body, trust_env=False).status_code == 200
-        return httpx.stream("GET", f"{call}/data", params={"session_hash": session}, timeout=20, trust_env=False)
+        return httpx.stream(
+            "GET", f"{call}/data", params={"session_hash": session}, timeout=20, trust_env=False
+        )
 
     with join(tmp_path / "large.png", "large") as large:
         lines = large.iter_lines()

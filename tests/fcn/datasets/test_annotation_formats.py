@@ -1,4 +1,6 @@
-"""What annotation tools export, through doctor and records, against readings that owe nothing to ours."""
+"""What annotation tools export, through doctor and records, against readings that owe nothing to
+ours.
+"""
 
 import base64
 import io
@@ -36,23 +38,33 @@ def check(root, out, name, classes, truths):
     """Doctor and records say the same as `truths`, labels by the id of their image."""
     diagnosis = doctor.examine(root)
     assert not diagnosis.stops, doctor.table(diagnosis)
-    assert doctor.table(diagnosis).startswith(f"{root}: {name}, {len(truths)} images, {len(truths)} labels")
+    assert doctor.table(diagnosis).startswith(
+        f"{root}: {name}, {len(truths)} images, {len(truths)} labels"
+    )
     listing = folder.load({"folder": root}, (), "50%", "50%", 0)
     assert listing.classes == tuple(classes)
-    index = writing.write(listing, {"train": "50%", "val": "50%"}, out, 1, 0, "stop", lambda *_: None)
-    assert index["classes"] == list(classes), "which model.json, legend, report and export take over"
+    index = writing.write(
+        listing, {"train": "50%", "val": "50%"}, out, 1, 0, "stop", lambda *_: None
+    )
+    assert index["classes"] == list(classes), (
+        "which model.json, legend, report and export take over"
+    )
     found = {id: label for split in ("train", "val") for id, _, label in records.read(out, split)}
     assert found.keys() == truths.keys()
     for id, expected in truths.items():
         np.testing.assert_array_equal(found[id], expected, id)
     doctor.convert(diagnosis, out.with_name("converted"))
     for id, expected in truths.items():
-        np.testing.assert_array_equal(np.asarray(Image.open(out.with_name("converted") / f"{id}.png")), expected)
+        np.testing.assert_array_equal(
+            np.asarray(Image.open(out.with_name("converted") / f"{id}.png")), expected
+        )
     return listing
 
 
 def coco_json():
-    """Four images: outlines over each other, two parts of one object, run lengths of both kinds, a crowd, and nothing."""
+    """Four images: outlines over each other, two parts of one object, run lengths of both kinds, a
+    crowd, and nothing.
+    """
     spot = np.zeros((HEIGHT, WIDTH), np.uint8, order="F")
     spot[20:40, 30:60] = 1
     spot[25:30, 40:50] = 0  # a hole
@@ -68,15 +80,21 @@ def coco_json():
         (2, 3, [HOUSE], 0), (2, 18, plain, 1),
     ]  # fmt: skip
     annotations = [
-        {"id": n + 1, "image_id": image, "category_id": kind, "segmentation": what, "iscrowd": crowd,
+        {"id": n + 1, "image_id": image, "category_id": kind, "segmentation": what,
+        "iscrowd": crowd,
          "area": 1.0, "bbox": [0.0, 0.0, 9.0, 9.0]}
         for n, (image, kind, what, crowd) in enumerate(shapes)
     ]  # fmt: skip
     return {
         "info": {},
-        "images": [{"id": n, "file_name": f"p{n}.jpg", "width": WIDTH, "height": HEIGHT} for n in range(4)],
+        "images": [
+            {"id": n, "file_name": f"p{n}.jpg", "width": WIDTH, "height": HEIGHT} for n in range(4)
+        ],
         "annotations": annotations,
-        "categories": [{"id": 18, "name": "dog"}, {"id": 3, "name": "car", "supercategory": "vehicle"}],
+        "categories": [
+            {"id": 18, "name": "dog"},
+            {"id": 3, "name": "car", "supercategory": "vehicle"},
+        ],
     }
 
 
@@ -90,10 +108,14 @@ def test_coco(tmp_path, capsys):
     for number in range(4):
         label = np.zeros((HEIGHT, WIDTH), np.uint8)
         for each in peer.loadAnns(peer.getAnnIds(number)):
-            label[peer.annToMask(each) > 0] = 255 if each["iscrowd"] else {3: 1, 18: 2}[each["category_id"]]
+            label[peer.annToMask(each) > 0] = (
+                255 if each["iscrowd"] else {3: 1, 18: 2}[each["category_id"]]
+            )
         truths[f"p{number}"] = label
     assert {*np.unique(truths["p2"])} == {0, 1, 255}
-    listing = check(tmp_path / "own", tmp_path / "out", "COCO JSON", ("background", "car", "dog"), truths)
+    listing = check(
+        tmp_path / "own", tmp_path / "out", "COCO JSON", ("background", "car", "dog"), truths
+    )
     assert listing.notes == ("1 crowds are void",)
 
 
@@ -107,11 +129,19 @@ def test_coco_of_roboflow_keeps_its_splits(tmp_path):
         photographs(tmp_path / split, 2, numbers[0])
         images = [image for image in told["images"] if image["id"] in numbers]
         shapes = [each for each in told["annotations"] if each["image_id"] in numbers]
-        (tmp_path / split / "_annotations.coco.json").write_text(json.dumps(told | {"images": images, "annotations": shapes}))
+        (tmp_path / split / "_annotations.coco.json").write_text(
+            json.dumps(told | {"images": images, "annotations": shapes})
+        )
     listing = folder.load({"folder": tmp_path}, (), "80%", "20%", 0)
     assert listing.classes == ("background", "car", "dog")
-    assert [[pair.id for pair in listing.splits[split]] for split in ("train", "val")] == [["p0", "p1"], ["p2", "p3"]]
-    expected = "records.train: 80%, records.val: 20%: no share is drawn, since the folders keep apart train (2 images), val (2"
+    assert [[pair.id for pair in listing.splits[split]] for split in ("train", "val")] == [
+        ["p0", "p1"],
+        ["p2", "p3"],
+    ]
+    expected = (
+        "records.train: 80%, records.val: 20%: no share is drawn, since the folders keep "
+        "apart train (2 images), val (2"
+    )
     assert listing.notes[-1].startswith(expected)
 
 
@@ -133,7 +163,8 @@ def test_labelme(tmp_path):
             {"label": "star", "points": [[40, 10], [60, 20]], "shape_type": "mask",
              "mask": base64.b64encode(packed.getvalue()).decode()},
         ]  # fmt: skip
-        told = {"version": "5.4.1", "flags": {}, "shapes": shapes, "imagePath": f"p{number}.jpg", "imageData": None,
+        told = {"version": "5.4.1", "flags": {}, "shapes": shapes, "imagePath": f"p{number}.jpg",
+        "imageData": None,
                 "imageHeight": HEIGHT, "imageWidth": WIDTH}  # fmt: skip
         (place / f"p{number}.json").write_text(json.dumps(told))
         image = Image.new("L", (WIDTH, HEIGHT))  # as labelme.utils.shape_to_mask draws
@@ -151,10 +182,18 @@ def test_yolo_with_outlines(tmp_path):
     place, truths = tmp_path / "own", {}
     photographs(place / "train" / "images")
     (place / "train" / "labels").mkdir()
-    (place / "data.yaml").write_text(yaml.safe_dump({"train": "../train/images", "names": {0: "sky", 1: "sea"}}))
+    (place / "data.yaml").write_text(
+        yaml.safe_dump({"train": "../train/images", "names": {0: "sky", 1: "sea"}})
+    )
     for number in range(3):  # the last image has no text: all background
-        corners = [(8 + number, 6), (40, 6), (40, 30), (8 + number, 30)], [(20, 20), (60, 20), (60, 50), (20, 50)]
-        lines = [" ".join([str(kind), *(f"{x / WIDTH:.9f} {y / HEIGHT:.9f}" for x, y in corners[kind])]) for kind in (0, 1)]
+        corners = (
+            [(8 + number, 6), (40, 6), (40, 30), (8 + number, 30)],
+            [(20, 20), (60, 20), (60, 50), (20, 50)],
+        )
+        lines = [
+            " ".join([str(kind), *(f"{x / WIDTH:.9f} {y / HEIGHT:.9f}" for x, y in corners[kind])])
+            for kind in (0, 1)
+        ]
         (place / "train" / "labels" / f"p{number}.txt").write_text("\n".join(lines) + "\n")
         label = np.zeros((HEIGHT, WIDTH), np.uint8)  # whole pixels, by hand: [left, right)
         label[6:30, 8 + number : 40] = 1
@@ -173,8 +212,12 @@ def test_yolo_outlines_are_opencvs_but_for_the_rim(tmp_path):
     text = " ".join(str(number) for number in (points / (WIDTH, HEIGHT)).reshape(-1))
     (tmp_path / "labels" / "train" / "p0.txt").write_text(f"1 {text}\n")
     [pair] = folder.formats.recognise(tmp_path).splits["train"]
-    peer = cv2.fillPoly(np.zeros((HEIGHT, WIDTH), np.uint8), [np.round(points * 16).astype(int)], 2, shift=4)
-    rim = cv2.polylines(np.zeros((HEIGHT, WIDTH), np.uint8), [np.round(points).astype(int)], True, 1, 3)
+    peer = cv2.fillPoly(
+        np.zeros((HEIGHT, WIDTH), np.uint8), [np.round(points * 16).astype(int)], 2, shift=4
+    )
+    rim = cv2.polylines(
+        np.zeros((HEIGHT, WIDTH), np.uint8), [np.round(points).astype(int)], True, 1, 3
+    )
     np.testing.assert_array_equal(pair.draw()[rim == 0], peer[rim == 0])
     assert (peer[rim == 0] == 2).sum() > 100
 
@@ -195,7 +238,8 @@ def test_cvat_masks(tmp_path):
     photographs(place / "JPEGImages")
     truths = masks(place / "SegmentationClass")
     masks(place / "SegmentationObject")
-    lines = ["# label:color_rgb:parts:actions", "ring:128,64,0::", "background:0,0,0::", "void:9,9,9::", "sea:0,128,192::",
+    lines = ["# label:color_rgb:parts:actions", "ring:128,64,0::", "background:0,0,0::",
+    "void:9,9,9::", "sea:0,128,192::",
              "sand:224,224,128::"]  # fmt: skip
     (place / "labelmap.txt").write_text("\n".join(lines) + "\n")
     check(place, tmp_path / "out", "CVAT masks", ("background", "ring", "sea", "sand"), truths)
@@ -205,7 +249,9 @@ def test_roboflow_masks(tmp_path):
     place = tmp_path / "own"
     photographs(place / "train")
     truths = masks(place / "train", "{}_mask.png", grey, void=False)
-    (place / "train" / "_classes.csv").write_text("Pixel Value, Class\r\n0, background\r\n1, a\r\n2, b\r\n3, c\r\n")
+    (place / "train" / "_classes.csv").write_text(
+        "Pixel Value, Class\r\n0, background\r\n1, a\r\n2, b\r\n3, c\r\n"
+    )
     check(place, tmp_path / "out", "Roboflow masks", ("background", "a", "b", "c"), truths)
 
 
@@ -214,7 +260,14 @@ def test_class_dict_beside_colours(tmp_path, images, labels):
     place = tmp_path / "own"
     photographs(place / images)
     truths = masks(place / labels, "{}_L.png")
-    lines = ["name,r,g,b", "ground,0,0,0", "a,128,64,0", "b,0,128,192", "c,224,224,128", "Void,9,9,9"]
+    lines = [
+        "name,r,g,b",
+        "ground,0,0,0",
+        "a,128,64,0",
+        "b,0,128,192",
+        "c,224,224,128",
+        "Void,9,9,9",
+    ]
     (place / "class_dict.csv").write_text("\n".join(lines))
     check(place, tmp_path / "out", "class_dict.csv", ("ground", "a", "b", "c"), truths)
 
@@ -223,7 +276,13 @@ def test_camvid(tmp_path):
     place = tmp_path / "own"
     photographs(place / "701_StillsRaw_full")
     truths = masks(place / "LabeledApproved_full", "{}_L.png")
-    lines = ["0 0 0\t\tSky", "128 64 0\tBuilding", "0 128 192\tRoad Shoulder", "224 224 128\tTree", "9 9 9\t\tVoid"]
+    lines = [
+        "0 0 0\t\tSky",
+        "128 64 0\tBuilding",
+        "0 128 192\tRoad Shoulder",
+        "224 224 128\tTree",
+        "9 9 9\t\tVoid",
+    ]
     (place / "label_colors.txt").write_text("\n".join(lines))
     check(place, tmp_path / "out", "CamVid", ("Sky", "Building", "Road Shoulder", "Tree"), truths)
 
@@ -259,13 +318,18 @@ def test_cityscapes(tmp_path):
         for path in (place / "gtFine" / split / town).glob("*"):
             path.rename(path.with_name(path.name.replace("_p", "_")))
     own = {0: 0, 1: 2, 2: 13, 3: 18, 255: 255}
-    truths = {f"aachen_{n}_leftImg8bit": np.vectorize(own.get, otypes=[np.uint8])(truth(n)) for n in range(4)}
+    truths = {
+        f"aachen_{n}_leftImg8bit": np.vectorize(own.get, otypes=[np.uint8])(truth(n))
+        for n in range(4)
+    }
     check(place, tmp_path / "out", "Cityscapes", folder.formats.streets.CITYSCAPES.values(), truths)
 
 
 def boxes_of_voc(root):
     (root / "Annotations").mkdir()
-    (root / "Annotations" / "p0.xml").write_text("<annotation><object><bndbox></bndbox></object></annotation>")
+    (root / "Annotations" / "p0.xml").write_text(
+        "<annotation><object><bndbox></bndbox></object></annotation>"
+    )
 
 
 def boxes_of_yolo(root):
@@ -291,8 +355,14 @@ def boxes_of_coco(root):
 def test_boxes_alone_are_refused(tmp_path, make, words):
     photographs(tmp_path / "images")
     make(tmp_path)
-    advice = "a net that labels pixels needs the area of each object: export polygons or masks, or draw them"
-    for attempt in (lambda: doctor.examine(tmp_path), lambda: folder.load({"folder": tmp_path}, (), "80%", "20%", 0)):
+    advice = (
+        "a net that labels pixels needs the area of each object: export polygons or masks, "
+        "or draw them"
+    )
+    for attempt in (
+        lambda: doctor.examine(tmp_path),
+        lambda: folder.load({"folder": tmp_path}, (), "80%", "20%", 0),
+    ):
         with pytest.raises(UserError) as error:
             attempt()
         assert str(error.value).endswith(f"{words}: {advice}")
@@ -307,8 +377,16 @@ def spoilt(path, old, new):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('"p1.jpg"', '"q1.jpg"', "1 images that are not there, or there twice: q1.jpg. Put them beside it"),
-        ('"category_id": 3', '"category_id": 4', "an annotation of category 4, which is none of 3, 18; export it again"),
+        (
+            '"p1.jpg"',
+            '"q1.jpg"',
+            "1 images that are not there, or there twice: q1.jpg. Put them beside it",
+        ),
+        (
+            '"category_id": 3',
+            '"category_id": 4',
+            "an annotation of category 4, which is none of 3, 18; export it again",
+        ),
         ('"width": 80', '"width": "wide"', "expected a valid integer, got 'wide'; export it again"),
         ('"name": "dog"', '"name": "car"', "the same name for more than one class: car"),
         ("{", "", "expected JSON, but"),
@@ -330,7 +408,10 @@ def test_a_damaged_coco_file(tmp_path, old, new, words):
     [
         ([[1, 2, 3]], "all.json#p0: expected polygons or run lengths, but:"),
         ("rubbish", "all.json#p0: expected polygons or run lengths, but:"),
-        ({"size": [5, 5], "counts": [25]}, "all.json#p0: run lengths of 5x5 pixels, the image has 80x60"),
+        (
+            {"size": [5, 5], "counts": [25]},
+            "all.json#p0: run lengths of 5x5 pixels, the image has 80x60",
+        ),
     ],
 )
 def test_a_region_that_is_none_is_told_with_its_image(tmp_path, what, words):
@@ -340,6 +421,8 @@ def test_a_region_that_is_none_is_told_with_its_image(tmp_path, what, words):
     (tmp_path / "all.json").write_text(json.dumps(told))
     listing = folder.load({"folder": tmp_path}, (), "50%", "50%", 0)
     with pytest.raises(UserError) as error:
-        writing.write(listing, {"train": "50%", "val": "50%"}, tmp_path / "out", 1, 0, "stop", lambda *_: None)
+        writing.write(
+            listing, {"train": "50%", "val": "50%"}, tmp_path / "out", 1, 0, "stop", lambda *_: None
+        )
     assert words in str(error.value)
     assert "1 of 4 pairs" in str(error.value)

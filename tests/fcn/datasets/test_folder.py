@@ -18,7 +18,9 @@ def root(tmp_path):
     for name in ("images", "masks"):
         (tmp_path / "mine" / name).mkdir(parents=True)
     for stem, suffix in zip(
-        STEMS, (".jpg", ".png", ".JPG", ".jpeg", ".webp", ".bmp", ".tif", ".jpg", ".jpg", ".png"), strict=True
+        STEMS,
+        (".jpg", ".png", ".JPG", ".jpeg", ".webp", ".bmp", ".tif", ".jpg", ".jpg", ".png"),
+        strict=True,
     ):
         Image.new("RGB", (4, 3)).save(tmp_path / "mine" / "images" / f"{stem}{suffix}")
         mask = np.zeros((3, 4, 3), np.uint8)
@@ -67,7 +69,9 @@ def test_classes_of_the_parameters(root):
     )
     (root / "classes.txt").unlink()
     assert load(root, classes=("nothing", "lamp")).colours == ()
-    assert message(root).startswith(f"records.classes: no names, and {root / 'classes.txt'} has none")
+    assert message(root).startswith(
+        f"records.classes: no names, and {root / 'classes.txt'} has none"
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +111,9 @@ def test_lists(root):
 
 
 def test_lists_that_do_not_do(root):
-    assert message(root, "train", "val").startswith(f"{root / 'train.txt'}: no such list. Put it there")
+    assert message(root, "train", "val").startswith(
+        f"{root / 'train.txt'}: no such list. Put it there"
+    )
     (root / "train.txt").write_text("a\nb.png\nzebra\n")
     (root / "val.txt").write_text("c\n")
     expected = f"{root / 'train.txt'}: 1 names have no image in {root / 'images'}: zebra"
@@ -115,14 +121,20 @@ def test_lists_that_do_not_do(root):
     (root / "train.txt").write_text("a\nb\na\n")
     assert message(root, "train", "val") == f"{root / 'train.txt'}: listed more than once: a"
     (root / "train.txt").write_text("a\nc\n")
-    assert "share 1: c. Scores on images that were trained on mean nothing" in message(root, "train", "val")
+    assert ("share 1: c. Scores on images that were trained on mean nothing") in message(
+        root, "train", "val"
+    )
     (root / "masks" / "a.png").unlink()
-    assert message(root, "train", "val") == f"{root / 'train.txt'}: 1 names have no label in {root / 'masks'}: a"
+    assert message(root, "train", "val") == (
+        f"{root / 'train.txt'}: 1 names have no label in {root / 'masks'}: a"
+    )
 
 
 def test_a_list_and_a_share_do_not_mix(root):
     (root / "train.txt").write_text("a\n")
-    assert message(root, "train", "20%").startswith("records.train: train, records.val: 20%: expected two lists or two shares")
+    assert message(root, "train", "20%").startswith(
+        "records.train: train, records.val: 20%: expected two lists or two shares"
+    )
 
 
 def test_shares_are_drawn_by_the_seed_and_leave_nothing_out(root):
@@ -135,12 +147,17 @@ def test_shares_are_drawn_by_the_seed_and_leave_nothing_out(root):
 
 def test_the_order_of_a_seed_is_the_same_everywhere_and_for_ever():
     """As sha256sum orders `1:a` to `1:j`: no library's random numbers decide it."""
-    assert stems.draw("abcdefghij", "50%", "50%", 1) == {"train": ["i", "d", "g", "a", "j"], "val": ["f", "e", "b", "h", "c"]}
+    assert stems.draw("abcdefghij", "50%", "50%", 1) == {
+        "train": ["i", "d", "g", "a", "j"],
+        "val": ["f", "e", "b", "h", "c"],
+    }
 
 
 def test_a_new_image_moves_no_other_one():
     few, more = (stems.draw(names, "50%", "50%", 3) for names in (STEMS, (*STEMS, "k")))
-    assert [name for name in more["train"] + more["val"] if name != "k"] == few["train"] + few["val"]
+    assert [name for name in more["train"] + more["val"] if name != "k"] == few["train"] + few[
+        "val"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -161,9 +178,15 @@ def test_sizes_of_shares(count, train, val, sizes):
 
 
 def test_shares_that_do_not_do(root):
-    assert message(root, "80%", "20.1%") == "records.train: 80%, records.val: 20.1%: together more than 100 %"
-    assert message(root, "96%", "4%").endswith("of 10 images these are 10 and 0, expected at least one each")
-    assert message(root, "0%", "50%").endswith("of 10 images these are 0 and 5, expected at least one each")
+    assert message(root, "80%", "20.1%") == (
+        "records.train: 80%, records.val: 20.1%: together more than 100 %"
+    )
+    assert message(root, "96%", "4%").endswith(
+        "of 10 images these are 10 and 0, expected at least one each"
+    )
+    assert message(root, "0%", "50%").endswith(
+        "of 10 images these are 0 and 5, expected at least one each"
+    )
 
 
 def test_shares_want_every_image_and_label_to_have_its_partner(root):
@@ -182,7 +205,10 @@ def test_the_same_name_twice(root):
     Image.new("RGB", (4, 3)).save(root / "images" / "a.png")
     (root / "images" / "more").mkdir()
     Image.new("RGB", (4, 3)).save(root / "images" / "more" / "b.png")
-    expected = f"{root / 'images'}: the same name more than once: a.jpg, a.png, b.png, more/b.png. Which label is for which?"
+    expected = (
+        f"{root / 'images'}: the same name more than once: a.jpg, a.png, b.png, "
+        "more/b.png. Which label is for which?"
+    )
     assert message(root) == expected
 
 
@@ -199,7 +225,9 @@ def test_no_masks_or_masks_of_another_kind(root):
         path.rename(path.with_suffix(".jpg"))
     assert message(root) == f"{root / 'masks'}: expected files of the kinds .png, found .jpg"
     (root / "masks").rename(root / "drawn")
-    assert message(root) == f"{root / 'masks'}: no such folder; {root} holds classes.txt, drawn, images"
+    assert message(root) == (
+        f"{root / 'masks'}: no such folder; {root} holds classes.txt, drawn, images"
+    )
     (root / "masks").mkdir()
     assert message(root).endswith("found no files at all")
 
@@ -207,6 +235,8 @@ def test_no_masks_or_masks_of_another_kind(root):
 @pytest.mark.parametrize("line", ["cat\x1b[31m", "c" * 5000, "c" * 5000 + " #ff0000"])
 def test_a_name_that_cannot_be_shown_is_refused_with_a_short_sentence(tmp_path, line):
     (tmp_path / "classes.txt").write_text(f"background\n{line}\n")
-    with pytest.raises(UserError, match=r"classes\.txt: expected names of at most 200 characters") as error:
+    with pytest.raises(
+        UserError, match=r"classes\.txt: expected names of at most 200 characters"
+    ) as error:
         folder.read_classes(tmp_path / "classes.txt")
     assert len(str(error.value)) < 500

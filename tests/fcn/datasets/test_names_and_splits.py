@@ -1,4 +1,6 @@
-"""Names, lists and folders as people have them: nothing is paired wrongly, and what is kept apart stays apart."""
+"""Names, lists and folders as people have them: nothing is paired wrongly, and what is kept apart
+stays apart.
+"""
 
 import unicodedata
 
@@ -40,8 +42,10 @@ def test_what_could_belong_to_several_is_left_out():
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("a", "a"), ("a.jpg", "a"), ("images/a.JPG", "a"), ("/SegNet/train/a.png /SegNet/trainannot/a_mask.png", "a"),
-        ("a.jpg,a_mask.png", "a"), ("a\ta_mask", "a"), ("photo 1", "photo 1"), ("photo 1.jpg", "photo 1"),
+        ("a", "a"), ("a.jpg", "a"), ("images/a.JPG", "a"), ("/SegNet/train/a.png "
+                                                            "/SegNet/trainannot/a_mask.png", "a"),
+        ("a.jpg,a_mask.png", "a"), ("a\ta_mask", "a"), ("photo 1", "photo 1"), ("photo 1.jpg",
+        "photo 1"),
         ("b/1", "b/1"), ("x\\b\\1.png", "b/1"), ("caf\xe9.png", "cafe\u0301"), ("zebra", "zebra"),
     ],
 )  # fmt: skip
@@ -53,7 +57,11 @@ def test_a_line_of_a_list(tmp_path, line, found):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("a.jpg b.png\n", "the label of a is a_mask by its name"), ("a\nA/a.jpg\n", "listed more than once: a"), ("", "is empty")],
+    [
+        ("a.jpg b.png\n", "the label of a is a_mask by its name"),
+        ("a\nA/a.jpg\n", "listed more than once: a"),
+        ("", "is empty"),
+    ],
 )
 def test_a_list_that_does_not_do(tmp_path, text, words):
     (tmp_path / "train.txt").write_text(text)
@@ -62,7 +70,9 @@ def test_a_list_that_does_not_do(tmp_path, text, words):
 
 
 @pytest.mark.parametrize("layout", ["images/{}", "{}/images"])
-@pytest.mark.parametrize(("train", "val"), [("train", "valid"), ("Train", "Validation"), ("training", "val")])
+@pytest.mark.parametrize(
+    ("train", "val"), [("train", "valid"), ("Train", "Validation"), ("training", "val")]
+)
 def test_folders_that_are_kept_apart_stay_apart(tmp_path, layout, train, val):
     for number, split in enumerate((train, train, val, "test")):
         for kind in ("images", "masks"):
@@ -83,9 +93,13 @@ def test_lists_that_are_there_are_not_passed_over_for_shares(tmp_path):
     (root / "train.txt").write_text("p01\n")
     (root / "val.txt").write_text("p02.jpg\n")
     listing = folder.load({"folder": root}, (), "80%", "20%", 0)
-    assert [[pair.id for pair in listing.splits[split]] for split in ("train", "val")] == [["p01"], ["p02"]]
+    assert [[pair.id for pair in listing.splits[split]] for split in ("train", "val")] == [
+        ["p01"],
+        ["p02"],
+    ]
     assert listing.notes == (
-        "records.train: 80%, records.val: 20%: no share is drawn, since own has the lists train.txt and val.txt",
+        "records.train: 80%, records.val: 20%: no share is drawn, since own has the lists "
+        "train.txt and val.txt",
     )
 
 

@@ -17,7 +17,9 @@ def message(root, split):
 
 def test_pairs_come_in_the_order_of_the_list(world):
     images, labels = world / "JPEGImages", world / "SegmentationClass"
-    assert voc.pairs(world, "val") == [Pair(i, images / f"{i}.jpg", labels / f"{i}.png") for i in ("x", "v", "w")]
+    assert voc.pairs(world, "val") == [
+        Pair(i, images / f"{i}.jpg", labels / f"{i}.png") for i in ("x", "v", "w")
+    ]
 
 
 def test_spaces_and_foreign_line_ends_are_no_part_of_an_id(world):
@@ -49,7 +51,9 @@ def test_all_missing_images_and_labels_are_named(world):
     image.unlink()
     label.unlink()
     path = lists(world) / "val.txt"
-    assert message(world, "val") == f"{path} lists images that are not there: {label}, {image}. Is the archive complete?"
+    assert message(world, "val") == (
+        f"{path} lists images that are not there: {label}, {image}. Is the archive complete?"
+    )
     assert len(voc.pairs(world, "train")) == 5, "the other split is not concerned"
 
 

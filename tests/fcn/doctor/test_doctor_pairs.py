@@ -77,7 +77,9 @@ def test_labels_that_are_called_otherwise_are_still_looked_at(own):
 
 def test_two_files_of_one_name(own):
     photograph(9).save(own / "images" / "p01.png")
-    assert found(own) == [("name_twice", "images/p01.png", f"the same name as {own / 'images' / 'p01.jpg'}")]
+    assert found(own) == [
+        ("name_twice", "images/p01.png", f"the same name as {own / 'images' / 'p01.jpg'}")
+    ]
 
 
 def test_broken_files_are_named_and_the_others_still_counted(own):
@@ -100,7 +102,11 @@ def test_sizes_that_differ(own):
     voc(truth(1).T).save(own / "masks" / "p01.png")
     assert found(own) == [
         ("size_mismatch", "masks/p00.png", "the label is 72x60 pixels, its image 80x60"),
-        ("size_mismatch", "masks/p01.png", "the label is 60x80 pixels, its image 80x60 (turned by 90 degrees?)"),
+        (
+            "size_mismatch",
+            "masks/p01.png",
+            "the label is 60x80 pixels, its image 80x60 (turned by 90 degrees?)",
+        ),
     ]
 
 
@@ -157,7 +163,9 @@ def test_vocs_layout_is_found_from_above_and_from_within(world):
     whole = doctor.examine(world.parents[1], classes=3)
     assert (whole.layout, len(whole.items), whole.kind, whole.stops) == ("voc", 8, "indices", False)
     assert (whole.height, whole.width) == ((33, 50), (35, 56))
-    expected = sum(np.bincount(labels.read(item.label, 3).reshape(-1), minlength=256) for item in whole.items)
+    expected = sum(
+        np.bincount(labels.read(item.label, 3).reshape(-1), minlength=256) for item in whole.items
+    )
     assert [row.pixels for row in whole.rows] == expected[:3].tolist()
     one = doctor.examine(world / "JPEGImages" / "v.jpg", classes=3)
     assert [(item.id, item.label.name) for item in one.items] == [("v", "v.png")]
@@ -170,13 +178,18 @@ def test_of_voc_only_listed_images_need_a_label(world):
     assert found(world) == []
     (world / "ImageSets/Segmentation/val.txt").write_text("x\nv\nw\nlost\nunlisted\n")
     assert [(kind, file) for kind, file, _ in found(world)] == [
-        ("image_missing", "lost"), ("label_missing", "lost"), ("label_missing", "JPEGImages/unlisted.jpg"),
+        ("image_missing", "lost"), ("label_missing", "lost"), ("label_missing",
+        "JPEGImages/unlisted.jpg"),
     ]  # fmt: skip
 
 
 def test_a_list_that_cannot_be_used(world):
     (world / "ImageSets/Segmentation/val.txt").write_text("x\nv\nx\n")
-    assert found(world)[0] == ("list_broken", "ImageSets/Segmentation/val.txt", "listed more than once: x")
+    assert found(world)[0] == (
+        "list_broken",
+        "ImageSets/Segmentation/val.txt",
+        "listed more than once: x",
+    )
 
 
 def test_images_that_vocs_layout_does_not_have(world):
@@ -191,7 +204,11 @@ def test_images_beside_their_labels(own):
     voc(truth(0)[:-1]).save(own / "masks" / "p00.png")
     diagnosis = doctor.examine(own / "masks")
     assert [(finding.kind, finding.file, finding.what) for finding in diagnosis.findings] == [
-        ("size_mismatch", str(own / "masks" / "p00.png"), "the label is 80x59 pixels, its image 80x60"),
+        (
+            "size_mismatch",
+            str(own / "masks" / "p00.png"),
+            "the label is 80x59 pixels, its image 80x60",
+        ),
         ("classes_missing", str(own / "masks" / "classes.txt"), "there is no such file"),
     ]
 
@@ -230,19 +247,35 @@ PAIRS = {
         lambda label: grey(np.where(label, 255, 0)).convert("RGB"),
         "greys_as_colours",
     ),
-    "a smoothed mask": ("indices", lambda label: smoothed(grey(np.where(label, 255, 0))), "smeared"),
+    "a smoothed mask": (
+        "indices",
+        lambda label: smoothed(grey(np.where(label, 255, 0))),
+        "smeared",
+    ),
     "from 1": ("indices", lambda label: grey(np.where(label == 255, 255, label + 1)), "shifted"),
     "one more": ("indices", lambda label: grey(np.where(label == 3, 4, label)), "one_more"),
     "beyond": ("indices", lambda label: grey(np.where(label == 3, 77, label)), "out_of_range"),
     "ade20k": ("ade20k", lambda label: grey(np.where(label == 255, 0, label + 1)), None),
     "ade20k with 255": ("ade20k", grey, "already_indices"),
-    "ade20k beyond": ("ade20k", lambda label: grey(np.where(label == 255, 9, label)), "out_of_range"),
+    "ade20k beyond": (
+        "ade20k",
+        lambda label: grey(np.where(label == 255, 9, label)),
+        "out_of_range",
+    ),
     "colours": ("colours", coloured, None),
     "palette of colours": ("colours", paletted, None),
     "opaque colours": ("colours", lambda label: coloured(label).convert("RGBA"), None),
     "indices for colours": ("colours", grey, "unknown_colours"),
-    "a colour more": ("colours", lambda label: coloured(label, {**OWN, 3: (1, 2, 3)}), "unknown_colours"),
-    "16 bits for colours": ("colours", lambda label: Image.fromarray(label.astype(np.uint16)), "storage"),
+    "a colour more": (
+        "colours",
+        lambda label: coloured(label, {**OWN, 3: (1, 2, 3)}),
+        "unknown_colours",
+    ),
+    "16 bits for colours": (
+        "colours",
+        lambda label: Image.fromarray(label.astype(np.uint16)),
+        "storage",
+    ),
     "colours in inks": ("colours", lambda label: coloured(label).convert("CMYK"), "storage"),
 }
 
@@ -253,7 +286,11 @@ def test_a_pair_is_stopped_just_where_reading_it_fails(tmp_path, encoding, mask,
     image, label = tmp_path / "p.jpg", tmp_path / ("p.tif" if picture.mode == "CMYK" else "p.png")
     photograph(0).save(image)
     picture.save(label)
-    findings = [finding for finding in doctor.check(Pair("p", image, label, encoding), 4, COLOURS) if finding.stops]
+    findings = [
+        finding
+        for finding in doctor.check(Pair("p", image, label, encoding), 4, COLOURS)
+        if finding.stops
+    ]
     try:
         labels.read(label, 4, (WIDTH, HEIGHT), encoding, COLOURS)
         read = True
@@ -273,8 +310,8 @@ def test_a_pair_whose_files_are_broken_or_do_not_fit(own):
     assert doctor.check(pair, 4) == []
     voc(truth(0)[:-1]).save(label)
     assert [str(finding) for finding in doctor.check(pair, 4)] == [
-        f"{label}: the label is 80x59 pixels, its image 80x60. Find out whether they belong together; if so, resize the label "
-        "to the image's size, with nearest neighbour only."
+        f"{label}: the label is 80x59 pixels, its image 80x60. Find out whether they belong "
+        "together; if so, resize the label to the image's size, with nearest neighbour only."
     ]
     image.write_bytes(b"\xff\xd8\xff")
     label.unlink()
@@ -287,12 +324,15 @@ def test_counts_of_a_whole_split():
     pixels = np.zeros(256, np.int64)
     pixels[[0, 255]] = 70, 30
     assert [(f.kind, f.what) for f in doctor.check_counts(pixels, NAMES) if f.stops] == [
-        ("mask_255", "the only values are 0 (70 pixels) and 255 (30)"), ("one_class", "background is all there is"),
+        ("mask_255", "the only values are 0 (70 pixels) and 255 (30)"),
+        ("one_class", "background is all there is"),
     ]  # fmt: skip
     pixels[[1, 2, 3]] = 1
     assert doctor.check_counts(pixels, NAMES) == []
     pixels[2] = 0
-    assert [(f.kind, f.what) for f in doctor.check_counts(pixels, NAMES)] == [("class_absent", "1 of 4: green")]
+    assert [(f.kind, f.what) for f in doctor.check_counts(pixels, NAMES)] == [
+        ("class_absent", "1 of 4: green")
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -307,7 +347,11 @@ def pascal(realdata, tmp_path_factory):
 @pytest.mark.realdata
 def test_real_voc_is_well(pascal):
     diagnosis = doctor.examine(pascal)
-    assert (diagnosis.layout, diagnosis.kind, diagnosis.words) == ("voc", "indices", "class indices: 0..20, 255")
+    assert (diagnosis.layout, diagnosis.kind, diagnosis.words) == (
+        "voc",
+        "indices",
+        "class indices: 0..20, 255",
+    )
     assert diagnosis.findings == ()
     counts = np.zeros(256, np.int64)
     for path in sorted((pascal / "SegmentationClass").iterdir()):
@@ -329,7 +373,9 @@ def test_real_voc_in_colours_comes_back_as_indices(pascal, tmp_path):
     assert (diagnosis.kind, diagnosis.stops) == ("voc_colours", True)
     doctor.convert(diagnosis, tmp_path / "out")
     for path in paths:
-        np.testing.assert_array_equal(labels.read(tmp_path / "out" / path.name, 21), labels.read(path, 21))
+        np.testing.assert_array_equal(
+            labels.read(tmp_path / "out" / path.name, 21), labels.read(path, 21)
+        )
 
 
 @pytest.mark.realdata
@@ -359,7 +405,9 @@ def test_real_voc_resized_like_pictures_is_found(pascal, tmp_path):
     (tmp_path / "small").mkdir()
     for path in paths:
         with Image.open(path) as image:
-            small = Image.fromarray(np.asarray(image)).resize((image.width * 2 // 3, image.height * 2 // 3), Image.BILINEAR)
+            small = Image.fromarray(np.asarray(image)).resize(
+                (image.width * 2 // 3, image.height * 2 // 3), Image.BILINEAR
+            )
             small.save(tmp_path / "small" / path.name)
     findings = doctor.examine(tmp_path / "small", classes=256).findings
     assert sum(finding.kind == "smeared" for finding in findings) == 12
@@ -378,7 +426,12 @@ def test_photographs_are_no_labels(pascal, tmp_path):
 @pytest.mark.realdata
 def test_real_ade20k_is_well(realdata):
     diagnosis = doctor.examine(realdata / "ade20k")
-    assert (diagnosis.layout, diagnosis.kind, len(diagnosis.items), diagnosis.stops) == ("ade20k", "ade20k", 17, False)
+    assert (diagnosis.layout, diagnosis.kind, len(diagnosis.items), diagnosis.stops) == (
+        "ade20k",
+        "ade20k",
+        17,
+        False,
+    )
     counts = np.zeros(256, np.int64)
     for path in sorted((realdata / "ade20k" / "annotations").iterdir()):
         with Image.open(path) as image:
@@ -406,7 +459,12 @@ def test_real_pairs_pass_the_check(pascal, realdata):
     assert [doctor.check(pair, 21) for pair in pairs] == [[]] * 20
     ade = realdata / "ade20k"
     for image in sorted((ade / "images").iterdir()):
-        assert doctor.check(Pair(image.stem, image, ade / "annotations" / f"{image.stem}.png", "ade20k"), 150) == []
+        assert (
+            doctor.check(
+                Pair(image.stem, image, ade / "annotations" / f"{image.stem}.png", "ade20k"), 150
+            )
+            == []
+        )
         assert images.read(image).ndim == 3
 
 

@@ -1,4 +1,6 @@
-"""What people's folders hold and nobody saw: the doctor says the right word, and `records` stops where the doctor does."""
+"""What people's folders hold and nobody saw: the doctor says the right word, and `records` stops
+where the doctor does.
+"""
 
 import io
 import os
@@ -7,7 +9,19 @@ import tarfile
 
 import numpy as np
 import pytest
-from label_folders import HEIGHT, NAMES, OWN_LINES, WIDTH, coloured, grey, photograph, smoothed, truth, voc, write_folder
+from label_folders import (
+    HEIGHT,
+    NAMES,
+    OWN_LINES,
+    WIDTH,
+    coloured,
+    grey,
+    photograph,
+    smoothed,
+    truth,
+    voc,
+    write_folder,
+)
 from PIL import Image, ImageFilter
 
 from fcn import doctor
@@ -56,20 +70,31 @@ def test_a_good_folder_is_well_and_written(own, tmp_path):
 @pytest.mark.parametrize("classes", [3, 6])
 @pytest.mark.parametrize("size", [(60, 45), (113, 77), (120, 90)])
 def test_masks_resized_like_pictures_with_few_classes(tmp_path, classes, size):
-    """Between 0 and 5 lie 1 to 4, each of which is a class: no value is wrong, and every edge is."""
+    """Between 0 and 5 lie 1 to 4, each of which is a class: no value is
+    wrong, and every edge is.
+    """
 
     def resized(label):
         return grey(label * (classes - 1) // 3).resize(size, Image.BILINEAR)
 
-    root = write_folder(tmp_path / "own", resized, void=False, classes=[f"c{n}" for n in range(classes)])
+    root = write_folder(
+        tmp_path / "own", resized, void=False, classes=[f"c{n}" for n in range(classes)]
+    )
     for number, path in enumerate(sorted((root / "images").iterdir())):
         photograph(number).resize(size).save(path)
     assert stops(root) == ["smeared"]
-    assert "of the edge pixels lie between their neighbours in value" in refusal(root, tmp_path / "out")
+    assert ("of the edge pixels lie between their neighbours in value") in refusal(
+        root, tmp_path / "out"
+    )
 
 
 def test_masks_resized_with_the_nearest_neighbour_are_well(tmp_path):
-    root = write_folder(tmp_path / "own", lambda label: grey(label).resize((55, 41), Image.NEAREST), void=False, classes=NAMES)
+    root = write_folder(
+        tmp_path / "own",
+        lambda label: grey(label).resize((55, 41), Image.NEAREST),
+        void=False,
+        classes=NAMES,
+    )
     for number, path in enumerate(sorted((root / "images").iterdir())):
         photograph(number).resize((55, 41)).save(path)
     assert stops(root) == []
@@ -99,7 +124,11 @@ def test_one_palette_in_another_order_in_all_files(tmp_path):
 
 
 def test_what_quantize_makes_of_vocs_colours(tmp_path):
-    root = write_folder(tmp_path / "own", lambda label: voc(label).convert("RGB").quantize(8), classes=[*NAMES, "more"])
+    root = write_folder(
+        tmp_path / "own",
+        lambda label: voc(label).convert("RGB").quantize(8),
+        classes=[*NAMES, "more"],
+    )
     assert set(stops(root)) & {"palette_reordered", "palettes_differ", "voc_colours"}
     refusal(root, tmp_path / "out")
 
@@ -131,7 +160,9 @@ def test_the_same_index_in_two_colours_is_no_note(tmp_path):
 
     root = write_folder(tmp_path / "own", adapted, classes=NAMES[:2])
     assert stops(root) == ["palettes_differ"]
-    assert "masks/p02.png: index 1 is #c80000 here and #0000c8 in p0" in refusal(root, tmp_path / "out")
+    assert ("masks/p02.png: index 1 is #c80000 here and #0000c8 in p0") in refusal(
+        root, tmp_path / "out"
+    )
 
 
 def test_photographs_and_masks_in_one_folder(tmp_path):
@@ -142,8 +173,13 @@ def test_photographs_and_masks_in_one_folder(tmp_path):
     assert stops(tmp_path / "all") == ["classes_missing"]
     (tmp_path / "all" / "classes.txt").write_text("\n".join(NAMES))
     diagnosis = doctor.examine(tmp_path / "all")
-    assert (diagnosis.kind, [row.raw for row in diagnosis.rows]) == ("indices", ["0", "1", "2", "3"])
-    assert [(item.id, item.image.name, item.label.name) for item in diagnosis.items][:1] == [("x0", "x0.jpg", "x0_mask.png")]
+    assert (diagnosis.kind, [row.raw for row in diagnosis.rows]) == (
+        "indices",
+        ["0", "1", "2", "3"],
+    )
+    assert [(item.id, item.image.name, item.label.name) for item in diagnosis.items][:1] == [
+        ("x0", "x0.jpg", "x0_mask.png")
+    ]
     assert stops(tmp_path / "all") == []
     assert records(tmp_path / "all", tmp_path / "out")["splits"]["train"]["images"] == 2
 
@@ -209,9 +245,13 @@ SEEN = np.stack([truth(1, void=False) * 60 + 30] * 3, -1).astype(np.uint8)
 
 @pytest.mark.parametrize("orientation", [2, 3, 4])
 def test_a_turned_photograph_whose_label_was_drawn_on_the_stored_pixels(own, tmp_path, orientation):
-    with_mark(Image.fromarray(SEEN), own / "images" / "p01.jpg", orientation)  # the label is p01's, of the stored pixels
+    # the label is p01's, of the stored pixels
+    with_mark(Image.fromarray(SEEN), own / "images" / "p01.jpg", orientation)
     [finding] = [finding for finding in doctor.examine(own).findings if finding.stops]
-    words = f"EXIF orientation {orientation} keeps the size, and the label's edges follow the pixels as they lie in the file"
+    words = (
+        f"EXIF orientation {orientation} keeps the size, and the label's edges follow the "
+        "pixels as they lie in the file"
+    )
     assert (finding.kind, finding.what) == ("turned_unclear", words)
     assert words in refusal(own, tmp_path / "out")
     voc(turned.UPRIGHT[orientation](truth(1))).save(own / "masks" / "p01.png")
@@ -232,7 +272,9 @@ def test_a_mask_that_exif_turns_is_not_left_unturned(own, tmp_path):
     exif[0x0112] = 3
     voc(truth(1)).save(own / "masks" / "p01.png", exif=exif)
     assert stops(own) == ["label_unreadable"]
-    assert "p01.png: expected a label without an EXIF mark, got orientation 3" in refusal(own, tmp_path / "out")
+    assert ("p01.png: expected a label without an EXIF mark, got orientation 3") in refusal(
+        own, tmp_path / "out"
+    )
 
 
 def split(root):
@@ -248,14 +290,21 @@ def test_a_list_without_a_labelled_pixel(own, tmp_path, name):
         grey(np.full((HEIGHT, WIDTH), 255)).save(own / "masks" / f"{each}.png")
     found = [finding for finding in doctor.examine(own).findings if finding.stops]
     [finding] = [finding for finding in found if finding.kind == "all_void"]
-    assert (finding.file, finding.what) == (str(own / f"{name}.txt"), f"every pixel of its {len(ids)} labels is void")
-    assert f"{name}: every pixel of its {len(ids)} labels is void" in refusal(own, tmp_path / "out", "train", "val")
+    assert (finding.file, finding.what) == (
+        str(own / f"{name}.txt"),
+        f"every pixel of its {len(ids)} labels is void",
+    )
+    assert (f"{name}: every pixel of its {len(ids)} labels is void") in refusal(
+        own, tmp_path / "out", "train", "val"
+    )
 
 
 COPIES = {
     "another quality": lambda image, path: image.save(path, quality=50),
     "another format": lambda image, path: image.save(path.with_suffix(".png")),
-    "softened": lambda image, path: image.filter(ImageFilter.GaussianBlur(0.7)).save(path, quality=90),
+    "softened": lambda image, path: image.filter(ImageFilter.GaussianBlur(0.7)).save(
+        path, quality=90
+    ),
 }
 
 
@@ -280,14 +329,19 @@ def test_a_near_duplicate_in_the_other_split(tmp_path, copy):
 def test_roboflows_copies_are_known_by_their_names(own, tmp_path):
     """Which it makes lighter, darker or turned: their pixels say nothing."""
     split(own)
-    for old, new in (("p01", "cat_jpg.rf.0123456789abcdef"), ("p04", "cat_jpg.rf.fedcba9876543210")):
+    for old, new in (
+        ("p01", "cat_jpg.rf.0123456789abcdef"),
+        ("p04", "cat_jpg.rf.fedcba9876543210"),
+    ):
         (own / "images" / f"{old}.jpg").rename(own / "images" / f"{new}.jpg")
         (own / "masks" / f"{old}.png").rename(own / "masks" / f"{new}.png")
         for name in ("train", "val"):
             path = own / f"{name}.txt"
             path.write_text(path.read_text().replace(old, new))
     assert stops(own) == ["near_duplicates"]
-    assert "cat_jpg.rf.0123456789abcdef = cat_jpg.rf.fedcba9876543210" in refusal(own, tmp_path / "out", "train", "val")
+    assert ("cat_jpg.rf.0123456789abcdef = cat_jpg.rf.fedcba9876543210") in refusal(
+        own, tmp_path / "out", "train", "val"
+    )
 
 
 def test_blank_pictures_and_small_differences_are_no_duplicates():
@@ -298,20 +352,28 @@ def test_blank_pictures_and_small_differences_are_no_duplicates():
     other.paste((255, 0, 0), (40, 30, 46, 35))  # an object of 6 x 5 pixels
     thumbnails = [("a", near.thumbnail(first))], [("b", near.thumbnail(other))]
     assert list(near.pairs(*thumbnails)) == []
-    assert list(near.pairs(thumbnails[0], [("c", near.thumbnail(first.resize((400, 300))))])) == [("a", "c")]
+    assert list(near.pairs(thumbnails[0], [("c", near.thumbnail(first.resize((400, 300))))])) == [
+        ("a", "c")
+    ]
 
 
-@pytest.mark.parametrize("name", ["unlabeled", "Unlabelled", "void", "ignore", "ignore_label", "don't care"])
+@pytest.mark.parametrize(
+    "name", ["unlabeled", "Unlabelled", "void", "ignore", "ignore_label", "don't care"]
+)
 def test_a_class_that_is_called_like_void(own, tmp_path, name):
     (own / "classes.txt").write_text("\n".join([name, *NAMES[1:]]))
     assert stops(own) == ["void_class"]
-    assert f"class 0 is called {name!r}, but would be trained and averaged as any other" in refusal(own, tmp_path / "out")
+    assert (
+        f"class 0 is called {name!r}, but would be trained and averaged as any other"
+    ) in refusal(own, tmp_path / "out")
     (own / "classes.txt").write_text("\n".join(NAMES[1:]))  # as the advice says
     diagnosis = doctor.examine(own)
     assert diagnosis.kind == "one_more"
     doctor.convert(diagnosis, tmp_path / "converted")
     expected = np.array([255, 0, 1, 2] + [255] * 252, np.uint8)[truth(0)]
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "converted" / "p00.png")), expected)
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(tmp_path / "converted" / "p00.png")), expected
+    )
 
 
 def test_colours_of_classes_txt_may_be_stored_in_several_ways(tmp_path):
@@ -331,7 +393,9 @@ def test_voids_namesakes_are_classes():
 def test_real_images_are_near_to_none_but_their_copies(realdata):
     with tarfile.open(realdata / "VOC2012-subset.tar") as tar:
         names = [name for name in tar.getnames() if name.endswith(".jpg")][:60]
-        images = [Image.open(io.BytesIO(tar.extractfile(name).read())).convert("RGB") for name in names]
+        images = [
+            Image.open(io.BytesIO(tar.extractfile(name).read())).convert("RGB") for name in names
+        ]
     first = [(name, near.thumbnail(image)) for name, image in zip(names, images, strict=True)]
     copies = []
     for name, image in zip(names, images, strict=True):
@@ -343,6 +407,9 @@ def test_real_images_are_near_to_none_but_their_copies(realdata):
 
 def test_smoothing_is_still_found_in_any_number_of_classes(tmp_path):
     root = write_folder(
-        tmp_path / "own", lambda label: smoothed(grey(label * 5)), void=False, classes=[f"n{n}" for n in range(21)]
+        tmp_path / "own",
+        lambda label: smoothed(grey(label * 5)),
+        void=False,
+        classes=[f"n{n}" for n in range(21)],
     )
     assert stops(root) == ["smeared"]

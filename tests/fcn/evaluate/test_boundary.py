@@ -7,7 +7,9 @@ from fcn.score import metrics
 
 
 def drawn(seed, height=31, width=43):
-    """A truth of discs on background, one of them with a border of void, and a prediction that is wrong here and there."""
+    """A truth of discs on background, one of them with a border of void, and a prediction that is
+    wrong here and there.
+    """
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     truth = np.zeros((height, width), np.uint8)
@@ -16,7 +18,9 @@ def drawn(seed, height=31, width=43):
         truth[distance < 9 + border] = 255 if border else truth.max()
         truth[distance < 9] = value
     wrong = random.random(truth.shape) < 0.3
-    return truth, np.where(wrong | (truth == 255), random.integers(0, 4, truth.shape), truth).astype(np.uint8)
+    return truth, np.where(
+        wrong | (truth == 255), random.integers(0, 4, truth.shape), truth
+    ).astype(np.uint8)
 
 
 def by_hand(truth):
@@ -49,7 +53,8 @@ def test_a_step_between_two_classes_has_a_pixel_a_side_in_every_ring():
 
 
 def test_void_is_a_border_of_its_own_and_the_frame_is_none():
-    # The bands of both classes begin at the void, not at the middle of it; at the image's frame nothing begins.
+    # The bands of both classes begin at the void, not at the middle of it; at the image's frame
+    # nothing begins.
     truth = np.array([[0, 0, 0, 255, 255, 255, 255, 255, 1, 1]], np.uint8)
     assert boundary.rings(truth)[0].tolist() == [3, 2, 1, 1, 2, 3, 2, 1, 1, 2]
 
@@ -72,11 +77,17 @@ def test_the_rings_add_up_to_the_confusion_of_the_whole_image():
 def test_the_curve_is_scikit_learns_score_of_the_pixels_in_the_band():
     """Over two images at once: their pixels are put together, not their scores."""
     images = [drawn(3), drawn(4)]
-    curve = {width: scores for width, *scores in boundary.curve(sum(boundary.confusion(*image, 4) for image in images))}
+    curve = {
+        width: scores
+        for width, *scores in boundary.curve(sum(boundary.confusion(*image, 4) for image in images))
+    }
     assert list(curve) == list(range(1, 41))
     for width in (1, 2, 5, 11, 40):
         bands = [(by_hand(truth) < width) & (truth != 255) for truth, _ in images]
-        true, predicted = (np.concatenate([image[k][band] for image, band in zip(images, bands, strict=True)]) for k in (0, 1))
+        true, predicted = (
+            np.concatenate([image[k][band] for image, band in zip(images, bands, strict=True)])
+            for k in (0, 1)
+        )
         wanted = jaccard_score(true, predicted, average="macro"), accuracy_score(true, predicted)
         assert curve[width] == pytest.approx(wanted)
     assert curve[1] != curve[5] != curve[40]

@@ -26,7 +26,9 @@ TABLES = ("boundary.csv", "class_iu.csv", "confusion.csv", "images.csv")
 
 @pytest.fixture(scope="module")
 def model(spec, vgg, tmp_path_factory):
-    """An FCN-8s, straight from the classifier, with score layers drawn at random: it predicts all classes, right or not."""
+    """An FCN-8s, straight from the classifier, with score layers drawn at random: it predicts all
+    classes, right or not.
+    """
     folder = tmp_path_factory.mktemp("model") / "fcn8s"
     folder.mkdir()
     atonce = dataclasses.replace(spec, variant="fcn8s_atonce")
@@ -44,7 +46,14 @@ def scored(model, data, tmp_path_factory):
     """(folder, result, calls of `done`)."""
     folder, calls = tmp_path_factory.mktemp("scored"), []
     how = Evaluate(2, ("center513", "multiscale"))
-    result = score.run(model, data, folder / "metrics.json", folder / "plots", how, lambda *values: calls.append(values))
+    result = score.run(
+        model,
+        data,
+        folder / "metrics.json",
+        folder / "plots",
+        how,
+        lambda *values: calls.append(values),
+    )
     return folder, result, calls
 
 
@@ -52,7 +61,10 @@ def scored(model, data, tmp_path_factory):
 def predicted(model, data):
     """(id, truth, prediction) of every image."""
     net, _ = surgery.load(model)
-    return [(name, label, net(image[None]).numpy()[0].argmax(-1)) for name, image, label in records.read(data, "val")]
+    return [
+        (name, label, net(image[None]).numpy()[0].argmax(-1))
+        for name, image, label in records.read(data, "val")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +75,18 @@ def counted(predicted):
         for truth, prediction in zip(label.ravel().tolist(), labels.ravel().tolist(), strict=True):
             if truth != 255:
                 pairs[truth, prediction] += 1
-    assert len({j for (_, j), n in pairs.items() if n}) >= 2, "the model must not predict one class only"
+    assert len({j for (_, j), n in pairs.items() if n}) >= 2, (
+        "the model must not predict one class only"
+    )
     return pairs
 
 
 def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def table(path):
@@ -119,20 +137,25 @@ def test_the_metrics_file_says_where_the_scores_come_from(scored, model, data):
 def test_the_confusion_table_is_the_count_and_its_rows_add_up(scored, counted, data):
     rows = table(scored[0] / "plots" / "confusion.csv")
     assert list(rows[0]) == ["truth", "prediction", "pixels", "share"]
-    assert {(CLASSES.index(r["truth"]), CLASSES.index(r["prediction"])): int(r["pixels"]) for r in rows} == counted
+    assert {
+        (CLASSES.index(r["truth"]), CLASSES.index(r["prediction"])): int(r["pixels"]) for r in rows
+    } == counted
     pixels = records.split_info(data, "val")["pixels"]
     for name in CLASSES:
         mine = [row for row in rows if row["truth"] == name]
         assert sum(int(row["pixels"]) for row in mine) == pixels[name]
         assert sum(float(row["share"]) for row in mine) == pytest.approx(1, abs=2e-6)
         for row in mine:
-            assert float(row["share"]) == pytest.approx(int(row["pixels"]) / pixels[name], abs=5.1e-7)
+            assert float(row["share"]) == pytest.approx(
+                int(row["pixels"]) / pixels[name], abs=5.1e-7
+            )
 
 
 def test_scores_at_the_boundary_are_those_of_the_bands(scored, predicted):
     bands = sum(boundary.confusion(truth, labels, 3) for _, truth, labels in predicted)
     rows = [
-        [float(row[key]) for key in ("width", "mean_iu", "pixel_accuracy")] for row in table(scored[0] / "plots/boundary.csv")
+        [float(row[key]) for key in ("width", "mean_iu", "pixel_accuracy")]
+        for row in table(scored[0] / "plots/boundary.csv")
     ]
     assert rows == [pytest.approx(row, abs=5.1e-7) for row in boundary.curve(bands)]
     assert [row[0] for row in rows] == list(range(1, 41))
@@ -140,12 +163,16 @@ def test_scores_at_the_boundary_are_those_of_the_bands(scored, predicted):
 
 
 def test_the_upper_bound_is_that_of_the_stride(scored, predicted):
-    bound = sum(metrics.confusion(truth, upper_bound.reconstruct(truth, 8), 3) for _, truth, _ in predicted)
+    bound = sum(
+        metrics.confusion(truth, upper_bound.reconstruct(truth, 8), 3) for _, truth, _ in predicted
+    )
     assert scored[1]["upper_bound"] == pytest.approx(metrics.scores(bound)["mean_iu"], abs=5.1e-7)
     assert 0.5 < scored[1]["upper_bound"] < 1
 
 
-def test_the_table_of_images_has_every_class_of_every_image_and_adds_up_to_the_set(scored, predicted, counted):
+def test_the_table_of_images_has_every_class_of_every_image_and_adds_up_to_the_set(
+    scored, predicted, counted
+):
     rows = table(scored[0] / "plots/images.csv")
     wanted = []
     for name, truth, labels in predicted:
@@ -158,7 +185,9 @@ def test_the_table_of_images_has_every_class_of_every_image_and_adds_up_to_the_s
     assert [list(row.values()) for row in rows] == wanted
     assert list(rows[0]) == ["image", "class", "both", "truth", "prediction"]
     for number, name in enumerate(CLASSES):
-        assert sum(int(row["both"]) for row in rows if row["class"] == name) == counted[number, number]
+        assert (
+            sum(int(row["both"]) for row in rows if row["class"] == name) == counted[number, number]
+        )
     for image, iu in metrics.image_iu(rows).items():
         ((truth, labels),) = [pair for name, *pair in predicted if name == image]
         valid = truth != 255
@@ -166,18 +195,28 @@ def test_the_table_of_images_has_every_class_of_every_image_and_adds_up_to_the_s
 
 
 def test_other_protocols_stand_beside_the_headline(scored, model, data, counted):
-    """They score the same pixels here, and come to other numbers all the same: the net sees a border, or other scales."""
+    """They score the same pixels here, and come to other numbers all the same: the net sees a
+    border, or other scales.
+    """
     found = scored[1]["protocols"]
     assert list(found) == ["center513", "multiscale"]
     net, spec = surgery.load(model)
     mean = np.rint(spec.mean_bgr[::-1]).astype(np.uint8)
-    examples = [{"image": image[None], "label": label[None]} for _, image, label in records.read(data, "val")]
-    padded = evaluation.evaluate(evaluation.labeler(net), views.views(examples, protocols.PROTOCOLS["center513"], mean), 3)
+    examples = [
+        {"image": image[None], "label": label[None]}
+        for _, image, label in records.read(data, "val")
+    ]
+    padded = evaluation.evaluate(
+        evaluation.labeler(net), views.views(examples, protocols.PROTOCOLS["center513"], mean), 3
+    )
     several = evaluation.evaluate(evaluation.averaged(net, (0.75, 1.0, 1.25), True), examples, 3)
     assert found["center513"] == pytest.approx(metrics.scores(padded), abs=5.1e-7)
     assert found["multiscale"] == pytest.approx(metrics.scores(several), abs=5.1e-7)
     assert padded.sum() == several.sum() == sum(counted.values())
-    assert len({scored[1]["mean_iu"], found["center513"]["mean_iu"], found["multiscale"]["mean_iu"]}) == 3
+    assert (
+        len({scored[1]["mean_iu"], found["center513"]["mean_iu"], found["multiscale"]["mean_iu"]})
+        == 3
+    )
 
 
 def test_progress_is_told_after_every_image_of_every_protocol(scored):
@@ -189,7 +228,8 @@ def test_overlays_are_drawn_of_images_spread_over_the_split(scored, data):
     ids = records.split_info(data, "val")["ids"]
     heights, widths = zip(*(SIZES[ids[n]] for n in (0, 2)), strict=True)
     scale = 200 // max(widths)
-    # Three columns as wide as the widest picture and 6 pixels of gap; above the rows stands the title, below the legend.
+    # Three columns as wide as the widest picture and 6 pixels of gap; above the rows stands the
+    # title, below the legend.
     assert picture.width == 3 * (max(widths) * scale + 6)
     rows = sum(height * scale + 6 for height in heights)
     assert 26 + rows < picture.height < 26 + rows + 100
@@ -203,7 +243,9 @@ def test_the_same_model_and_records_give_the_same_bytes(scored, model, data, tmp
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "old.png").write_bytes(b"old")
     how = Evaluate(2, ("center513", "multiscale"))
-    with pytest.raises(UserError, match=r"plots: .* a folder that this program did not make .* is there"):
+    with pytest.raises(
+        UserError, match=r"plots: .* a folder that this program did not make .* is there"
+    ):
         score.run(model, moved, tmp_path / "metrics.json", tmp_path / "plots", how, lambda *_: None)
     shutil.copy(scored[0] / "plots" / "confusion.csv", tmp_path / "plots")
     score.run(model, moved, tmp_path / "metrics.json", tmp_path / "plots", how, lambda *_: None)
@@ -218,32 +260,47 @@ def test_the_predictions_of_all_images_are_palette_images(scored, predicted):
         with Image.open(scored[0] / "plots" / "predictions" / f"{name}.png") as picture:
             assert picture.mode == "P"
             assert np.array_equal(np.asarray(picture), labels)
-            assert picture.getpalette()[3:9] == [128, 0, 0, 0, 128, 0]  # VOC's colours of classes 1 and 2
+            # VOC's colours of classes 1 and 2
+            assert picture.getpalette()[3:9] == [128, 0, 0, 0, 128, 0]
 
 
 def test_no_overlays_are_no_file(model, data, tmp_path):
-    result = score.run(model, data, tmp_path / "metrics.json", tmp_path / "plots", Evaluate(0), lambda *_: None)
-    assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == sorted([*TABLES, "predictions"])
+    result = score.run(
+        model, data, tmp_path / "metrics.json", tmp_path / "plots", Evaluate(0), lambda *_: None
+    )
+    assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == sorted(
+        [*TABLES, "predictions"]
+    )
     assert result["protocols"] == {}
 
 
 def test_weights_held_in_bfloat16_score_like_those_converted_every_time(model, data, tmp_path):
-    """Mixed precision, as in training, and the net that holds its weights in half the bytes give the same labels."""
+    """Mixed precision, as in training, and the net that holds its weights in half the bytes give
+    the same labels.
+    """
     how = Evaluate(0, precision="bfloat16")
     try:
-        result = score.run(model, data, tmp_path / "metrics.json", tmp_path / "plots", how, lambda *_: None)
+        result = score.run(
+            model, data, tmp_path / "metrics.json", tmp_path / "plots", how, lambda *_: None
+        )
         held, _ = surgery.load(model)
         devices.prepare(0, "bfloat16")
         mixed, _ = surgery.load(model)
     finally:
         devices.prepare(0)
-    assert [keras.backend.standardize_dtype(net.get_layer("fc6").kernel.dtype) for net in (held, mixed)] == [
+    assert [keras.backend.standardize_dtype(net.get_layer("fc6").kernel.dtype) for net in (held,
+    mixed)] == [
         "bfloat16", "float32",
     ]  # fmt: skip
     assert keras.backend.standardize_dtype(held.get_layer("score_fr").kernel.dtype) == "float32"
-    examples = [{"image": image[None], "label": label[None]} for _, image, label in records.read(data, "val")]
+    examples = [
+        {"image": image[None], "label": label[None]}
+        for _, image, label in records.read(data, "val")
+    ]
     for batch in examples:
-        np.testing.assert_array_equal(np.asarray(held(batch["image"])), np.asarray(mixed(batch["image"])))
+        np.testing.assert_array_equal(
+            np.asarray(held(batch["image"])), np.asarray(mixed(batch["image"]))
+        )
     wanted = metrics.scores(evaluation.evaluate(evaluation.labeler(mixed), examples, 3))
     assert {name: result[name] for name in SCORES} == pytest.approx(wanted, abs=5.1e-7)
     assert result["provenance"]["precision"] == "bfloat16"
@@ -254,14 +311,29 @@ def test_records_of_other_classes_are_refused(model, data, tmp_path):
     index = (folder / "index.json").read_text()
     (folder / "index.json").write_text(index.replace('"green"', '"blue"'))
     with pytest.raises(UserError) as error:
-        score.run(model, folder, tmp_path / "metrics.json", tmp_path / "plots", Evaluate(2), lambda *_: None)
+        score.run(
+            model,
+            folder,
+            tmp_path / "metrics.json",
+            tmp_path / "plots",
+            Evaluate(2),
+            lambda *_: None,
+        )
     assert (
-        str(error.value) == f"{model}: trained for the classes background, red, green; the records have background, red, blue"
+        str(error.value) == f"{model}: trained for the classes background, red, green; the records "
+        "have background, red, blue"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["records"]
 
 
 def test_no_model_folder(data, tmp_path):
     with pytest.raises(UserError, match="expected a model folder"):
-        score.run(tmp_path / "fcn8s", data, tmp_path / "metrics.json", tmp_path / "plots", Evaluate(2), lambda *_: None)
+        score.run(
+            tmp_path / "fcn8s",
+            data,
+            tmp_path / "metrics.json",
+            tmp_path / "plots",
+            Evaluate(2),
+            lambda *_: None,
+        )
     assert list(tmp_path.iterdir()) == []

@@ -12,11 +12,12 @@ from fcn.score import metrics
 
 
 def test_a_step_moves_to_where_the_interpolated_shares_cross():
-    # Cells of 4: [0 0 0 0] [0 0 1 1] [1 1 1 1] have 0, 1/2 and 1 of class 1 and centres at 1.5, 5.5 and 9.5: the share crosses
-    # 1/2 at 5.5, just where the truth does.
+    # Cells of 4: [0 0 0 0] [0 0 1 1] [1 1 1 1] have 0, 1/2 and 1 of class 1 and centres at 1.5, 5.5
+    # and 9.5: the share crosses 1/2 at 5.5, just where the truth does.
     truth = np.repeat([[0, 1]], [6, 6], axis=1).repeat(4, 0).astype(np.uint8)
     np.testing.assert_array_equal(reconstruct(truth, 4), truth)
-    # With 3/4 of the middle cell it is crossed at 1.5 + 4 x 2/3 = 4.17, where the truth changes between 4 and 5.
+    # With 3/4 of the middle cell it is crossed at 1.5 + 4 x 2/3 = 4.17, where the truth changes
+    # between 4 and 5.
     truth = np.repeat([[0, 1]], [5, 7], axis=1).repeat(4, 0).astype(np.uint8)
     np.testing.assert_array_equal(reconstruct(truth, 4), truth)
     # A line one pixel wide never has the most of a cell.
@@ -32,7 +33,9 @@ def test_the_way_up_is_the_nets(height, width):
     random = np.random.default_rng(1)
     truth = random.choice([0, 1, 2, 255], (-(-height // 5), -(-width // 5)), p=[0.5, 0.2, 0.2, 0.1])
     truth = truth.repeat(5, 0).repeat(5, 1)[:height, :width].astype(np.uint8)
-    up = keras.layers.Conv2DTranspose(3, 16, 8, "same", use_bias=False, kernel_initializer=Bilinear())
+    up = keras.layers.Conv2DTranspose(
+        3, 16, 8, "same", use_bias=False, kernel_initializer=Bilinear()
+    )
     shares = np.zeros((1, -(-height // 8), -(-width // 8), 3), np.float32)
     for y, x in np.ndindex(truth.shape):
         if truth[y, x] != 255:
@@ -54,10 +57,19 @@ def test_real_labels_give_the_papers_table_within_a_few_points(realdata):
     """On 193 of VOC2012's images, not on the paper's."""
     paper = {32: 86.1, 16: 92.8, 8: 96.4}
     with tarfile.open(realdata / "VOC2012-subset.tar") as tar:
-        members = [m for m in tar.getmembers() if "/SegmentationClass/" in m.name and m.name.endswith(".png")]
-        truths = [np.asarray(Image.open(io.BytesIO(tar.extractfile(member).read()))) for member in members]
+        members = [
+            m
+            for m in tar.getmembers()
+            if "/SegmentationClass/" in m.name and m.name.endswith(".png")
+        ]
+        truths = [
+            np.asarray(Image.open(io.BytesIO(tar.extractfile(member).read()))) for member in members
+        ]
     found = {
-        stride: 100 * metrics.scores(sum(metrics.confusion(t, reconstruct(t, stride), 21) for t in truths))["mean_iu"]
+        stride: 100
+        * metrics.scores(sum(metrics.confusion(t, reconstruct(t, stride), 21) for t in truths))[
+            "mean_iu"
+        ]
         for stride in paper
     }
     assert found == pytest.approx(paper, abs=4)

@@ -9,9 +9,15 @@ from fcn.hardware import devices
 def gpu(monkeypatch):
     """A machine with a GPU, as TensorFlow would describe it."""
     gpu, calls = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU"), []
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [gpu] if kind == "GPU" else [])
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda _: {"device_name": "NVIDIA L4"})
-    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda kind: [gpu] if kind == "GPU" else []
+    )
+    monkeypatch.setattr(
+        tf.config.experimental, "get_device_details", lambda _: {"device_name": "NVIDIA L4"}
+    )
+    monkeypatch.setattr(
+        tf.config.experimental, "set_memory_growth", lambda *arguments: calls.append(arguments)
+    )
     return gpu, calls
 
 

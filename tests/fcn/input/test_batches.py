@@ -7,7 +7,9 @@ from fcn.input import batches
 from fcn.spec.augment import OFF, Augment, moves
 
 RANDOM = np.random.default_rng(5)
-LIKE_VOC = np.array([(375, 500)] * 47 + [(333, 500)] * 16 + [(500, 375)] * 20 + [(500, 333)] * 9 + [(281, 500)] * 8)
+LIKE_VOC = np.array(
+    [(375, 500)] * 47 + [(333, 500)] * 16 + [(500, 375)] * 20 + [(500, 333)] * 9 + [(281, 500)] * 8
+)
 
 
 def area(canvas):
@@ -20,8 +22,9 @@ def test_sides_are_rounded_up_to_multiples_of_8():
 
 
 def test_those_canvases_are_joined_that_cost_least():
-    # Rounded: 8x80 three times, 80x8, 16x80. Joined, the first and the last add 3 * 8 * 80 = 1920; the first and the second
-    # 3 * (80 * 80 - 8 * 80) + 80 * 80 - 80 * 8, the second and the last 64 * 80 + 72 * 80.
+    # Rounded: 8x80 three times, 80x8, 16x80. Joined, the first and the last add 3 * 8 * 80 = 1920;
+    # the first and the second 3 * (80 * 80 - 8 * 80) + 80 * 80 - 80 * 8, the second and the last 64
+    # * 80 + 72 * 80.
     sizes = np.array([(8, 80), (8, 79), (80, 8), (7, 80), (16, 75)])
     assert batches.canvases(sizes, 3).tolist() == [[8, 80], [8, 80], [80, 8], [8, 80], [16, 80]]
     assert batches.canvases(sizes, 2).tolist() == [[16, 80], [16, 80], [80, 8], [16, 80], [16, 80]]
@@ -76,16 +79,20 @@ def test_a_plan_by_hand():
     order = np.array([4, 0, 7, 1, 5, 2, 8, 6, 3])
     # Pairs in the order in which they begin: 4 and 5, 0 and 1, 7 and 8, 2 and 3; 6 has none.
     assert batches.plan(order, canvas, 2).tolist() == [4, 5, 0, 1, 7, 8, 2, 3, 6]
-    # Threes: 4 5 6, 0 1 2; left are 7 and 8 of 16x8, whose 7 comes first, and so again from the smallest: 3 of 8x8.
+    # Threes: 4 5 6, 0 1 2; left are 7 and 8 of 16x8, whose 7 comes first, and so again from the
+    # smallest: 3 of 8x8.
     assert batches.plan(order, canvas, 3).tolist() == [4, 5, 6, 0, 1, 2, 7, 8, 3]
-    # Fours: 0 1 2 3; left are 4 5 6 of 8x16, of which 4 is the first of all, and with them 7 of 16x8; 8 alone.
+    # Fours: 0 1 2 3; left are 4 5 6 of 8x16, of which 4 is the first of all, and with them 7 of
+    # 16x8; 8 alone.
     assert batches.plan(order, canvas, 4).tolist() == [4, 5, 6, 7, 0, 1, 2, 3, 8]
     assert batches.plan(order, canvas, 20).tolist() == [4, 5, 6, 7, 8, 0, 1, 2, 3]
 
 
 def test_what_is_left_over_comes_together_differently_from_epoch_to_epoch():
     canvas = np.array([(8 * n, 8) for n in range(1, 7)])
-    first = {frozenset(batches.plan(RANDOM.permutation(6), canvas, 3)[:3].tolist()) for _ in range(50)}
+    first = {
+        frozenset(batches.plan(RANDOM.permutation(6), canvas, 3)[:3].tolist()) for _ in range(50)
+    }
     assert first == {frozenset((n + k) % 6 for k in range(3)) for n in range(6)}
 
 
@@ -99,7 +106,9 @@ def test_each_image_once_and_those_of_a_canvas_together_wherever_they_suffice(ba
     canvas = RANDOM.integers(1, 4, (64, 2))
     planned = batches.plan(RANDOM.permutation(64), canvas, batch)
     assert sorted(planned.tolist()) == list(range(64))
-    together = [len(np.unique(canvas[planned[n : n + batch]], axis=0)) == 1 for n in range(0, 64, batch)]
+    together = [
+        len(np.unique(canvas[planned[n : n + batch]], axis=0)) == 1 for n in range(0, 64, batch)
+    ]
     _, counts = np.unique(canvas, axis=0, return_counts=True)
     assert sum(together) >= (counts // batch).sum()
 

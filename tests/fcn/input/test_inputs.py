@@ -18,7 +18,10 @@ HEIGHT_WIDTH = {scene(name)[1].tobytes(): name for name in SIZES}
 
 def names(dataset, count):
     """Ids of the first images of a stream, told by their labels."""
-    return "".join(HEIGHT_WIDTH[label[0].tobytes()] for _, label in itertools.islice(dataset.as_numpy_iterator(), count))
+    return "".join(
+        HEIGHT_WIDTH[label[0].tobytes()]
+        for _, label in itertools.islice(dataset.as_numpy_iterator(), count)
+    )
 
 
 def epochs(data, seed, count):
@@ -92,7 +95,9 @@ def test_a_single_image_is_an_epoch_too(tmp_path):
     assert names(stream(tmp_path / "out", 0).batches(1), 3) == "bbb"
 
 
-@pytest.mark.parametrize("make", [lambda path: stream(path, 1).batches(), lambda path: inputs.validation(path, "val")])
+@pytest.mark.parametrize(
+    "make", [lambda path: stream(path, 1).batches(), lambda path: inputs.validation(path, "val")]
+)
 def test_without_records(tmp_path, make):
     with pytest.raises(UserError, match="run the stage `records` again"):
         make(tmp_path)
@@ -112,9 +117,13 @@ def taken(dataset, count):
 
 
 def unpadded(image, label):
-    """The images of a padded batch as they were, by what its fourth channel says, without those that fill it up."""
+    """The images of a padded batch as they were, by what its fourth channel says, without those
+    that fill it up.
+    """
     real = (label != 255).any((1, 2))
-    for colours, alpha, truth in zip(image[real, ..., :3], image[real, ..., 3], label[real], strict=True):
+    for colours, alpha, truth in zip(
+        image[real, ..., :3], image[real, ..., 3], label[real], strict=True
+    ):
         height, width = (alpha[:, 0] > 0).sum(), (alpha[0] > 0).sum()
         assert np.array_equal(alpha[:height, :width], np.full((height, width), 255))
         assert alpha.astype(int).sum() == 255 * height * width
@@ -125,8 +134,13 @@ def test_padded_batches_are_the_images_on_the_mean_colour_and_void(data, monkeyp
     monkeypatch.setattr(inputs, "BUCKETS", 2)
     read = {label.tobytes(): image for image, label in pairs(data)}
     batches = taken(stream(data, 3, 2).batches(), 6)
-    # 40x56, 33x47, 37x37 and 40x56 share a canvas, 48x40 stands alone: two pairs and a single in each of two epochs.
-    assert [image.shape for image, _ in batches] == [(2, 40, 56, 4), (2, 40, 56, 4), (2, 48, 40, 4)] * 2
+    # 40x56, 33x47, 37x37 and 40x56 share a canvas, 48x40 stands alone: two pairs and a single in
+    # each of two epochs.
+    assert [image.shape for image, _ in batches] == [
+        (2, 40, 56, 4),
+        (2, 40, 56, 4),
+        (2, 48, 40, 4),
+    ] * 2
     for image, label in batches:
         assert (image.dtype, label.dtype) == (np.uint8, np.uint8)
         assert label.shape == image.shape[:3]
@@ -148,7 +162,10 @@ def test_the_last_batch_of_an_epoch_is_filled_up_with_void(data):
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_read_the_parts_of_each_batch(data, processes):
     whole = taken(stream(data, 3, 4).batches(), 4)
-    parts = [taken(stream(data, 3, 4, share=Share(4, n, processes)).batches(), 4) for n in range(processes)]
+    parts = [
+        taken(stream(data, 3, 4, share=Share(4, n, processes)).batches(), 4)
+        for n in range(processes)
+    ]
     for batch, *shares in zip(whole, *parts, strict=True):
         for wanted, *found in zip(batch, *shares, strict=True):
             assert {len(part) for part in found} == {4 // processes}
@@ -164,7 +181,9 @@ def test_the_colour_around_is_the_nets_mean(data):
 @pytest.mark.parametrize(("batch", "steps"), [(2, 3), (3, 2), (5, 1), (8, 1)])
 def test_every_epoch_of_batches_has_each_image_once(data, batch, steps):
     found = taken(stream(data, 1, batch).batches(), 4 * steps)
-    names = ["".join(HEIGHT_WIDTH[label.tobytes()] for _, label in unpadded(*pair)) for pair in found]
+    names = [
+        "".join(HEIGHT_WIDTH[label.tobytes()] for _, label in unpadded(*pair)) for pair in found
+    ]
     epochs = ["".join(names[n : n + steps]) for n in range(0, len(names), steps)]
     assert [sorted(epoch) for epoch in epochs] == [["a", "b", "c", "d", "e"]] * 4
     assert len(set(epochs)) > 1  # in other batches, or if there is only one, in another order
@@ -175,7 +194,9 @@ EVERYTHING = Augment((0.5, 1.5), True, 5, 30)
 
 @pytest.mark.parametrize("augment", [OFF, EVERYTHING])
 @pytest.mark.parametrize(("batch", "steps"), [(1, 5), (3, 2)])
-def test_batches_from_any_step_are_the_rest_of_the_whole_stream(data, batch, steps, augment, monkeypatch):
+def test_batches_from_any_step_are_the_rest_of_the_whole_stream(
+    data, batch, steps, augment, monkeypatch
+):
     monkeypatch.setattr(inputs, "BUCKETS", 2)
 
     def rest(start):
@@ -183,18 +204,25 @@ def test_batches_from_any_step_are_the_rest_of_the_whole_stream(data, batch, ste
 
     whole = rest(0)
     for start in range(1, 2 * steps + 1):
-        for (image, label), (wanted_image, wanted_label) in zip(rest(start), whole[start:], strict=True):
+        for (image, label), (wanted_image, wanted_label) in zip(
+            rest(start), whole[start:], strict=True
+        ):
             assert np.array_equal(image, wanted_image)
             assert np.array_equal(label, wanted_label)
 
 
 def of_the_first_epoch(data, augment, seed=6):
-    """By the number of the image: its size's row of the dice, the original pair, and the changed one."""
+    """By the number of the image: its size's row of the dice, the original pair, and the changed
+    one.
+    """
     order = [
         next(n for n, (_, label) in enumerate(pairs(data)) if np.array_equal(label, truth[0]))
         for _, truth in taken(stream(data, seed).batches(), 5)
     ]
-    changed = [(image[0], label[0]) for image, label in taken(stream(data, seed, augment=augment).batches(), 5)]
+    changed = [
+        (image[0], label[0])
+        for image, label in taken(stream(data, seed, augment=augment).batches(), 5)
+    ]
     dice = moves(augment, stored_sizes(data), seed, 0)
     return {n: (dice[n], pairs(data)[n], pair) for n, pair in zip(order, changed, strict=True)}
 
@@ -210,7 +238,9 @@ def test_images_are_mirrored_exactly_together_with_their_labels(data):
 
 def test_jitter_moves_image_and_label_and_fills_with_the_mean_and_void(data):
     places = set()
-    for dice, (image, label), (moved_image, moved_label) in of_the_first_epoch(data, Augment(jitter=7)).values():
+    for dice, (image, label), (moved_image, moved_label) in of_the_first_epoch(
+        data, Augment(jitter=7)
+    ).values():
         down, right = 7 - dice[3:5]  # by how much the content moved
         places |= {down, right}
         assert moved_label.shape == label.shape
@@ -218,12 +248,16 @@ def test_jitter_moves_image_and_label_and_fills_with_the_mean_and_void(data):
             source = place[0] - down, place[1] - right
             inside = 0 <= source[0] < label.shape[0] and 0 <= source[1] < label.shape[1]
             assert moved_label[place] == (label[source] if inside else 255)
-            assert moved_image[place].tolist() == (image[source].tolist() if inside else [123, 117, 104])
+            assert moved_image[place].tolist() == (
+                image[source].tolist() if inside else [123, 117, 104]
+            )
     assert min(places) < 0 < max(places)
 
 
 def test_a_crop_takes_the_same_window_of_image_and_label(data):
-    for dice, (image, label), (cut_image, cut_label) in of_the_first_epoch(data, Augment(crop=35)).values():
+    for dice, (image, label), (cut_image, cut_label) in of_the_first_epoch(
+        data, Augment(crop=35)
+    ).values():
         top, left = dice[3:5]
         height, width = min(35, label.shape[0]), min(35, label.shape[1])
         assert np.array_equal(cut_image, image[top : top + height, left : left + width])
@@ -232,26 +266,35 @@ def test_a_crop_takes_the_same_window_of_image_and_label(data):
 
 
 def nearest(values, count, place):
-    """Which of `values` lie nearest to a place of as many as `count` on the same line: one, or two as near."""
+    """Which of `values` lie nearest to a place of as many as `count` on the same line: one, or two
+    as near.
+    """
     whole, rest = divmod((2 * place + 1) * len(values), 2 * count)
     return values[whole - (rest == 0) : whole + 1]
 
 
 @pytest.mark.parametrize("scale", [(0.4, 0.9), (1.1, 2.5)])
 def test_scaled_images_are_pillows_bilinear_and_labels_take_the_nearest_pixel(data, scale):
-    for dice, (image, label), (scaled_image, scaled_label) in of_the_first_epoch(data, Augment(scale)).values():
+    for dice, (image, label), (scaled_image, scaled_label) in of_the_first_epoch(
+        data, Augment(scale)
+    ).values():
         height, width = dice[:2].tolist()
-        wanted = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+        wanted = np.asarray(
+            Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+        )
         assert np.abs(scaled_image.astype(int) - wanted).max() <= 1
         assert scaled_label.shape == (height, width)
         for row, column in np.ndindex(height, width):
-            assert scaled_label[row, column] in np.array([nearest(line, width, column) for line in nearest(label, height, row)])
+            assert scaled_label[row, column] in np.array(
+                [nearest(line, width, column) for line in nearest(label, height, row)]
+            )
         assert set(np.unique(scaled_label)) <= set(np.unique(label))
 
 
 def test_what_is_done_to_an_image_does_not_depend_on_the_batch(data):
     alone = {
-        label.tobytes(): image for _, _, (image, label) in of_the_first_epoch(data, EVERYTHING).values()
+        label.tobytes(): image for _, _, (image, label) in of_the_first_epoch(data,
+        EVERYTHING).values()
     }  # fmt: skip
     assert len(alone) == 5
     for batch in (2, 3, 5):
@@ -263,7 +306,10 @@ def test_what_is_done_to_an_image_does_not_depend_on_the_batch(data):
 
 def test_epochs_and_seeds_change_the_images_differently(data):
     def epoch(seed, number):
-        return {image.tobytes() for image, _ in taken(stream(data, seed, augment=EVERYTHING).batches(5 * number), 5)}
+        return {
+            image.tobytes()
+            for image, _ in taken(stream(data, seed, augment=EVERYTHING).batches(5 * number), 5)
+        }
 
     assert not epoch(6, 0) & epoch(6, 1)
     assert not epoch(6, 0) & epoch(7, 0)
@@ -274,7 +320,9 @@ def test_batches_of_one_are_those_of_the_first_version(data):
     encoded = list(tf.data.TFRecordDataset(records.shard_paths(data, "train")))
 
     def order(epoch):
-        return tf.random.experimental.index_shuffle(tf.range(5), tf.constant([21, epoch], tf.int32), 4).numpy()
+        return tf.random.experimental.index_shuffle(
+            tf.range(5), tf.constant([21, epoch], tf.int32), 4
+        ).numpy()
 
     wanted = [records.parse(encoded[n]) for epoch in range(3) for n in order(epoch)]
     for (image, label), example in zip(taken(stream(data, 21).batches(), 15), wanted, strict=True):
@@ -284,12 +332,17 @@ def test_batches_of_one_are_those_of_the_first_version(data):
 
 @pytest.mark.parametrize(("batch", "augment"), [(1, OFF), (3, EVERYTHING)])
 def test_images_are_read_in_parallel_although_all_is_deterministic(data, batch, augment):
-    """TensorFlow takes the parallelism out of a stream in which it suspects an order that might change."""
+    """TensorFlow takes the parallelism out of a stream in which it suspects an order that might
+    change.
+    """
     devices.prepare(1)
     seen = tf.data.Options()
     seen.autotune.enabled = True  # else there is no account of what it is made of
     iterator = iter(stream(data, 1, batch, augment).batches().with_options(seen))
     next(iterator)
-    stages = {node.name.partition("(")[0] for node in tf.data.experimental.get_model_proto(iterator).nodes.values()}
+    stages = {
+        node.name.partition("(")[0]
+        for node in tf.data.experimental.get_model_proto(iterator).nodes.values()
+    }
     assert "FlatMap" in stages
     assert {"ParallelMapV2", "Map"} & stages == {"ParallelMapV2"}

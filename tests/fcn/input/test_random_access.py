@@ -42,5 +42,8 @@ def test_an_example_that_changes_while_a_training_runs_is_named(copied):
     content[200] ^= 1
     with open(shard, "r+b") as file:  # in its place, as a bad disk does
         file.write(content)
-    with pytest.raises(UserError, match=rf"{shard}: record 1 of 3, at byte 0, is damaged"), records.explained(copied):
+    with (
+        pytest.raises(UserError, match=rf"{shard}: record 1 of 3, at byte 0, is damaged"),
+        records.explained(copied),
+    ):
         list(batches.take(6))

@@ -10,19 +10,32 @@ from tasks.settings.params import Source
     [
         ("https://user:pass@host/a.tar", "https://host/a.tar"),
         ("https://user:p@ss:w@host:80/a.tar", "https://host:80/a.tar"),
-        ("https://user:pass@host/a@b.tar", "https://b.tar"),  # up to the last @: a password may have a stroke in it
+        # up to the last @: a password may have a stroke in it
+        ("https://user:pass@host/a@b.tar", "https://b.tar"),
         ("https://token@host", "https://host"),
-        ("postgresql://u:p%2Fq@host/db and sqlite:///mlflow.db", "postgresql://host/db and sqlite:///mlflow.db"),
+        (
+            "postgresql://u:p%2Fq@host/db and sqlite:///mlflow.db",
+            "postgresql://host/db and sqlite:///mlflow.db",
+        ),
         ("https://host/a.tar?token=abc", "https://host/a.tar?..."),
         ("(url: /a.tar?X-Amz-Signature=abc&x=1 (Caused by", "(url: /a.tar?... (Caused by"),
         ("'https://host/?abc' failed", "'https://host/?...' failed"),
-        ("a.tar: is it the right archive? Else: other", "a.tar: is it the right archive? Else: other"),
+        (
+            "a.tar: is it the right archive? Else: other",
+            "a.tar: is it the right archive? Else: other",
+        ),
         ("mail me@example.org // not@address", "mail me@example.org // not@address"),
         ("http://127.0.0.1:9 of me@example.org", "http://127.0.0.1:9 of me@example.org"),
         ("http://[::1]:4200/api of me@example.org", "http://[::1]:4200/api of me@example.org"),
         ("dvc repro train@fcn32s: train@fcn16s", "dvc repro train@fcn32s: train@fcn16s"),
-        ("sqlite:////data/a@b/mlflow.db, images/a#b.png, #ff0000", "sqlite:////data/a@b/mlflow.db, images/a#b.png, #ff0000"),
-        ("Basic authentication; a tokenizer, tokens: 3", "Basic authentication; a tokenizer, tokens: 3"),
+        (
+            "sqlite:////data/a@b/mlflow.db, images/a#b.png, #ff0000",
+            "sqlite:////data/a@b/mlflow.db, images/a#b.png, #ff0000",
+        ),
+        (
+            "Basic authentication; a tokenizer, tokens: 3",
+            "Basic authentication; a tokenizer, tokens: 3",
+        ),
         # A password that was not encoded is just the address that fails, and gets into a message.
         ("http://u:pa/Geheim@h/x", "http://h/x"),
         ("http://u:p#Geheim@h/x", "http://h/x"),
@@ -54,7 +67,10 @@ def test_what_is_shown(text, shown):
 
 
 def test_known_secrets_are_cut_out_wherever_they_stand_the_longer_ones_first():
-    assert without("me:Geheim and Geheim and xGeheim2", {"Geheim", "me:Geheim", "abc"}) == "... and ... and x...2"
+    assert (
+        without("me:Geheim and Geheim and xGeheim2", {"Geheim", "me:Geheim", "abc"})
+        == "... and ... and x...2"
+    )
     assert without("abc", {"abc"}) == "abc", "too short to be told from other text"
 
 
@@ -98,12 +114,18 @@ def test_what_must_not_be_written_down(url, what):
 
 @pytest.mark.parametrize("url", ["https://user:Geheim@host/a.tar", "https://host/a.tar?sig=Geheim"])
 def test_params_refuse_it_without_repeating_it(url):
-    with pytest.raises(UserError, match=r"^urls\[1\]: https://host/a\.tar.* holds a .*~/\.netrc .*--from-local") as error:
+    with pytest.raises(
+        UserError, match=r"^urls\[1\]: https://host/a\.tar.* holds a .*~/\.netrc .*--from-local"
+    ) as error:
         Source(("https://host/a.tar", url), ())
     assert "Geheim" not in str(error.value)
 
 
-@pytest.mark.parametrize("url", ["https://host", "https://host/", "https://host/a/..", "https://host/a/."])
+@pytest.mark.parametrize(
+    "url", ["https://host", "https://host/", "https://host/a/..", "https://host/a/."]
+)
 def test_a_url_without_the_name_of_a_file_would_be_a_folder(url):
-    with pytest.raises(UserError, match=r"^urls\[0\]: expected a URL that ends in the name of a file"):
+    with pytest.raises(
+        UserError, match=r"^urls\[0\]: expected a URL that ends in the name of a file"
+    ):
         Source((url,), ())

@@ -33,13 +33,22 @@ def make(path, *members, mode="w", content=b"x" * 700):
 
 def tree(folder):
     """The files below a folder, but for the mark of what was unpacked."""
-    files = (path for path in folder.rglob("*") if not path.is_dir() and path.name != archives.MARK[0])
+    files = (
+        path for path in folder.rglob("*") if not path.is_dir() and path.name != archives.MARK[0]
+    )
     return sorted(str(path.relative_to(folder)) for path in files)
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
 def test_wanted_files_are_extracted_from_any_compression(tmp_path, mode):
-    archive = make(tmp_path / "x", member("VOC", tarfile.DIRTYPE), "VOC/a.jpg", "./VOC/b/c.png", "other/d", mode=mode)
+    archive = make(
+        tmp_path / "x",
+        member("VOC", tarfile.DIRTYPE),
+        "VOC/a.jpg",
+        "./VOC/b/c.png",
+        "other/d",
+        mode=mode,
+    )
     assert extract(archive, tmp_path / "out", lambda name: "VOC/" in name) == 2
     assert tree(tmp_path / "out") == ["VOC/a.jpg", "VOC/b/c.png"]
     assert (tmp_path / "out" / "VOC" / "a.jpg").read_bytes() == b"x" * 700
@@ -50,7 +59,9 @@ def test_what_was_in_the_target_before_is_replaced(tmp_path):
     extract(make(tmp_path / "x.tar", "a"), tmp_path / "out")
     assert tree(tmp_path / "out") == ["a"]
     (tmp_path / "out" / archives.MARK[0]).unlink()  # as a folder of the user's
-    with pytest.raises(UserError, match=r"out: expected .* but a folder that this program did not make .* is there"):
+    with pytest.raises(
+        UserError, match=r"out: expected .* but a folder that this program did not make .* is there"
+    ):
         extract(tmp_path / "x.tar", tmp_path / "out")
     assert tree(tmp_path / "out") == ["a"]
 
@@ -79,7 +90,9 @@ def test_names_that_lead_outside_are_refused_wanted_or_not(tmp_path, name, wante
     assert not Path("/evil").exists()
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE]
+)
 def test_links_and_devices_are_refused_if_wanted_and_passed_over_if_not(tmp_path, kind):
     archive = make(tmp_path / "x.tar", "a", member("link", kind, "/etc"), "link/passwd")
     with pytest.raises(UserError, match=r"x\.tar: 'link' is a link or a device"):
@@ -93,7 +106,9 @@ def test_links_and_devices_are_refused_if_wanted_and_passed_over_if_not(tmp_path
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
 @pytest.mark.parametrize("keep", [0.02, 0.3, 0.6, 0.8])
 def test_a_truncated_archive_is_refused_and_leaves_nothing(tmp_path, mode, keep):
-    whole = make(tmp_path / "x", *(f"f{i}" for i in range(40)), mode=mode, content=os.urandom(600)).read_bytes()
+    whole = make(
+        tmp_path / "x", *(f"f{i}" for i in range(40)), mode=mode, content=os.urandom(600)
+    ).read_bytes()
     (tmp_path / "x").write_bytes(whole[: int(len(whole) * keep)])
     with pytest.raises(UserError, match="wanted a complete tar archive") as error:
         extract(tmp_path / "x", tmp_path / "out")
@@ -102,7 +117,8 @@ def test_a_truncated_archive_is_refused_and_leaves_nothing(tmp_path, mode, keep)
 
 
 def test_a_plain_tar_cut_between_two_members_is_refused(tmp_path):
-    # Every file is whole and tarfile itself would end in silence; only the closing block of zeros is missing.
+    # Every file is whole and tarfile itself would end in silence; only the closing block of zeros
+    # is missing.
     archive = make(tmp_path / "x.tar", "a", "b", "c")
     archive.write_bytes(archive.read_bytes()[: 2 * (512 + 1024)])
     with pytest.raises(UserError, match="bad header at byte 3072: empty header"):
@@ -119,7 +135,8 @@ def test_a_garbled_header_is_refused(tmp_path):
 
 
 def test_a_flipped_bit_in_a_gzip_is_found(tmp_path):
-    with gzip.open(tmp_path / "x.tgz", "wb", compresslevel=0) as file:  # stored: nothing but the checksum can tell
+    # stored: nothing but the checksum can tell
+    with gzip.open(tmp_path / "x.tgz", "wb", compresslevel=0) as file:
         file.write(make(tmp_path / "x.tar", "a").read_bytes())
     data = bytearray((tmp_path / "x.tgz").read_bytes())
     data[data.index(b"x" * 700) + 100] ^= 1
@@ -149,10 +166,14 @@ def test_other_files_are_refused_by_the_name_of_what_they_are(tmp_path, content,
 def free(monkeypatch):
     """Sets how many bytes the disk has free."""
     usage = namedtuple("usage", "total used free")
-    return lambda size: monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - size, size))
+    return lambda size: monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: usage(10**9, 10**9 - size, size)
+    )
 
 
-def test_a_tar_that_the_disk_has_no_room_for_is_refused_before_anything_is_written(tmp_path, free, monkeypatch):
+def test_a_tar_that_the_disk_has_no_room_for_is_refused_before_anything_is_written(
+    tmp_path, free, monkeypatch
+):
     archive = make(tmp_path / "x.tar", "a", "b", "c")
     free(1400)
     assert extract(archive, tmp_path / "out", lambda name: name != "b") == 2
@@ -162,7 +183,9 @@ def test_a_tar_that_the_disk_has_no_room_for_is_refused_before_anything_is_writt
     assert tree(tmp_path) == ["out/a", "out/c", "x.tar"]
 
 
-def test_a_compressed_tar_is_refused_at_the_first_file_that_the_disk_has_no_room_for(tmp_path, free):
+def test_a_compressed_tar_is_refused_at_the_first_file_that_the_disk_has_no_room_for(
+    tmp_path, free
+):
     archive = make(tmp_path / "x.tgz", "a", mode="w:gz")
     free(700)
     assert extract(archive, tmp_path / "out") == 1
@@ -212,7 +235,9 @@ def test_a_header_that_would_fill_the_memory_is_refused(tmp_path, kind):
 
 def test_a_negative_size_does_not_send_the_reader_back_forever(tmp_path):
     negative = (-512).to_bytes(12, "big", signed=True)
-    (tmp_path / "x.tar").write_bytes(header(member("a")) + header(member("b"), size=(124, negative)) + bytes(10240))
+    (tmp_path / "x.tar").write_bytes(
+        header(member("a")) + header(member("b"), size=(124, negative)) + bytes(10240)
+    )
     with pytest.raises(UserError, match=r"a header says -512 bytes of 'b'"):
         extract(tmp_path / "x.tar", tmp_path / "out")
 
@@ -233,7 +258,9 @@ def test_an_archive_is_not_unpacked_over_itself(tmp_path):
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not SUBSET.is_file(), reason="the subset of VOC2012 is not here: ../shared/realdata")
+@pytest.mark.skipif(
+    not SUBSET.is_file(), reason="the subset of VOC2012 is not here: ../shared/realdata"
+)
 def test_the_real_subset_of_voc(tmp_path):
     labels = "VOCdevkit/VOC2012/SegmentationClass/"
     assert extract(SUBSET, tmp_path / "out", lambda name: name.startswith(labels)) == 193

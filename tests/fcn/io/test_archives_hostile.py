@@ -1,4 +1,6 @@
-"""Archives made to harm whoever unpacks them, beyond those of test_archives: nothing outside the target, and an end to it."""
+"""Archives made to harm whoever unpacks them, beyond those of test_archives: nothing outside the
+target, and an end to it.
+"""
 
 import bz2
 import gzip
@@ -34,7 +36,9 @@ def _ends():
 
 
 def attributes(**records):
-    """A pax header: attributes, dots for the underscores of their names, that overwrite those of the member after it."""
+    """A pax header: attributes, dots for the underscores of their names, that overwrite those of
+    the member after it.
+    """
     data = b""
     for key, value in records.items():
         line = f" {key.replace('_', '.')}={value}\n".encode()
@@ -48,25 +52,33 @@ def attributes(**records):
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
 @pytest.mark.parametrize("size", [-512, -1024, -1536, -2048, -(2**40)])
 def test_attributes_with_a_negative_size_do_not_send_the_reader_back_forever(tmp_path, size, pack):
-    # tarfile before 3.11.14, 3.12.12 and 3.13.6 goes back by these bytes, and finds the same header again: CVE-2025-8194.
+    # tarfile before 3.11.14, 3.12.12 and 3.13.6 goes back by these bytes, and finds the same header
+    # again: CVE-2025-8194.
     tar = header(member("a")) + attributes(size=size) + header(member("b")) + END
     (tmp_path / "x.tar").write_bytes(pack(tar))
-    with pytest.raises(UserError, match=rf"a header says {size} bytes of 'b'|invalid offset|bad header"):
+    with pytest.raises(
+        UserError, match=rf"a header says {size} bytes of 'b'|invalid offset|bad header"
+    ):
         extract(tmp_path / "x.tar", tmp_path / "out")
     assert tree(tmp_path) == ["x.tar"]
 
 
 @pytest.mark.parametrize("path", ["../../evil", "/evil", "a/../../evil"])
 def test_names_out_of_attributes_are_checked_like_others(tmp_path, path):
-    (tmp_path / "x.tar").write_bytes(header(member("a")) + attributes(path=path) + header(member("b")) + END)
-    with pytest.raises(UserError, match=r"x\.tar: member .*evil' would lie outside the target folder"):
+    (tmp_path / "x.tar").write_bytes(
+        header(member("a")) + attributes(path=path) + header(member("b")) + END
+    )
+    with pytest.raises(
+        UserError, match=r"x\.tar: member .*evil' would lie outside the target folder"
+    ):
         extract(tmp_path / "x.tar", tmp_path / "deep" / "out")
     assert tree(tmp_path) == ["x.tar"]
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_a_sparse_file_of_holes_is_a_bomb(tmp_path, pack):
-    # 512 bytes that stand for 8 GiB of zeros; the terabyte of test_archives is claimed by an ordinary file.
+    # 512 bytes that stand for 8 GiB of zeros; the terabyte of test_archives is claimed by an
+    # ordinary file.
     sparse = header(member("hole", tarfile.GNUTYPE_SPARSE), real=(483, b"%011o\0" % (2**33 - 1)))
     (tmp_path / "x.tar").write_bytes(pack(header(member("a")) + sparse + END))
     with pytest.raises(UserError, match=rf"bytes that unpack to {2**33 - 1} or more"):
@@ -75,7 +87,12 @@ def test_a_sparse_file_of_holes_is_a_bomb(tmp_path, pack):
 
 
 def test_a_map_of_holes_without_an_end_is_refused(tmp_path):
-    records = {"GNU_sparse_major": 1, "GNU_sparse_minor": 0, "GNU_sparse_realsize": 10, "GNU_sparse_name": "hole"}
+    records = {
+        "GNU_sparse_major": 1,
+        "GNU_sparse_minor": 0,
+        "GNU_sparse_realsize": 10,
+        "GNU_sparse_name": "hole",
+    }
     many = b"999999999999\n".ljust(512, b"\0")
     (tmp_path / "x.tar").write_bytes(attributes(**records) + header(member("b")) + many + END)
     with pytest.raises(UserError, match="wanted a complete tar archive"):
@@ -97,7 +114,8 @@ def test_more_members_than_any_data_set_has_are_refused(tmp_path, monkeypatch, m
 
     assert extract(build(50), tmp_path / "out") == 50
     with pytest.raises(UserError, match="more than 50 members"):
-        extract(build(51), tmp_path / "more", lambda name: name == "f0")  # wanted or not: each is looked at
+        # wanted or not: each is looked at
+        extract(build(51), tmp_path / "more", lambda name: name == "f0")
     assert not (tmp_path / "more").exists()
 
 
@@ -106,7 +124,9 @@ def test_the_limit_leaves_room_for_imagenet():
 
 
 def zipped(content, *claims):
-    """A zip of one deflated member; `claims` are (signature, offset, size in bytes, value) to overwrite in its headers."""
+    """A zip of one deflated member; `claims` are (signature, offset, size in bytes, value) to
+    overwrite in its headers.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a", content)
@@ -119,11 +139,17 @@ def zipped(content, *claims):
 
 def test_a_zip_that_says_less_than_it_unpacks_to_writes_no_more_than_it_says(tmp_path):
     # The sizes of both headers say 5 bytes; 1 MiB is inside.
-    (tmp_path / "x.zip").write_bytes(zipped(bytes(2**20), (b"PK\1\2", 24, 4, 5), (b"PK\3\4", 22, 4, 5)))
+    (tmp_path / "x.zip").write_bytes(
+        zipped(bytes(2**20), (b"PK\1\2", 24, 4, 5), (b"PK\3\4", 22, 4, 5))
+    )
     written = []
     save = archives.containers._write
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archives.containers, "_write", lambda content, to: (written.append(to), save(content, to)))
+        patch.setattr(
+            archives.containers,
+            "_write",
+            lambda content, to: (written.append(to), save(content, to)),
+        )
         with pytest.raises(UserError, match="Bad CRC-32 for file 'a'"):
             extract(tmp_path / "x.zip", tmp_path / "out")
     assert len(written) == 1
@@ -131,7 +157,8 @@ def test_a_zip_that_says_less_than_it_unpacks_to_writes_no_more_than_it_says(tmp
 
 
 def test_many_names_for_the_same_bytes_of_a_zip_are_refused(tmp_path):
-    # How 42 kB unpack to gigabytes (Fifield 2019): the directory names one and the same member again and again.
+    # How 42 kB unpack to gigabytes (Fifield 2019): the directory names one and the same member
+    # again and again.
     data = zipped(bytes(2**20))
     at, end = data.index(b"PK\1\2"), data.index(b"PK\5\6")
     directory = data[at:end] * 2000
@@ -139,12 +166,17 @@ def test_many_names_for_the_same_bytes_of_a_zip_are_refused(tmp_path):
     tail[8:10] = tail[10:12] = (2000).to_bytes(2, "little")
     tail[12:16] = len(directory).to_bytes(4, "little")
     (tmp_path / "x.zip").write_bytes(data[:at] + directory + tail)
-    with pytest.raises(UserError, match=rf"{len(data[:at] + directory + tail)} bytes that unpack to {2000 * 2**20} or more"):
+    with pytest.raises(
+        UserError,
+        match=rf"{len(data[:at] + directory + tail)} bytes that unpack to {2000 * 2**20} or more",
+    ):
         extract(tmp_path / "x.zip", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
-    "name", ["d/" * 64 + "f", "d/" * 2000 + "f", "f" * 256, "ä" * 128, "d" * 256 + "/f"], ids=lambda name: str(len(name))
+    "name",
+    ["d/" * 64 + "f", "d/" * 2000 + "f", "f" * 256, "ä" * 128, "d" * 256 + "/f"],
+    ids=lambda name: str(len(name)),
 )
 @pytest.mark.parametrize("mode", ["tar", "zip"])
 def test_endless_names_are_refused(tmp_path, name, mode):
@@ -154,7 +186,9 @@ def test_endless_names_are_refused(tmp_path, name, mode):
         with zipfile.ZipFile(tmp_path / "x", "w") as archive:
             archive.writestr("good", b"x")
             archive.writestr(name, b"x")
-    with pytest.raises(UserError, match=r"characters long: wanted at most 64 parts of at most 255 bytes"):
+    with pytest.raises(
+        UserError, match=r"characters long: wanted at most 64 parts of at most 255 bytes"
+    ):
         extract(tmp_path / "x", tmp_path / "out")
     assert tree(tmp_path) == ["x"]
 
@@ -169,13 +203,20 @@ def test_the_longest_names_that_are_allowed_are_made_and_removed_again(tmp_path)
 
 @pytest.mark.parametrize("second", ["A/B.jpg", "a/B.jpg", "a\N{COMBINING DIAERESIS}.png"])
 def test_two_names_that_the_disk_does_not_tell_apart_are_refused(tmp_path, monkeypatch, second):
-    """As on a Mac and on Windows, where the later file would take the place of the earlier one without a word."""
-    first = "\N{LATIN SMALL LETTER A WITH DIAERESIS}.png" if second.endswith("png") else "a/b.jpg"  # NFC and NFD; both cases
+    """As on a Mac and on Windows, where the later file would take the place of the earlier one
+    without a word.
+    """
+    # NFC and NFD; both cases
+    first = "\N{LATIN SMALL LETTER A WITH DIAERESIS}.png" if second.endswith("png") else "a/b.jpg"
     archive = make(tmp_path / "x.tar", first, second)
     assert extract(archive, tmp_path / "told apart") == 2  # here they are two files
     real = archives.Path.is_file
-    monkeypatch.setattr(archives.Path, "is_file", lambda path: path.name == os.path.basename(second) or real(path))
-    with pytest.raises(UserError, match="this disk does not tell its name from that of another file"):
+    monkeypatch.setattr(
+        archives.Path, "is_file", lambda path: path.name == os.path.basename(second) or real(path)
+    )
+    with pytest.raises(
+        UserError, match="this disk does not tell its name from that of another file"
+    ):
         extract(archive, tmp_path / "out")
 
 
@@ -202,8 +243,13 @@ def test_a_name_of_odd_characters_is_only_a_name(tmp_path, name):
 
 
 def test_a_chain_of_links_never_leads_out(tmp_path):
-    # One link to the folder above, one through it: each alone would pass a check of its own target only.
-    chain = [member("a", tarfile.SYMTYPE, "."), member("a/b", tarfile.SYMTYPE, ".."), member("c", tarfile.LNKTYPE, "a/b/x.tar")]
+    # One link to the folder above, one through it: each alone would pass a check of its own target
+    # only.
+    chain = [
+        member("a", tarfile.SYMTYPE, "."),
+        member("a/b", tarfile.SYMTYPE, ".."),
+        member("c", tarfile.LNKTYPE, "a/b/x.tar"),
+    ]
     archive = make(tmp_path / "x.tar", *chain, "a/b/evil")
     with pytest.raises(UserError, match="'a' is a link or a device"):
         extract(archive, tmp_path / "out")
@@ -211,7 +257,8 @@ def test_a_chain_of_links_never_leads_out(tmp_path):
     assert tree(tmp_path) == ["out/a/b/evil", "x.tar"]
 
 
-def test_what_is_no_file_in_a_folder_is_not_opened(tmp_path):  # links are followed: test_archives_zip_and_folder.py
+# links are followed: test_archives_zip_and_folder.py
+def test_what_is_no_file_in_a_folder_is_not_opened(tmp_path):
     (tmp_path / "own" / "images").mkdir(parents=True)
     (tmp_path / "own" / "images" / "a.jpg").write_text("a")
     os.mkfifo(tmp_path / "own" / "images" / "b")  # a FIFO would be waited for, for ever

@@ -25,7 +25,9 @@ def make(path, *members, method=zipfile.ZIP_DEFLATED, content=b"x" * 700):
 
 def tree(folder):
     """The files below a folder, but for the mark of what was unpacked."""
-    files = (path for path in folder.rglob("*") if not path.is_dir() and path.name != archives.MARK[0])
+    files = (
+        path for path in folder.rglob("*") if not path.is_dir() and path.name != archives.MARK[0]
+    )
     return sorted(str(path.relative_to(folder)) for path in files)
 
 
@@ -33,18 +35,35 @@ def tree(folder):
 def own(tmp_path):
     """A folder of the user's, with what file managers leave behind."""
     folder = tmp_path / "own"
-    for name in ("images/a.jpg", "images/b/c.jpg", "images/Thumbs.db", "images/._a.jpg", "masks/a.png", ".DS_Store"):
+    for name in (
+        "images/a.jpg",
+        "images/b/c.jpg",
+        "images/Thumbs.db",
+        "images/._a.jpg",
+        "masks/a.png",
+        ".DS_Store",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
     return folder
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
 def test_wanted_files_of_a_zip_are_extracted_whatever_its_name_and_compression(tmp_path, method):
-    names = ["ADE/", ("ADE/images/", stat.S_IFDIR | 0o755), "ADE/images/a.jpg", ("ADE/b.txt", stat.S_IFREG | 0o4777), "other/c"]
+    names = [
+        "ADE/",
+        ("ADE/images/", stat.S_IFDIR | 0o755),
+        "ADE/images/a.jpg",
+        ("ADE/b.txt", stat.S_IFREG | 0o4777),
+        "other/c",
+    ]
     archive = make(tmp_path / "x.tar", *names, method=method)
     steps = []
-    done = extract(archive, tmp_path / "out", lambda n: n.startswith("ADE"), lambda *step: steps.append(step))
+    done = extract(
+        archive, tmp_path / "out", lambda n: n.startswith("ADE"), lambda *step: steps.append(step)
+    )
     assert done == 2
     assert tree(tmp_path / "out") == ["ADE/b.txt", "ADE/images/a.jpg"]
     assert (tmp_path / "out" / "ADE" / "b.txt").read_bytes() == b"x" * 700
@@ -54,7 +73,9 @@ def test_wanted_files_of_a_zip_are_extracted_whatever_its_name_and_compression(t
 
 
 def test_what_a_mac_adds_to_a_zip_stays_in_it(tmp_path):
-    archive = make(tmp_path / "x.zip", "own/a.jpg", "own/.DS_Store", "__MACOSX/own/._a.jpg", "own/._a.jpg")
+    archive = make(
+        tmp_path / "x.zip", "own/a.jpg", "own/.DS_Store", "__MACOSX/own/._a.jpg", "own/._a.jpg"
+    )
     assert extract(archive, tmp_path / "out") == 1
     assert tree(tmp_path / "out") == ["own/a.jpg"]
 
@@ -81,7 +102,10 @@ def test_links_and_devices_in_a_zip_are_refused_if_wanted_and_passed_over_if_not
 def test_a_truncated_zip_is_refused_and_leaves_nothing(tmp_path, keep):
     archive = make(tmp_path / "x.zip", *(f"f{i}" for i in range(40)))
     archive.write_bytes(archive.read_bytes()[: int(archive.stat().st_size * keep)])
-    with pytest.raises(UserError, match=r"x\.zip \(\d+ bytes, a zip archive .*wanted a complete .*: File is not a zip file"):
+    with pytest.raises(
+        UserError,
+        match=r"x\.zip \(\d+ bytes, a zip archive .*wanted a complete .*: File is not a zip file",
+    ):
         extract(archive, tmp_path / "out")
     assert tree(tmp_path) == ["x.zip"]
 
@@ -96,11 +120,15 @@ def test_a_flipped_bit_in_a_zip_is_found(tmp_path):
     assert tree(tmp_path) == ["x.zip"]
 
 
-@pytest.mark.parametrize(("offset", "value", "message"), [(6, 1, "encrypted"), (8, 97, "compression method is not supported")])
+@pytest.mark.parametrize(
+    ("offset", "value", "message"),
+    [(6, 1, "encrypted"), (8, 97, "compression method is not supported")],
+)
 def test_an_encrypted_zip_and_an_unknown_compression_are_named(tmp_path, offset, value, message):
     archive = make(tmp_path / "x.zip", "a")
     data = bytearray(archive.read_bytes())
-    for signature, shift in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):  # the central directory has one field more before
+    # the central directory has one field more before
+    for signature, shift in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
         data[data.index(signature) + offset + shift] = value
     archive.write_bytes(data)
     with pytest.raises(UserError, match=message):
@@ -112,9 +140,12 @@ def test_a_zip_that_unpacks_to_the_absurd_is_refused_before_it_does(tmp_path):
     archive = make(tmp_path / "x.zip", "a", method=zipfile.ZIP_STORED)
     data = bytearray(archive.read_bytes())
     start = data.index(b"PK\x01\x02") + 24
-    data[start : start + 4] = (2**30 + 1).to_bytes(4, "little")  # the size that the directory claims
+    # the size that the directory claims
+    data[start : start + 4] = (2**30 + 1).to_bytes(4, "little")
     archive.write_bytes(data)
-    with pytest.raises(UserError, match=rf"x\.zip: {len(data)} bytes that unpack to {2**30 + 1} or more"):
+    with pytest.raises(
+        UserError, match=rf"x\.zip: {len(data)} bytes that unpack to {2**30 + 1} or more"
+    ):
         extract(archive, tmp_path / "out", lambda name: False)
 
 
@@ -129,7 +160,10 @@ def test_a_zip_that_the_disk_has_no_room_for_is_refused(tmp_path, monkeypatch):
 
 
 def test_of_two_members_of_one_name_the_last_counts_as_unzip_would_have_it(tmp_path):
-    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive, warnings.catch_warnings(action="ignore"):
+    with (
+        zipfile.ZipFile(tmp_path / "x.zip", "w") as archive,
+        warnings.catch_warnings(action="ignore"),
+    ):
         archive.writestr("a", "first")
         archive.writestr("a", "second")
     extract(tmp_path / "x.zip", tmp_path / "out")
@@ -137,17 +171,22 @@ def test_of_two_members_of_one_name_the_last_counts_as_unzip_would_have_it(tmp_p
 
 
 def test_an_empty_zip_holds_nothing(tmp_path):
-    with pytest.raises(UserError, match=r"holds none of the files that were wanted, but e\.g\. nothing at all"):
+    with pytest.raises(
+        UserError, match=r"holds none of the files that were wanted, but e\.g\. nothing at all"
+    ):
         extract(make(tmp_path / "x.zip"), tmp_path / "out")
 
 
 def test_the_files_of_a_folder_are_linked_and_junk_is_passed_over(tmp_path, own):
     steps = []
-    done = extract(own, tmp_path / "out", lambda name: name != "masks/a.png", lambda *step: steps.append(step))
+    done = extract(
+        own, tmp_path / "out", lambda name: name != "masks/a.png", lambda *step: steps.append(step)
+    )
     assert done == 2
     assert tree(tmp_path / "out") == ["images/a.jpg", "images/b/c.jpg"]
     assert all((tmp_path / "out" / name).samefile(own / name) for name in tree(tmp_path / "out"))
-    # Names are as long as the files: .DS_Store 9, ._a.jpg 14, Thumbs.db 16, a.jpg 12, c.jpg 14, a.png 11.
+    # Names are as long as the files: .DS_Store 9, ._a.jpg 14, Thumbs.db 16, a.jpg 12, c.jpg 14,
+    # a.png 11.
     assert steps == [(position, 76) for position in (0, 9, 23, 39, 51, 65)]
 
 
@@ -172,7 +211,12 @@ def test_links_of_a_folder_are_followed_once_and_those_that_lead_nowhere_are_ref
     with pytest.raises(UserError, match=r"'images/dangling\.jpg' is a link or a device"):
         extract(tmp_path / "link", tmp_path / "out", lambda name: name == "images/dangling.jpg")
     assert not (tmp_path / "out").exists()
-    assert extract(tmp_path / "link", tmp_path / "out", lambda name: name.endswith(("d.jpg", "other.jpg"))) == 2
+    assert (
+        extract(
+            tmp_path / "link", tmp_path / "out", lambda name: name.endswith(("d.jpg", "other.jpg"))
+        )
+        == 2
+    )
     assert tree(tmp_path / "out") == ["images/linked/d.jpg", "images/other.jpg"]
     assert not (tmp_path / "out" / "images" / "other.jpg").is_symlink()
     assert extract(tmp_path / "link", tmp_path / "out", lambda name: name.startswith("masks/")) == 1

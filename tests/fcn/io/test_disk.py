@@ -66,7 +66,9 @@ def test_a_link_needs_no_room_and_a_copy_does(tmp_path, origin, full_disk, reque
     assert disk.link_or_copy(origin, tmp_path / "target") is True
     (tmp_path / "target").unlink()
     request.getfixturevalue("other_disk")
-    with pytest.raises(UserError, match=r"mine/voc\.tar: needs 0 MB, but the disk of .* has 0 MB free"):
+    with pytest.raises(
+        UserError, match=r"mine/voc\.tar: needs 0 MB, but the disk of .* has 0 MB free"
+    ):
         disk.link_or_copy(origin, tmp_path / "target")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
 

@@ -13,7 +13,11 @@ import pytest
 from fcn.errors import UserError
 from fcn.io import files
 
-ARRAYS = {"b/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "a/bias": np.array(2.5), "i": np.array([1, -1])}
+ARRAYS = {
+    "b/kernel": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "a/bias": np.array(2.5),
+    "i": np.array([1, -1]),
+}
 
 
 def names(folder):
@@ -23,8 +27,12 @@ def names(folder):
 def test_digest_is_that_of_the_published_test_vectors(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert files.digest(tmp_path / "abc", "md5") == "900150983cd24fb0d6963f7d28e17f72"  # RFC 1321
-    assert files.digest(tmp_path / "abc", "sha1") == "a9993e364706816aba3e25717850c26c9cd0d89d"  # FIPS 180
-    assert files.digest(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    # FIPS 180
+    assert files.digest(tmp_path / "abc", "sha1") == "a9993e364706816aba3e25717850c26c9cd0d89d"
+    assert (
+        files.digest(tmp_path / "abc")
+        == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +91,9 @@ def test_a_folder_of_ours_is_swapped_as_a_whole(tmp_path):
     assert names(tmp_path) == ["model"]
 
 
-@pytest.mark.parametrize(("mark", "wanted"), [(None, "a file"), (MARK, "a folder")], ids=["for a file", "for a folder"])
+@pytest.mark.parametrize(
+    ("mark", "wanted"), [(None, "a file"), (MARK, "a folder")], ids=["for a file", "for a folder"]
+)
 @pytest.mark.parametrize(
     ("make", "why"),
     [
@@ -102,13 +112,22 @@ def test_what_is_not_ours_is_never_replaced(tmp_path, mark, wanted, make, why):
     make(target)
 
     def tree():
-        return [(path, path.lstat().st_ino, path.lstat().st_mtime_ns) for path in (tmp_path, *tmp_path.rglob("*"))]
+        return [
+            (path, path.lstat().st_ino, path.lstat().st_mtime_ns)
+            for path in (tmp_path, *tmp_path.rglob("*"))
+        ]
 
     before = tree()
-    check = files.check_file if mark is None else lambda path, option: files.check_folder(path, mark, option)
+    check = (
+        files.check_file
+        if mark is None
+        else lambda path, option: files.check_folder(path, mark, option)
+    )
     with pytest.raises(UserError, match=why) as checked:
         check(target, "--out")
-    assert str(checked.value).startswith(f"--out: {target}: expected a place to write {wanted} to, but ")
+    assert str(checked.value).startswith(
+        f"--out: {target}: expected a place to write {wanted} to, but "
+    )
     assert len(str(checked.value).splitlines()) == 1
     assert tree() == before
     with pytest.raises(UserError, match=why):
@@ -116,14 +135,18 @@ def test_what_is_not_ours_is_never_replaced(tmp_path, mark, wanted, make, why):
     assert tree() == before
 
 
-def test_a_folder_does_not_take_the_place_of_a_file_nor_of_the_current_folder(tmp_path, monkeypatch):
+def test_a_folder_does_not_take_the_place_of_a_file_nor_of_the_current_folder(
+    tmp_path, monkeypatch
+):
     (tmp_path / "x").write_text("mine")
     with pytest.raises(UserError, match="but a file is there"):
         write(tmp_path / "x", mark=MARK)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     for path in (".", "", "..", "../../", "/", tmp_path / "empty"):
-        with pytest.raises(UserError, match="but it is the current folder, or one that the current one is in"):
+        with pytest.raises(
+            UserError, match="but it is the current folder, or one that the current one is in"
+        ):
             write(path, mark=MARK)
         with pytest.raises(UserError, match="but a folder is there"):
             write(path)
@@ -132,14 +155,20 @@ def test_a_folder_does_not_take_the_place_of_a_file_nor_of_the_current_folder(tm
 
 
 def test_the_standard_output_is_not_replaced(tmp_path):
-    """`--json x > x`, and `--json /dev/stdout`, wherever that leads: what has been printed would be lost."""
+    """`--json x > x`, and `--json /dev/stdout`, wherever that leads: what has been printed would be
+    lost.
+    """
     code = "from fcn.io import files\nprint('printed', flush=True)\nfiles.check_file({!r})"
     for place in (str(tmp_path / "x"), "/dev/stdout"):
         with open(tmp_path / "x", "wb") as file:
-            done = subprocess.run([sys.executable, "-c", code.format(place)], stdout=file, stderr=-1, text=True)
+            done = subprocess.run(
+                [sys.executable, "-c", code.format(place)], stdout=file, stderr=-1, text=True
+            )
         assert "but this program's own output goes there" in done.stderr
     assert (tmp_path / "x").read_text() == "printed\n"
-    done = subprocess.run([sys.executable, "-c", code.format("/dev/stdout")], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code.format("/dev/stdout")], capture_output=True, text=True
+    )
     assert "but it is no place on a disk" in done.stderr
 
 
@@ -173,7 +202,11 @@ def test_everything_is_as_it_was_after_an_exception(tmp_path, error, mark):
     write(target, "before", mark)
 
     def fail():
-        with files.replacing_folder(target, mark) if mark else files.replacing_file(target) as temporary:
+        with (
+            files.replacing_folder(target, mark)
+            if mark
+            else files.replacing_file(target) as temporary
+        ):
             temporary.mkdir() if mark else temporary.write_text("half")
             raise error
 
@@ -260,7 +293,9 @@ def test_a_check_asks_whether_anything_can_be_made_there_and_leaves_nothing(tmp_
 
 def test_json_keeps_its_order_and_refuses_nan(tmp_path):
     files.write_json(tmp_path / "x.json", {"b": [1.5, None], "a": "é"})
-    assert (tmp_path / "x.json").read_bytes() == '{\n  "b": [\n    1.5,\n    null\n  ],\n  "a": "é"\n}\n'.encode()
+    assert (tmp_path / "x.json").read_bytes() == (
+        '{\n  "b": [\n    1.5,\n    null\n  ],\n  "a": "é"\n}\n'
+    ).encode()
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(tmp_path / "x.json", {"iu": float("nan")})
     assert json.loads((tmp_path / "x.json").read_text())["a"] == "é"
@@ -274,10 +309,14 @@ def test_arrays_come_back_as_they_were_in_their_order(tmp_path):
         np.testing.assert_array_equal(back[name], array, strict=True)
 
 
-def test_the_same_arrays_give_the_same_bytes_at_any_time_and_in_any_memory_order(tmp_path, monkeypatch):
+def test_the_same_arrays_give_the_same_bytes_at_any_time_and_in_any_memory_order(
+    tmp_path, monkeypatch
+):
     files.save_arrays(tmp_path / "1.npz", ARRAYS)
     monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(2e9))
-    files.save_arrays(tmp_path / "3.npz", {name: np.array(array, order="F") for name, array in ARRAYS.items()})
+    files.save_arrays(
+        tmp_path / "3.npz", {name: np.array(array, order="F") for name, array in ARRAYS.items()}
+    )
     assert (tmp_path / "1.npz").read_bytes() == (tmp_path / "3.npz").read_bytes()
 
 
@@ -334,18 +373,33 @@ def save_bomb(path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (claimed(shape=(10**12,)), r"x\.npy claims \(1000000000000,\), 8000000000000 bytes, and has 8"),
+        (
+            claimed(shape=(10**12,)),
+            r"x\.npy claims \(1000000000000,\), 8000000000000 bytes, and has 8",
+        ),
         (claimed(shape=(10**30,)), r"x\.npy claims \(10+,\), 80+ bytes, and has 8"),
         (claimed(shape=(-1, -1)), r"x\.npy claims \(-1, -1\), 8 bytes, and has 8"),
         (claimed(descr="<c8"), r"x\.npy holds complex64, and no real numbers"),
-        (claimed(descr="|O"), r"x\.npy holds object, which would have to be pickled, and no real numbers"),
+        (
+            claimed(descr="|O"),
+            r"x\.npy holds object, which would have to be pickled, and no real numbers",
+        ),
         (save_twice, "an array stands there twice"),
         (save_bomb, r"x\.npy claims 2147483648 bytes, packed into 0"),
-        (lambda path: files.save_arrays(path, {"x": np.array([1, np.nan])}), "x holds NaN or infinity"),
-        (lambda path: files.save_arrays(path, {"x": np.array([1, -np.inf])}), "x holds NaN or infinity"),
+        (
+            lambda path: files.save_arrays(path, {"x": np.array([1, np.nan])}),
+            "x holds NaN or infinity",
+        ),
+        (
+            lambda path: files.save_arrays(path, {"x": np.array([1, -np.inf])}),
+            "x holds NaN or infinity",
+        ),
         (lambda path: None, "no such file"),
         (lambda path: path.write_bytes(b"<html>404</html>"), "an HTML page"),
-        (lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1"), "a git-lfs pointer"),
+        (
+            lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1"),
+            "a git-lfs pointer",
+        ),
         (lambda path: path.write_bytes(b""), "empty"),
         (lambda path: path.write_bytes(b"\x80\x04}."), "of unknown type"),  # a pickle
         (save_pickled, "pickled"),

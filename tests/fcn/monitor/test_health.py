@@ -56,18 +56,23 @@ def test_real_shares_of_classes_are_silent():
     ("train", "val", "words"),
     [
         # Everything was read as 0.
-        (split({"a": 995, "b": 5}), split({"a": 700, "b": 300}), "99.50% of the labelled pixels of train are `a`"),
-        (split({"a": 70, "b": 30}), split({"a": 0, "b": 7}), "100.00% of the labelled pixels of val are `b`"),
-        (split({"a": 70, "b": 30}, 101), split({"a": 70, "b": 30}), "50.2% of the pixels of train are void (5 % on VOC)"),
+        (split({"a": 995, "b": 5}), split({"a": 700, "b": 300}), "99.50% of the labelled pixels of "
+                                                                 "train are `a`"),
+        (split({"a": 70, "b": 30}), split({"a": 0, "b": 7}), "100.00% of the labelled pixels of "
+                                                             "val are `b`"),
+        (split({"a": 70, "b": 30}, 101), split({"a": 70, "b": 30}), "50.2% of the pixels of train "
+                                                                    "are void (5 % on VOC)"),
         # Masks of 0 and 1 where there are 11 classes.
         (
-            split({"0": 80, "1": 20, **{str(n): 0 for n in range(2, 11)}}), split({str(n): 9 for n in range(11)}, images=19),
+            split({"0": 80, "1": 20, **{str(n): 0 for n in range(2, 11)}}),
+            split({str(n): 9 for n in range(11)}, images=19),
             "only 2 of 11 classes occur in the 100 images of train",
         ),
         # Shifted by one: 0.73 - 0 + (0.73 - 0.27) + 0.27 - 0 is twice 0.73.
         (
             split({"a": 73, "b": 27, "c": 0}), split({"a": 0, "b": 73, "c": 27}),
-            "the classes of train and val are shared out differently (by 73%): `a` has 73.0% of the pixels of train and 0",
+            "the classes of train and val are shared out differently (by 73%): `a` has 73.0% of "
+            "the pixels of train and 0",
         ),
         (split({"a": 0}, 9), split({"a": 1, "b": 1}), "100.0% of the pixels of train are void"),
     ],
@@ -85,7 +90,10 @@ def test_labels_that_look_misread(train, val, words):
         (split({"a": 99, "b": 1}), split({"a": 99, "b": 1})),
         (split({"a": 1, "b": 1}, 2), split({"a": 1, "b": 1})),
         # 19 images may well show two of eleven classes, and others than 100 other ones do.
-        (split({str(n): n < 2 for n in range(11)}, images=19), split({str(n): 9 for n in range(11)})),
+        (
+            split({str(n): n < 2 for n in range(11)}, images=19),
+            split({str(n): 9 for n in range(11)}),
+        ),
         # Half apart, no more: 0.5 of the one is where the other has nothing.
         (split({"a": 50, "b": 50, "c": 0}), split({"a": 0, "b": 50, "c": 50})),
     ],
@@ -97,9 +105,16 @@ def test_bounds_of_the_labels_are_not_yet_misread(train, val):
 @pytest.mark.realdata
 def test_real_labels_are_silent(realdata):
     """ADE20K's 17 real masks and the real VOC ones, split in two."""
-    masks = [np.asarray(Image.open(p)) for p in sorted((realdata / "ade20k" / "annotations").glob("*.png"))]
+    masks = [
+        np.asarray(Image.open(p))
+        for p in sorted((realdata / "ade20k" / "annotations").glob("*.png"))
+    ]
     with tarfile.open(realdata / "VOC2012-subset.tar") as tar:
-        members = [m for m in tar.getmembers() if "SegmentationClass/" in m.name and m.name.endswith(".png")]
+        members = [
+            m
+            for m in tar.getmembers()
+            if "SegmentationClass/" in m.name and m.name.endswith(".png")
+        ]
         voc = [np.asarray(Image.open(io.BytesIO(tar.extractfile(m).read()))) for m in members]
     assert len(voc) > 100
     assert len(masks) == 17
@@ -119,10 +134,25 @@ def test_real_labels_are_silent(realdata):
     ("images", "pixels", "words"),
     [
         (50, {"sky": 9, "sea": 1}, {}),
-        (49, {"sky": 9, "sea": 1}, {"few_images": "validation has 49 images, fewer than 50: that nothing else is said"}),
+        (
+            49,
+            {"sky": 9, "sea": 1},
+            {"few_images": "validation has 49 images, fewer than 50: that nothing else is said"},
+        ),
         (1, {"sky": 9, "sea": 1}, {"few_images": "validation has 1 image, fewer than 50"}),
-        (80, {"sky": 9, "sea": 0, "ship": 0}, {"unseen_classes": "validation never shows 2 of 3 classes: sea, ship. "}),
-        (0, {"sky": 0}, {"few_images": "validation has 0 images", "unseen_classes": "never shows 1 of 1 classes: sky"}),
+        (
+            80,
+            {"sky": 9, "sea": 0, "ship": 0},
+            {"unseen_classes": "validation never shows 2 of 3 classes: sea, ship. "},
+        ),
+        (
+            0,
+            {"sky": 0},
+            {
+                "few_images": "validation has 0 images",
+                "unseen_classes": "never shows 1 of 1 classes: sky",
+            },
+        ),
     ],
 )
 def test_little_data_is_never_well_without_a_word(images, pixels, words):
@@ -139,17 +169,25 @@ def test_a_good_validation_is_silent():
 def test_everything_background():
     histogram = predicted_as(good(), 0)
     constant = 730 / 949 / 4  # one IU of 730/949 and three of 0
-    assert health.from_validation(histogram, [{"step": 0, "val_mean_iu": constant}], 100, VOC) == [], "scores are zero at first"
-    assert health.from_validation(histogram, rows(constant), 100, VOC) == [], "the first validation may be early"
+    assert (
+        health.from_validation(histogram, [{"step": 0, "val_mean_iu": constant}], 100, VOC) == []
+    ), "scores are zero at first"
+    assert health.from_validation(histogram, rows(constant), 100, VOC) == [], (
+        "the first validation may be early"
+    )
     (finding,) = health.from_validation(histogram, rows(constant, constant), 100, VOC)
     assert finding.kind == "background"
     assert finding.text.startswith(
-        "after 20 steps 100.00% of the validation pixels are predicted as `background`, which makes 76.9% of the truth: "
-        "mean IU 0.1923. "
+        "after 20 steps 100.00% of the validation pixels are predicted as `background`, which "
+        "makes 76.9% of the truth: mean IU 0.1923. "
     )
     assert "rate is too low" in finding.text
-    assert kinds(health.from_validation(histogram, rows(constant), 10, VOC)) == ["background"], "the last one"
-    assert health.from_validation(histogram, rows(0.5, constant), 100, VOC) == [], "it was better: this may be a slip"
+    assert kinds(health.from_validation(histogram, rows(constant), 10, VOC)) == ["background"], (
+        "the last one"
+    )
+    assert health.from_validation(histogram, rows(0.5, constant), 100, VOC) == [], (
+        "it was better: this may be a slip"
+    )
 
 
 @pytest.mark.parametrize("name", ["bg", "unlabeled", "wall", "_background_"])
@@ -169,7 +207,9 @@ def test_voc_s_signature():
     """0.0349 on VOC2012's val: 73.32 % of 21 classes."""
     truth = np.array([7332, *[133.4] * 20])
     histogram = predicted_as(np.diag(truth), 0)
-    (finding,) = health.from_validation(histogram, rows(0.0349, 0.0349), 100, ["background", *map(str, range(20))])
+    (finding,) = health.from_validation(
+        histogram, rows(0.0349, 0.0349), 100, ["background", *map(str, range(20))]
+    )
     assert finding.kind == "background"
     assert "mean IU 0.0349" in finding.text
     assert truth[0] / truth.sum() / 21 == pytest.approx(0.0349, abs=5e-5)
@@ -184,7 +224,8 @@ def test_a_trace_of_another_class_is_still_background():
 
 
 @pytest.mark.parametrize(
-    ("k", "classes", "name"), [(1, VOC, "cat"), (2, ("wall", "sky", "tree", "road"), "tree"), (3, (), "class 3")]
+    ("k", "classes", "name"),
+    [(1, VOC, "cat"), (2, ("wall", "sky", "tree", "road"), "tree"), (3, (), "class 3")],
 )
 def test_only_one_class(k, classes, name):
     """Which most pixels are not of."""
@@ -204,7 +245,8 @@ def test_classes_under_each_other_s_names():
     (finding,) = health.from_validation(histogram, rows(0.2), 100, VOC)
     assert finding.kind == "swapped_classes"
     assert finding.text.startswith(
-        "3 classes are found in the right places under the wrong names: `cat` as `cow`, `dog` as `cat`,"
+        "3 classes are found in the right places under the wrong names: `cat` as `cow`, `dog` as "
+        "`cat`,"
     )
 
 
@@ -222,10 +264,11 @@ WORSE = (0.3, 0.5, 0.6, 0.62, 0.61, 0.58, 0.57, 0.56)
 def test_validation_gets_worse_while_training_gets_better():
     (finding,) = health.from_validation(good(), rows(*WORSE), 100, VOC)
     assert finding.kind == "overfitting"
-    # The best three in a row: 0.6, 0.62, 0.61. Losses are 1/(n + 1): 1/4 and 1/5 there, 1/7 and 1/8 at the end.
+    # The best three in a row: 0.6, 0.62, 0.61. Losses are 1/(n + 1): 1/4 and 1/5 there, 1/7 and 1/8
+    # at the end.
     assert finding.text.startswith(
-        "validation gets worse while training gets better: mean IU 0.6100 between the steps 30 and 50, 0.5700 since 60; "
-        "training loss 0.225 then, 0.133929 now."
+        "validation gets worse while training gets better: mean IU 0.6100 between the steps 30 and "
+        "50, 0.5700 since 60; training loss 0.225 then, 0.133929 now."
     )
     assert "`iterations: 50`" in finding.text
 
@@ -252,9 +295,10 @@ def test_a_loss_that_is_not_finite_names_step_images_rate_and_remedy():
     finding = health.not_finite(float("nan"), 20, 13, 1e-10, RECIPE, ["a", "b"], ["c"], kept=10)
     assert finding == health.Finding(
         "not_finite",
-        "the loss is nan after step 20: the rate 1e-10 is too high for `loss: sum`, or the weights do not fit the recipe. The "
-        "scores of step 13 are the first that are not finite; its images: a, b; those of step 12, whose update led there: c. "
-        "The checkpoint of step 10 is kept. Lower the rate, to 1e-11 for a try; if it stops at the same images again, look at "
+        "the loss is nan after step 20: the rate 1e-10 is too high for `loss: sum`, or the weights "
+        "do not fit the recipe. The scores of step 13 are the first that are not finite; its "
+        "images: a, b; those of step 12, whose update led there: c. The checkpoint of step 10 is "
+        "kept. Lower the rate, to 1e-11 for a try; if it stops at the same images again, look at "
         "them.",
     )
 
@@ -269,7 +313,8 @@ def test_what_is_not_known_of_a_loss_is_left_out():
 def test_broken_arrays_are_named():
     large = np.full(3, 3e38, np.float32)
     arrays = {
-        "a": np.ones(3, np.float32), "b": np.array([1, np.nan], np.float32), "c": np.array([[np.inf]]), "d": np.arange(3),
+        "a": np.ones(3, np.float32), "b": np.array([1, np.nan], np.float32),
+        "c": np.array([[np.inf]]), "d": np.arange(3),
         "e": np.array([np.inf, -np.inf], np.float32), "f": large / 4,
     }  # fmt: skip
     assert health.broken(arrays) == ["b", "c", "e"]

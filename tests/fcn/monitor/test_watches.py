@@ -22,7 +22,12 @@ def compiled(spec, recipe, vgg, **options):
     model, _ = surgery.start(spec, vgg)
     rate = optimizers.rate(recipe.schedule, recipe.learning_rate, recipe.iterations)
     optimizer = optimizers.make(
-        recipe.optimizer, rate, recipe.momentum, recipe.weight_decay, recipe.bias_rate, recipe.accumulate
+        recipe.optimizer,
+        rate,
+        recipe.momentum,
+        recipe.weight_decay,
+        recipe.bias_rate,
+        recipe.accumulate,
     )
     optimizer.build(model.trainable_variables)
     model.compile(optimizer=optimizer, loss=PixelLoss(recipe.loss), jit_compile=False, **options)
@@ -43,7 +48,9 @@ def step(model, batches, steps):
 
 
 def looks(model, recipe, batches, *steps):
-    """What is found between two looks, `steps[0]` and `steps[0] + steps[1]` steps after the start."""
+    """What is found between two looks, `steps[0]` and `steps[0] + steps[1]`
+    steps after the start.
+    """
     step(model, batches, steps[0])
     before = watches.sample(model)
     loss = step(model, batches, steps[1])
@@ -53,7 +60,9 @@ def looks(model, recipe, batches, *steps):
 # Steps that are not finite
 
 
-@pytest.mark.parametrize(("bad", "first"), [((), None), ((3,), 3), ((5,), 5), ((2, 4), 2), ((1, 2, 3, 4, 5), 1)])
+@pytest.mark.parametrize(
+    ("bad", "first"), [((), None), ((3,), 3), ((5,), 5), ((2, 4), 2), ((1, 2, 3, 4, 5), 1)]
+)
 def test_the_first_step_that_is_not_finite(bad, first):
     metric = NotFinite(5)
     for number in range(1, 6):
@@ -70,7 +79,9 @@ def test_the_first_step_that_is_not_finite(bad, first):
 
 
 def test_finite_scores_whose_summed_loss_is_not():
-    """A pixel whose true class scores -1e38 where another scores 1e38 loses 2e38: two of them are beyond float32."""
+    """A pixel whose true class scores -1e38 where another scores 1e38 loses 2e38: two of them are
+    beyond float32.
+    """
     scores = np.zeros((1, 1, 2, 3), np.float32)
     scores[..., 0], scores[..., 1] = -1e38, 1e38
     labels = np.zeros((1, 1, 2), np.uint8)
@@ -83,7 +94,9 @@ def test_finite_scores_whose_summed_loss_is_not():
 
 
 def test_in_a_training_the_step_is_found_also_after_a_resume(spec, vgg, batches):
-    """The rate is absurd. The stretch of six steps is broken off after the first, and gone on from in another net."""
+    """The rate is absurd. The stretch of six steps is broken off after the first, and gone on from
+    in another net.
+    """
     recipe = dataclasses.replace(SGD, learning_rate=1e12)
     stepwise = compiled(spec, recipe, vgg)
     losses = [float(stepwise.train_on_batch(*batch)) for batch in [*batches, batches[0]]]
@@ -120,7 +133,9 @@ def test_watching_changes_nothing(spec, vgg, batches):
 
 
 def test_the_metric_is_made_again_from_its_config():
-    metric = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(NotFinite(7)))
+    metric = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(NotFinite(7))
+    )
     assert (metric.steps, metric.name, metric.marks.shape) == (7, "not_finite", (7,))
 
 
@@ -133,10 +148,17 @@ def test_a_sample_is_of_every_trained_variable_and_its_velocity(spec, vgg, batch
     step(model, batches, 3)
     seen = watches.sample(model, 50)
     assert (seen.updates, seen.rate) == (3, pytest.approx(recipe.learning_rate))
-    names = [f"{layer.name}/{kind}" for layer in model.layers if layer.weights for kind in ("kernel", "bias")]
+    names = [
+        f"{layer.name}/{kind}"
+        for layer in model.layers
+        if layer.weights
+        for kind in ("kernel", "bias")
+    ]
     assert list(seen.weights) == list(seen.slots) == names
     kernel = model.get_layer("conv3_1").kernel.numpy().ravel()  # 3 x 3 x 4 x 8
-    np.testing.assert_array_equal(seen.weights["conv3_1/kernel"], kernel[[n * 288 // 50 for n in range(50)]])
+    np.testing.assert_array_equal(
+        seen.weights["conv3_1/kernel"], kernel[[n * 288 // 50 for n in range(50)]]
+    )
     np.testing.assert_array_equal(seen.weights["fc7/bias"], model.get_layer("fc7").bias.numpy())
     slots = model.optimizer.momentums if recipe is SGD else model.optimizer._momentums
     np.testing.assert_array_equal(seen.slots["score_fr/bias"], slots[-1].numpy())
@@ -153,7 +175,10 @@ def test_sgd_without_momentum_has_no_velocity_to_look_at(spec, vgg, batches):
 # Updates
 
 
-@pytest.mark.parametrize("recipe", [SGD, ADAM, dataclasses.replace(SGD, accumulate=2), dataclasses.replace(SGD, momentum=0.99)])
+@pytest.mark.parametrize(
+    "recipe",
+    [SGD, ADAM, dataclasses.replace(SGD, accumulate=2), dataclasses.replace(SGD, momentum=0.99)],
+)
 def test_a_training_that_learns_is_silent(spec, vgg, batches, recipe):
     model = compiled(spec, recipe, vgg)
     assert looks(model, recipe, batches, 0, 4) == []
@@ -178,7 +203,8 @@ def test_labels_of_nothing_but_void_give_no_gradient(spec, vgg, batches, recipe,
     (finding,) = looks(model, recipe, void, 1, 5)
     assert finding.kind == "no_gradient"
     assert finding.text.startswith(
-        "all gradients were zero in 5 updates: nothing is learned. The loss is 0 as well: every pixel"
+        "all gradients were zero in 5 updates: nothing is learned. The loss is 0 as well: every "
+        "pixel"
     )
 
 
@@ -188,7 +214,9 @@ def test_one_batch_with_labels_is_a_gradient(spec, vgg, batches):
 
 
 def test_dead_layers_are_named(spec, vgg, batches):
-    """fc7 gives 0 for everything: nothing comes to it or to what lies below; the bias of score_fr still learns."""
+    """fc7 gives 0 for everything: nothing comes to it or to what lies below; the bias of score_fr
+    still learns.
+    """
     model = compiled(spec, SGD, vgg)
     model.get_layer("fc7").bias.assign(np.full(8, -1e6))
     (finding,) = looks(model, SGD, batches, 3, 3)
@@ -203,7 +231,9 @@ def test_a_rate_below_the_resolution_of_the_weights(spec, vgg, batches):
     (finding,) = looks(model, recipe, batches, 30, 2)
     assert finding.kind == "resolution"
     assert "stayed the same for 2 updates, though each was to move, typically by " in finding.text
-    assert "at a rate of 1e-14 that is below what float32 resolves, 6e-08 of a weight." in finding.text
+    assert (
+        "at a rate of 1e-14 that is below what float32 resolves, 6e-08 of a weight."
+    ) in finding.text
 
 
 def look(weights, slots, updates=30, rate=1e-2):
@@ -219,10 +249,14 @@ def look(weights, slots, updates=30, rate=1e-2):
 def test_the_share_of_lost_updates_by_hand():
     """Of five that have a velocity three stay; the sixth has none, and stays."""
     slots = [[1e-9, 1e-9, 1e-9, 0], [1e-9, 1e-9]]
-    before, after = look([[1, 2, 3, 4], [0, 0]], slots), look([[1, 2, 3, 4], [1e-9, 1e-9]], slots, 40)
+    before, after = (
+        look([[1, 2, 3, 4], [0, 0]], slots),
+        look([[1, 2, 3, 4], [1e-9, 1e-9]], slots, 40),
+    )
     (finding,) = watches.from_updates(before, after, SGD, 1.0)
     assert finding.text.startswith(
-        "60% of 5 weights looked at stayed the same for 10 updates, though each was to move, typically by 1e-09 of themselves: "
+        "60% of 5 weights looked at stayed the same for 10 updates, though each was to move, "
+        "typically by 1e-09 of themselves: "
     )
     assert "What moves freely: b/kernel. " in finding.text
 
@@ -237,5 +271,7 @@ def test_the_share_of_lost_updates_by_hand():
 def test_lost_updates_are_not_looked_for_when_they_must_be_small(begin, rate):
     slots = [[1e-9] * 4, [1e-9] * 2]
     same = [[1, 2, 3, 4], [5, 6]]
-    assert watches.from_updates(look(same, slots, begin), look(same, slots, 40, rate), SGD, 1.0) == []
+    assert (
+        watches.from_updates(look(same, slots, begin), look(same, slots, 40, rate), SGD, 1.0) == []
+    )
     assert watches.from_updates(look(same, slots), look(same, slots, 40), SGD, 1.0) != []

@@ -1,9 +1,10 @@
 """Where a prediction lands: the crop offsets measured, not read.
 
-Every kernel passes its channels on from its centre, so that a net only pools, crops and upsamples. Red rises in a linear
-ramp and green falls in the same one: the maximum over a cell takes one from its last corner and the other from its
-first, and half their difference is the ramp at the cell's centre. Bilinear upsampling keeps a ramp. So the scores are
-the ramp itself, at the pixel where each prediction belongs.
+Every kernel passes its channels on from its centre, so that a net only pools, crops and upsamples.
+Red rises in a linear ramp and green falls in the same one: the maximum over a cell takes one from
+its last corner and the other from its first, and half their difference is the ramp at the cell's
+centre. Bilinear upsampling keeps a ramp. So the scores are the ramp itself, at the pixel where each
+prediction belongs.
 """
 
 import numpy as np
@@ -22,12 +23,17 @@ SCORED += [("fcn8s", "fr"), ("fcn8s", "pool4"), ("fcn8s", "pool3"), ("fcn8s", "a
 
 
 def error_of_a_ramp(spec, scored, size):
-    """Largest error of the scores, in steps of the ramp, when `scored` alone of the score layers passes its input on."""
+    """Largest error of the scores, in steps of the ramp, when `scored` alone of the score layers
+    passes its input on.
+    """
     net = model.build(spec)
     for layer in net.layers:
         if hasattr(layer, "kernel") and not layer.name.startswith("upscore"):
             kernel = np.zeros(layer.kernel.shape, np.float32)
-            if not layer.name.startswith("score") or scored in ("all", layer.name.removeprefix("score_")):
+            if not layer.name.startswith("score") or scored in (
+                "all",
+                layer.name.removeprefix("score_"),
+            ):
                 centre = kernel.shape[0] // 2
                 for channel in range(min(3, *kernel.shape[2:])):
                     kernel[centre, centre, channel, channel] = 1
@@ -44,7 +50,9 @@ def error_of_a_ramp(spec, scored, size):
 @pytest.fixture
 def passing(small):
     """Makes the spec of a net that is just wide enough for three channels."""
-    return lambda variant, padding: small(variant, padding=padding, width=3 / 64, fc_units=3, mean_bgr=(0.0, 0.0, 0.0))
+    return lambda variant, padding: small(
+        variant, padding=padding, width=3 / 64, fc_units=3, mean_bgr=(0.0, 0.0, 0.0)
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -56,7 +64,9 @@ def test_predictions_land_on_their_pixels(passing, variant, scored, padding, siz
 
 @pytest.mark.parametrize(("variant", "scored"), SCORED)
 def test_cropping_the_centre_under_same_would_be_seen(passing, monkeypatch, variant, scored):
-    """The mistake of several other implementations. Only the score map's crop is moved: the skips' crops are 0 or 1 wide."""
+    """The mistake of several other implementations. Only the score map's crop is moved: the skips'
+    crops are 0 or 1 wide.
+    """
 
     def centre(self, source, like):
         top, left = ((a - b) // 2 for a, b in zip(source.shape[1:3], like.shape[1:3], strict=True))
@@ -69,27 +79,39 @@ def test_cropping_the_centre_under_same_would_be_seen(passing, monkeypatch, vari
 @pytest.mark.parametrize("padding", ["caffe", "same"])
 @pytest.mark.parametrize(
     ("variant", "layer"),
-    [("fcn32s", "score"), ("fcn16s", "score"), ("fcn8s", "score"), ("fcn16s", "pool4"), ("fcn8s", "pool4"), ("fcn8s", "pool3")],
+    [
+        ("fcn32s", "score"),
+        ("fcn16s", "score"),
+        ("fcn8s", "score"),
+        ("fcn16s", "pool4"),
+        ("fcn8s", "pool4"),
+        ("fcn8s", "pool3"),
+    ],
 )
 def test_an_offset_that_is_off_by_one_would_be_seen(passing, monkeypatch, variant, layer, padding):
     offsets = BACKBONES["vgg16"].paddings[padding]
     stride = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}[variant]
-    key, table = (stride, offsets.score_offset) if layer == "score" else (layer, offsets.skip_offset)
+    key, table = (
+        (stride, offsets.score_offset) if layer == "score" else (layer, offsets.skip_offset)
+    )
     monkeypatch.setitem(table, key, table[key] + 1)
-    # Of 161 pixels every upsampled map is one cell larger than the skip under "same", where it is this map that is cropped.
+    # Of 161 pixels every upsampled map is one cell larger than the skip under "same", where it is
+    # this map that is cropped.
     scored = "fr" if layer == "score" or padding == "same" else layer
     assert error_of_a_ramp(passing(variant, padding), scored, (161, 161)) > 1.9
 
 
 def grey_net(spec):
-    """LeNet that passes on two channels: it is given one and has no ReLU after its convolutions, so conv1 makes both ramps.
-    The 4x4 kernel has no middle and passes on the mean of its inner four.
+    """LeNet that passes on two channels: it is given one and has no ReLU after its convolutions, so
+    conv1 makes both ramps. The 4x4 kernel has no middle and passes on the mean of its inner four.
     """
     net = model.build(spec)
     for name, low, high in (("conv1", 2, 3), ("conv2", 2, 3), ("ip1", 1, 3)):
         kernel = np.zeros(net.get_layer(name).kernel.shape, np.float32)
         for channel, sign in enumerate((1, -1) if name == "conv1" else (1, 1)):
-            kernel[low:high, low:high, 0 if name == "conv1" else channel, channel] = sign / (high - low) ** 2
+            kernel[low:high, low:high, 0 if name == "conv1" else channel, channel] = (
+                sign / (high - low) ** 2
+            )
         net.get_layer(name).kernel.assign(kernel)
     net.get_layer("ip1").bias.assign([0, TOP])
     net.get_layer("score_fr").kernel.assign(np.eye(2, 3)[None, None])

@@ -9,7 +9,9 @@ from fcn.net.bilinear import Bilinear, Upsample, bilinear_kernel
 
 def upsample(values, factor, padding="valid"):
     """One map (H, W) upsampled."""
-    return np.asarray(Upsample(factor, padding)(np.asarray(values, np.float32)[None, :, :, None]))[0, :, :, 0]
+    return np.asarray(Upsample(factor, padding)(np.asarray(values, np.float32)[None, :, :, None]))[
+        0, :, :, 0
+    ]
 
 
 def test_kernel_of_factor_2_by_hand():
@@ -44,7 +46,9 @@ def test_channels_do_not_mix():
     kernel = np.asarray(Bilinear()((4, 4, 3, 3)))
     for out in range(3):
         for into in range(3):
-            np.testing.assert_array_equal(kernel[:, :, out, into], bilinear_kernel(2) if out == into else np.zeros((4, 4)))
+            np.testing.assert_array_equal(
+                kernel[:, :, out, into], bilinear_kernel(2) if out == into else np.zeros((4, 4))
+            )
 
 
 @pytest.mark.parametrize("shape", [(4, 6, 2, 2), (3, 3, 2, 2), (4, 4, 2, 3)])
@@ -57,7 +61,8 @@ def test_a_constant_stays_constant_away_from_the_border():
     big = upsample(np.full((4, 5), -3.0), 8)
     assert big.shape == (40, 48)
     np.testing.assert_allclose(big[8:-8, 8:-8], -3, rtol=1e-6)
-    assert big[0, 0] == pytest.approx(-3 / 256)  # and fades to 0 beyond: 1/16 of it in each direction
+    # and fades to 0 beyond: 1/16 of it in each direction
+    assert big[0, 0] == pytest.approx(-3 / 256)
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
@@ -71,19 +76,26 @@ def test_a_ramp_stays_a_ramp(factor):
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
 def test_equals_pillows_bilinear_resize_away_from_the_border(factor):
-    """Pillow resizes with half-pixel centres; SAME padding leaves just the pixels of the input's area."""
+    """Pillow resizes with half-pixel centres; SAME padding leaves just the pixels of the input's
+    area.
+    """
     values = np.random.default_rng(0).normal(size=(6, 9)).astype(np.float32)
     expected = Image.fromarray(values).resize((9 * factor, 6 * factor), Image.Resampling.BILINEAR)
     inside = (slice(factor // 2, -(factor // 2)),) * 2
-    np.testing.assert_allclose(upsample(values, factor, "same")[inside], np.asarray(expected)[inside], atol=1e-5)
+    np.testing.assert_allclose(
+        upsample(values, factor, "same")[inside], np.asarray(expected)[inside], atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 16])
-def test_upsampling_without_a_kernel_is_the_transposed_convolution_gradients_included(factor, padding):
+def test_upsampling_without_a_kernel_is_the_transposed_convolution_gradients_included(
+    factor, padding
+):
     maps = np.random.default_rng(factor).normal(size=(2, 5, 3, 4))
     deconvolution = keras.layers.Conv2DTranspose(
-        4, 2 * factor, factor, padding, use_bias=False, kernel_initializer=Bilinear(), dtype="float64"
+        4, 2 * factor, factor, padding, use_bias=False, kernel_initializer=Bilinear(),
+        dtype="float64"
     )  # fmt: skip
     found = []
     for layer in (Upsample(factor, padding, dtype="float64"), deconvolution):
@@ -102,7 +114,9 @@ def test_upsampling_without_a_kernel_is_the_transposed_convolution_gradients_inc
     assert found[0][0].shape[1] == (6 if padding == "valid" else 5) * factor
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * np.abs(theirs).max())
-    np.testing.assert_allclose(Upsample(factor, padding)(maps.astype(np.float32)), found[0][0], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        Upsample(factor, padding)(maps.astype(np.float32)), found[0][0], rtol=0, atol=1e-6
+    )
 
 
 def test_upsampling_has_no_weights_and_says_its_shape_before_it_is_run():

@@ -15,11 +15,15 @@ from fcn.spec.architecture import MEAN_BGR
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_mean_is_subtracted_after_the_flip_to_bgr(dtype):
     red = np.array([[[[200, 30, 7]]]], dtype)  # RGB
-    np.testing.assert_allclose(MeanBGR(MEAN_BGR)(red)[0, 0, 0], [7 - 104.00699, 30 - 116.66877, 200 - 122.67892], rtol=1e-6)
+    np.testing.assert_allclose(
+        MeanBGR(MEAN_BGR)(red)[0, 0, 0], [7 - 104.00699, 30 - 116.66877, 200 - 122.67892], rtol=1e-6
+    )
 
 
 def test_mean_of_bytes_does_not_wrap_around():
-    np.testing.assert_array_equal(MeanBGR((1, 2, 3))(np.zeros((1, 1, 1, 3), np.uint8))[0, 0, 0], [-1, -2, -3])
+    np.testing.assert_array_equal(
+        MeanBGR((1, 2, 3))(np.zeros((1, 1, 1, 3), np.uint8))[0, 0, 0], [-1, -2, -3]
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -63,7 +67,9 @@ def test_crop_says_its_shape_before_it_is_run():
     assert Crop(2)(source, like).shape == (None, 3, 4, 5)
 
 
-@pytest.mark.parametrize("layer", [MeanBGR((1.5, 2, 3)), Grey(), Crop(19), DenseConv2D(5, 7), BlockedConv2D(5, 3)])
+@pytest.mark.parametrize(
+    "layer", [MeanBGR((1.5, 2, 3)), Grey(), Crop(19), DenseConv2D(5, 7), BlockedConv2D(5, 3)]
+)
 def test_layers_are_restored_from_their_configuration(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is type(layer)
@@ -71,7 +77,9 @@ def test_layers_are_restored_from_their_configuration(layer):
 
 
 def compared(kind, padding, side):
-    """Scores and gradients of a layer and of Keras' Conv2D with the same weights: 3 channels, 5 filters."""
+    """Scores and gradients of a layer and of Keras' Conv2D with the same weights: 3 channels, 5
+    filters.
+    """
     random = np.random.default_rng(side)
     image = random.normal(size=(2, 9, 8, 3)).astype(np.float32)
     weights, found = [random.normal(size=(side, side, 3, 5)), random.normal(size=5)], []
@@ -90,7 +98,10 @@ def compared(kind, padding, side):
             return y, *tape.gradient(loss, [x, *(v.value for v in net.trainable_variables)])
 
         found.append([value.numpy() for value in run(tf.constant(image))])
-        kinds = [node.op for node in run.get_concrete_function(tf.constant(image)).graph.as_graph_def().node]
+        kinds = [
+            node.op
+            for node in run.get_concrete_function(tf.constant(image)).graph.as_graph_def().node
+        ]
         convolutions.append(kinds.count("Conv2D"))
     assert found[0][0].shape == ((2, 9, 8, 5) if padding == "same" else (2, 10 - side, 9 - side, 5))
     return found, convolutions
@@ -112,7 +123,9 @@ def test_a_convolution_in_blocks_is_a_convolution_gradients_included(padding, si
     monkeypatch.setattr(cpu, "BLOCK_BYTES", 2 * side * side * 3 * 4)
     found, convolutions = compared(BlockedConv2D, padding, side)
     assert convolutions == [3, 1], "2, 2 and 1 of 5 filters"
-    np.testing.assert_allclose(found[0][0], found[1][0], rtol=0, atol=1e-6 * np.abs(found[1][0]).max())
+    np.testing.assert_allclose(
+        found[0][0], found[1][0], rtol=0, atol=1e-6 * np.abs(found[1][0]).max()
+    )
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
 
@@ -133,7 +146,9 @@ def test_blocks_are_for_large_kernels_in_float32(dtype, channels, filters, at_on
     monkeypatch.setattr(cpu, "_has_onednn", lambda: True)
     layer, image = BlockedConv2D(filters, 3, dtype=dtype), keras.Input((None, None, channels))
     net = keras.Model(image, layer(image))
-    graph = tf.function(net).get_concrete_function(tf.zeros((1, 5, 5, channels))).graph.as_graph_def()
+    graph = (
+        tf.function(net).get_concrete_function(tf.zeros((1, 5, 5, channels))).graph.as_graph_def()
+    )
     assert [node.op for node in graph.node].count("Conv2D") == filters / at_once
 
 
@@ -144,7 +159,9 @@ def kernel(device):
 
 def test_blocks_are_for_a_cpu_with_onednn(monkeypatch):
     def at_once(device):
-        return cpu.filters_at_once(tf.zeros((1, 5, 5, 512)), kernel(f"/job:localhost/replica:0/task:0/device:{device}"))
+        return cpu.filters_at_once(
+            tf.zeros((1, 5, 5, 512)), kernel(f"/job:localhost/replica:0/task:0/device:{device}")
+        )
 
     monkeypatch.setattr(cpu, "_has_onednn", lambda: True)
     assert (at_once("CPU:0"), at_once("CPU:1"), at_once("GPU:0")) == (32, 32, 512)
@@ -171,7 +188,9 @@ def test_onednn_is_what_tensorflow_says_and_on_x86(machine, backend, mkl, has, m
 
 
 def test_the_dense_convolution_has_the_names_and_shapes_of_the_plain_one():
-    dense, plain = (kind(5, 7, name="fc6", padding="same") for kind in (DenseConv2D, keras.layers.Conv2D))
+    dense, plain = (
+        kind(5, 7, name="fc6", padding="same") for kind in (DenseConv2D, keras.layers.Conv2D)
+    )
     for layer in (dense, plain):
         layer.build((None, None, None, 3))
     assert [(w.path, w.shape) for w in dense.weights] == [(w.path, w.shape) for w in plain.weights]

@@ -9,7 +9,9 @@ from fcn.predict import export
 
 def weights():
     random = np.random.default_rng(3)
-    kernel = random.normal(size=(3, 3, 4, 5)).astype(np.float32) * np.array([1e-3, 1, 0, 50, 2], np.float32)
+    kernel = random.normal(size=(3, 3, 4, 5)).astype(np.float32) * np.array(
+        [1e-3, 1, 0, 50, 2], np.float32
+    )
     return {"conv/kernel": kernel, "conv/bias": random.normal(size=5).astype(np.float32)}
 
 
@@ -17,7 +19,9 @@ def test_by_hand():
     packed = quantize.pack({"fc7/kernel": np.array([[[[1.0, -254.0], [0.5, 3.1]]]], np.float32)})
     assert packed["fc7/kernel"].tolist() == [[[[127, -127], [64, 2]]]]
     np.testing.assert_allclose(packed["fc7/scale"], [1 / 127, 2])
-    np.testing.assert_allclose(quantize.unpack(packed, "x")["fc7/kernel"], [[[[1, -254], [64 / 127, 4]]]], rtol=1e-6)
+    np.testing.assert_allclose(
+        quantize.unpack(packed, "x")["fc7/kernel"], [[[[1, -254], [64 / 127, 4]]]], rtol=1e-6
+    )
 
 
 def test_no_number_moves_by_more_than_half_a_scale_and_biases_stay():
@@ -26,17 +30,24 @@ def test_no_number_moves_by_more_than_half_a_scale_and_biases_stay():
     again = quantize.unpack(packed, "x")
     assert list(again) == list(whole)
     assert (packed["conv/kernel"].dtype, again["conv/kernel"].dtype) == (np.int8, np.float32)
-    assert (np.abs(again["conv/kernel"] - whole["conv/kernel"]) <= 0.5001 * packed["conv/scale"]).all()
+    assert (
+        np.abs(again["conv/kernel"] - whole["conv/kernel"]) <= 0.5001 * packed["conv/scale"]
+    ).all()
     assert not again["conv/kernel"][..., 2].any()
     assert again["conv/bias"] is whole["conv/bias"]
     assert quantize.unpack(whole, "x") == whole
 
 
-@pytest.mark.parametrize("change", [lambda p: p.pop("conv/scale"), lambda p: p.update({"conv/scale": np.ones(4, "f4")})])
+@pytest.mark.parametrize(
+    "change", [lambda p: p.pop("conv/scale"), lambda p: p.update({"conv/scale": np.ones(4, "f4")})]
+)
 def test_a_scale_that_does_not_fit_is_refused(change):
     packed = quantize.pack(weights())
     change(packed)
-    with pytest.raises(UserError, match=r"box/weights\.npz: conv/kernel has 8 bits, but conv/scale is no number for each"):
+    with pytest.raises(
+        UserError,
+        match=r"box/weights\.npz: conv/kernel has 8 bits, but conv/scale is no number for each",
+    ):
         quantize.unpack(packed, "box/weights.npz")
 
 
@@ -47,7 +58,9 @@ def test_a_net_in_8_bits_is_a_model_folder_of_a_quarter_of_the_bytes(small, tmp_
     model = build(spec)
     random = np.random.default_rng(5)
     for weight in surgery.named_weights(model).values():
-        weight.assign(random.normal(size=weight.shape) * np.sqrt(2 / max(1, np.prod(weight.shape[:-1]))))
+        weight.assign(
+            random.normal(size=weight.shape) * np.sqrt(2 / max(1, np.prod(weight.shape[:-1])))
+        )
     (tmp_path / "whole").mkdir()
     surgery.save(model, spec, tmp_path / "whole")
     off = export.write(model, spec, tmp_path / "box", "int8")
@@ -56,7 +69,11 @@ def test_a_net_in_8_bits_is_a_model_folder_of_a_quarter_of_the_bytes(small, tmp_
     assert found == spec
     for name, weight in surgery.named_weights(again).items():
         before = np.asarray(surgery.named_weights(model)[name])
-        limit = np.abs(before).max(axis=tuple(range(before.ndim - 1)), initial=0) / 253 if name.endswith("kernel") else 0
+        limit = (
+            np.abs(before).max(axis=tuple(range(before.ndim - 1)), initial=0) / 253
+            if name.endswith("kernel")
+            else 0
+        )
         assert (np.abs(np.asarray(weight) - before) <= limit).all(), name
     # Whoever goes on from it goes on from float32.
     child, _ = surgery.start(spec, tmp_path / "box")

@@ -1,4 +1,6 @@
-"""The whole net against a second implementation in numpy, and against numbers that another VGG-16 printed."""
+"""The whole net against a second implementation in numpy, and against numbers that another VGG-16
+printed.
+"""
 
 from pathlib import Path
 
@@ -28,12 +30,16 @@ def pool(x):
 
 
 def upsample(x, factor):
-    """Every value spread over (2 * factor) x (2 * factor) pixels with bilinear weights, factor pixels apart."""
+    """Every value spread over (2 * factor) x (2 * factor) pixels with bilinear weights, factor
+    pixels apart.
+    """
     line = [1 - abs(i - factor + 0.5) / factor for i in range(2 * factor)]
     out = np.zeros((factor * (x.shape[0] + 1), factor * (x.shape[1] + 1), x.shape[2]))
     for i, a in enumerate(line):
         for j, b in enumerate(line):
-            out[i : i + factor * x.shape[0] : factor, j : j + factor * x.shape[1] : factor] += a * b * x
+            out[i : i + factor * x.shape[0] : factor, j : j + factor * x.shape[1] : factor] += (
+                a * b * x
+            )
     return out
 
 
@@ -72,7 +78,9 @@ def reference(image, weights, skips, factor, scales, padding):
     ],
 )
 def test_net_equals_the_second_implementation(small, variant, skips, factor, scales, padding):
-    """Maximum, not average; skips fused after scoring, by addition; nothing between the sum and the scores."""
+    """Maximum, not average; skips fused after scoring, by addition; nothing between the sum and the
+    scores.
+    """
     random = np.random.default_rng(5)
     net = model.build(small(variant, padding=padding))
     for name, weight in named_weights(net).items():
@@ -97,7 +105,9 @@ def test_net_equals_the_second_implementation(small, variant, skips, factor, sca
 
 
 @pytest.mark.realdata
-@pytest.mark.skipif(not VGG.is_dir(), reason="real VGG activations are not here: ../shared/realdata")
+@pytest.mark.skipif(
+    not VGG.is_dir(), reason="real VGG activations are not here: ../shared/realdata"
+)
 def test_true_vgg16_gives_the_activations_that_others_printed(small):
     """Order of channels, mean, orientation of kernels, padding and pooling, proven from outside."""
     net = model.build(small(width=1.0, fc_units=1, padding="same"))
@@ -105,12 +115,16 @@ def test_true_vgg16_gives_the_activations_that_others_printed(small):
     printed = np.load(VGG / "reference_activations" / "printed_activations.npz")
     layers = ["conv1_1", "conv1_2", "pool1", "conv2_1", "conv2_2", "pool2"]
     for layer in ("conv1_1", "conv1_2", "conv2_1", "conv2_2"):
-        stored = layer.replace("conv", "block").replace("_", "_conv")  # conv1_2 is block1_conv2 there
+        # conv1_2 is block1_conv2 there
+        stored = layer.replace("conv", "block").replace("_", "_conv")
         net.get_layer(layer).kernel.assign(kernels[f"{stored}/kernel"])
         net.get_layer(layer).bias.assign(kernels[f"{stored}/bias_q11"])
     text = (VGG / "reference_activations" / "persian_cat.txt").read_text()
-    cat = np.array(text.split(), np.float32).reshape(224, 224, 3)  # BGR, the mean already subtracted
+    # BGR, the mean already subtracted
+    cat = np.array(text.split(), np.float32).reshape(224, 224, 3)
     inner = keras.Model(net.input, [net.get_layer(layer).output for layer in layers])
-    for layer, values in zip(layers, inner((cat + np.array(MEAN_BGR, np.float32))[None, :, :, ::-1]), strict=True):
+    for layer, values in zip(
+        layers, inner((cat + np.array(MEAN_BGR, np.float32))[None, :, :, ::-1]), strict=True
+    ):
         picked = np.asarray(values)[0][np.ix_(*[[0, 1, 2, -3, -2, -1]] * 3)]
         assert np.abs(picked - printed[layer]).max() < 0.02, layer

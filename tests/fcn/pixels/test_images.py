@@ -10,7 +10,9 @@ from fcn.errors import UserError
 from fcn.pixels import images
 from fcn.pixels.images import Header
 
-COLOURS = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [40, 50, 60], [70, 80, 90]]], np.uint8)
+COLOURS = np.array(
+    [[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [40, 50, 60], [70, 80, 90]]], np.uint8
+)
 GREY = np.array([[0, 100, 255], [1, 2, 3]], np.uint8)
 
 
@@ -65,7 +67,11 @@ def test_transparency_is_laid_on_white(stored):
 
 
 def test_a_transparent_colour_is_white_too(stored):
-    assert images.read(stored(COLOURS, transparency=(0, 255, 0)))[0].tolist() == [[255, 0, 0], [255] * 3, [0, 0, 255]]
+    assert images.read(stored(COLOURS, transparency=(0, 255, 0)))[0].tolist() == [
+        [255, 0, 0],
+        [255] * 3,
+        [0, 0, 255],
+    ]
     picture = Image.fromarray(np.array([[0, 1]], np.uint8))
     picture.putpalette([1, 2, 3, 4, 5, 6])
     assert images.read(stored(picture, transparency=0)).tolist() == [[[255] * 3, [4, 5, 6]]]
@@ -109,7 +115,12 @@ UPRIGHT = {
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", UPRIGHT)
 def test_the_orientation_is_carried_out(stored, orientation, suffix):
-    path = stored(COLOURS, f"turned.{suffix}", exif=turned(orientation), **({"lossless": True} if suffix == "webp" else {}))
+    path = stored(
+        COLOURS,
+        f"turned.{suffix}",
+        exif=turned(orientation),
+        **({"lossless": True} if suffix == "webp" else {}),
+    )
     expected = UPRIGHT[orientation](COLOURS)
     np.testing.assert_array_equal(images.read(path), expected)
     found = images.header(path)
@@ -132,10 +143,18 @@ def test_an_orientation_that_does_not_exist_is_upright(stored):
 
 @pytest.mark.parametrize(
     ("mode", "name", "plain"),
-    [("RGB", "a.jpg", True), ("L", "a.jpg", True), ("CMYK", "a.jpg", False), ("RGB", "a.png", False), ("RGB", "a.mpo", True)],
+    [
+        ("RGB", "a.jpg", True),
+        ("L", "a.jpg", True),
+        ("CMYK", "a.jpg", False),
+        ("RGB", "a.png", False),
+        ("RGB", "a.mpo", True),
+    ],
 )
 def test_which_jpegs_any_decoder_reads_alike(stored, mode, name, plain):
-    options = {"save_all": True, "append_images": [Image.new("RGB", (4, 4))]} if name == "a.mpo" else {}
+    options = (
+        {"save_all": True, "append_images": [Image.new("RGB", (4, 4))]} if name == "a.mpo" else {}
+    )
     path = stored(Image.new(mode, (16, 8)), name, **options)
     assert images.header(path).plain_jpeg is plain
     assert images.header(path).size == (16, 8)
@@ -150,19 +169,29 @@ def test_of_several_frames_the_first_is_read(stored):
 @pytest.mark.parametrize(("dtype", "mode"), [(np.float32, "F"), (np.int32, "I")])
 def test_numbers_without_a_scale_are_refused(stored, dtype, mode):
     path = stored(GREY.astype(dtype), "numbers.tif")
-    with pytest.raises(UserError, match=rf"numbers\.tif: expected a picture of 8 or 16 bits, got TIFF of mode {mode} "):
+    with pytest.raises(
+        UserError,
+        match=rf"numbers\.tif: expected a picture of 8 or 16 bits, got TIFF of mode {mode} ",
+    ):
         images.read(path)
 
 
 def test_a_picture_in_memory_is_read_like_a_file(stored):
-    for path in (stored(COLOURS, "a.png", exif=turned(6)), stored(np.zeros((8, 16, 3), np.uint8), "b.jpg", exif=turned(8))):
+    for path in (
+        stored(COLOURS, "a.png", exif=turned(6)),
+        stored(np.zeros((8, 16, 3), np.uint8), "b.jpg", exif=turned(8)),
+    ):
         np.testing.assert_array_equal(images.decode(path.read_bytes()), images.read(path))
-    with pytest.raises(UserError, match=r"^upload 7: expected a picture, but .* it is an HTML page \("):
+    with pytest.raises(
+        UserError, match=r"^upload 7: expected a picture, but .* it is an HTML page \("
+    ):
         images.decode(b"<html>404</html>", "upload 7")
     with pytest.raises(UserError, match=r"^the data: expected a picture, but .* it is empty "):
         images.decode(b"")
     floats = stored(np.zeros((2, 2), np.float32), "numbers.tif")
-    with pytest.raises(UserError, match=r"^the data: expected a picture of 8 or 16 bits, got TIFF of mode F "):
+    with pytest.raises(
+        UserError, match=r"^the data: expected a picture of 8 or 16 bits, got TIFF of mode F "
+    ):
         images.decode(floats.read_bytes())
 
 
@@ -171,7 +200,10 @@ def test_what_is_no_picture_is_named(tmp_path, stored):
     page.write_text("<html>404</html>")
     empty.touch()
     for path, words in ((page, "an HTML page"), (empty, "empty"), (tmp_path, "not a file")):
-        with pytest.raises(UserError, match=f"{path.name}: expected a picture, but it cannot be read: it is {words} "):
+        with pytest.raises(
+            UserError,
+            match=f"{path.name}: expected a picture, but it cannot be read: it is {words} ",
+        ):
             images.read(path)
     with pytest.raises(UserError, match=r"nowhere\.jpg: the picture is missing"):
         images.header(tmp_path / "nowhere.jpg")
@@ -183,7 +215,10 @@ def test_a_truncated_file_is_refused_though_its_header_is_whole(stored, name):
     path.write_bytes(path.read_bytes()[:2000])
     if name == "a.jpg":  # a PNG's marks may stand behind its pixels
         assert images.header(path).size == (64, 64)
-    with pytest.raises(UserError, match=rf"{name}: expected a picture, but it cannot be read: it is a (JPEG|PNG) image"):
+    with pytest.raises(
+        UserError,
+        match=rf"{name}: expected a picture, but it cannot be read: it is a (JPEG|PNG) image",
+    ):
         images.read(path)
 
 
@@ -203,5 +238,7 @@ def test_a_picture_too_large_to_be_one_is_refused(tmp_path):
     data[16:24] = struct.pack(">II", 50_000, 50_000)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     (tmp_path / "huge.png").write_bytes(data)
-    with pytest.raises(UserError, match=r"huge\.png: expected a picture, but it cannot be read.*decompression bomb"):
+    with pytest.raises(
+        UserError, match=r"huge\.png: expected a picture, but it cannot be read.*decompression bomb"
+    ):
         images.read(tmp_path / "huge.png")

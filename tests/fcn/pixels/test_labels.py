@@ -28,8 +28,9 @@ def stored(tmp_path):
 @pytest.mark.parametrize(
     ("index", "colour"),
     [
-        (0, (0, 0, 0)), (1, (128, 0, 0)), (2, (0, 128, 0)), (3, (128, 128, 0)), (4, (0, 0, 128)), (8, (64, 0, 0)),
-        (15, (192, 128, 128)), (20, (0, 64, 128)), (37, (128, 0, 192)), (255, (224, 224, 192)),
+        (0, (0, 0, 0)), (1, (128, 0, 0)), (2, (0, 128, 0)), (3, (128, 128, 0)), (4, (0, 0, 128)),
+        (8, (64, 0, 0)), (15, (192, 128, 128)), (20, (0, 64, 128)), (37, (128, 0, 192)),
+        (255, (224, 224, 192)),
     ],
 )  # fmt: skip
 def test_palette_is_vocs(index, colour):
@@ -58,13 +59,18 @@ def test_a_grey_image_is_read_as_it_is(stored):
 
 def test_a_value_beyond_the_classes_is_refused(stored):
     values = np.array([[0, 37, 37], [255, 20, 21]], np.uint8)
-    with pytest.raises(UserError, match=r"label\.png: label values \[21, 37\] in 3 pixels, expected 0\.\.20 and 255"):
+    with pytest.raises(
+        UserError,
+        match=r"label\.png: label values \[21, 37\] in 3 pixels, expected 0\.\.20 and 255",
+    ):
         labels.read(stored(labels.to_image(values)), 21)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "I;16"])
 def test_an_image_without_indices_is_refused(stored, mode):
-    with pytest.raises(UserError, match=rf"label\.png: expected a palette or 8-bit grey image .* got mode {mode}\."):
+    with pytest.raises(
+        UserError, match=rf"label\.png: expected a palette or 8-bit grey image .* got mode {mode}\."
+    ):
         labels.read(stored(Image.new(mode, (3, 2))), 21)
 
 
@@ -78,7 +84,9 @@ def test_what_is_no_image_is_refused(tmp_path, stored):
     page.write_text("<html>404</html>")
     with pytest.raises(UserError, match=r"page\.png: expected a label, but it cannot be read"):
         labels.read(page, 21)
-    whole = stored(labels.to_image(np.random.default_rng(0).integers(0, 21, (90, 90)).astype(np.uint8)))
+    whole = stored(
+        labels.to_image(np.random.default_rng(0).integers(0, 21, (90, 90)).astype(np.uint8))
+    )
     whole.write_bytes(whole.read_bytes()[:2000])
     with pytest.raises(UserError, match=r"label\.png: expected a label, but it cannot be read"):
         labels.read(whole, 21)
@@ -117,7 +125,10 @@ def test_ade20k_values_are_one_more_and_0_is_void(stored):
 
 def test_an_ade20k_value_beyond_the_classes_is_refused_as_it_stands_in_the_file(stored):
     values = np.array([[0, 1, 151], [151, 255, 0]], np.uint8)
-    with pytest.raises(UserError, match=r"label values \[151, 255\] in 3 pixels, expected 1\.\.150 and 0 \(void\)\. Is this"):
+    with pytest.raises(
+        UserError,
+        match=r"label values \[151, 255\] in 3 pixels, expected 1\.\.150 and 0 \(void\)\. Is this",
+    ):
         labels.read(stored(Image.fromarray(values)), 150, encoding="ade20k")
 
 
@@ -129,12 +140,17 @@ def test_an_sbd_label_has_no_void(tmp_path):
     with pytest.raises(UserError, match=r"a\.mat: the label is 3x2 pixels, its image 2x3"):
         labels.read(path, 21, (2, 3), "sbd")
     scipy.io.savemat(path, {"GTcls": {"Segmentation": values * 51}})
-    with pytest.raises(UserError, match=r"a\.mat: label values \[51, 252, 253, 255\] in 4 pixels, expected 0\.\.20\. Is this"):
+    with pytest.raises(
+        UserError,
+        match=r"a\.mat: label values \[51, 252, 253, 255\] in 4 pixels, expected 0\.\.20\. Is this",
+    ):
         labels.read(path, 21, encoding="sbd")
 
 
 COLOURS = ((0, 0, 0), (255, 0, 0), (10, 200, 30))
-MASK = np.array([[[0, 0, 0], [255, 0, 0], [10, 200, 30]], [[224, 224, 192], [255, 0, 0], [0, 0, 0]]], np.uint8)
+MASK = np.array(
+    [[[0, 0, 0], [255, 0, 0], [10, 200, 30]], [[224, 224, 192], [255, 0, 0], [0, 0, 0]]], np.uint8
+)
 MEANT = [[0, 1, 2], [255, 1, 0]]
 
 
@@ -156,8 +172,12 @@ def test_colours_in_other_kinds_of_files(stored):
     np.testing.assert_array_equal(read_colours(stored(opaque)), MEANT)
     black_and_white = ((0, 0, 0), (255, 255, 255))
     pixels = np.array([[0, 255, 0]], np.uint8)
-    np.testing.assert_array_equal(read_colours(stored(Image.fromarray(pixels)), black_and_white), [[0, 1, 0]])
-    np.testing.assert_array_equal(read_colours(stored(Image.fromarray(pixels).convert("1")), black_and_white), [[0, 1, 0]])
+    np.testing.assert_array_equal(
+        read_colours(stored(Image.fromarray(pixels)), black_and_white), [[0, 1, 0]]
+    )
+    np.testing.assert_array_equal(
+        read_colours(stored(Image.fromarray(pixels).convert("1")), black_and_white), [[0, 1, 0]]
+    )
 
 
 def test_vocs_own_colours_give_vocs_indices(stored):
@@ -169,9 +189,14 @@ def test_vocs_own_colours_give_vocs_indices(stored):
 def test_an_unknown_colour_is_named_with_its_nearest(stored):
     mask = MASK.copy()
     mask[0, 1], mask[1, 1], mask[0, 0] = (250, 1, 0), (250, 1, 0), (220, 220, 190)
-    with pytest.raises(UserError, match=r"label\.png: 3 pixels have colours of no class: ") as error:
+    with pytest.raises(
+        UserError, match=r"label\.png: 3 pixels have colours of no class: "
+    ) as error:
         read_colours(stored(Image.fromarray(mask)))
-    assert "#fa0100 (2 pixels; nearest is #ff0000, class 1), #dcdcbe (1 pixels; nearest is #e0e0c0, void)." in str(error.value)
+    assert (
+        "#fa0100 (2 pixels; nearest is #ff0000, class 1), #dcdcbe (1 pixels; nearest is "
+        "#e0e0c0, void)."
+    ) in str(error.value)
     assert str(error.value).endswith("Is a class missing, or its colour another one?")
 
 
@@ -179,7 +204,9 @@ def test_many_unknown_colours_come_from_smoothing(stored):
     mask = np.zeros((5, 5, 3), np.uint8)
     mask[..., 0] = np.arange(25).reshape(5, 5)
     with pytest.raises(
-        UserError, match=r"24 pixels have .* and 21 more\. So many colours come from smoothed edges, scaling or"
+        UserError,
+        match=r"24 pixels have .* and 21 more\. So many colours come from smoothed edges, "
+        r"scaling or",
     ):
         read_colours(stored(Image.fromarray(mask)))
 
@@ -198,12 +225,17 @@ def test_transparent_masks_are_refused(stored):
 
 @pytest.mark.parametrize("mode", ["LA", "I;16"])
 def test_what_has_no_colours_is_refused(stored, mode):
-    with pytest.raises(UserError, match=rf"label\.png: expected an image of the colours of the classes, got mode {mode}"):
+    with pytest.raises(
+        UserError,
+        match=rf"label\.png: expected an image of the colours of the classes, got mode {mode}",
+    ):
         read_colours(stored(Image.new(mode, (3, 2))))
 
 
 def test_an_unknown_encoding(stored):
-    with pytest.raises(UserError, match=r"expected one of the encodings indices, ade20k, sbd, colours; got rgb"):
+    with pytest.raises(
+        UserError, match=r"expected one of the encodings indices, ade20k, sbd, colours; got rgb"
+    ):
         labels.read(stored(labels.to_image(VALUES)), 21, encoding="rgb")
 
 
@@ -212,7 +244,10 @@ def test_real_ade20k_annotations(realdata):
     paths = sorted((realdata / "ade20k" / "annotations").glob("*.png"))
     assert len(paths) == 17
     for path in paths:
-        with Image.open(path) as image, Image.open(realdata / "ade20k" / "images" / f"{path.stem}.jpg") as photo:
+        with (
+            Image.open(path) as image,
+            Image.open(realdata / "ade20k" / "images" / f"{path.stem}.jpg") as photo,
+        ):
             values, size = np.asarray(image), photo.size
         found = labels.read(path, 150, size, "ade20k")
         np.testing.assert_array_equal(found == 255, values == 0)
@@ -225,4 +260,6 @@ def test_real_sbd_labels_fit_their_images(realdata):
     for path in sorted((folder / "cls").glob("*.mat")):
         with Image.open(folder / "img" / f"{path.stem}.jpg") as photo:
             found = labels.read(path, 21, photo.size, "sbd")
-        assert not found.any(), "these files were made to show the structure; all their pixels are background"
+        assert not found.any(), (
+            "these files were made to show the structure; all their pixels are background"
+        )

@@ -18,11 +18,17 @@ VALUES[5, 0], VALUES[0, 8] = 20, 1
 
 
 def save(path, values=VALUES, name="GTcls", compress=True, **fields):
-    """A file with the structure of SBD's: boundaries by class, class values, and the classes that are there."""
+    """A file with the structure of SBD's: boundaries by class, class values, and the classes that
+    are there.
+    """
     edges = np.empty((20, 1), object)
     for n in range(20):
         edges[n, 0] = scipy.sparse.csc_array((np.asarray(values) == n + 1).astype(np.uint8))
-    content = {"Boundaries": edges, "Segmentation": values, "CategoriesPresent": np.array([[1], [15], [20]], np.uint8)}
+    content = {
+        "Boundaries": edges,
+        "Segmentation": values,
+        "CategoriesPresent": np.array([[1], [15], [20]], np.uint8),
+    }
     scipy.io.savemat(path, {name: content | fields}, do_compression=compress)
     return path
 
@@ -37,12 +43,18 @@ def test_class_values_of_a_made_file(tmp_path, compress, kind):
 
 def test_a_matrix_so_small_that_it_stands_in_its_tag(tmp_path):
     small = np.array([[3, 7]], np.uint8)
-    np.testing.assert_array_equal(matfile.segmentation(save(tmp_path / "a.mat", small, compress=False)), small)
+    np.testing.assert_array_equal(
+        matfile.segmentation(save(tmp_path / "a.mat", small, compress=False)), small
+    )
 
 
 def test_other_arrays_before_it_are_passed_over(tmp_path):
     path = tmp_path / "a.mat"
-    scipy.io.savemat(path, {"first": np.arange(5.0), "text": "words", "GTcls": {"Segmentation": VALUES}}, do_compression=True)
+    scipy.io.savemat(
+        path,
+        {"first": np.arange(5.0), "text": "words", "GTcls": {"Segmentation": VALUES}},
+        do_compression=True,
+    )
     np.testing.assert_array_equal(matfile.segmentation(path), VALUES)
 
 
@@ -70,7 +82,11 @@ def test_every_truncation_is_an_error_that_names_the_file(tmp_path, compress):
 
 def test_damage_is_an_error_or_a_matrix_and_never_the_end_of_the_process(tmp_path):
     """Of such files some end a process that reads them with scipy.io.loadmat."""
-    whole, path, rng = save(tmp_path / "a.mat", compress=False).read_bytes(), tmp_path / "b.mat", random.Random(1)
+    whole, path, rng = (
+        save(tmp_path / "a.mat", compress=False).read_bytes(),
+        tmp_path / "b.mat",
+        random.Random(1),
+    )
     refused = 0
     for _ in range(600):
         data = bytearray(whole)
@@ -97,7 +113,9 @@ def test_a_changed_byte_of_a_compressed_file_is_found(tmp_path):
 def test_a_compressed_bomb_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(matfile, "_LIMIT", 1000)
     content = zlib.compress(struct.pack("<II", 14, 10**6) + bytes(10**6))
-    (tmp_path / "a.mat").write_bytes(bytes(124) + b"\x00\x01IM" + struct.pack("<II", 15, len(content)) + content)
+    (tmp_path / "a.mat").write_bytes(
+        bytes(124) + b"\x00\x01IM" + struct.pack("<II", 15, len(content)) + content
+    )
     with pytest.raises(UserError, match="a compressed element does not end"):
         matfile.segmentation(tmp_path / "a.mat")
 
@@ -106,28 +124,49 @@ def test_a_compressed_bomb_is_not_unpacked(tmp_path, monkeypatch):
     ("content", "words"),
     [
         ({"GTinst": {"Segmentation": VALUES}}, r"no struct GTcls, only \['GTinst'\]"),
-        ({"GTcls": {"Boundaries": VALUES}}, r"GTcls has 1 arrays for the fields \['Boundaries'\], Segmentation expected among"),
+        (
+            {"GTcls": {"Boundaries": VALUES}},
+            r"GTcls has 1 arrays for the fields \['Boundaries'\], Segmentation expected among",
+        ),
         ({"GTcls": VALUES}, r"no struct GTcls, only \['GTcls'\]"),
         ({"GTcls": {"Segmentation": "words"}}, "Segmentation is no matrix of numbers"),
-        ({"GTcls": {"Segmentation": np.zeros((2, 3, 4))}}, r"is no matrix of numbers, but of class 6, .* size \(2, 3, 4\)"),
-        ({"GTcls": {"Segmentation": np.zeros((0, 3))}}, r"is no matrix of numbers, .* size \(0, 3\)"),
+        (
+            {"GTcls": {"Segmentation": np.zeros((2, 3, 4))}},
+            r"is no matrix of numbers, but of class 6, .* size \(2, 3, 4\)",
+        ),
+        (
+            {"GTcls": {"Segmentation": np.zeros((0, 3))}},
+            r"is no matrix of numbers, .* size \(0, 3\)",
+        ),
         ({"GTcls": {"Segmentation": VALUES + 0.5}}, r"numbers that are no whole ones of 0\.\.255"),
-        ({"GTcls": {"Segmentation": VALUES * np.int16(-1)}}, r"numbers that are no whole ones of 0\.\.255"),
-        ({"GTcls": {"Segmentation": np.full((2, 2), np.nan)}}, r"numbers that are no whole ones of 0\.\.255"),
+        (
+            {"GTcls": {"Segmentation": VALUES * np.int16(-1)}},
+            r"numbers that are no whole ones of 0\.\.255",
+        ),
+        (
+            {"GTcls": {"Segmentation": np.full((2, 2), np.nan)}},
+            r"numbers that are no whole ones of 0\.\.255",
+        ),
     ],
 )
 def test_another_content(tmp_path, content, words):
     scipy.io.savemat(tmp_path / "a.mat", content)
-    with pytest.raises(UserError, match=rf"a\.mat: expected a label of SBD \(GTcls\.Segmentation .*{words}"):
+    with pytest.raises(
+        UserError, match=rf"a\.mat: expected a label of SBD \(GTcls\.Segmentation .*{words}"
+    ):
         matfile.segmentation(tmp_path / "a.mat")
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>404</html>", b"MATLAB 7.3 MAT-file" + b" " * 105 + b"\x00\x02IM" + bytes(400)]
+    "content",
+    [b"", b"<html>404</html>", b"MATLAB 7.3 MAT-file" + b" " * 105 + b"\x00\x02IM" + bytes(400)],
 )
 def test_another_file(tmp_path, content):
     (tmp_path / "a.mat").write_bytes(content)
-    with pytest.raises(UserError, match=rf"a\.mat: expected a label of SBD, a MATLAB 5 file, .* \({len(content)} bytes\)"):
+    with pytest.raises(
+        UserError,
+        match=rf"a\.mat: expected a label of SBD, a MATLAB 5 file, .* \({len(content)} bytes\)",
+    ):
         matfile.segmentation(tmp_path / "a.mat")
 
 

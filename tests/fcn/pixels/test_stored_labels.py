@@ -1,4 +1,6 @@
-"""Labels come out as they were written, whatever a decoder makes of them; or they are refused in words."""
+"""Labels come out as they were written, whatever a decoder makes of them; or they are refused in
+words.
+"""
 
 import struct
 import zlib
@@ -14,7 +16,15 @@ from fcn.errors import UserError
 from fcn.pixels import labels
 
 GREY, PALETTE = 0, 3
-PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+PASSES = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 """Adam7: the first column and row of each pass, and the steps from there."""
 
 
@@ -35,7 +45,11 @@ def png(values, depth, kind=GREY, interlaced=False, chunks=()):
     """A PNG of samples as they are, which Pillow does not write."""
     height, width = values.shape
     head = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, int(interlaced))
-    passes = [values[top::down, left::right] for left, top, right, down in PASSES] if interlaced else [values]
+    passes = (
+        [values[top::down, left::right] for left, top, right, down in PASSES]
+        if interlaced
+        else [values]
+    )
     data = zlib.compress(b"".join(packed(each, depth) for each in passes))
     table = [chunk(b"PLTE", bytes(range(3 * 2**depth)))] if kind == PALETTE else []
     parts = [chunk(b"IHDR", head), *table, *chunks, chunk(b"IDAT", data), chunk(b"IEND", b"")]
@@ -43,12 +57,17 @@ def png(values, depth, kind=GREY, interlaced=False, chunks=()):
 
 
 def samples(depth, height=13, width=21):
-    return np.random.default_rng(depth).integers(0, min(2**depth, 200), (height, width)).astype(np.uint8)
+    return (
+        np.random.default_rng(depth)
+        .integers(0, min(2**depth, 200), (height, width))
+        .astype(np.uint8)
+    )
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize(
-    ("depth", "kind"), [(1, GREY), (2, GREY), (4, GREY), (8, GREY), (1, PALETTE), (2, PALETTE), (4, PALETTE)]
+    ("depth", "kind"),
+    [(1, GREY), (2, GREY), (4, GREY), (8, GREY), (1, PALETTE), (2, PALETTE), (4, PALETTE)],
 )
 def test_samples_of_every_depth_come_back(tmp_path, depth, kind, interlaced):
     values, path = samples(depth), tmp_path / "a.png"
@@ -56,7 +75,8 @@ def test_samples_of_every_depth_come_back(tmp_path, depth, kind, interlaced):
     np.testing.assert_array_equal(labels.read(path, 200), values)
     found = doctor.examine(path, classes=200)
     assert {int(row.raw): row.pixels for row in found.rows if row.pixels} == {
-        int(value): int(count) for value, count in zip(*np.unique(values, return_counts=True), strict=True)
+        int(value): int(count)
+        for value, count in zip(*np.unique(values, return_counts=True), strict=True)
     }
 
 
@@ -96,9 +116,13 @@ def test_indices_under_a_transparent_palette(tmp_path):
 def test_grey_of_few_bits_as_colours_is_what_a_viewer_shows(tmp_path):
     colours = ((0, 0, 0), (255, 255, 255), (85, 85, 85))
     (tmp_path / "a.png").write_bytes(png(np.array([[0, 1, 3]]), 2))
-    assert labels.read(tmp_path / "a.png", 3, encoding="colours", colours=colours).tolist() == [[0, 2, 1]]
+    assert labels.read(tmp_path / "a.png", 3, encoding="colours", colours=colours).tolist() == [
+        [0, 2, 1]
+    ]
     (tmp_path / "b.png").write_bytes(png(np.array([[0, 1, 1]]), 1))
-    assert labels.read(tmp_path / "b.png", 3, encoding="colours", colours=colours).tolist() == [[0, 1, 1]]
+    assert labels.read(tmp_path / "b.png", 3, encoding="colours", colours=colours).tolist() == [
+        [0, 1, 1]
+    ]
 
 
 def animated(path):
@@ -143,7 +167,17 @@ def test_the_doctor_reads_a_tiffs_samples(tmp_path, bits, white):
     """262 says which sample is white; Pillow writes none of these."""
     values = np.array([[0, 1, 3, 2] * 2] * 4, np.uint8)
     data = b"".join(packed(row[None], bits)[1:] for row in values)
-    tags = [(256, 8), (257, 4), (258, bits), (259, 1), (262, white), (273, 8), (277, 1), (278, 4), (279, len(data))]
+    tags = [
+        (256, 8),
+        (257, 4),
+        (258, bits),
+        (259, 1),
+        (262, white),
+        (273, 8),
+        (277, 1),
+        (278, 4),
+        (279, len(data)),
+    ]
     head = b"II*\0" + struct.pack("<I", 8 + len(data))
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     path = tmp_path / "a.tif"

@@ -1,4 +1,6 @@
-"""What a file holds that calls itself a picture: nothing but pictures is decoded, and each failure is one sentence."""
+"""What a file holds that calls itself a picture: nothing but pictures is decoded, and each failure
+is one sentence.
+"""
 
 import os
 import struct
@@ -26,7 +28,12 @@ def chunk(name, data):
 
 def png_with(*chunks):
     head = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
-    parts = [chunk(b"IHDR", head), *chunks, chunk(b"IDAT", zlib.compress(b"\0\0")), chunk(b"IEND", b"")]
+    parts = [
+        chunk(b"IHDR", head),
+        *chunks,
+        chunk(b"IDAT", zlib.compress(b"\0\0")),
+        chunk(b"IEND", b""),
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -63,16 +70,25 @@ def test_each_is_one_sentence_for_every_reader(tmp_path, ghostscript, data):
     picture, mask = root / "images" / "p00.jpg", root / "masks" / "p00.png"
     picture.write_bytes(data)
     mask.write_bytes(data)
-    for path, noun, read in ((picture, "picture", images.read), (mask, "label", lambda path: labels.read(path, 4))):
+    for path, noun, read in (
+        (picture, "picture", images.read),
+        (mask, "label", lambda path: labels.read(path, 4)),
+    ):
         with pytest.raises(UserError) as error:
             read(path)
-        assert str(error.value).startswith(f"{path}: expected a {noun}, but it cannot be read: it is ")
+        assert str(error.value).startswith(
+            f"{path}: expected a {noun}, but it cannot be read: it is "
+        )
         assert str(error.value).endswith("Replace it or take it off the list.")
-    found = {(finding.kind, finding.file) for finding in doctor.examine(root).findings if finding.stops}
+    found = {
+        (finding.kind, finding.file) for finding in doctor.examine(root).findings if finding.stops
+    }
     assert ("label_unreadable", str(mask)) in found
     pairs = folder.load({"folder": root}, (), "50%", "50%", 0).splits
     bad = next(pair for split in pairs.values() for pair in split if pair.id == "p00")
-    with pytest.raises(UserError, match=r"p00\.(jpg|png): expected a (picture|label), but it cannot be read"):
+    with pytest.raises(
+        UserError, match=r"p00\.(jpg|png): expected a (picture|label), but it cannot be read"
+    ):
         encode(bad, 4)
     assert not ghostscript.exists()
 
@@ -92,7 +108,8 @@ def device(path):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (fifo, "it is not a file (no regular file)"), (device, "it is not a file (no regular file)"),
+        (fifo, "it is not a file (no regular file)"), (device, "it is not a file (no regular "
+                                                               "file)"),
         (loop, "the picture is missing"), (Path.mkdir, "it is not a file (a folder)"),
     ],
 )  # fmt: skip
@@ -119,20 +136,34 @@ def test_a_fifo_among_the_pairs_stops_none_of_the_others(tmp_path):
     (root / "masks" / "p02.png").unlink()
     os.mkfifo(root / "images" / "p01.jpg")
     os.mkfifo(root / "masks" / "p02.png")
-    found = [(finding.kind, Path(finding.file).name) for finding in doctor.examine(root).findings if finding.stops]
+    found = [
+        (finding.kind, Path(finding.file).name)
+        for finding in doctor.examine(root).findings
+        if finding.stops
+    ]
     assert found == [("image_unreadable", "p01.jpg"), ("label_unreadable", "p02.png")]
 
 
 def test_whatever_a_decoder_raises_names_the_file(tmp_path, monkeypatch):
     photograph(0).save(tmp_path / "a.png")
-    for error in (AssertionError(), KeyError(7), MemoryError(), RecursionError("deep"), zlib.error("x")):
+    for error in (
+        AssertionError(),
+        KeyError(7),
+        MemoryError(),
+        RecursionError("deep"),
+        zlib.error("x"),
+    ):
 
         def fail(*_, error=error, **__):
             raise error
 
         with monkeypatch.context() as patch:
             patch.setattr(Image.Image, "convert", fail)
-            with pytest.raises(UserError, match=r"a\.png: expected a picture, but it cannot be read: it is a PNG image \(.+\)"):
+            with pytest.raises(
+                UserError,
+                match=r"a\.png: expected a picture, but it cannot be read: it is a PNG image "
+                r"\(.+\)",
+            ):
                 images.read(tmp_path / "a.png")
 
 
@@ -145,7 +176,10 @@ def test_pictures_are_opened_in_one_place_alone():
         if "Image.open(" in path.read_text(encoding="utf-8")
     }
     assert opening == {"fcn/pixels/images.py"}
-    assert {"EPS", "WMF", "FITS", "PSD", "FTEX", "GRIB", "HDF5"} & {*images.PHOTOGRAPHS, *images.MASKS} == set()
+    assert {"EPS", "WMF", "FITS", "PSD", "FTEX", "GRIB", "HDF5"} & {
+        *images.PHOTOGRAPHS,
+        *images.MASKS,
+    } == set()
     Image.init()
     assert {*images.PHOTOGRAPHS, *images.MASKS} <= set(Image.OPEN)
 
@@ -155,11 +189,14 @@ def test_a_side_beyond_the_bound_is_refused_before_it_is_decoded(tmp_path):
     path = root / "images" / "p00.png"
     (root / "images" / "p00.jpg").unlink()
     Image.new("1", (1, 20_000)).save(path)
-    words = "1x20000 pixels; sides of at most 16,384 are allowed: cut it into pieces or make it smaller"
+    words = (
+        "1x20000 pixels; sides of at most 16,384 are allowed: cut it into pieces or make it smaller"
+    )
     with pytest.raises(UserError) as error:
         encode(Pair("p00", path, root / "masks" / "p00.png"), 4)
     assert str(error.value) == f"{path}: {words}"
     [finding] = [finding for finding in doctor.examine(root).findings if finding.stops]
     assert (finding.kind, finding.what) == ("image_unreadable", words)
     assert images.longest(16_384, 12_240) == ""  # a photograph of 200 megapixels
-    assert images.read(path).shape == (20_000, 1, 3)  # for `predict` the bound is what the net computes
+    # for `predict` the bound is what the net computes
+    assert images.read(path).shape == (20_000, 1, 3)

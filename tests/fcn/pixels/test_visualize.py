@@ -19,7 +19,8 @@ def test_overlay_leaves_background_and_blends_the_rest():
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found[0, 0], [10, 20, 30])
     np.testing.assert_array_equal(found[0, 1], [25 + 96, 25, 25])
-    np.testing.assert_array_equal(found[1, 0], [50 + 168, 168, 12.5 + 144 - 0.5])  # 156.5 is rounded to even
+    # 156.5 is rounded to even
+    np.testing.assert_array_equal(found[1, 0], [50 + 168, 168, 12.5 + 144 - 0.5])
     np.testing.assert_array_equal(found[1, 1], [2, 2 + 96, 2])
 
 
@@ -32,7 +33,9 @@ def test_a_class_0_that_is_no_background_is_painted_like_any_other():
 
 @pytest.mark.parametrize(("opacity", "expected"), [(0, IMAGE[0, 1]), (1, [128, 0, 0])])
 def test_overlay_at_either_end_of_opacity(opacity, expected):
-    np.testing.assert_array_equal(visualize.overlay(IMAGE, LABELS, ["background"], opacity)[0, 1], expected)
+    np.testing.assert_array_equal(
+        visualize.overlay(IMAGE, LABELS, ["background"], opacity)[0, 1], expected
+    )
 
 
 def test_legend_shows_each_colour_in_its_turn():
@@ -57,10 +60,15 @@ def test_legend_breaks_its_lines_at_the_width():
 
 def test_overlay_of_many_rows_is_that_of_each():
     rng = np.random.default_rng(0)
-    image, labels = rng.integers(0, 256, (600, 2, 3), np.uint8), rng.integers(0, 3, (600, 2), np.uint8)
+    image, labels = (
+        rng.integers(0, 256, (600, 2, 3), np.uint8),
+        rng.integers(0, 3, (600, 2), np.uint8),
+    )
     whole = visualize.overlay(image, labels, ["background", "cat", "dog"])
     for row in (0, 255, 256, 511, 512, 599):
-        each = visualize.overlay(image[row : row + 1], labels[row : row + 1], ["background", "cat", "dog"])
+        each = visualize.overlay(
+            image[row : row + 1], labels[row : row + 1], ["background", "cat", "dog"]
+        )
         np.testing.assert_array_equal(whole[row : row + 1], each)
 
 
@@ -70,7 +78,9 @@ def test_an_overlay_above_the_classes_that_it_shows():
     image = np.full((100, 200, 3), 50, np.uint8)
     sheet = visualize.explained(image, labels, ["background", "cat", "dog"], opacity=0.5)
     assert sheet.size == (200, 100 + 6 + 20)
-    np.testing.assert_array_equal(np.asarray(sheet)[:100], visualize.overlay(image, labels, ["background", "cat", "dog"], 0.5))
+    np.testing.assert_array_equal(
+        np.asarray(sheet)[:100], visualize.overlay(image, labels, ["background", "cat", "dog"], 0.5)
+    )
     assert sheet.getpixel((0, 103)) == (255, 255, 255)
     assert sheet.getpixel((7, 106 + 9)) == (0, 128, 0)  # dog alone
     assert (128, 0, 0) not in {sheet.getpixel((x, 115)) for x in range(200)}
@@ -80,14 +90,20 @@ def test_the_legend_of_an_overlay_is_not_cut_off_and_grows_with_it():
     names, dot = ["background", "a rather long name"], np.ones((1, 1), np.uint8)
     small = visualize.explained(np.zeros((1, 1, 3), np.uint8), dot, names)
     assert small.width > 100
-    assert {small.getpixel((small.width - 1, y)) for y in range(1, small.height)} == {(255, 255, 255)}
-    large = visualize.explained(np.zeros((1600, 800, 3), np.uint8), np.ones((1600, 800), np.uint8), names)
+    assert {small.getpixel((small.width - 1, y)) for y in range(1, small.height)} == {
+        (255, 255, 255)
+    }
+    large = visualize.explained(
+        np.zeros((1600, 800, 3), np.uint8), np.ones((1600, 800), np.uint8), names
+    )
     assert large.size == (800, 1600 + 6 + 20 + 20 * 6 // 14)
     assert large.getpixel((10, 1606 + 10)) == (128, 0, 0)
 
 
 def test_an_overlay_with_nothing_on_it_says_so():
-    sheet = visualize.explained(np.full((30, 300, 3), 9, np.uint8), np.zeros((30, 300), np.uint8), ["Background", "cat"])
+    sheet = visualize.explained(
+        np.full((30, 300, 3), 9, np.uint8), np.zeros((30, 300), np.uint8), ["Background", "cat"]
+    )
     assert sheet.size == (300, 30 + 6 + 20)
     text = np.asarray(sheet)[36:]
     assert text.min() == 0  # in black, and no colour anywhere
@@ -97,7 +113,9 @@ def test_an_overlay_with_nothing_on_it_says_so():
 def test_panels_stand_in_a_table_above_the_legend():
     small, large = np.full((4, 5, 3), 10, np.uint8), np.full((6, 8, 3), 200, np.uint8)
     small[0, 0] = [1, 2, 3]
-    sheet = visualize.panels([[small, large], [large, small]], ["image", "truth"], ["background", "cat"], [1], scale=10)
+    sheet = visualize.panels(
+        [[small, large], [large, small]], ["image", "truth"], ["background", "cat"], [1], scale=10
+    )
     # Columns 8 * 10 + 6 wide; rows 66 high; the titles' line 26, the legend's 20.
     assert sheet.size == (172, 26 + 66 + 66 + 20)
     assert isinstance(sheet, Image.Image)

@@ -19,7 +19,8 @@ def drawn(spec):
         if name.endswith("kernel") and not name.startswith("upscore"):
             weight.assign(draw.normal(0, 1.4 / np.sqrt(np.prod(weight.shape[:-1])), weight.shape))
     [coarsest, *_] = explain.explain(model, spec, IMAGE)
-    surgery.named_weights(model)["score_fr/bias"].assign(-coarsest.scores.mean((0, 1)))  # so that no class wins everywhere
+    # so that no class wins everywhere
+    surgery.named_weights(model)["score_fr/bias"].assign(-coarsest.scores.mean((0, 1)))
     return model
 
 
@@ -28,7 +29,11 @@ def test_every_stage_is_what_the_net_of_its_stride_says(small, padding):
     spec = small("fcn8s", padding=padding)
     model = drawn(spec)
     stages = explain.explain(model, spec, IMAGE)
-    assert [(stage.layer, stage.stride) for stage in stages] == [("score_fr", 32), ("fuse_pool4", 16), ("fuse_pool3", 8)]
+    assert [(stage.layer, stage.stride) for stage in stages] == [
+        ("score_fr", 32),
+        ("fuse_pool4", 16),
+        ("fuse_pool3", 8),
+    ]
     np.testing.assert_array_equal(stages[-1].labels, evaluation.labeler(model)(IMAGE[None])[0])
     weights = surgery.named_weights(model)
     for stage, variant in zip(stages, ("fcn32s", "fcn16s"), strict=False):
@@ -57,7 +62,12 @@ def test_learned_kernels_are_the_mean_over_the_classes(small):
 
 
 def test_the_command_writes_a_page_that_needs_nothing_else(small, tmp_path, capsys):
-    spec = small("fcn16s", classes=("background", "<b>cat", "dog"), upsampling="learned", knows="Only <i>cats</i>.")
+    spec = small(
+        "fcn16s",
+        classes=("background", "<b>cat", "dog"),
+        upsampling="learned",
+        knows="Only <i>cats</i>.",
+    )
     (tmp_path / "net").mkdir()
     surgery.save(drawn(spec), spec, tmp_path / "net")
     Image.fromarray(IMAGE).resize((900, 700)).save(tmp_path / "photo&1.png")
@@ -65,7 +75,8 @@ def test_the_command_writes_a_page_that_needs_nothing_else(small, tmp_path, caps
     assert "photo&1-explained.html: open it in a browser" in capsys.readouterr().out
     page = (tmp_path / "photo&1-explained.html").read_text()
     for words in (
-        "<h1>photo&amp;1.png, seen by fcn16s</h1><p>500 x 389 pixels. Only &lt;i&gt;cats&lt;/i&gt;.</p>",
+        "<h1>photo&amp;1.png, seen by fcn16s</h1><p>500 x 389 pixels. Only "
+        "&lt;i&gt;cats&lt;/i&gt;.</p>",
         "What the skip to stride 16 changes: ",
         "<code>upscore2</code> as learned; it differs by 0.0000 at most.",
         "the window of 500 x 389 begins at (27, 27).",
@@ -78,7 +89,10 @@ def test_the_command_writes_a_page_that_needs_nothing_else(small, tmp_path, caps
 
 def test_misuse_is_said_before_the_net_is_read(tmp_path, capsys):
     (tmp_path / "a.jpg").write_text("letter")
-    for arguments, words in (([tmp_path / "b.jpg"], "b.jpg"), ([tmp_path / "a.jpg"], "a.jpg: expected a picture")):
+    for arguments, words in (
+        ([tmp_path / "b.jpg"], "b.jpg"),
+        ([tmp_path / "a.jpg"], "a.jpg: expected a picture"),
+    ):
         assert main(["explain", *map(str, arguments)]) == 2
         assert words in capsys.readouterr().err
     assert main(["explain", str(tmp_path / "a.jpg"), "--out", str(tmp_path)]) == 2

@@ -55,12 +55,15 @@ def exported(tmp_path_factory):
     ],
 )
 def test_scores_are_those_of_the_net(small, lenet, exported, form, changes):
-    model, out = exported(lenet() if changes is None else small(**{"variant": "fcn8s", **changes}), form)
+    model, out = exported(
+        lenet() if changes is None else small(**{"variant": "fcn8s", **changes}), form
+    )
     image = np.random.default_rng(1).integers(0, 256, (2, 45, 70, 3)).astype(np.float32)
     wanted, got = np.asarray(model(image)), FORMATS[form].load(out)(image)
     assert np.abs(wanted).max() > 0.01
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
-    assert np.abs(wanted - wanted[..., :1]).max() > 0.01  # classes differ, so that mixing them up would show
+    # classes differ, so that mixing them up would show
+    assert np.abs(wanted - wanted[..., :1]).max() > 0.01
     assert json.loads((out / "model.json").read_text())["classes"] == ["background", "cat", "dog"]
 
 
@@ -81,7 +84,9 @@ def test_an_onnx_file_says_what_it_takes_and_gives(small, exported):
 
 @pytest.mark.parametrize(("padding", "upsampling"), [("caffe", "fixed"), ("same", "learned")])
 def test_opencv_reads_a_graph_of_a_fixed_size(small, exported, padding, upsampling):
-    model, out = exported(small("fcn8s", padding=padding, upsampling=upsampling), "onnx", size=(45, 70))
+    model, out = exported(
+        small("fcn8s", padding=padding, upsampling=upsampling), "onnx", size=(45, 70)
+    )
     image = np.random.default_rng(1).integers(0, 256, (1, 45, 70, 3)).astype(np.float32)
     net = cv2.dnn.readNetFromONNX(str(out / "model.onnx"))
     net.setInput(image)
@@ -91,20 +96,29 @@ def test_opencv_reads_a_graph_of_a_fixed_size(small, exported, padding, upsampli
 
 def test_labels_come_out_of_the_graph(small, tmp_path):
     spec = small("fcn8s", padding="same")
-    model, image = random_net(spec), np.random.default_rng(1).integers(0, 256, (2, 45, 70, 3)).astype(np.float32)
-    score = model.get_layer("score_fr")  # the classes' scores have the same mean, so that each wins somewhere
+    model, image = (
+        random_net(spec),
+        np.random.default_rng(1).integers(0, 256, (2, 45, 70, 3)).astype(np.float32),
+    )
+    # the classes' scores have the same mean, so that each wins somewhere
+    score = model.get_layer("score_fr")
     score.bias.assign(score.bias - np.asarray(model(image)).mean((0, 1, 2)))
     assert write(model, spec, tmp_path / "out", "onnx", SIZES[:2], labels=True) <= 1e-4
     labels = FORMATS["onnx"].load(tmp_path / "out")(image)
     assert (labels.shape, labels.dtype) == ((2, 45, 70), np.uint8)
-    assert (labels == np.asarray(model(image)).argmax(-1)).mean() > 0.999  # but where two score the same to 4 digits
+    # but where two score the same to 4 digits
+    assert (labels == np.asarray(model(image)).argmax(-1)).mean() > 0.999
     assert len(np.unique(labels)) > 1
 
 
 def test_many_weights_lie_beside_the_graph(small, exported, monkeypatch):
     monkeypatch.setattr(onnx_graph, "INSIDE", 1000)
     model, out = exported(small("fcn8s", padding="same", upsampling="learned"), "onnx")
-    assert sorted(path.name for path in out.iterdir()) == ["model.json", "model.onnx", "model.onnx.data"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "model.json",
+        "model.onnx",
+        "model.onnx.data",
+    ]
     assert (out / "model.onnx").stat().st_size < 20_000
     stored = (out / "model.onnx.data").stat().st_size
     assert 0 <= stored - 4 * model.count_params() < 50 * onnx_graph.PAGE
@@ -138,9 +152,18 @@ def test_difference_by_hand():
 
     assert difference(two, two, SIZES) == 0
     assert difference(two, off_in_one, SIZES) == 0.25
-    assert difference(lambda image: two(image) * (1, 2), lambda image: np.zeros(image.shape[:3], np.uint8), SIZES) == 0.5
+    assert (
+        difference(
+            lambda image: two(image) * (1, 2),
+            lambda image: np.zeros(image.shape[:3], np.uint8),
+            SIZES,
+        )
+        == 0.5
+    )
     assert np.isnan(difference(two, lambda image: two(image) * np.nan, SIZES))
-    with pytest.raises(UserError, match=r"gives scores \(1, 63, 96, 2\) .*, expected \(1, 64, 96, 2\)"):
+    with pytest.raises(
+        UserError, match=r"gives scores \(1, 63, 96, 2\) .*, expected \(1, 64, 96, 2\)"
+    ):
         difference(two, lambda image: two(image)[:, 1:], SIZES)
 
 
@@ -149,7 +172,11 @@ def test_an_export_that_differs_is_not_left_behind(small, tmp_path, monkeypatch,
     def net(image, training=False):
         return np.full((*image.shape[:3], 3), 5.0, np.float32)
 
-    monkeypatch.setitem(FORMATS, "onnx", Format(lambda _m, _s, folder: folder.mkdir(), lambda _: lambda x: wrong(net(x))))
+    monkeypatch.setitem(
+        FORMATS,
+        "onnx",
+        Format(lambda _m, _s, folder: folder.mkdir(), lambda _: lambda x: wrong(net(x))),
+    )
     with pytest.raises(UserError, match="1e-04 is allowed; nothing was written"):
         write(net, small(), tmp_path / "out", "onnx")
     assert list(tmp_path.iterdir()) == []
@@ -158,16 +185,23 @@ def test_an_export_that_differs_is_not_left_behind(small, tmp_path, monkeypatch,
 def test_folders_with_files_in_them_are_left_alone(small, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(
-        UserError, match=r"expected a place to write a folder to, but a (file|folder with files in it) is there"
+        UserError,
+        match=r"expected a place to write a folder to, but a (file|folder with files in it) "
+        r"is there",
     ):
         write(None, small(), tmp_path, "onnx")
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
 def test_misuse(small, tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="format: expected one of savedmodel, onnx, int8; got 'tflite'"):
+    with pytest.raises(
+        UserError, match="format: expected one of savedmodel, onnx, int8; got 'tflite'"
+    ):
         write(None, small(), tmp_path / "out", "tflite")
-    with pytest.raises(UserError, match="a fixed size and labels instead of scores are of the format onnx; got int8"):
+    with pytest.raises(
+        UserError,
+        match="a fixed size and labels instead of scores are of the format onnx; got int8",
+    ):
         write(None, small(), tmp_path / "out", "int8", labels=True)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(UserError, match="a SavedModel needs Keras on TensorFlow; this is jax"):
@@ -176,6 +210,8 @@ def test_misuse(small, tmp_path, monkeypatch):
 
 def test_a_missing_library_is_named_with_the_command_that_brings_it(small, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(UserError, match=r"onnx is not installed, and ONNX needs it: `make env WITH=web`"):
+    with pytest.raises(
+        UserError, match=r"onnx is not installed, and ONNX needs it: `make env WITH=web`"
+    ):
         write(None, small(), tmp_path / "out", "onnx")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,6 @@
-"""The server for programs: MLflow's forms of a request, and what is said to nonsense. No MLflow, no socket."""
+"""The server for programs: MLflow's forms of a request, and what is said to nonsense. No MLflow, no
+socket.
+"""
 
 import base64
 import io
@@ -49,7 +51,10 @@ def client(net=None, **options):
         {"dataframe_records": [{"image": encoded()}], "params": {"opacity": 1.0}},
         {"instances": [{"image": encoded()}]},
         {"inputs": {"image": [encoded()]}},
-        {"dataframe_split": {"columns": ["image"], "data": [[encoded()]]}, "params": {"opacity": None}},
+        {
+            "dataframe_split": {"columns": ["image"], "data": [[encoded()]]},
+            "params": {"opacity": None},
+        },
     ],
 )
 def test_every_form_of_a_request(body):
@@ -65,17 +70,21 @@ def test_every_form_of_a_request(body):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"dataframe_records": [{"image": encoded()}, {"image": ""}]}, "image 1: expected the base64"),
+        ({"dataframe_records": [{"image": encoded()}, {"image": ""}]}, "image 1: expected the "
+                                                                       "base64"),
         ({"dataframe_records": [{"image": {"a": 1}}]}, "as text, got dict"),
         ({"dataframe_records": [{"picture": encoded()}]}, "dataframe_records[0].image: missing"),
         ({"dataframe_records": []}, "expected at least one picture, got none"),
-        ({"dataframe_split": {"columns": ["picture"], "data": [[encoded()]]}}, "expected the column `image`"),
+        ({"dataframe_split": {"columns": ["picture"], "data": [[encoded()]]}}, "expected the "
+                                                                               "column `image`"),
         ({"inputs": {"image": []}, "instances": []}, "got instances, inputs"),
         ({}, "got none of them"),
         ({"image": encoded()}, "image: unknown key"),
         ([encoded()], "expected keys with values"),
-        ({"inputs": {"image": [encoded()]}, "params": {"opacity": 3}}, "opacity: expected a number of 0..1, got 3"),
-        ({"inputs": {"image": [encoded()]}, "params": {"opacity": "half"}}, "params.opacity: expected a valid number"),
+        ({"inputs": {"image": [encoded()]}, "params": {"opacity": 3}}, "opacity: expected a number "
+                                                                       "of 0..1, got 3"),
+        ({"inputs": {"image": [encoded()]}, "params": {"opacity": "half"}},
+         "params.opacity: expected a valid number"),
     ],
 )  # fmt: skip
 def test_nonsense_is_answered_with_400_and_words(body, words):
@@ -111,7 +120,8 @@ def test_a_request_that_takes_too_long_is_given_up():
     ("headers", "status"),
     [
         ({}, 200), ({"Host": "localhost:5001"}, 200), ({"Host": "proxy.example"}, 200),
-        ({"Host": "proxy.example", "Origin": "https://proxy.example"}, 200), ({"Host": "evil.example"}, 403),
+        ({"Host": "proxy.example", "Origin": "https://proxy.example"}, 200),
+        ({"Host": "evil.example"}, 403),
         ({"Origin": "http://evil.example"}, 403), ({"Origin": "http://127.0.0.1:1"}, 403),
     ],
 )  # fmt: skip
@@ -119,7 +129,10 @@ def test_it_answers_its_own_hosts_and_origins_alone(headers, status):
     asked = client(allowed=["proxy.example"])
     assert asked.get("/ping", headers=headers).status_code == status
     kind = {**headers, "content-type": "x/y"}
-    assert asked.post("/invocations", headers=kind, content=b"x").status_code == {200: 415, 403: 403}[status]
+    assert (
+        asked.post("/invocations", headers=kind, content=b"x").status_code
+        == {200: 415, 403: 403}[status]
+    )
 
 
 def test_what_cannot_be_served_is_said(tmp_path, monkeypatch, capsys):
@@ -129,7 +142,9 @@ def test_what_cannot_be_served_is_said(tmp_path, monkeypatch, capsys):
     assert said.startswith("--model: expected voc20, ")
     assert said.endswith(f"; got {tmp_path}/nothing\n")
     assert main(["serve", "models:/any@champion"]) == 2
-    assert capsys.readouterr().err.startswith("models:/any@champion: it needs a workspace: neither ")
+    assert capsys.readouterr().err.startswith(
+        "models:/any@champion: it needs a workspace: neither "
+    )
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

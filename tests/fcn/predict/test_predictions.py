@@ -14,7 +14,16 @@ CLASSES = ("background", "cat", "dog")
 @pytest.fixture
 def photos(tmp_path):
     """Files with an image's suffix and others, in folders."""
-    for name in ("b.jpg", "a.PNG", "notes.txt", ".hidden.png", "deep/a.jpg", "deep/c.tiff", ".git/x.png", "out/labels/b.png"):
+    for name in (
+        "b.jpg",
+        "a.PNG",
+        "notes.txt",
+        ".hidden.png",
+        "deep/a.jpg",
+        "deep/c.tiff",
+        ".git/x.png",
+        "out/labels/b.png",
+    ):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -23,7 +32,9 @@ def photos(tmp_path):
 
 def test_files_folders_and_patterns(photos, tmp_path):
     def found(*given):
-        images, complaints = predictions.find([str(photos / name) for name in given], photos / "out")
+        images, complaints = predictions.find(
+            [str(photos / name) for name in given], photos / "out"
+        )
         assert complaints == []
         return [image.relative_to(photos).as_posix() for image in images]
 
@@ -32,17 +43,24 @@ def test_files_folders_and_patterns(photos, tmp_path):
     assert found("*.jpg") == ["b.jpg"]
     assert found("**/*.jpg") == ["b.jpg", "deep/a.jpg"]
     assert found("d*") == ["deep/a.jpg", "deep/c.tiff"]  # a pattern of a folder
-    assert found("deep/c.tiff", "deep", "deep/../deep/a.jpg") == ["deep/c.tiff", "deep/a.jpg"]  # each once
+    # each once
+    assert found("deep/c.tiff", "deep", "deep/../deep/a.jpg") == ["deep/c.tiff", "deep/a.jpg"]
     (photos / "x[1].jpg").touch()
     assert found("x[1].jpg") == ["x[1].jpg"]
 
 
 def test_what_is_not_found_is_told_and_the_rest_taken(photos, tmp_path):
     (tmp_path / "empty").mkdir()
-    given = [str(tmp_path / "nowhere.jpg"), str(photos / "b.jpg"), str(tmp_path / "empty"), str(photos / "*.gif")]
+    given = [
+        str(tmp_path / "nowhere.jpg"),
+        str(photos / "b.jpg"),
+        str(tmp_path / "empty"),
+        str(photos / "*.gif"),
+    ]
     images, complaints = predictions.find(given, tmp_path / "out")
     assert images == [photos / "b.jpg"]
-    assert [complaint.partition(": ")[2].partition(",")[0].partition(";")[0] for complaint in complaints] == [
+    assert [complaint.partition(": ")[2].partition(",")[0].partition(";")[0]
+            for complaint in complaints] == [
         "no such file or folder", "no image in it", "no such file or folder",
     ]  # fmt: skip
     assert "nowhere.jpg" in complaints[0]
@@ -62,7 +80,9 @@ def test_names_of_images_alike_in_other_and_in_one_folder(tmp_path):
 
 
 def test_names_that_cannot_be_told_apart_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"its predictions would be called x\.jpg, as another image's: rename it"):
+    with pytest.raises(
+        UserError, match=r"its predictions would be called x\.jpg, as another image's: rename it"
+    ):
         predictions.names([tmp_path / name for name in ("x.jpg", "x.png", "x.jpg.jpg")])
 
 
@@ -97,7 +117,9 @@ def test_nothing_of_the_users_is_overwritten(tmp_path):
         refuse("file", "labels/cat.png")
     refuse("out", "labels/cat.png")
     (tmp_path / "classes.txt").write_text("sky\nsea\n")
-    with pytest.raises(UserError, match=r"--out: .*classes\.txt names other classes than this model has"):
+    with pytest.raises(
+        UserError, match=r"--out: .*classes\.txt names other classes than this model has"
+    ):
         predictions.prepare(tmp_path, CLASSES)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.txt", "file", "labels"]
 

@@ -43,10 +43,17 @@ def bomb(side):
     """A small PNG that says it is a large one."""
 
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     head = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    data = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
     return base64.b64encode(data).decode()
 
 
@@ -67,7 +74,9 @@ def test_an_answer_by_hand():
     ]
 
 
-@pytest.mark.parametrize("change", [lambda t: t, lambda t: f"data:image/png;base64,{t}", lambda t: "\n".join(t) + "\n"])
+@pytest.mark.parametrize(
+    "change", [lambda t: t, lambda t: f"data:image/png;base64,{t}", lambda t: "\n".join(t) + "\n"]
+)
 def test_base64_as_people_write_it(change):
     np.testing.assert_array_equal(serving.decode(change(text(IMAGE)), "image 0", budget()), IMAGE)
 
@@ -75,7 +84,9 @@ def test_base64_as_people_write_it(change):
 def test_exif_is_carried_out():
     exif = Image.Exif()
     exif[0x0112] = 6  # its top is on the right: a quarter turn clockwise puts it upright
-    np.testing.assert_array_equal(serving.decode(text(IMAGE, exif=exif), "image 0", budget()), np.rot90(IMAGE, -1))
+    np.testing.assert_array_equal(
+        serving.decode(text(IMAGE, exif=exif), "image 0", budget()), np.rot90(IMAGE, -1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,13 +98,15 @@ def test_exif_is_carried_out():
         ("hello, world!", "this is no base64"),
         (text(IMAGE)[:-1], "this is no base64 (Incorrect padding)"),
         ("héllo", "this is no base64"),
-        (base64.b64encode(b"hello, this is text").decode(), "image 0: expected a picture, but it cannot be read"),
+        (base64.b64encode(b"hello, this is text").decode(), "image 0: expected a picture, but it "
+                                                            "cannot be read"),
         (text(IMAGE)[:60], "image 0: expected a picture, but it cannot be read: it is a PNG image"),
         (text(IMAGE, "GIF"), "it is of unknown type (starts with b'GIF87a"),
         (text(IMAGE, "EPS"), "(none of the formats JPEG, PNG, WEBP)"),
         (bomb(6000), "image 0: 6000x6000 are 36,000,000 pixels; 25,000,000 are allowed"),
         (bomb(12_000), "144,000,000 pixels; 25,000,000 are allowed"),  # where Pillow warns
-        (bomb(60_000), "it is a PNG image (Image size (3600000000 pixels) exceeds limit"),  # where Pillow refuses
+        # where Pillow refuses
+        (bomb(60_000), "it is a PNG image (Image size (3600000000 pixels) exceeds limit"),
     ],
 )  # fmt: skip
 def test_what_is_no_picture_is_refused_in_words(given, words):
@@ -120,7 +133,9 @@ def test_a_request_of_several_pictures():
 
 def test_one_bad_picture_refuses_the_request_before_the_net_runs():
     with pytest.raises(UserError, match=r"^image 1: "):
-        serving.answers([text(IMAGE), "x"], lambda image: pytest.fail("the net ran"), CLASSES, 0.6, area)
+        serving.answers(
+            [text(IMAGE), "x"], lambda image: pytest.fail("the net ran"), CLASSES, 0.6, area
+        )
 
 
 def test_pictures_of_a_request_share_the_limit(monkeypatch):
@@ -148,11 +163,15 @@ def test_what_the_net_computes_is_bounded_before_anything_is_decoded():
     costly = serving.Budget(lambda width, height: 1000 * width * height)
     assert costly.take(350, 400) == ""
     assert costly.take(350, 101) == (
-        "for 350x101 pixels the net computes 35,350,000; 35,000,000 are allowed: make it smaller, or ask for fewer at once"
+        "for 350x101 pixels the net computes 35,350,000; 35,000,000 are allowed: make it smaller, "
+        "or ask for fewer at once"
     )
     assert costly.take(350, 100) == ""
     thin = serving.Budget(area).take(1, 24_000_000)
-    assert thin == "1x24000000 pixels; sides of at most 16,384 are allowed: cut it into pieces or make it smaller"
+    assert thin == (
+        "1x24000000 pixels; sides of at most 16,384 are allowed: cut it into pieces or "
+        "make it smaller"
+    )
 
 
 class Tiles:
@@ -210,7 +229,10 @@ def test_the_work_ends_when_its_time_is_over():
     net = Tiles()
     for _ in range(5):
         net.go.release()
-    with pytest.raises(UserError, match="image of 50x1 pixels: 0 s are over, and 1 of 5 tiles are done: make it smaller"):
+    with pytest.raises(
+        UserError,
+        match="image of 50x1 pixels: 0 s are over, and 1 of 5 tiles are done: make it smaller",
+    ):
         serving.within(net, serving.Turns(), 0)(strip(5))
     assert net.ran == [5]
     assert serving.within(net, serving.Turns(), 0)(strip(1)).shape == (1, 10)  # done all the same

@@ -59,7 +59,9 @@ def test_an_archive_by_pack_holds_the_labels_and_nothing_else(listed, tmp_path):
     with tarfile.open(out, "r:gz") as archive:
         members = archive.getmembers()
         assert [member.name for member in members] == [f"{WHERE}/{name}.png" for name in SIZES]
-        assert {(member.mtime, member.uid, member.uname, member.mode) for member in members} == {(0, 0, "", 0o644)}
+        assert {(member.mtime, member.uid, member.uname, member.mode) for member in members} == {
+            (0, 0, "", 0o644)
+        }
         for member, name in zip(members, SIZES, strict=True):
             with Image.open(archive.extractfile(member)) as image:
                 assert image.mode == "P"
@@ -82,7 +84,10 @@ def test_the_place_in_the_archive(listed, tmp_path):
     assert where == "results/VOC2011/Segmentation/comp5_test_cls"
     submission.pack(tmp_path / "s.tgz", ((name, truth(name)) for name in SIZES), listed, where)
     submission.check(tmp_path / "s.tgz", listed, where)
-    with pytest.raises(UserError, match=r"comp5_test_cls/2008_000001\.png: not one of the images, .* called results/VOC2012"):
+    with pytest.raises(
+        UserError,
+        match=r"comp5_test_cls/2008_000001\.png: not one of the images, .* called results/VOC2012",
+    ):
         submission.check(tmp_path / "s.tgz", listed)
 
 
@@ -120,28 +125,42 @@ def turned_palette():
 
 BAD = "2008_000002"
 TAMPERED = {
-    "an id is missing": (list(content().items())[:2], "1 of 3 images are missing: .*2008_000003.png"),
+    "an id is missing": (list(content().items())[:2], "1 of 3 images are missing: "
+                                                      ".*2008_000003.png"),
     "a file too many": (
-        [*content().items(), ("results/notes.txt", b"hello")], "results/notes.txt: not one of the images, which",
+        [*content().items(), ("results/notes.txt", b"hello")], "results/notes.txt: not one of the "
+                                                               "images, which",
     ),
-    "a file of macOS": ([*content().items(), (f"{WHERE}/._{BAD}.png", b"")], r"\._2008_000002.png: not one of the images"),
-    "an id twice": ([*content().items(), *list(content().items())[1:2]], "2008_000002.png: there more than once"),
+    "a file of macOS": ([*content().items(), (f"{WHERE}/._{BAD}.png", b"")],
+                        r"\._2008_000002.png: not one of the images"),
+    "an id twice": ([*content().items(), *list(content().items())[1:2]], "2008_000002.png: there "
+                                                                         "more than once"),
     "another size": (
-        replaced(BAD, png(labels.to_image(np.zeros((40, 60), np.uint8)))), "2008_000002.png: 60x40 pixels, its image has 40x60",
+        replaced(BAD, png(labels.to_image(np.zeros((40, 60), np.uint8)))), "2008_000002.png: 60x40 "
+                                                                           "pixels, its image has "
+                                                                           "40x60",
     ),
-    "colours": (replaced(BAD, one(7, "RGB")), r"2008_000002.png: expected a palette PNG \(mode P\), got PNG of mode RGB"),
+    "colours": (replaced(BAD, one(7, "RGB")),
+                r"2008_000002.png: expected a palette PNG \(mode P\), got PNG of mode RGB"),
     "grey": (replaced(BAD, one(7, "L")), "got PNG of mode L"),
     "a GIF": (replaced(BAD, png(labels.to_image(truth(BAD)), "GIF")), "got GIF of mode P"),
     "label 21": (replaced(BAD, one(21)), r"2008_000002.png: value 21, expected 0\.\.20"),
-    "void": (replaced(BAD, one(255)), "2008_000002.png: value 255, expected 0..20: a submission has no void"),
-    "another palette": (replaced(BAD, turned_palette()), "2008_000002.png: value 3 has not VOC's colour"),
+    "void": (replaced(BAD, one(255)), "2008_000002.png: value 255, expected 0..20: a submission "
+                                      "has no void"),
+    "another palette": (replaced(BAD, turned_palette()), "2008_000002.png: value 3 has not VOC's "
+                                                         "colour"),
     "no picture": (replaced(BAD, b"hello"), "2008_000002.png: no picture that can be read"),
     "half a picture": (replaced(BAD, one(7)[:60]), "2008_000002.png: no picture that can be read"),
-    "a symbolic link": (replaced(BAD, linked(tarfile.SYMTYPE)), "2008_000002.png: a link or a device, not a file"),
-    "a hard link": (replaced(BAD, linked(tarfile.LNKTYPE)), "2008_000002.png: a link or a device, not a file"),
-    "an absolute name": ([*content().items(), ("/etc/evil.png", b"")], "/etc/evil.png: a name that leads outside"),
-    "a name that climbs": ([*content().items(), (f"{WHERE}/../../../../evil.png", b"")], "evil.png: a name that leads outside"),
-    "a giant": ([*content().items(), ("zeros", bytes(10**6))], "zeros: 1000000 bytes, more than a label of any of the images"),
+    "a symbolic link": (replaced(BAD, linked(tarfile.SYMTYPE)), "2008_000002.png: a link or a "
+                                                                "device, not a file"),
+    "a hard link": (replaced(BAD, linked(tarfile.LNKTYPE)), "2008_000002.png: a link or a device, "
+                                                            "not a file"),
+    "an absolute name": ([*content().items(), ("/etc/evil.png", b"")], "/etc/evil.png: a name that "
+                                                                       "leads outside"),
+    "a name that climbs": ([*content().items(), (f"{WHERE}/../../../../evil.png", b"")],
+                           "evil.png: a name that leads outside"),
+    "a giant": ([*content().items(), ("zeros", bytes(10**6))], "zeros: 1000000 bytes, more than a "
+                                                               "label of any of the images"),
 }  # fmt: skip
 
 
@@ -178,7 +197,9 @@ def test_what_is_no_tar_is_refused(listed, tmp_path):
     with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
         for name, data in content().items():
             archive.writestr(name, data)
-    with pytest.raises(UserError, match=r"s\.zip: expected a tar or a tgz, but it is a zip archive"):
+    with pytest.raises(
+        UserError, match=r"s\.zip: expected a tar or a tgz, but it is a zip archive"
+    ):
         submission.check(tmp_path / "s.zip", listed)
     with pytest.raises(UserError, match="no such file"):
         submission.check(tmp_path, listed)
@@ -188,7 +209,9 @@ def test_labels_that_the_server_does_not_take_are_not_packed(listed, tmp_path):
     out = tmp_path / "s.tgz"
     out.write_bytes(b"from before")
     void = [(name, np.where(truth(name) == 5, 255, truth(name))) for name in SIZES]
-    with pytest.raises(UserError, match=r"(?s)/s\.tgz: .*2008_000001\.png: value 255, .* a submission has no void"):
+    with pytest.raises(
+        UserError, match=r"(?s)/s\.tgz: .*2008_000001\.png: value 255, .* a submission has no void"
+    ):
         submission.pack(out, void, listed)
     with pytest.raises(UserError, match="1 of 3 images are missing"):
         submission.pack(out, [(name, truth(name)) for name in list(SIZES)[1:]], listed)
@@ -208,7 +231,9 @@ def test_predictions_are_read_from_a_folder(listed, tmp_path):
     for name, values in found:
         np.testing.assert_array_equal(values, truth(name))
     Image.new("L", (3, 3)).save(folder / f"{BAD}.png")
-    with pytest.raises(UserError, match=r"2008_000002\.png: the label is 3x3 pixels, its image 40x60"):
+    with pytest.raises(
+        UserError, match=r"2008_000002\.png: the label is 3x3 pixels, its image 40x60"
+    ):
         list(submission.from_folder(folder, listed))
     (folder / f"{BAD}.png").unlink()
     with pytest.raises(UserError, match="1 of 3 predictions are not there: 2008_000002"):

@@ -1,4 +1,6 @@
-"""The functions behind the page: what is drawn, said and refused. The page itself is tested in `tests/fcn/cli/test_web.py`."""
+"""The functions behind the page: what is drawn, said and refused. The page itself is tested in
+`tests/fcn/cli/test_web.py`.
+"""
 
 import base64
 import io
@@ -19,7 +21,10 @@ LABELS = np.array([[0, 0, 1, 1], [0, 0, 2, 1]], np.uint8)
 
 
 def pictures(html):
-    return [Image.open(io.BytesIO(base64.b64decode(data))) for data in re.findall(r"base64,([A-Za-z0-9+/=]+)", html)]
+    return [
+        Image.open(io.BytesIO(base64.b64decode(data)))
+        for data in re.findall(r"base64,([A-Za-z0-9+/=]+)", html)
+    ]
 
 
 def test_the_view_is_the_picture_and_over_it_its_classes():
@@ -51,9 +56,12 @@ def test_a_large_picture_is_shown_smaller_and_its_class_map_kept():
 def test_the_legend():
     html = web_page.legend(LABELS, CLASSES, 'a"b.png')
     assert re.findall(r"<li.*?</li>", html) == [
-        '<li data-rgb=""><i style="background: transparent"></i><b>background</b><span>50.0%</span></li>',
-        '<li data-rgb="128 0 0"><i style="background: #800000"></i><b>&lt;cat&gt;</b><span>37.5%</span></li>',
-        '<li data-rgb="0 128 0"><i style="background: #008000"></i><b>dog</b><span>12.5%</span></li>',
+        '<li data-rgb=""><i style="background: '
+        'transparent"></i><b>background</b><span>50.0%</span></li>',
+        '<li data-rgb="128 0 0"><i style="background: '
+        '#800000"></i><b>&lt;cat&gt;</b><span>37.5%</span></li>',
+        '<li data-rgb="0 128 0"><i style="background: '
+        '#008000"></i><b>dog</b><span>12.5%</span></li>',
     ]
     assert 'download="a&quot;b.png"' in html
 
@@ -97,7 +105,9 @@ def test_what_is_wrong_is_said(models, tmp_path):
         assert key == ""
 
 
-def test_a_picture_of_which_too_much_would_be_computed_is_refused_before_it_is_decoded(models, tmp_path, monkeypatch):
+def test_a_picture_of_which_too_much_would_be_computed_is_refused_before_it_is_decoded(
+    models, tmp_path, monkeypatch
+):
     Image.new("1", (1, 20_000)).save(tmp_path / "thin.png")
     monkeypatch.setattr(web_page.serving.images, "_rgb", lambda *_: pytest.fail("it was decoded"))
     [(seen, _)] = web_page.segment(str(tmp_path / "thin.png"), "fcn32s", models)
@@ -105,4 +115,6 @@ def test_a_picture_of_which_too_much_would_be_computed_is_refused_before_it_is_d
     Image.new("1", (6000, 4000)).save(tmp_path / "large.png")
     monkeypatch.setattr(web_page.serving, "MAX_COMPUTED", 50_000_000)
     [(seen, _)] = web_page.segment(str(tmp_path / "large.png"), "fcn32s", models)
-    assert "large.png: for 6000x4000 pixels the net computes 78,753,792; 50,000,000 are allowed" in seen
+    assert (
+        "large.png: for 6000x4000 pixels the net computes 78,753,792; 50,000,000 are allowed"
+    ) in seen

@@ -1,4 +1,6 @@
-"""`--model voc-fcn8s`: the authors' net by its name, over http, with a small net of the same layers."""
+"""`--model voc-fcn8s`: the authors' net by its name, over http, with a small net of the same
+layers.
+"""
 
 import hashlib
 import json
@@ -19,7 +21,9 @@ FILE = FILES["fcn8s"]
 
 @pytest.fixture
 def authors(tmp_path, monkeypatch):
-    """A folder with the net as published, and a function that says under which address; the current folder is another."""
+    """A folder with the net as published, and a function that says under which address; the current
+    folder is another.
+    """
     folder, work = tmp_path / "authors", tmp_path / "work"
     for made in (folder, work):
         made.mkdir()
@@ -28,7 +32,10 @@ def authors(tmp_path, monkeypatch):
     shipped = json.loads(published_nets.FACTS.read_text())
 
     def at(url, checksum=f"sha256:{digest}", variant="fcn8s"):
-        shipped["nets"][variant]["weights"] = {"urls": [f"{url}/{FILE}"], "checksums": [checksum] * bool(checksum)}
+        shipped["nets"][variant]["weights"] = {
+            "urls": [f"{url}/{FILE}"],
+            "checksums": [checksum] * bool(checksum),
+        }
         (tmp_path / "facts.json").write_text(json.dumps(shipped))
 
     monkeypatch.setattr(published_nets, "FACTS", tmp_path / "facts.json")
@@ -42,7 +49,9 @@ def cached():
 
 def test_it_is_fetched_and_converted_once(authors, over_http, capsys):
     folder, at = authors
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save("photo.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save(
+        "photo.png"
+    )
     command = ["photo.png", "--model", "voc-fcn8s", "--out", "out"]
     with over_http(folder) as url:
         at(url)
@@ -68,7 +77,9 @@ def test_without_a_network_it_says_how_to_bring_the_file(authors, capsys):
     assert main(["predict", *command]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     place = f"http://127.0.0.1:9/{FILE} to .cache/models"
-    assert said.startswith(f"{FILE} could not be fetched; bring it from {place} yourself and run this again (")
+    assert said.startswith(
+        f"{FILE} could not be fetched; bring it from {place} yourself and run this again ("
+    )
     (folder / FILE).rename(Path(".cache/models", FILE))
     assert published_nets.model_folder("voc-fcn8s") == Path(".cache/models/voc-fcn8s")
     assert cached() == [FILE, "voc-fcn8s"]  # what the user brought stays
@@ -78,7 +89,11 @@ def test_without_a_network_it_says_how_to_bring_the_file(authors, capsys):
 @pytest.mark.parametrize(
     ("name", "checksum", "words"),
     [
-        ("voc-fcn8s", "md5:" + "0" * 32, f"{FILE}.part: not the file that was published: wanted md5:000"),
+        (
+            "voc-fcn8s",
+            "md5:" + "0" * 32,
+            f"{FILE}.part: not the file that was published: wanted md5:000",
+        ),
         ("voc-fcn16s", "", f"{FILE}.part: wanted fcn16s, but its layers are those of fcn8s"),
     ],
 )
@@ -95,4 +110,6 @@ def test_a_name_that_nobody_knows_is_answered_with_these(authors, capsys):
     authors[1]("http://127.0.0.1:9")
     Image.new("RGB", (9, 9)).save("photo.png")
     assert main(["predict", "photo.png", "--model", "voc-fcn4s", "--out", "out"]) == 2
-    assert "voc-fcn32s, voc-fcn16s, voc-fcn8s, voc-fcn8s_atonce, a variant (fcn32s, " in capsys.readouterr().err
+    assert (
+        "voc-fcn32s, voc-fcn16s, voc-fcn8s, voc-fcn8s_atonce, a variant (fcn32s, "
+    ) in capsys.readouterr().err

@@ -18,7 +18,9 @@ def deconvolve(scores, kernel, stride):
     height, width = ((n - 1) * stride + size for n in scores.shape[1:])
     result = np.zeros((outputs, height, width))
     for c, y, x in np.ndindex(*scores.shape):
-        result[:, y * stride : y * stride + size, x * stride : x * stride + size] += scores[c, y, x] * kernel[c]
+        result[:, y * stride : y * stride + size, x * stride : x * stride + size] += (
+            scores[c, y, x] * kernel[c]
+        )
     return result
 
 
@@ -28,7 +30,12 @@ def test_every_net_becomes_a_model_folder_with_its_own_weights(tmp_path, variant
     write(tmp_path / FILES[variant], layers)
     published.to_model_folder(tmp_path / FILES[variant], variant, CLASSES, tmp_path / "model")
     model, spec = surgery.load(tmp_path / "model")
-    assert (spec.variant, spec.backbone, spec.padding, spec.upsampling) == (variant, "vgg16", "caffe", "fixed")
+    assert (spec.variant, spec.backbone, spec.padding, spec.upsampling) == (
+        variant,
+        "vgg16",
+        "caffe",
+        "fixed",
+    )
     assert (spec.width, spec.fc_units, spec.classes) == (1 / 32, 8, CLASSES)
     weights = {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}
     learned = {name: arrays for name, (kind, arrays) in layers.items() if kind == "Convolution"}
@@ -50,7 +57,9 @@ def test_a_learned_upsampling_kernel_does_what_it_did_in_caffe(tmp_path):
     model = build(spec)
     surgery.transplant(model, weights)
     scores = np.random.default_rng(5).normal(size=(3, 4, 5))
-    found = np.asarray(model.get_layer("upscore2")(scores.transpose(1, 2, 0)[None].astype("f4")))[0].transpose(2, 0, 1)
+    found = np.asarray(model.get_layer("upscore2")(scores.transpose(1, 2, 0)[None].astype("f4")))[
+        0
+    ].transpose(2, 0, 1)
     expected = deconvolve(scores, layers["upscore2"][1][0].astype("f8"), 2)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     swapped = deconvolve(scores, layers["upscore2"][1][0].transpose(1, 0, 2, 3).astype("f8"), 2)
@@ -72,17 +81,37 @@ ONES = np.ones
     ("variant", "change", "message"),
     [
         ("fcn8s", without("score_pool3"), "next to fcn8s on vgg16 it lacks score_pool3"),
-        ("fcn32s", with_layer("prelu", ONES(3)), "next to fcn32s on vgg16 it lacks nothing and has prelu besides"),
+        (
+            "fcn32s",
+            with_layer("prelu", ONES(3)),
+            "next to fcn32s on vgg16 it lacks nothing and has prelu besides",
+        ),
         ("fcn16s", with_layer("score-fr", ONES(3)), "names of the nets released in 2014"),
         (
             "fcn16s",
             with_layer("score_pool4", ONES((20, 16, 1, 1)), ONES(20)),
             r"score_pool4: wanted blobs of shapes \[\(21, 16",
         ),
-        ("fcn32s", with_layer("upscore", ONES((21, 21, 63, 63))), "upscore: wanted blobs of shapes .* are there other classes"),
-        ("fcn32s", with_layer("upscore", ONES((21, 21, 64, 64)), ONES(21)), "upscore: wanted blobs of shapes"),
-        ("fcn8s", with_layer("upscore8", ONES((21, 21, 16, 16))), "upscore8: wanted the bilinear kernel, as of all these nets"),
-        ("fcn8s_atonce", with_layer("scale_pool3", ONES(8)), "scale_pool3: wanted 0.0001 everywhere, but it holds 1 to 1"),
+        (
+            "fcn32s",
+            with_layer("upscore", ONES((21, 21, 63, 63))),
+            "upscore: wanted blobs of shapes .* are there other classes",
+        ),
+        (
+            "fcn32s",
+            with_layer("upscore", ONES((21, 21, 64, 64)), ONES(21)),
+            "upscore: wanted blobs of shapes",
+        ),
+        (
+            "fcn8s",
+            with_layer("upscore8", ONES((21, 21, 16, 16))),
+            "upscore8: wanted the bilinear kernel, as of all these nets",
+        ),
+        (
+            "fcn8s_atonce",
+            with_layer("scale_pool3", ONES(8)),
+            "scale_pool3: wanted 0.0001 everywhere, but it holds 1 to 1",
+        ),
         ("fcn8s", with_layer("fc6", ONES((8, 16, 3, 3)), ONES(8)), "fc6: wanted a kernel of"),
     ],
 )
@@ -102,7 +131,9 @@ def test_the_classifier_is_no_fcn():
 
 def test_another_variant_than_the_one_wanted_is_named(tmp_path):
     write(tmp_path / "x", net("fcn8s"))
-    with pytest.raises(UserError, match="x: wanted fcn8s_atonce, but its layers are those of fcn8s"):
+    with pytest.raises(
+        UserError, match="x: wanted fcn8s_atonce, but its layers are those of fcn8s"
+    ):
         published.to_model_folder(tmp_path / "x", "fcn8s_atonce", CLASSES, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
@@ -121,6 +152,16 @@ def test_the_table_shows_both_scores_and_the_furthest():
     bad = published.judge("fcn8s", (91.22, 77.61, 64.0, 84.54), (91.22, 77.61, 65.51, 84.54), 0.1)
     lines = published.table([good, bad]).splitlines()
     assert lines[2].split("|")[1].strip() == "fcn32s"
-    assert [cell.strip() for cell in lines[2].split("|")[4:8]] == ["63.63 (63.63)", "83.46 (83.46)", "+0.02", "PASS"]
-    assert [cell.strip() for cell in lines[3].split("|")[4:8]] == ["64.00 (65.51)", "84.54 (84.54)", "-1.51", "FAIL"]
+    assert [cell.strip() for cell in lines[2].split("|")[4:8]] == [
+        "63.63 (63.63)",
+        "83.46 (83.46)",
+        "+0.02",
+        "PASS",
+    ]
+    assert [cell.strip() for cell in lines[3].split("|")[4:8]] == [
+        "64.00 (65.51)",
+        "84.54 (84.54)",
+        "-1.51",
+        "FAIL",
+    ]
     assert len({len(line) for line in lines}) == 1

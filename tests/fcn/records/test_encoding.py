@@ -24,7 +24,10 @@ def features(pair):
 
 def decoded(pair):
     """What training and validation get of a pair."""
-    return {key: value.numpy() for key, value in records.parse(tf.constant(encoding.encode(pair, 3).data)).items()}
+    return {
+        key: value.numpy()
+        for key, value in records.parse(tf.constant(encoding.encode(pair, 3).data)).items()
+    }
 
 
 def pil(data):
@@ -34,8 +37,15 @@ def pil(data):
 def test_an_example_holds_the_file_s_own_jpeg_the_exact_label_its_size_its_id_and_the_schema(pair):
     stored = features(pair)
     assert set(stored) == {"schema", "id", "image", "label", "height", "width"}
-    assert (list(stored["schema"].int64_list.value), stored["id"].bytes_list.value[0]) == ([2], b"v")
-    assert (stored["height"].int64_list.value[0], stored["width"].int64_list.value[0]) == SIZES["v"] == (35, 50)
+    assert (list(stored["schema"].int64_list.value), stored["id"].bytes_list.value[0]) == (
+        [2],
+        b"v",
+    )
+    assert (
+        (stored["height"].int64_list.value[0], stored["width"].int64_list.value[0])
+        == SIZES["v"]
+        == (35, 50)
+    )
     assert stored["image"].bytes_list.value[0] == pair.image.read_bytes()
     png = Image.open(io.BytesIO(stored["label"].bytes_list.value[0]))
     assert (png.format, png.mode) == ("PNG", "L")
@@ -96,7 +106,11 @@ def see_through(image):
 
 OTHERS = {
     "PNG": (Image.fromarray, "PNG", lambda image: image),
-    "grey PNG": (lambda image: Image.fromarray(image[..., 1]), "PNG", lambda image: image[..., [1, 1, 1]]),
+    "grey PNG": (
+        lambda image: Image.fromarray(image[..., 1]),
+        "PNG",
+        lambda image: image[..., [1, 1, 1]],
+    ),
     "16-bit PNG": (grey16, "PNG", lambda image: image[..., [0, 0, 0]]),
     "PNG with transparency": (see_through, "PNG", lambda image: image),
     "TIFF": (Image.fromarray, "TIFF", lambda image: image),
@@ -118,7 +132,8 @@ def test_a_cmyk_jpeg_becomes_a_png_of_the_colours_that_pillow_sees(pair):
     Image.fromarray(scene("v")[0]).convert("CMYK").save(pair.image, "JPEG", quality=95)
     image = decoded(pair)["image"]
     assert np.array_equal(image, pil(pair.image.read_bytes()))
-    assert np.abs(image.astype(int) - scene("v")[0]).mean() < 12  # not inverted: noise of 40 values, within JPEG's loss
+    # not inverted: noise of 40 values, within JPEG's loss
+    assert np.abs(image.astype(int) - scene("v")[0]).mean() < 12
 
 
 def save_turned(path, image, orientation):
@@ -151,7 +166,9 @@ def test_the_label_of_a_turned_image_must_be_turned_too(pair):
     with pytest.raises(UserError) as error:
         encoding.encode(pair, 3)
     assert f"{pair.label}: the label is 50x35 pixels, its image 35x50" in str(error.value)
-    assert "EXIF data turn this image (orientation 6); its label must fit the upright picture" in str(error.value)
+    assert (
+        "EXIF data turn this image (orientation 6); its label must fit the upright picture"
+    ) in str(error.value)
 
 
 # ---- labels
@@ -174,7 +191,9 @@ def test_labels_of_any_shape_come_back_and_are_counted(tmp_path, kind):
     Image.new("RGB", label.shape[::-1]).save(pair.image)
     Image.fromarray(label).save(pair.label)
     assert np.array_equal(decoded(pair)["label"], label)
-    assert np.array_equal(encoding.encode(pair, 3).pixels, np.bincount(label.reshape(-1), minlength=256))
+    assert np.array_equal(
+        encoding.encode(pair, 3).pixels, np.bincount(label.reshape(-1), minlength=256)
+    )
     png = Image.open(io.BytesIO(features(pair)["label"].bytes_list.value[0]))
     png.load()
     assert np.array_equal(np.asarray(png), label)
@@ -187,10 +206,15 @@ def test_labels_are_read_as_their_encoding_says(tmp_path):
     Image.new("RGB", (3, 2)).save(ade.image)
     Image.fromarray(np.array([[0, 1, 1], [2, 3, 0]], np.uint8)).save(ade.label)
     table = ((0, 0, 0), (255, 0, 0), (0, 9, 0))
-    Image.fromarray(np.array([[table[2], table[0], table[0]], [table[1], table[1], table[0]]], np.uint8)).save(coloured.label)
+    Image.fromarray(
+        np.array([[table[2], table[0], table[0]], [table[1], table[1], table[0]]], np.uint8)
+    ).save(coloured.label)
     assert decoded(ade)["label"].tolist() == [[255, 0, 0], [1, 2, 255]]
     example = encoding.encode(coloured, len(CLASSES), table)
-    assert records.parse(tf.constant(example.data))["label"].numpy().tolist() == [[2, 0, 0], [1, 1, 0]]
+    assert records.parse(tf.constant(example.data))["label"].numpy().tolist() == [
+        [2, 0, 0],
+        [1, 1, 0],
+    ]
     assert example.pixels[:3].tolist() == [3, 2, 1]
 
 
@@ -206,7 +230,11 @@ def test_equal_pixels_have_equal_samples_in_whatever_file(pair, tmp_path):
     Image.open(pair.image).convert("L").save(grey.image)
     rgb = Pair("rgb", tmp_path / "rgb.png", pair.label)
     Image.fromarray(pil(grey.image.read_bytes())).save(rgb.image)
-    assert encoding.encode(grey, 3).sample == encoding.encode(rgb, 3).sample != encoding.encode(pair, 3).sample
+    assert (
+        encoding.encode(grey, 3).sample
+        == encoding.encode(rgb, 3).sample
+        != encoding.encode(pair, 3).sample
+    )
 
 
 @pytest.mark.parametrize(("name", "change"), [("a pixel", np.s_[3, 4, 1]), ("a row", np.s_[:1])])

@@ -52,14 +52,22 @@ def test_sizes_are_counted_as_width_and_height():
 
 def test_the_look_at_the_tiny_world_is_what_the_tiny_world_is(data, tmp_path):
     found = look.run(data, tmp_path / "look", 3)
-    assert sorted(path.name for path in (tmp_path / "look").iterdir()) == ["classes.csv", "contact.png", "sizes.csv"]
+    assert sorted(path.name for path in (tmp_path / "look").iterdir()) == [
+        "classes.csv",
+        "contact.png",
+        "sizes.csv",
+    ]
     for split, names in (("train", "abcde"), ("val", "vwx")):
         labels = np.concatenate([scene(name)[1].reshape(-1) for name in names])
         labelled = labels[labels != 255]
         assert found[split] == {
             "images": len(names), "void": round(float(np.mean(labels == 255)), 6), "absent": []
         }  # fmt: skip
-        table = {row["class"]: row for row in rows(tmp_path / "look" / "classes.csv") if row["split"] == split}
+        table = {
+            row["class"]: row
+            for row in rows(tmp_path / "look" / "classes.csv")
+            if row["split"] == split
+        }
         assert {name: int(row["pixels"]) for name, row in table.items()} == {
             name: int(np.sum(labelled == value)) for value, name in enumerate(CLASSES)
         }
@@ -67,9 +75,12 @@ def test_the_look_at_the_tiny_world_is_what_the_tiny_world_is(data, tmp_path):
             [np.mean(labelled == value) for value in range(3)], abs=1e-6
         )
         assert {row["images"] for row in table.values()} == {str(len(names))}
-        counted = [(int(r["height"]), int(r["width"]), int(r["images"])) for r in rows(tmp_path / "look" / "sizes.csv")
+        counted = [(int(r["height"]), int(r["width"]),
+        int(r["images"])) for r in rows(tmp_path / "look" / "sizes.csv")
                    if r["split"] == split]  # fmt: skip
-        assert sorted(size for *size, n in counted for _ in range(n)) == sorted(list(SIZES[name]) for name in names)
+        assert sorted(size for *size, n in counted for _ in range(n)) == sorted(
+            list(SIZES[name]) for name in names
+        )
 
 
 def test_the_same_records_give_the_same_bytes(data, tmp_path):
@@ -95,7 +106,9 @@ def test_records_that_are_not_there_leave_nothing(tmp_path):
 
 def test_the_images_drawn_are_evenly_spread(monkeypatch, tmp_path):
     stored = [(f"{n}", GREY, np.zeros((10, 20), np.uint8)) for n in range(9)]
-    monkeypatch.setattr(look.records, "read", lambda folder, split, only: (stored[n] for n in sorted(only)))
+    monkeypatch.setattr(
+        look.records, "read", lambda folder, split, only: (stored[n] for n in sorted(only))
+    )
     for wanted, names in ((1, "0"), (2, "08"), (3, "048"), (9, "012345678")):
         assert "".join(name for name, *_ in look._spread(tmp_path, 9, wanted)) == names
 
@@ -103,14 +116,18 @@ def test_the_images_drawn_are_evenly_spread(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        ((480, 360), (240, 180)), ((500, 375), (240, 180)), ((375, 500), (135, 180)), ((1000, 10), (240, 2)),
-        ((2000, 1), (240, 1)), ((240, 180), (240, 180)), ((121, 91), (121, 91)), ((120, 90), (240, 180)),
+        ((480, 360), (240, 180)), ((500, 375), (240, 180)), ((375, 500), (135, 180)), ((1000, 10),
+        (240, 2)),
+        ((2000, 1), (240, 1)), ((240, 180), (240, 180)), ((121, 91), (121, 91)), ((120, 90), (240,
+        180)),
         ((100, 50), (200, 100)),
     ],
 )  # fmt: skip
 def test_pictures_are_reduced_to_the_box_and_enlarged_by_whole_factors(size, expected):
     width, height = size
-    label = (np.arange(height * width, dtype=np.int64).reshape(height, width) % 3 * 100).astype(np.uint8)
+    label = (np.arange(height * width, dtype=np.int64).reshape(height, width) % 3 * 100).astype(
+        np.uint8
+    )
     _, image, small = look._reduced("x", np.zeros((height, width, 3), np.uint8), label)
     assert (image.shape[1::-1], small.shape[::-1]) == (expected, expected)
     assert set(np.unique(small)) <= {0, 100, 200}, "labels are never mixed"
@@ -119,15 +136,22 @@ def test_pictures_are_reduced_to_the_box_and_enlarged_by_whole_factors(size, exp
 def test_a_sheet_has_the_pictures_in_rows_with_their_labels_painted_over():
     label = np.zeros((10, 20), np.uint8)
     label[:, 10:], label[0, 0] = 1, 255
-    sheet = look.contact_sheet([(f"p{n}", GREY, label) for n in range(8)], ["background", "cat", "dog"])
-    # Six columns of 20 + 6 and a gap; two rows of 10 + 11 + 12; one line of 20 for the colours, and two gaps.
+    sheet = look.contact_sheet(
+        [(f"p{n}", GREY, label) for n in range(8)], ["background", "cat", "dog"]
+    )
+    # Six columns of 20 + 6 and a gap; two rows of 10 + 11 + 12; one line of 20 for the colours, and
+    # two gaps.
     assert sheet.size == (6 * 26 + 6, 2 * 33 + 20 + 12)
     for x, y in ((6, 6), (6 + 5 * 26, 6), (6 + 26, 6 + 33)):
-        # background is as it was; cat and void are 0.6 of their colour (128, 0, 0), (224, 224, 192) over grey 100
-        assert [sheet.getpixel((x + 5, y + 5)), sheet.getpixel((x + 15, y + 5)), sheet.getpixel((x, y))] == [
+        # background is as it was; cat and void are 0.6 of their colour (128, 0, 0), (224, 224, 192)
+        # over grey 100
+        assert [sheet.getpixel((x + 5, y + 5)), sheet.getpixel((x + 15, y + 5)), sheet.getpixel((x,
+        y))] == [
             (100, 100, 100), (117, 40, 40), (174, 174, 155),
         ]  # fmt: skip
-    assert sheet.getpixel((6 + 2 * 26 + 5, 6 + 33 + 5)) == (255, 255, 255), "two pictures in the second row"
+    assert sheet.getpixel((6 + 2 * 26 + 5, 6 + 33 + 5)) == (255, 255, 255), (
+        "two pictures in the second row"
+    )
     key = np.asarray(sheet)[-26:].reshape(-1, 3).tolist()
     assert [128, 0, 0] in key
     assert [224, 224, 192] in key
@@ -140,7 +164,10 @@ def test_a_first_class_that_is_no_background_is_painted_and_explained():
     sheet = look.contact_sheet([("p", GREY, label)], ["wall", "sky"])
     assert sheet.getpixel((10, 10)) == (40, 40, 40)
     key = visualize.legend(["wall", "sky"], [0], 20)
-    assert sheet.crop((6, sheet.height - 6 - key.height, 26, sheet.height - 6)).tobytes() == key.tobytes()
+    assert (
+        sheet.crop((6, sheet.height - 6 - key.height, 26, sheet.height - 6)).tobytes()
+        == key.tobytes()
+    )
 
 
 def test_of_a_long_id_the_end_is_shown():

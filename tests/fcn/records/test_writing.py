@@ -22,14 +22,30 @@ from fcn.records import encoding, writing
 LISTS = {"train": "train", "val": "val"}
 
 
-def write(root, out, shards=2, seed=1, lists=LISTS, classes=CLASSES, on_bad="stop", done=lambda *_: None, workers=2):
-    listing = Listing(tuple(classes), {split: voc.pairs(root, name) for split, name in lists.items()}, notes=("no borders",))
+def write(
+    root,
+    out,
+    shards=2,
+    seed=1,
+    lists=LISTS,
+    classes=CLASSES,
+    on_bad="stop",
+    done=lambda *_: None,
+    workers=2,
+):
+    listing = Listing(
+        tuple(classes),
+        {split: voc.pairs(root, name) for split, name in lists.items()},
+        notes=("no borders",),
+    )
     return writing.write(listing, lists, out, shards, seed, on_bad, done, workers)
 
 
 def digests(folder):
     return {
-        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in folder.rglob("*")
+        if p.is_file()
     }
 
 
@@ -43,7 +59,9 @@ def ids(path):
 
 
 @pytest.mark.parametrize("workers", [1, 3, 16, None])
-def test_the_same_pairs_give_the_same_bytes_whatever_the_number_of_threads(world, tmp_path, workers):
+def test_the_same_pairs_give_the_same_bytes_whatever_the_number_of_threads(
+    world, tmp_path, workers
+):
     write(world, tmp_path / "one")
     write(world, tmp_path / "two", workers=workers)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
@@ -53,7 +71,11 @@ def test_the_same_pairs_give_the_same_bytes_whatever_the_number_of_threads(world
 
 def test_a_pair_that_takes_longer_than_those_after_it_keeps_its_place(world, tmp_path, monkeypatch):
     wanted = write(world, tmp_path / "one", shards=1)
-    first, others, encode = wanted["splits"]["train"]["ids"][0], threading.Semaphore(0), writing.encode
+    first, others, encode = (
+        wanted["splits"]["train"]["ids"][0],
+        threading.Semaphore(0),
+        writing.encode,
+    )
 
     def slow(pair, *arguments):
         if pair.id == first:
@@ -88,7 +110,9 @@ def test_the_bytes_do_not_depend_on_where_the_images_lie(world, tmp_path):
 
 
 def test_another_seed_stores_the_training_images_in_another_order(world, tmp_path):
-    indices = [write(world, tmp_path / str(seed), shards=1, seed=seed)["splits"] for seed in range(4)]
+    indices = [
+        write(world, tmp_path / str(seed), shards=1, seed=seed)["splits"] for seed in range(4)
+    ]
     found = [splits["train"]["ids"] for splits in indices]
     assert all(sorted(each) == ["a", "b", "c", "d", "e"] for each in found)
     assert len({tuple(each) for each in found}) > 1
@@ -106,9 +130,15 @@ def test_shards_are_dealt_like_cards(world, tmp_path):
 
 def test_there_are_no_more_shards_than_images(world, tmp_path):
     index = write(world, tmp_path / "out", shards=4)
-    assert list(index["splits"]["val"]["files"]) == [f"val-0000{n}-of-00003.tfrecord" for n in range(3)]
+    assert list(index["splits"]["val"]["files"]) == [
+        f"val-0000{n}-of-00003.tfrecord" for n in range(3)
+    ]
     held = [len(list(ids(tmp_path / "out" / name))) for name in index["splits"]["train"]["files"]]
-    assert held == [2, 1, 1, 1] == [shard["images"] for shard in index["splits"]["train"]["files"].values()]
+    assert (
+        held
+        == [2, 1, 1, 1]
+        == [shard["images"] for shard in index["splits"]["train"]["files"].values()]
+    )
 
 
 # ---- the index, and what is told on the way
@@ -116,10 +146,20 @@ def test_there_are_no_more_shards_than_images(world, tmp_path):
 
 def test_the_index_counts_what_is_there(world, tmp_path):
     # Labels small enough to count by eye, in a split of two images of 4x6 and 5x3 (height x width).
-    first = np.array([[0, 0, 0, 0, 0, 0], [0, 1, 1, 255, 0, 0], [0, 1, 1, 255, 0, 0], [255, 255, 255, 255, 0, 0]], np.uint8)
+    first = np.array(
+        [
+            [0, 0, 0, 0, 0, 0],
+            [0, 1, 1, 255, 0, 0],
+            [0, 1, 1, 255, 0, 0],
+            [255, 255, 255, 255, 0, 0],
+        ],
+        np.uint8,
+    )
     second = np.array([[2, 2, 2], [2, 2, 2], [0, 0, 0], [0, 0, 0], [0, 0, 1]], np.uint8)
     for name, label in (("p", first), ("q", second)):
-        Image.fromarray(np.zeros((*label.shape, 3), np.uint8)).save(world / "JPEGImages" / f"{name}.jpg")
+        Image.fromarray(np.zeros((*label.shape, 3), np.uint8)).save(
+            world / "JPEGImages" / f"{name}.jpg"
+        )
         labels.to_image(label).save(world / "SegmentationClass" / f"{name}.png")
     (world / "ImageSets/Segmentation/tiny.txt").write_text("p\nq\n")
     out = tmp_path / "out"
@@ -147,7 +187,10 @@ def test_the_index_counts_what_is_there(world, tmp_path):
 
 def test_a_split_s_digest_is_that_of_its_shards_digests(world, tmp_path):
     split = write(world, tmp_path / "out")["splits"]["train"]
-    each = [hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() for name in sorted(split["files"])]
+    each = [
+        hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest()
+        for name in sorted(split["files"])
+    ]
     assert split["digest"] == hashlib.sha256("".join(each).encode()).hexdigest()
 
 
@@ -199,26 +242,35 @@ def leak(root):
 
 def leak_by_content(root):
     jpeg = np.asarray(Image.open(root / "JPEGImages" / "c.jpg"))
-    Image.fromarray(jpeg).save(root / "JPEGImages" / "w.jpg", "PNG")  # another file, the same pixels
+    # another file, the same pixels
+    Image.fromarray(jpeg).save(root / "JPEGImages" / "w.jpg", "PNG")
     shutil.copy(root / "SegmentationClass" / "c.png", root / "SegmentationClass" / "w.png")
 
 
 WRONG = [
     (label_37, ["SegmentationClass/v.png", "label values [37] in 4 pixels", "0..2 and 255"]),
-    (label_of_another_size, ["SegmentationClass/v.png", "the label is 49x35 pixels, its image 50x35"]),
+    (
+        label_of_another_size,
+        ["SegmentationClass/v.png", "the label is 49x35 pixels, its image 50x35"],
+    ),
     (rgb_label, ["SegmentationClass/v.png", "got mode RGB"]),
     (truncated_label, ["SegmentationClass/v.png", "cannot be read"]),
     (missing_image, ["JPEGImages/v.jpg", "not there"]),
     (truncated_jpeg, ["JPEGImages/v.jpg", "cannot be read", "truncated"]),
     (html_instead_of_jpeg, ["JPEGImages/v.jpg", "an HTML page"]),
     (leak, ["share 2: a, c"]),
-    (leak_by_content, ["train and val share 1 images under different names, equal pixel by pixel: c = w."]),
+    (
+        leak_by_content,
+        ["train and val share 1 images under different names, equal pixel by pixel: c = w."],
+    ),
 ]
 
 
 @pytest.mark.parametrize("before", ["nothing", "older"])
 @pytest.mark.parametrize(("spoil", "words"), WRONG, ids=[spoil.__name__ for spoil, _ in WRONG])
-def test_what_is_wrong_is_named_and_nothing_is_left_half_written(world, tmp_path, spoil, words, before):
+def test_what_is_wrong_is_named_and_nothing_is_left_half_written(
+    world, tmp_path, spoil, words, before
+):
     folder = tmp_path / "data"
     half = folder / ".fcn-part-records"  # as a process that was killed leaves it
     half.mkdir(parents=True)
@@ -232,8 +284,11 @@ def test_what_is_wrong_is_named_and_nothing_is_left_half_written(world, tmp_path
         write(world, folder / "records")
     assert [word for word in words if word not in str(error.value)] == []
     assert digests(folder / "records") == was
-    # A leak and a missing file are found before anything is written: the older leftover may still be there then.
-    assert [p.name for p in folder.iterdir() if p.name not in ("records", ".fcn-part-records")] == []
+    # A leak and a missing file are found before anything is written: the older leftover may still
+    # be there then.
+    assert [
+        p.name for p in folder.iterdir() if p.name not in ("records", ".fcn-part-records")
+    ] == []
     if half.exists():
         assert spoil in (leak, missing_image)
 
@@ -244,11 +299,15 @@ def test_a_half_written_output_is_replaced_as_a_whole(world, tmp_path):
     for name in ("records", ".fcn-part-records"):
         (folder / name).mkdir(parents=True)
         (folder / name / "train-00007-of-00009.tfrecord").write_bytes(b"half")
-    with pytest.raises(UserError, match=r"records: .* a folder that this program did not make .* is there"):
+    with pytest.raises(
+        UserError, match=r"records: .* a folder that this program did not make .* is there"
+    ):
         write(world, folder / "records")  # it may be the user's
     (folder / "records" / "index.json").write_text('{"schema": 1}')
     write(world, folder / "records")
-    assert digests(folder) == {f"records/{name}": value for name, value in digests(tmp_path / "wanted" / "records").items()}
+    assert digests(folder) == {
+        f"records/{name}": value for name, value in digests(tmp_path / "wanted" / "records").items()
+    }
 
 
 def test_all_bad_pairs_are_named_not_only_the_first(world, tmp_path):
@@ -259,8 +318,14 @@ def test_all_bad_pairs_are_named_not_only_the_first(world, tmp_path):
         write(world, tmp_path / "out")
     first, *reasons, last = str(error.value).splitlines()
     assert first == "3 of 8 pairs of image and label cannot be used:"
-    paths = [world / "JPEGImages/d.jpg", world / "SegmentationClass/b.png", world / "SegmentationClass/w.png"]
-    assert [reason.partition(": ")[0] for reason in (*sorted(reasons[:2]), reasons[2])] == [f"- {path}" for path in paths]
+    paths = [
+        world / "JPEGImages/d.jpg",
+        world / "SegmentationClass/b.png",
+        world / "SegmentationClass/w.png",
+    ]
+    assert [reason.partition(": ")[0] for reason in (*sorted(reasons[:2]), reasons[2])] == [
+        f"- {path}" for path in paths
+    ]
     assert last == "Mend them, take them off the lists, or leave them out with `on_bad: skip`."
     assert not (tmp_path / "out").exists()
 
@@ -270,7 +335,9 @@ def test_a_single_bad_pair_is_told_on_one_line(world, tmp_path):
     with pytest.raises(UserError) as error:
         write(world, tmp_path / "out")
     path = world / "SegmentationClass" / "v.png"
-    assert str(error.value).startswith(f"1 of 8 pairs of image and label cannot be used: {path}: label values [37]")
+    assert str(error.value).startswith(
+        f"1 of 8 pairs of image and label cannot be used: {path}: label values [37]"
+    )
 
 
 def test_of_many_bad_pairs_some_are_named_and_the_rest_is_counted(world, tmp_path, monkeypatch):
@@ -289,7 +356,8 @@ def test_after_very_many_bad_pairs_the_rest_is_not_looked_at(world, tmp_path, mo
     told = []
     for name in "abcde":
         label_37(world, name)
-    with pytest.raises(UserError, match="2 of 5 pairs of image and label"):  # two of train, and val's three are fine
+    # two of train, and val's three are fine
+    with pytest.raises(UserError, match="2 of 5 pairs of image and label"):
         write(world, tmp_path / "out", done=lambda *values: told.append(values))
     assert told == [("train", 1, 5), *(("val", n, 3) for n in (1, 2, 3))]
 
@@ -299,10 +367,17 @@ def test_bad_pairs_can_be_left_out_and_are_named_in_the_index(world, tmp_path):
     truncated_jpeg(world, "d")
     index = write(world, tmp_path / "out", on_bad="skip")
     train, val = index["splits"]["train"], index["splits"]["val"]
-    assert (train["images"], sorted(train["ids"]), val["images"], val["ids"]) == (4, ["a", "b", "c", "e"], 2, ["x", "w"])
+    assert (train["images"], sorted(train["ids"]), val["images"], val["ids"]) == (
+        4,
+        ["a", "b", "c", "e"],
+        2,
+        ["x", "w"],
+    )
     assert len(train["sizes"]) == 4
     assert [bad["id"] for bad in train["skipped"]] == ["d"]
-    assert train["skipped"][0]["reason"].startswith("d.jpg: expected a picture, but it cannot be read")
+    assert train["skipped"][0]["reason"].startswith(
+        "d.jpg: expected a picture, but it cannot be read"
+    )
     assert val["skipped"][0]["id"] == "v"
     assert val["skipped"][0]["reason"].startswith("v.png: label values [37] in 4 pixels")
     assert [identity for identity, *_ in records.read(tmp_path / "out", "train")] == train["ids"]
@@ -331,7 +406,9 @@ def test_a_split_of_bad_pairs_only_stops_in_any_case(world, tmp_path):
 
 
 def test_labels_may_use_every_class_of_the_list_and_void_only(world, tmp_path):
-    with pytest.raises(UserError, match=r"label values \[2\] in \d+ pixels, expected 0\.\.1 and 255"):
+    with pytest.raises(
+        UserError, match=r"label values \[2\] in \d+ pixels, expected 0\.\.1 and 255"
+    ):
         write(world, tmp_path / "out", classes=CLASSES[:2])
 
 
@@ -339,7 +416,10 @@ def test_labels_may_use_every_class_of_the_list_and_void_only(world, tmp_path):
 def test_a_full_disk_is_told_and_nothing_is_left(world, tmp_path, monkeypatch):
     writer = tf.io.TFRecordWriter
     monkeypatch.setattr(tf.io, "TFRecordWriter", lambda path: writer("/dev/full"))
-    with pytest.raises(UserError, match=f"No space left on device: make room on the disk of {tmp_path / 'data/out'} and run"):
+    with pytest.raises(
+        UserError,
+        match=f"No space left on device: make room on the disk of {tmp_path / 'data/out'} and run",
+    ):
         write(world, tmp_path / "data" / "out")
     assert list((tmp_path / "data").iterdir()) == []
 
@@ -352,12 +432,16 @@ def test_every_image_under_two_names_is_named(world, tmp_path, on_bad):
     leak_by_content(world)
     shutil.copy(world / "JPEGImages" / "a.jpg", world / "JPEGImages" / "v.jpg")
     shutil.copy(world / "SegmentationClass" / "a.png", world / "SegmentationClass" / "v.png")
-    with pytest.raises(UserError, match="share 2 images under different names, equal pixel by pixel: a = v, c = w"):
+    with pytest.raises(
+        UserError, match="share 2 images under different names, equal pixel by pixel: a = v, c = w"
+    ):
         write(world, tmp_path / "out", shards=1, on_bad=on_bad)
 
 
 def test_an_image_of_nearly_the_same_pixels_is_another_one(world, tmp_path):
-    """Where the few pixels that are compared first are the same: of its 48 rows and 40 columns the fifth and third are not."""
+    """Where the few pixels that are compared first are the same: of its 48 rows and 40 columns the
+    fifth and third are not.
+    """
     leak_by_content(world)
     path = world / "JPEGImages" / "w.jpg"
     pixels = np.asarray(Image.open(path)).copy()
@@ -365,7 +449,10 @@ def test_an_image_of_nearly_the_same_pixels_is_another_one(world, tmp_path):
     Image.fromarray(pixels).save(path, "PNG")
     same = np.asarray(Image.open(world / "JPEGImages" / "c.jpg")).copy()
     assert (pixels != same).sum() == 3
-    train, val = (Pair(name, world / f"JPEGImages/{name}.jpg", world / "SegmentationClass/c.png") for name in "cw")
+    train, val = (
+        Pair(name, world / f"JPEGImages/{name}.jpg", world / "SegmentationClass/c.png")
+        for name in "cw"
+    )
     assert encoding.encode(train, 3).sample == encoding.encode(val, 3).sample
     assert write(world, tmp_path / "out")["splits"]["val"]["images"] == 3
 
@@ -381,7 +468,9 @@ def test_the_same_image_twice_in_one_split_is_no_leak(world, tmp_path):
 
 @pytest.mark.realdata
 def test_real_pairs_survive_unchanged(realdata, tmp_path):
-    """VOC2012: odd sizes, 4:2:0 colour, void borders. Labels to the bit; images as Pillow decodes the same bytes."""
+    """VOC2012: odd sizes, 4:2:0 colour, void borders. Labels to the bit; images as Pillow decodes
+    the same bytes.
+    """
     with tarfile.open(realdata / "VOC2012-subset.tar") as tar:
         tar.extractall(tmp_path, filter="data")
     root = tmp_path / "VOCdevkit" / "VOC2012"

@@ -11,7 +11,9 @@ from fcn.score.metrics import confusion
 
 
 def test_labels_are_the_highest_scores_and_the_lower_index_of_equal_ones():
-    image = np.array([[[[1, 2, 3], [9, 2, 3], [1, 5, 1], [4, 4, 4], [1, 7, 7], [-3, -1, -2]]]], np.float32)
+    image = np.array(
+        [[[[1, 2, 3], [9, 2, 3], [1, 5, 1], [4, 4, 4], [1, 7, 7], [-3, -1, -2]]]], np.float32
+    )
     found = evaluation.labeler(echo())(image)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, [[[2, 0, 1, 0, 1, 1]]])
@@ -35,7 +37,10 @@ def test_labels_of_many_classes_fit():
 def test_the_confusion_of_a_set_of_images_of_many_sizes():
     random = np.random.default_rng(4)
     batches = [
-        {"image": random.integers(0, 256, (*shape, 3)).astype(np.uint8), "label": random.choice([0, 1, 2, 255], shape)}
+        {
+            "image": random.integers(0, 256, (*shape, 3)).astype(np.uint8),
+            "label": random.choice([0, 1, 2, 255], shape),
+        }
         for shape in [(1, 5, 7), (1, 9, 2), (2, 4, 4), (1, 1, 1)]
     ]
     expected = np.zeros((3, 3), int)
@@ -71,8 +76,13 @@ def test_a_net_at_native_size_is_counted_like_its_own_scores(small):
     random = np.random.default_rng(6)
     for weight in net.weights:
         if "seed" not in weight.path:
-            weight.assign(random.normal(size=weight.shape) * np.sqrt(2 / max(1, np.prod(weight.shape[:-1]))))
-    image, label = random.integers(0, 256, (1, 45, 51, 3)).astype(np.uint8), random.choice([0, 1, 2, 255], (1, 45, 51))
+            weight.assign(
+                random.normal(size=weight.shape) * np.sqrt(2 / max(1, np.prod(weight.shape[:-1])))
+            )
+    image, label = (
+        random.integers(0, 256, (1, 45, 51, 3)).astype(np.uint8),
+        random.choice([0, 1, 2, 255], (1, 45, 51)),
+    )
     scores = np.asarray(net(image, training=False))
     found = evaluation.evaluate(evaluation.labeler(net), [{"image": image, "label": label}], 3)
     np.testing.assert_array_equal(found, confusion(label, scores.argmax(-1), 3))
@@ -126,5 +136,7 @@ def test_what_goes_wrong_in_the_work_stops_the_evaluation():
 
     found = []
     with pytest.raises(ValueError, match="image 3"):
-        found.extend(evaluation.each(lambda images: images, ({"image": n} for n in range(1000)), work))
+        found.extend(
+            evaluation.each(lambda images: images, ({"image": n} for n in range(1000)), work)
+        )
     assert found in ([], [0, 1, 2])

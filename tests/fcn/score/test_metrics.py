@@ -25,7 +25,9 @@ def test_confusion_equals_a_loop():
     for t, g in zip(truth.flat, guess.flat, strict=True):
         if t != 255:
             expected[t, g] += 1
-    np.testing.assert_array_equal(confusion(truth.astype(np.uint8), guess.astype(np.uint8), 21), expected)
+    np.testing.assert_array_equal(
+        confusion(truth.astype(np.uint8), guess.astype(np.uint8), 21), expected
+    )
 
 
 def test_256_classes_do_not_overflow_the_bytes():
@@ -99,12 +101,18 @@ def test_values_out_of_range_are_refused(truth, guess):
 def test_every_score_is_scikit_learns_on_the_same_pixels(seed):
     random = np.random.default_rng(seed)
     truth = random.choice([0, 1, 2, 3, 255], (40, 33), p=[0.5, 0.2, 0.15, 0.05, 0.1])
-    guess = np.where(random.random(truth.shape) < 0.6, truth % 255, random.integers(0, 4, truth.shape))
+    guess = np.where(
+        random.random(truth.shape) < 0.6, truth % 255, random.integers(0, 4, truth.shape)
+    )
     pair = truth[truth != 255], guess[truth != 255]
     histogram = confusion(truth, guess, 5)  # the fifth class is nowhere
     np.testing.assert_array_equal(histogram, theirs.confusion_matrix(*pair, labels=range(5)))
-    np.testing.assert_allclose(class_iu(histogram)[:4], theirs.jaccard_score(*pair, average=None), rtol=1e-12)
-    np.testing.assert_allclose(class_accuracy(histogram)[:4], theirs.recall_score(*pair, average=None), rtol=1e-12)
+    np.testing.assert_allclose(
+        class_iu(histogram)[:4], theirs.jaccard_score(*pair, average=None), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        class_accuracy(histogram)[:4], theirs.recall_score(*pair, average=None), rtol=1e-12
+    )
     assert np.isnan(class_accuracy(histogram)[4])
     assert scores(histogram) == pytest.approx({
         "pixel_accuracy": theirs.accuracy_score(*pair),

@@ -12,17 +12,40 @@ def test_backbones_are_vgg_d_and_e():
     assert [len(block) for block in BACKBONES["vgg19"].blocks] == [2, 2, 4, 4, 4]
     assert BACKBONES["vgg16"].blocks[2] == (("conv3_1", 256), ("conv3_2", 256), ("conv3_3", 256))
     for vgg in (BACKBONES["vgg16"], BACKBONES["vgg19"]):
-        assert [{filters for _, filters in block} for block in vgg.blocks] == [{64}, {128}, {256}, {512}, {512}]
-        assert (vgg.dense, vgg.dropped) == ((Dense("fc6", 7, "drop6"), Dense("fc7", 1, "drop7")), "fc8")
-        assert (vgg.input, vgg.channels, vgg.side, vgg.padding, vgg.activation) == ("bgr", 3, 3, "same", "relu")
+        assert [{filters for _, filters in block} for block in vgg.blocks] == [
+            {64},
+            {128},
+            {256},
+            {512},
+            {512},
+        ]
+        assert (vgg.dense, vgg.dropped) == (
+            (Dense("fc6", 7, "drop6"), Dense("fc7", 1, "drop7")),
+            "fc8",
+        )
+        assert (vgg.input, vgg.channels, vgg.side, vgg.padding, vgg.activation) == (
+            "bgr",
+            3,
+            3,
+            "same",
+            "relu",
+        )
 
 
 def test_lenet_is_caffes():
-    """examples/mnist/lenet.prototxt of BVLC/caffe: no ReLU after the convolutions, nothing padded."""
+    """examples/mnist/lenet.prototxt of BVLC/caffe: no ReLU after the
+    convolutions, nothing padded.
+    """
     lenet = BACKBONES["lenet"]
     assert lenet.blocks == ((("conv1", 20),), (("conv2", 50),))
     assert (lenet.dense, lenet.dropped) == ((Dense("ip1", 4),), "ip2")
-    assert (lenet.input, lenet.channels, lenet.side, lenet.padding, lenet.activation) == ("grey", 1, 5, "valid", None)
+    assert (lenet.input, lenet.channels, lenet.side, lenet.padding, lenet.activation) == (
+        "grey",
+        1,
+        5,
+        "valid",
+        None,
+    )
 
 
 def test_layers_with_weights_and_their_kernels():
@@ -49,13 +72,17 @@ def test_variants_are_the_authors():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_variant_fits_its_backbones(variant):
-    """The strides meet: scores of the backbone's last map, doubled by each skip, come to the variant's; the skips are there."""
+    """The strides meet: scores of the backbone's last map, doubled by each skip, come to the
+    variant's; the skips are there.
+    """
     row = VARIANTS[variant]
     assert row.backbones == (("lenet",) if variant == "fcn4s" else ("vgg16", "vgg19"))
     for backbone in row.backbones:
         pools = len(BACKBONES[backbone].blocks)
         assert 2**pools == row.stride * 2 ** len(row.skips)
-        assert [int(pool.removeprefix("pool")) for pool in row.skips] == [pools - 1, pools - 2][: len(row.skips)]
+        assert [int(pool.removeprefix("pool")) for pool in row.skips] == [pools - 1, pools - 2][
+            : len(row.skips)
+        ]
         for padding in BACKBONES[backbone].paddings.values():
             assert row.stride in padding.score_offset
             assert set(row.skips) <= set(padding.skip_offset)
@@ -71,12 +98,18 @@ def test_layers_after_fc7_bear_the_authors_names():
     assert VARIANTS["fcn4s"].head("fixed") == VARIANTS["fcn4s"].head("learned") == ("score_fr",)
     assert VARIANTS["fcn4s"].upsamplings() == (("upscore4", 4),)
     assert VARIANTS["fcn32s"].upsamplings() == (("upscore", 32),)
-    assert VARIANTS["fcn8s"].upsamplings() == (("upscore2", 2), ("upscore_pool4", 2), ("upscore8", 8))
+    assert VARIANTS["fcn8s"].upsamplings() == (
+        ("upscore2", 2),
+        ("upscore_pool4", 2),
+        ("upscore8", 8),
+    )
 
 
 @pytest.mark.parametrize("variant", SKIP_OFFSETS)
 def test_the_crops_fit_every_side_from_1_to_2048(variant):
-    """Sizes by arithmetic; tests/fcn/net/test_model.py holds real nets against the same offsets and sizes."""
+    """Sizes by arithmetic; tests/fcn/net/test_model.py holds real nets against the same offsets and
+    sizes.
+    """
     for side in range(1, 2049):
         pools = [side + 198]  # 100 on either side, less the unpadded conv1_1
         for _ in range(5):

@@ -79,7 +79,10 @@ def test_the_dice_of_an_image_depend_on_seed_epoch_and_its_number_alone():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"scale": (2.0, 0.5)}, r"scale: expected the least and the greatest factor, above 0; got \[2.0, 0.5\]"),
+        (
+            {"scale": (2.0, 0.5)},
+            r"scale: expected the least and the greatest factor, above 0; got \[2.0, 0.5\]",
+        ),
         ({"scale": (0.0, 1.0)}, "scale: expected"),
         ({"scale": (1.0,)}, "scale: expected"),
     ],

@@ -14,21 +14,24 @@ MEAN = np.array([123, 117, 104], np.uint8)
 
 def pair(height, width, seed=0):
     random = np.random.default_rng(seed)
-    return random.integers(0, 256, (height, width, 3), np.uint8), random.choice([0, 1, 2, 255], (height, width)).astype(
-        np.uint8
-    )
+    return random.integers(0, 256, (height, width, 3), np.uint8), random.choice(
+        [0, 1, 2, 255], (height, width)
+    ).astype(np.uint8)
 
 
 def test_the_headline_is_the_image_itself():
     image, truth = pair(37, 50)
-    for given, found in zip((image, truth), views.shown(PROTOCOLS["fcn"], image, truth, MEAN), strict=True):
+    for given, found in zip(
+        (image, truth), views.shown(PROTOCOLS["fcn"], image, truth, MEAN), strict=True
+    ):
         np.testing.assert_array_equal(found, given)
     assert PROTOCOLS["fcn"] == Protocol()
 
 
 # 520 x 500 / 375 = 693.3, 520 x 500 / 333 = 780.8, 520 x 500 / 281 = 925.3
 @pytest.mark.parametrize(("size", "wanted"), [
-    ((500, 375), (693, 520)), ((375, 500), (520, 693)), ((500, 333), (780, 520)), ((500, 281), (925, 520)),
+    ((500, 375), (693, 520)), ((375, 500), (520, 693)), ((500, 333), (780, 520)), ((500, 281),
+    (925, 520)),
     ((500, 500), (520, 520)), ((1040, 2080), (520, 1040)),
 ])  # fmt: skip
 def test_resize520_has_torchvisions_sizes(size, wanted):
@@ -40,7 +43,9 @@ def test_resize520_takes_pillows_bilinear_image_and_nearest_truth():
     image2, truth2 = views.shown(PROTOCOLS["resize520"], image, truth, MEAN)
     assert image2.shape == (520, 800, 3)
     np.testing.assert_array_equal(truth2, truth.repeat(20, 0).repeat(20, 1))
-    np.testing.assert_array_equal(image2, np.asarray(Image.fromarray(image).resize((800, 520), Image.Resampling.BILINEAR)))
+    np.testing.assert_array_equal(
+        image2, np.asarray(Image.fromarray(image).resize((800, 520), Image.Resampling.BILINEAR))
+    )
 
 
 def test_center513_puts_a_smaller_image_into_the_middle_of_mean_and_void():
@@ -67,8 +72,11 @@ def test_center513_cuts_the_middle_out_of_a_larger_one():
 
 def test_resize513_center_leaves_out_the_ends_of_the_longer_side():
     truth = np.zeros((171, 342), np.uint8)
-    truth[:, :85], truth[:, 257:] = 1, 2  # x 3: the window begins at 1026 / 2 - 256.5 = column 256 of 1026
-    _, label = views.shown(PROTOCOLS["resize513_center"], np.zeros((171, 342, 3), np.uint8), truth, MEAN)
+    # x 3: the window begins at 1026 / 2 - 256.5 = column 256 of 1026
+    truth[:, :85], truth[:, 257:] = 1, 2
+    _, label = views.shown(
+        PROTOCOLS["resize513_center"], np.zeros((171, 342, 3), np.uint8), truth, MEAN
+    )
     assert label.shape == (513, 513)
     assert (label == 0).all()
 
@@ -130,12 +138,15 @@ def bilinear(array, height, width):
 
 
 def test_several_scales_are_the_mean_of_probabilities_brought_back():
-    """Doubled and at its own scale, with a net that scores 2 x 2 blocks; the way back halves, which is their mean."""
+    """Doubled and at its own scale, with a net that scores 2 x 2 blocks; the way back halves, which
+    is their mean.
+    """
     image = keras.Input((None, None, 3))
     net = keras.Model(image, keras.layers.Rescaling(0.03)(image))
     pixels, _ = pair(8, 12, seed=3)
     doubled = softmax(bilinear(pixels.astype(float), 16, 24) * 0.03)
-    # Bilinear without smoothing takes, at half the size, the mean of the four pixels around each centre.
+    # Bilinear without smoothing takes, at half the size, the mean of the four pixels around each
+    # centre.
     back = doubled.reshape(8, 2, 12, 2, 3).mean((1, 3))
     wanted = softmax(pixels * 0.03) + back
     found = evaluation.averaged(net, (1.0, 2.0), False)(pixels[None])[0]
@@ -147,7 +158,8 @@ def test_unknown_protocols_are_refused_with_those_that_there_are():
     with pytest.raises(UserError) as error:
         Evaluate(6, ("resize520", "resize500"))
     assert str(error.value) == (
-        "protocols: expected any of resize520, center513, resize513_center, multiscale, each once; got 'resize500'"
+        "protocols: expected any of resize520, center513, resize513_center, multiscale, each once; "
+        "got 'resize500'"
     )
     for wrong in (("fcn",), ("center513", "center513")):
         with pytest.raises(UserError, match="each once"):

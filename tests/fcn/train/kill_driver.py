@@ -1,7 +1,9 @@
-"""Trainings in processes of their own that stop at a chosen point and are killed there: `python kill_driver.py PLAN.json`.
+"""Trainings in processes of their own that stop at a chosen point and are killed there: `python
+kill_driver.py PLAN.json`.
 
-TensorFlow is imported once and not initialised; each training is a fork from there. It stops itself (SIGSTOP), the driver notes
-what lies in its folder, kills it (SIGKILL) and prints that as one line of JSON.
+TensorFlow is imported once and not initialised; each training is a fork from there. It stops itself
+(SIGSTOP), the driver notes what lies in its folder, kills it (SIGKILL) and prints that as one line
+of JSON.
 """
 
 import functools
@@ -27,11 +29,17 @@ def stop():
 
 
 class Points:
-    """What a training calls on its way; it stops at `kind`, of the step `step` where there are several of the kind."""
+    """What a training calls on its way; it stops at `kind`, of the step `step` where there are
+    several of the kind.
+    """
 
     def __init__(self, kind, step, out):
         self.kind, self.at, self.out, self.told = kind, step, out, 0
-        here = {"step": self.patch_step, "half a checkpoint": self.patch_arrays, "half a model": self.patch_arrays}
+        here = {
+            "step": self.patch_step,
+            "half a checkpoint": self.patch_arrays,
+            "half a model": self.patch_arrays,
+        }
         here |= {"between two renames": self.patch_rename}
         here.get(kind, lambda: None)()
 
@@ -61,7 +69,10 @@ class Points:
             file.write(content[: len(content) // 2])
             file.flush()
             kind = "half a checkpoint" if "progress" in arrays else "half a model"
-            if kind == self.kind and self.at in (None, int(np.asarray(arrays.get("optimizer/0", 0)))):
+            if kind == self.kind and self.at in (
+                None,
+                int(np.asarray(arrays.get("optimizer/0", 0))),
+            ):
                 stop()
             file.write(content[len(content) // 2 :])
 
@@ -84,13 +95,20 @@ def train(plan, run):
     if run["checkpoints"]:  # one after every report
         training.time.monotonic = lambda: 0.0
         training.train = functools.partial(training.train, seconds=0)
-    spec, recipe = parse(ModelSpec, plan["spec"], "spec"), parse(TrainSpec, plan["recipe"], "recipe")
+    spec, recipe = (
+        parse(ModelSpec, plan["spec"], "spec"),
+        parse(TrainSpec, plan["recipe"], "recipe"),
+    )
     data, parent = Path(plan["data"]), Path(plan["parent"])
-    fit.run(spec, recipe, data, parent, out, checkpoint, lambda *_: None, points.report, points.watch)
+    fit.run(
+        spec, recipe, data, parent, out, checkpoint, lambda *_: None, points.report, points.watch
+    )
 
 
 def killed(plan, run):
-    """How the process ended, what its folder held when it stopped, and the step of the checkpoint then."""
+    """How the process ended, what its folder held when it stopped, and the step of the checkpoint
+    then.
+    """
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -103,7 +121,11 @@ def killed(plan, run):
             os._exit(code)
     _, status = os.waitpid(pid, os.WUNTRACED)
     folder = Path(run["folder"])
-    found = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    found = {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
     if os.WIFSTOPPED(status):
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)

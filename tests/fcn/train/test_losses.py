@@ -23,7 +23,10 @@ def by_hand(labels, scores):
     for place in np.ndindex(labels.shape):
         if labels[place] != 255:
             exponentials = np.exp(scores[place].astype(np.float64))
-            total, count = total - math.log(exponentials[labels[place]] / exponentials.sum()), count + 1
+            total, count = (
+                total - math.log(exponentials[labels[place]] / exponentials.sum()),
+                count + 1,
+            )
     return total, count
 
 
@@ -44,8 +47,12 @@ def test_sum_and_mean_over_valid_pixels():
 
 def test_class_0_counts_and_void_does_not():
     scores = np.array([[[[0, 0, 0], [0, 0, 0]]]], np.float32)
-    assert float(PixelLoss("sum")(np.array([[[0, 255]]], np.uint8), scores)) == pytest.approx(math.log(3))
-    assert float(PixelLoss("mean")(np.array([[[0, 255]]], np.uint8), scores)) == pytest.approx(math.log(3))
+    assert float(PixelLoss("sum")(np.array([[[0, 255]]], np.uint8), scores)) == pytest.approx(
+        math.log(3)
+    )
+    assert float(PixelLoss("mean")(np.array([[[0, 255]]], np.uint8), scores)) == pytest.approx(
+        math.log(3)
+    )
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -61,7 +68,9 @@ def test_gradient_is_softmax_minus_one_hot_and_0_on_void(reduction):
 def test_nothing_but_void_is_0_with_gradient_0(reduction):
     void = np.full_like(LABELS, 255)
     assert float(PixelLoss(reduction)(void, SCORES)) == 0
-    np.testing.assert_array_equal(gradient(PixelLoss(reduction), void, SCORES), np.zeros_like(SCORES))
+    np.testing.assert_array_equal(
+        gradient(PixelLoss(reduction), void, SCORES), np.zeros_like(SCORES)
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
@@ -89,7 +98,9 @@ def test_through_compile_and_fit_the_loss_is_the_same_number(policy):
     output = keras.layers.Conv2D(3, 1, kernel_initializer="zeros", dtype=dtype)(image)
     model = keras.Model(image, output)
     model.compile(optimizer=keras.optimizers.SGD(0.0), loss=PixelLoss("sum"), jit_compile=False)
-    batch = tf.data.Dataset.from_tensors((RANDOM.normal(size=(1, 300, 400, 3)), np.ones((1, 300, 400), np.uint8)))
+    batch = tf.data.Dataset.from_tensors(
+        (RANDOM.normal(size=(1, 300, 400, 3)), np.ones((1, 300, 400), np.uint8))
+    )
     history = model.fit(batch, verbose=0, shuffle=False)
     assert history.history["loss"][0] == pytest.approx(120_000 * math.log(3), rel=1e-5)
 
@@ -97,13 +108,17 @@ def test_through_compile_and_fit_the_loss_is_the_same_number(policy):
 def test_other_reductions_are_refused_and_the_configuration_restores_it():
     with pytest.raises(ValueError, match="expected sum, mean or dice, got 'median'"):
         PixelLoss("median")
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(PixelLoss("mean")))
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(PixelLoss("mean"))
+    )
     assert again.over_pixels == "mean"
 
 
 WEIGHTS = (0.5, 4.0, 1.0)
 BY_NAME = {
-    f"{loss}{' weighted' * bool(weights)}": (loss, weights) for loss in ("sum", "mean", "dice") for weights in ((), WEIGHTS)
+    f"{loss}{' weighted' * bool(weights)}": (loss, weights)
+    for loss in ("sum", "mean", "dice")
+    for weights in ((), WEIGHTS)
 }
 
 
@@ -128,13 +143,17 @@ def weighted_by_hand(labels, scores, loss, weights):
 
 RARE = np.where(LABELS == 2, 0, LABELS)
 """Without a pixel of class 2."""
-EXPECTED = {name: [weighted_by_hand(labels, SCORES, *of) for labels in (LABELS, RARE)] for name, of in BY_NAME.items()}
+EXPECTED = {
+    name: [weighted_by_hand(labels, SCORES, *of) for labels in (LABELS, RARE)]
+    for name, of in BY_NAME.items()
+}
 PRINT = """
 import json, sys, numpy as np
 from fcn.train.losses import PixelLoss
 given = np.load(sys.argv[1])
 print(json.dumps({
-    name: [float(PixelLoss(loss, weights=weights)(given[labels], given["scores"])) for labels in ("labels", "rare")]
+    name: [float(PixelLoss(loss, weights=weights)(given[labels], given["scores"])) \
+for labels in ("labels", "rare")]
     for name, (loss, weights) in json.loads(sys.argv[2]).items()
 }))
 """
@@ -142,16 +161,25 @@ print(json.dumps({
 
 def test_weights_and_dice_by_hand():
     for name, (loss, weights) in BY_NAME.items():
-        found = [float(PixelLoss(loss, weights=weights)(labels, SCORES)) for labels in (LABELS, RARE)]
+        found = [
+            float(PixelLoss(loss, weights=weights)(labels, SCORES)) for labels in (LABELS, RARE)
+        ]
         assert found == pytest.approx(EXPECTED[name], rel=1e-5), name
 
 
 def test_weights_and_dice_on_jax(tmp_path):
     np.savez(tmp_path / "given.npz", labels=LABELS, rare=RARE, scores=SCORES)
     root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": str(root), "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(root),
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+    }
     command = [sys.executable, "-c", PRINT, str(tmp_path / "given.npz"), json.dumps(BY_NAME)]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=True
+    )
     found = json.loads(done.stdout.splitlines()[-1])
     assert list(found) == list(EXPECTED)
     for name, values in found.items():

@@ -42,7 +42,9 @@ def caffe(w, gradients, rate, decay):
 
 def test_sgd_is_caffes_rule_with_twice_the_rate_and_no_decay_on_biases():
     kernel, bias = steps(optimizers.make("sgd", RATE, MOMENTUM, DECAY, 2.0))
-    np.testing.assert_allclose(kernel, caffe(KERNEL, [g for g, _ in GRADIENTS], RATE, DECAY), rtol=1e-5)
+    np.testing.assert_allclose(
+        kernel, caffe(KERNEL, [g for g, _ in GRADIENTS], RATE, DECAY), rtol=1e-5
+    )
     np.testing.assert_allclose(bias, caffe(BIAS, [g for _, g in GRADIENTS], 2 * RATE, 0), rtol=1e-5)
 
 
@@ -74,7 +76,9 @@ def test_keras_own_decay_is_another_rule():
 
     ours = decayed(CaffeSGD(1e-3, decay=1e-3, momentum=0.99))
     theirs = decayed(keras.optimizers.SGD(1e-3, momentum=0.99, weight_decay=1e-3))
-    assert ours == pytest.approx(1 - caffe(start.astype(np.float64), [0.0] * 300, 1e-3, 1e-3).item(), rel=1e-2)
+    assert ours == pytest.approx(
+        1 - caffe(start.astype(np.float64), [0.0] * 300, 1e-3, 1e-3).item(), rel=1e-2
+    )
     assert ours > 50 * theirs > 0
 
 
@@ -90,7 +94,9 @@ def test_adam_takes_the_decay_into_the_gradient():
         return w
 
     kernel, bias = steps(optimizers.make("adam", RATE, beta_1, DECAY, 2.0))
-    np.testing.assert_allclose(kernel, adam(KERNEL, [g for g, _ in GRADIENTS], RATE, DECAY), rtol=1e-4)
+    np.testing.assert_allclose(
+        kernel, adam(KERNEL, [g for g, _ in GRADIENTS], RATE, DECAY), rtol=1e-4
+    )
     np.testing.assert_allclose(bias, adam(BIAS, [g for _, g in GRADIENTS], 2 * RATE, 0), rtol=1e-4)
 
 
@@ -106,20 +112,32 @@ def test_adamw_decays_kernels_beside_the_gradient():
         return w
 
     kernel, bias = steps(optimizers.make("adamw", rate, beta_1, decay, 2.0))
-    np.testing.assert_allclose(kernel, adamw(KERNEL, [g for g, _ in GRADIENTS], rate, decay), rtol=1e-5)
+    np.testing.assert_allclose(
+        kernel, adamw(KERNEL, [g for g, _ in GRADIENTS], rate, decay), rtol=1e-5
+    )
     np.testing.assert_allclose(bias, adamw(BIAS, [g for _, g in GRADIENTS], 2 * rate, 0), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_a_layers_rate_is_a_factor_on_its_kernel_and_bias(name):
-    of_a_third = steps(optimizers.make(name, RATE, MOMENTUM, DECAY, 2.0, rates={"score": 1 / 3, "conv": 0.0}))
-    for one, other in zip(of_a_third, steps(optimizers.make(name, RATE / 3, MOMENTUM, DECAY, 2.0)), strict=True):
+    of_a_third = steps(
+        optimizers.make(name, RATE, MOMENTUM, DECAY, 2.0, rates={"score": 1 / 3, "conv": 0.0})
+    )
+    for one, other in zip(
+        of_a_third, steps(optimizers.make(name, RATE / 3, MOMENTUM, DECAY, 2.0)), strict=True
+    ):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("path", "factor"),
-    [("conv5_3/bias", 0.1), ("conv4_1/kernel", 0.0), ("conv5_1", 0.5), ("fc6/kernel", 1.0), ("score_fr", 1.0)],
+    [
+        ("conv5_3/bias", 0.1),
+        ("conv4_1/kernel", 0.0),
+        ("conv5_1", 0.5),
+        ("fc6/kernel", 1.0),
+        ("score_fr", 1.0),
+    ],
 )
 def test_the_longest_prefix_counts(path, factor):
     assert optimizers.layer_rate(path, {"conv": 0.0, "conv5": 0.1, "conv5_1": 0.5}) == factor
@@ -134,7 +152,9 @@ def test_the_gradients_norm_is_limited_over_all_variables_before_the_decay():
     optimizer.build(conv.trainable_variables)
     optimizer.apply([tf.constant([3.0, 0.0], shape=(1, 1, 2, 1)), tf.constant([4.0])])
     # w - 0.5 (g + 0.1 w)
-    np.testing.assert_allclose(np.ravel(conv.kernel), [2 - 0.5 * (0.6 + 0.2), 2 - 0.5 * 0.2], rtol=1e-6)
+    np.testing.assert_allclose(
+        np.ravel(conv.kernel), [2 - 0.5 * (0.6 + 0.2), 2 - 0.5 * 0.2], rtol=1e-6
+    )
     np.testing.assert_allclose(conv.bias, [2 - 0.5 * 0.8], rtol=1e-6)
     # And a gradient below the limit stays as it is.
     optimizer.apply([tf.constant([0.0, 0.5], shape=(1, 1, 2, 1)), tf.constant([0.0])])
@@ -151,7 +171,9 @@ def test_the_gradients_norm_is_limited_over_all_variables_before_the_decay():
 )
 def test_the_rate_warms_up_to_its_schedule(schedule, rates):
     rate = optimizers.rate(schedule, 2.0, 10, warmup=4)
-    np.testing.assert_allclose([float(rate(step)) for step in range(len(rates))], 2 * np.array(rates), rtol=1e-6)
+    np.testing.assert_allclose(
+        [float(rate(step)) for step in range(len(rates))], 2 * np.array(rates), rtol=1e-6
+    )
     optimizer = optimizers.make("adam", rate, 0.9, 0.0, 1.0)
     assert float(optimizer.learning_rate) == pytest.approx(0.5, rel=1e-6)
 
@@ -163,14 +185,19 @@ def test_through_compile_and_fit_it_is_the_same_rule():
     conv.set_weights([KERNEL, BIAS])
     net.compile(
         optimizer=optimizers.make("sgd", RATE, MOMENTUM, DECAY, 2.0),
-        loss=lambda y_true, y_pred: tf.reduce_sum(y_true * y_pred),  # gradient by hand: sums of y_true
+        # gradient by hand: sums of y_true
+        loss=lambda y_true, y_pred: tf.reduce_sum(y_true * y_pred),
         jit_compile=False,
     )
     images, weights = RANDOM.normal(size=(5, 1, 4, 4, 3)), RANDOM.normal(size=(5, 1, 4, 4, 2))
     net.fit(tf.data.Dataset.from_tensor_slices((images, weights)), shuffle=False, verbose=0)
-    kernels = [np.einsum("nhwi,nhwo->io", x, y)[None, None] for x, y in zip(images, weights, strict=True)]
+    kernels = [
+        np.einsum("nhwi,nhwo->io", x, y)[None, None] for x, y in zip(images, weights, strict=True)
+    ]
     np.testing.assert_allclose(conv.kernel, caffe(KERNEL, kernels, RATE, DECAY), rtol=1e-4)
-    np.testing.assert_allclose(conv.bias, caffe(BIAS, [y.sum((0, 1, 2)) for y in weights], 2 * RATE, 0), rtol=1e-4)
+    np.testing.assert_allclose(
+        conv.bias, caffe(BIAS, [y.sum((0, 1, 2)) for y in weights], 2 * RATE, 0), rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("rate", [1e-10, 1e-12, 1e-14])
@@ -193,7 +220,9 @@ def test_upsampling_kernels_count_as_kernels(small):
     optimizer = optimizers.make("sgd", RATE, MOMENTUM, DECAY, 2.0)
     optimizer.build(net.trainable_variables)
     paths = [variable.path for variable in net.trainable_variables]
-    assert [p for p, is_bias in zip(paths, optimizer.is_bias, strict=True) if is_bias] == [p for p in paths if "bias" in p]
+    assert [p for p, is_bias in zip(paths, optimizer.is_bias, strict=True) if is_bias] == [
+        p for p in paths if "bias" in p
+    ]
     assert "upscore2/kernel" in paths
 
 
@@ -239,7 +268,9 @@ def test_schedules_by_hand(schedule, wanted):
 
 def test_a_schedule_counts_steps_also_where_two_of_them_make_an_update():
     """Four updates in eight steps, each at the rate of the step that completes it."""
-    optimizer = optimizers.make("sgd", optimizers.rate("cosine", 1.0, 8), 0.0, 0.0, 1.0, accumulate=2)
+    optimizer = optimizers.make(
+        "sgd", optimizers.rate("cosine", 1.0, 8), 0.0, 0.0, 1.0, accumulate=2
+    )
     conv = keras.layers.Conv2D(1, 1)
     conv.build((None, None, None, 1))
     conv.set_weights([np.zeros((1, 1, 1, 1)), np.zeros(1)])
@@ -264,7 +295,11 @@ def test_a_compiled_update_is_the_update(name, accumulate, monkeypatch):
     """Kernels and biases alike, in the graph of Keras' own training step."""
     compiled, results = [], []
     monkeypatch.setattr(
-        cpu, "compiled", lambda update, variable, real=cpu.compiled: compiled.append(variable) or real(update, variable)
+        cpu,
+        "compiled",
+        lambda update, variable, real=cpu.compiled: (
+            compiled.append(variable) or real(update, variable)
+        ),
     )
     for large in (1, 10**9):
         monkeypatch.setattr(optimizers, "LARGE", large)
@@ -276,7 +311,9 @@ def test_a_compiled_update_is_the_update(name, accumulate, monkeypatch):
         net.compile(optimizer=optimizer, loss="mse", jit_compile=False)
         for _ in range(4):
             net.train_on_batch(random.normal(size=(2, 4)), random.normal(size=(2, 1)))
-        results.append([*net.get_weights(), *(np.asarray(variable) for variable in optimizer.variables)])
+        results.append(
+            [*net.get_weights(), *(np.asarray(variable) for variable in optimizer.variables)]
+        )
     assert len(compiled) >= 4
     assert not np.array_equal(results[0][0], np.random.default_rng(4).normal(size=(4, 3)))
     for ours, plain in zip(*results, strict=True):

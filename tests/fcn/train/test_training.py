@@ -24,7 +24,9 @@ SGD = TrainSpec("sgd", 3e-2, 0.9, 5e-4, 2.0, "mean", 12, 2, 6, 3)
 
 @pytest.fixture
 def always(monkeypatch):
-    """A clock that stands still: with `seconds=0` there is a checkpoint after every report of a loss."""
+    """A clock that stands still: with `seconds=0` there is a checkpoint after every report of a
+    loss.
+    """
     monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: 0.0))
 
 
@@ -42,14 +44,18 @@ def train(spec, recipe, data, vgg, checkpoint, report=lambda *_: None, seed=None
         seconds=0,
         classes=spec.classes,
     )
-    return {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}, history
+    return {
+        name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()
+    }, history
 
 
 def assert_same(one, other):
     (weights, history), (other_weights, other_history) = one, other
     assert history == other_history
     assert list(weights) == list(other_weights)
-    assert [name for name in weights if weights[name].tobytes() != other_weights[name].tobytes()] == []
+    assert [
+        name for name in weights if weights[name].tobytes() != other_weights[name].tobytes()
+    ] == []
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +65,9 @@ def whole(spec, data, vgg, tmp_path_factory):
 
 
 def by_hand(spec, recipe, data, vgg):
-    """The same training without Keras' loop, loss and optimizer: losses of all steps, and the weights."""
+    """The same training without Keras' loop, loss and optimizer: losses of all steps, and the
+    weights.
+    """
     model, _ = surgery.start(spec, vgg)
     variables = model.trainable_variables
     values = [variable.numpy() for variable in variables]
@@ -71,32 +79,53 @@ def by_hand(spec, recipe, data, vgg):
             scores = tf.boolean_mask(model(image, training=True), valid)
             truth = tf.cast(tf.boolean_mask(label, valid), tf.int32)
             each = tf.nn.sparse_softmax_cross_entropy_with_logits(truth, scores)
-            weights = tf.gather([recipe.class_weights.get(name, 1.0) for name in spec.classes], truth)
-            loss = tf.reduce_sum(weights * each) / (1 if recipe.loss == "sum" else tf.reduce_sum(weights))
+            weights = tf.gather(
+                [recipe.class_weights.get(name, 1.0) for name in spec.classes], truth
+            )
+            loss = tf.reduce_sum(weights * each) / (
+                1 if recipe.loss == "sum" else tf.reduce_sum(weights)
+            )
         losses.append(float(loss))
-        for n, gradient in enumerate(tape.gradient(loss, [variable.value for variable in variables])):
+        for n, gradient in enumerate(
+            tape.gradient(loss, [variable.value for variable in variables])
+        ):
             bias = variables[n].path.endswith("/bias")
             rate, decay = (recipe.bias_rate, 0.0) if bias else (1.0, recipe.weight_decay)
-            velocity[n] = recipe.momentum * velocity[n] - rate * recipe.learning_rate * (gradient.numpy() + decay * values[n])
+            velocity[n] = recipe.momentum * velocity[n] - rate * recipe.learning_rate * (
+                gradient.numpy() + decay * values[n]
+            )
             values[n] = values[n] + velocity[n]
             variables[n].assign(values[n])
-    return losses, {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}
+    return losses, {
+        name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()
+    }
 
 
-@pytest.mark.parametrize(("loss", "rate", "heavier"), [("mean", 3e-2, {}), ("sum", 2e-5, {}), ("mean", 3e-2, {1: 5.0, 2: 0.5})])
-def test_the_curve_and_the_weights_are_those_of_a_loop_written_by_hand(spec, data, vgg, tmp_path, loss, rate, heavier):
+@pytest.mark.parametrize(
+    ("loss", "rate", "heavier"),
+    [("mean", 3e-2, {}), ("sum", 2e-5, {}), ("mean", 3e-2, {1: 5.0, 2: 0.5})],
+)
+def test_the_curve_and_the_weights_are_those_of_a_loop_written_by_hand(
+    spec, data, vgg, tmp_path, loss, rate, heavier
+):
     spec = dataclasses.replace(spec, dropout=0.0)
     factors = {spec.classes[index]: factor for index, factor in heavier.items()}
-    recipe = dataclasses.replace(SGD, loss=loss, learning_rate=rate, weight_decay=0.05, class_weights=factors)
+    recipe = dataclasses.replace(
+        SGD, loss=loss, learning_rate=rate, weight_decay=0.05, class_weights=factors
+    )
     weights, history = train(spec, recipe, data, vgg, tmp_path / "checkpoint.npz")
     losses, wanted = by_hand(spec, recipe, data, vgg)
     curve = [row["loss"] for row in history if "loss" in row]
     # Score layers begin at zero, so every class is as likely: ln 3 for a pixel.
     label = next(stream.Stream(data, "train", recipe).batches().as_numpy_iterator())[1]
-    assert losses[0] == pytest.approx(np.log(3) * ((label != 255).sum() if loss == "sum" else 1), rel=1e-6)
+    assert losses[0] == pytest.approx(
+        np.log(3) * ((label != 255).sum() if loss == "sum" else 1), rel=1e-6
+    )
     # One point is the mean of two steps.
     np.testing.assert_allclose(curve, np.reshape(losses, (6, 2)).mean(1), rtol=1e-4)
-    assert abs(curve[-1] - curve[0]) > 1e-3 * curve[0], "nothing was learned: the comparison would be of constants"
+    assert abs(curve[-1] - curve[0]) > 1e-3 * curve[0], (
+        "nothing was learned: the comparison would be of constants"
+    )
     start = files.load_arrays(vgg)
     for name in wanted:
         np.testing.assert_allclose(weights[name], wanted[name], rtol=1e-3, atol=1e-5, err_msg=name)
@@ -104,22 +133,30 @@ def test_the_curve_and_the_weights_are_those_of_a_loop_written_by_hand(spec, dat
 
 
 TRANSFER = dataclasses.replace(
-    SGD, optimizer="adamw", learning_rate=1e-2, weight_decay=0.1, batch=2, schedule="poly", warmup=4, clip_norm=1.0,
-    rates={"conv1": 0.0, "conv2": 0.0, "conv3": 0.0, "conv4": 0.0, "conv5": 0.1, "fc6": 0.5}, validate_images=2,
+    SGD, optimizer="adamw", learning_rate=1e-2, weight_decay=0.1, batch=2, schedule="poly",
+    warmup=4, clip_norm=1.0,
+    rates={"conv1": 0.0, "conv2": 0.0, "conv3": 0.0, "conv4": 0.0, "conv5": 0.1, "fc6": 0.5},
+    validate_images=2,
 )  # fmt: skip
 
 
 def test_held_layers_stay_and_cost_no_backward_pass_and_no_slots(spec, data, vgg, tmp_path):
     start = files.load_arrays(vgg)
     weights, _ = train(spec, TRANSFER, data, vgg, tmp_path / "checkpoint.npz")
-    moved = {name.split("/")[0] for name in start if weights[name].tobytes() != start[name].tobytes()}
+    moved = {
+        name.split("/")[0] for name in start if weights[name].tobytes() != start[name].tobytes()
+    }
     assert moved == {"conv5_1", "conv5_2", "conv5_3", "fc6", "fc7"}
     net, _ = surgery.start(spec, vgg)
     optimizers.hold(net, TRANSFER.rates)
     optimizer = optimizers.make("adam", 1.0, 0.9, 0.0, 1.0, rates=TRANSFER.rates)
     optimizer.build(net.trainable_variables)
-    assert {variable.path.split("/")[0] for variable in net.trainable_variables} == {*moved, "score_fr"}
-    assert len(optimizer.variables) == 2 + 2 * len(net.trainable_variables)  # the counter, the rate, two moments
+    assert {variable.path.split("/")[0] for variable in net.trainable_variables} == {
+        *moved,
+        "score_fr",
+    }
+    # the counter, the rate, two moments
+    assert len(optimizer.variables) == 2 + 2 * len(net.trainable_variables)
 
     @tf.function
     def gradients(image):
@@ -128,13 +165,21 @@ def test_held_layers_stay_and_cost_no_backward_pass_and_no_slots(spec, data, vgg
         return tape.gradient(score, [variable.value for variable in net.trainable_variables])
 
     graph = gradients.get_concrete_function(tf.TensorSpec((1, 32, 32, 3))).graph
-    needed = tf.compat.v1.graph_util.extract_sub_graph(graph.as_graph_def(), [output.op.name for output in graph.outputs])
-    back = [node.name for node in needed.node if node.op in ("Conv2DBackpropInput", "Conv2DBackpropFilter")]
+    needed = tf.compat.v1.graph_util.extract_sub_graph(
+        graph.as_graph_def(), [output.op.name for output in graph.outputs]
+    )
+    back = [
+        node.name
+        for node in needed.node
+        if node.op in ("Conv2DBackpropInput", "Conv2DBackpropFilter")
+    ]
     # Kernels of conv5_1 to conv5_3 and of the scores; maps below conv5_2, conv5_3 and the scores.
     assert len(back) == 4 + 3, back
 
 
-def test_a_transfer_that_was_interrupted_goes_on_with_the_same_bytes(spec, data, vgg, tmp_path, always):
+def test_a_transfer_that_was_interrupted_goes_on_with_the_same_bytes(
+    spec, data, vgg, tmp_path, always
+):
     def stop(step, values):
         if step == 6 and "loss" in values:
             raise KeyboardInterrupt
@@ -147,27 +192,44 @@ def test_a_transfer_that_was_interrupted_goes_on_with_the_same_bytes(spec, data,
 
 def test_a_weight_for_no_class_and_dice_on_several_devices_are_refused(spec, data, vgg, tmp_path):
     wrong = dataclasses.replace(SGD, class_weights={"unicorn": 2.0})
-    with pytest.raises(UserError, match=f"class_weights: unicorn: expected names of the classes, .*{spec.classes[1]}"):
+    with pytest.raises(
+        UserError,
+        match=f"class_weights: unicorn: expected names of the classes, .*{spec.classes[1]}",
+    ):
         train(spec, wrong, data, vgg, tmp_path / "checkpoint.npz")
     dice = dataclasses.replace(SGD, loss="dice")
     with pytest.raises(UserError, match="loss: dice is computed on one device, there are 2"):
-        training.train(None, dice, types.SimpleNamespace(share=types.SimpleNamespace(devices=2)), None, None, None)
+        training.train(
+            None,
+            dice,
+            types.SimpleNamespace(share=types.SimpleNamespace(devices=2)),
+            None,
+            None,
+            None,
+        )
 
 
 def test_dice_is_learned(spec, data, vgg, tmp_path):
     dice = dataclasses.replace(SGD, loss="dice", learning_rate=0.1)
-    _, history = train(dataclasses.replace(spec, dropout=0.0), dice, data, vgg, tmp_path / "checkpoint.npz")
+    _, history = train(
+        dataclasses.replace(spec, dropout=0.0), dice, data, vgg, tmp_path / "checkpoint.npz"
+    )
     curve = [row["loss"] for row in history if "loss" in row]
     assert 0 <= min(curve) < curve[0] <= 1
 
 
 def test_a_rate_for_no_layer_and_nothing_to_train_are_refused(spec, data, vgg, tmp_path):
     for rates, words in (
-        ({"fc8": 0.1}, r"rates: fc8: no layer's name begins with it; the layers are conv1_1, .*score_fr"),
+        (
+            {"fc8": 0.1},
+            r"rates: fc8: no layer's name begins with it; the layers are conv1_1, .*score_fr",
+        ),
         ({"conv": 0.0, "fc": 0.0, "score": 0.0}, "rates: every layer has the rate 0"),
     ):
         with pytest.raises(UserError, match=words):
-            train(spec, dataclasses.replace(SGD, rates=rates), data, vgg, tmp_path / "checkpoint.npz")
+            train(
+                spec, dataclasses.replace(SGD, rates=rates), data, vgg, tmp_path / "checkpoint.npz"
+            )
 
 
 def test_validation_while_training_can_look_at_fewer_images(data):
@@ -175,15 +237,26 @@ def test_validation_while_training_can_look_at_fewer_images(data):
     assert len(whole) == stream.count(data, "val") > 2
     for most in (1, 2, len(whole), 99):
         every = -(-len(whole) // most)
-        fewer = [example["id"][0] for example in stream.validation(data, "val", most).as_numpy_iterator()]
+        fewer = [
+            example["id"][0] for example in stream.validation(data, "val", most).as_numpy_iterator()
+        ]
         assert fewer == whole[::every]
         assert len(fewer) == stream.count(data, "val", most) <= most
 
 
 def test_the_random_numbers_of_the_process_have_no_say(whole, spec, data, vgg, tmp_path):
-    """Threads of Prefect and MLflow draw from these too, between any two lines; dropout has the recipe's seed alone."""
+    """Threads of Prefect and MLflow draw from these too, between any two lines; dropout has the
+    recipe's seed alone.
+    """
     assert_same(train(spec, SGD, data, vgg, tmp_path / "checkpoint.npz", seed=99), whole)
-    other = train(spec, dataclasses.replace(SGD, seed=4), data, vgg, tmp_path / "checkpoint.npz", seed=SGD.seed)
+    other = train(
+        spec,
+        dataclasses.replace(SGD, seed=4),
+        data,
+        vgg,
+        tmp_path / "checkpoint.npz",
+        seed=SGD.seed,
+    )
     assert other[1] != whole[1]
 
 
@@ -191,7 +264,11 @@ def test_the_dropouts_of_a_net_differ(spec, vgg):
     devices.prepare(SGD.seed)
     model, _ = surgery.start(spec, vgg)
     training.seed_dropout(model, 3)
-    states = [layer.seed_generator.state.numpy().tolist() for layer in model.layers if "drop" in layer.name]
+    states = [
+        layer.seed_generator.state.numpy().tolist()
+        for layer in model.layers
+        if "drop" in layer.name
+    ]
     assert len(states) == 2
     assert states[0] != states[1]
 
@@ -200,10 +277,20 @@ def test_reports_come_at_their_steps(whole, spec, data, vgg, tmp_path):
     _, history = whole
     reports = []
     recipe = dataclasses.replace(SGD, validate_every=8)
-    returned = train(spec, recipe, data, vgg, tmp_path / "c.npz", lambda step, values: reports.append({"step": step, **values}))
+    returned = train(
+        spec,
+        recipe,
+        data,
+        vgg,
+        tmp_path / "c.npz",
+        lambda step, values: reports.append({"step": step, **values}),
+    )
     assert reports == returned[1]
     told = [(row["step"], sorted(set(row) - {"step"})) for row in reports]
-    scores = sorted(f"val_{name}" for name in ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu"))
+    scores = sorted(
+        f"val_{name}"
+        for name in ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
+    )
     # A loss at every second step; a validation at 0, at every eighth, and at the end.
     wanted = [(0, scores)]
     for step in (2, 4, 6, 8, 10, 12):
@@ -214,7 +301,9 @@ def test_reports_come_at_their_steps(whole, spec, data, vgg, tmp_path):
 
 def test_validation_before_the_first_step_is_that_of_scores_all_zero(whole, data):
     """Where all classes score the same the first one wins: everything is background."""
-    labels = np.concatenate([batch["label"].ravel() for batch in stream.validation(data, "val").as_numpy_iterator()])
+    labels = np.concatenate(
+        [batch["label"].ravel() for batch in stream.validation(data, "val").as_numpy_iterator()]
+    )
     counts = np.bincount(labels[labels != 255], minlength=3)
     background = counts[0] / counts.sum()
     assert whole[1][0] == {
@@ -227,15 +316,19 @@ def test_validation_before_the_first_step_is_that_of_scores_all_zero(whole, data
 
 
 def test_the_last_validation_is_that_of_the_weights_returned(spec, recipe, data, vgg, tmp_path):
-    weights, history = train(dataclasses.replace(spec, dropout=0.0), recipe, data, vgg, tmp_path / "checkpoint.npz")
+    weights, history = train(
+        dataclasses.replace(spec, dropout=0.0), recipe, data, vgg, tmp_path / "checkpoint.npz"
+    )
     model, _ = surgery.start(spec, vgg)
     surgery.transplant(model, weights)
     histogram = np.zeros((3, 3), np.int64)
     for batch in stream.validation(data, "val").as_numpy_iterator():
-        histogram += metrics.confusion(batch["label"], np.argmax(model(batch["image"]).numpy(), -1), 3)
-    assert {name.removeprefix("val_"): value for name, value in history[-1].items() if name != "step"} == metrics.scores(
-        histogram
-    )
+        histogram += metrics.confusion(
+            batch["label"], np.argmax(model(batch["image"]).numpy(), -1), 3
+        )
+    assert {
+        name.removeprefix("val_"): value for name, value in history[-1].items() if name != "step"
+    } == metrics.scores(histogram)
     assert histogram[:, 1:].any(), "something else than background was predicted"
 
 
@@ -254,7 +347,9 @@ def test_an_interrupted_training_ends_with_the_same_bits(whole, spec, data, vgg,
         assert list(tmp_path.iterdir()) == [checkpoint]
     told = []
     # Other random numbers than at the start: the dropout's come from the checkpoint.
-    resumed = train(spec, SGD, data, vgg, checkpoint, lambda step, values: told.append(step), seed=99)
+    resumed = train(
+        spec, SGD, data, vgg, checkpoint, lambda step, values: told.append(step), seed=99
+    )
     assert_same(resumed, whole)
     # The checkpoint was made after the report before; what came until then is not told again.
     assert told == [row["step"] for row in whole[1] if row["step"] >= stops[-1]]
@@ -282,9 +377,15 @@ def interrupting(model, stop):
 
 
 @pytest.mark.parametrize("stops", [[1], [3, 4], [6, 5]])
-def test_ctrl_c_between_any_two_steps_loses_none_of_them(whole, spec, data, vgg, tmp_path, monkeypatch, stops):
-    """The clock runs backwards, so there is no other checkpoint than that of Ctrl-C, also amid a stretch of two steps."""
-    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=itertools.count(0.0, -1.0).__next__))
+def test_ctrl_c_between_any_two_steps_loses_none_of_them(
+    whole, spec, data, vgg, tmp_path, monkeypatch, stops
+):
+    """The clock runs backwards, so there is no other checkpoint than that of Ctrl-C, also amid a
+    stretch of two steps.
+    """
+    monkeypatch.setattr(
+        training, "time", types.SimpleNamespace(monotonic=itertools.count(0.0, -1.0).__next__)
+    )
     checkpoint, start = tmp_path / "checkpoint.npz", surgery.start
     for n, stop in enumerate(stops, 1):
 
@@ -302,12 +403,21 @@ def test_ctrl_c_between_any_two_steps_loses_none_of_them(whole, spec, data, vgg,
 
 
 MODERN = dataclasses.replace(
-    SGD, schedule="poly", batch=2, accumulate=2, precision="bfloat16", augment=Augment((0.7, 1.3), True, 3, 32)
+    SGD,
+    schedule="poly",
+    batch=2,
+    accumulate=2,
+    precision="bfloat16",
+    augment=Augment((0.7, 1.3), True, 3, 32),
 )
 
 
-def test_batches_in_bfloat16_with_everything_resume_to_the_same_bits_too(spec, data, vgg, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=itertools.count(0.0, -1.0).__next__))
+def test_batches_in_bfloat16_with_everything_resume_to_the_same_bits_too(
+    spec, data, vgg, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        training, "time", types.SimpleNamespace(monotonic=itertools.count(0.0, -1.0).__next__)
+    )
     checkpoint, masked = tmp_path / "checkpoint.npz", training.masked
 
     def interrupted_masked(model):
@@ -322,7 +432,9 @@ def test_batches_in_bfloat16_with_everything_resume_to_the_same_bits_too(spec, d
     monkeypatch.setattr(training, "masked", masked)
     arrays = files.load_arrays(checkpoint)
     assert arrays["optimizer/0"] == 5
-    assert {array.dtype for name, array in arrays.items() if name.startswith("weights/")} == {np.dtype("float32")}
+    assert {array.dtype for name, array in arrays.items() if name.startswith("weights/")} == {
+        np.dtype("float32")
+    }
     assert_same(train(spec, MODERN, data, vgg, checkpoint, seed=99), whole)
     start = files.load_arrays(vgg)
     assert any((whole[0][name] != start[name]).any() for name in start), "nothing was trained"
@@ -338,8 +450,14 @@ def test_bfloat16_is_the_backbone_s_alone_and_near_float32(spec, data, vgg):
             layer = model.get_layer(name)
             layer.kernel.assign(np.random.default_rng(0).normal(0, 0.01, layer.kernel.shape))
         scores[precision] = np.asarray(model(image))
-        computed = {layer.name: layer.compute_dtype for layer in model.layers if layer.name != "image"}
-        head = {name for name in computed if name.startswith(("data", "score", "upscore", "fuse", "scale"))}
+        computed = {
+            layer.name: layer.compute_dtype for layer in model.layers if layer.name != "image"
+        }
+        head = {
+            name
+            for name in computed
+            if name.startswith(("data", "score", "upscore", "fuse", "scale"))
+        }
         assert {computed[name] for name in head} == {"float32"}
         assert {computed[name] for name in set(computed) - head} == {precision}
     devices.prepare(1)
@@ -354,7 +472,9 @@ def test_a_checkpoint_of_another_net_is_refused(spec, data, vgg, tmp_path):
     files.save_arrays(checkpoint, {"weights/conv1_1/kernel": np.zeros(3)})
     with pytest.raises(UserError) as error:
         train(spec, SGD, data, vgg, checkpoint)
-    assert str(error.value).startswith(f"{checkpoint}: a checkpoint of another net or version; remove it")
+    assert str(error.value).startswith(
+        f"{checkpoint}: a checkpoint of another net or version; remove it"
+    )
 
 
 def test_a_damaged_checkpoint_is_named(spec, data, vgg, tmp_path):
@@ -367,29 +487,54 @@ def test_a_damaged_checkpoint_is_named(spec, data, vgg, tmp_path):
 
 
 PROGRESS = {"told": 10, "history": [{"step": 10, "loss": 0.5}]}
-VALIDATED = {f"val_{name}": 0.5 for name in ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")}
+VALIDATED = {
+    f"val_{name}": 0.5
+    for name in ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu")
+}
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({}, None),
-        ({"progress": {"told": 10, "history": [{"step": 10, **VALIDATED, "val_mean_iu": float("nan")}]}}, None),
+        (
+            {
+                "progress": {
+                    "told": 10,
+                    "history": [{"step": 10, **VALIDATED, "val_mean_iu": float("nan")}],
+                }
+            },
+            None,
+        ),
         ({"progress": b"junk"}, "progress: expected JSON, but: Expecting value"),
         ({"progress": b"\xe9"}, "progress: expected JSON, but: 'utf-8' codec can't decode"),
         ({"progress": []}, "progress: expected keys with values, got []"),
         ({"progress": {"history": []}}, "progress: told: missing"),
-        ({"progress": PROGRESS | {"told": -1}}, "progress: told: expected greater than or equal to 0, got -1"),
-        ({"progress": {"told": 1, "history": [{"loss": 1}]}}, "progress: history[0]._Loss.step: missing"),
-        ({"weights/x": np.zeros(3, np.float32)}, "weights/x: expected (2,) of float32, got (3,) of float32"),
-        ({"weights/x": np.zeros(2, np.int64)}, "weights/x: expected (2,) of float32, got (2,) of int64"),
+        (
+            {"progress": PROGRESS | {"told": -1}},
+            "progress: told: expected greater than or equal to 0, got -1",
+        ),
+        (
+            {"progress": {"told": 1, "history": [{"loss": 1}]}},
+            "progress: history[0]._Loss.step: missing",
+        ),
+        (
+            {"weights/x": np.zeros(3, np.float32)},
+            "weights/x: expected (2,) of float32, got (3,) of float32",
+        ),
+        (
+            {"weights/x": np.zeros(2, np.int64)},
+            "weights/x: expected (2,) of float32, got (2,) of int64",
+        ),
     ],
 )
 def test_what_a_checkpoint_holds_is_checked_before_anything_is_assigned(tmp_path, change, words):
     kept = {"weights/x": np.ones(2, np.float32), "progress": PROGRESS} | change
     if not isinstance(kept["progress"], bytes):
         kept["progress"] = json.dumps(kept["progress"]).encode()
-    files.save_arrays(tmp_path / "c.npz", kept | {"progress": np.frombuffer(kept["progress"], np.uint8)})
+    files.save_arrays(
+        tmp_path / "c.npz", kept | {"progress": np.frombuffer(kept["progress"], np.uint8)}
+    )
     variable = keras.Variable(np.zeros(2, np.float32))
     if words is None:
         told, history = resume.load(tmp_path / "c.npz", {"weights/x": variable}, distribution.ONE)
@@ -404,7 +549,9 @@ def test_what_a_checkpoint_holds_is_checked_before_anything_is_assigned(tmp_path
 
 
 @pytest.mark.usefixtures("always")
-def test_a_loss_that_is_no_number_names_the_rate_and_keeps_the_checkpoint(spec, data, vgg, tmp_path):
+def test_a_loss_that_is_no_number_names_the_rate_and_keeps_the_checkpoint(
+    spec, data, vgg, tmp_path
+):
     checkpoint = tmp_path / "checkpoint.npz"
     devices.prepare(3)
     model, _ = surgery.start(spec, vgg)
@@ -423,7 +570,9 @@ def test_a_loss_that_is_no_number_names_the_rate_and_keeps_the_checkpoint(spec, 
             report,
             seconds=0,
         )
-    assert "the loss is nan after step 8: the rate 0.03 is too high for `loss: mean`" in str(error.value)
+    assert ("the loss is nan after step 8: the rate 0.03 is too high for `loss: mean`") in str(
+        error.value
+    )
     # The weights were spoilt at step 6, before its checkpoint.
     assert files.load_arrays(checkpoint)["optimizer/0"] == 4
     assert "The checkpoint of step 4 is kept." in str(error.value)
@@ -443,25 +592,50 @@ def test_numbers_that_do_not_fit_together(spec, data, vgg, tmp_path, changes, wo
     assert str(error.value).splitlines()[0] == words
 
 
-def test_checkpoints_are_whole_and_take_no_more_than_a_twentieth_of_the_time(spec, data, vgg, tmp_path, monkeypatch):
-    """A clock that goes 1 s at every look: a save takes 1 s (two looks), the next one comes 20 s after it at the soonest."""
+def test_checkpoints_are_whole_and_take_no_more_than_a_twentieth_of_the_time(
+    spec, data, vgg, tmp_path, monkeypatch
+):
+    """A clock that goes 1 s at every look: a save takes 1 s (two looks), the next one comes 20 s
+    after it at the soonest.
+    """
     clock = iter(range(10_000))
-    monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(
+        training, "time", types.SimpleNamespace(monotonic=lambda: float(next(clock)))
+    )
     saved = []
     write = files.save_arrays
-    monkeypatch.setattr(files, "save_arrays", lambda path, arrays: (saved.append(1), write(path, arrays)))
-    train(spec, dataclasses.replace(SGD, iterations=24, log_every=1, validate_every=24), data, vgg, tmp_path / "c.npz")
-    # Looks: 0 at the start, 1 at step 1 (saved: looks 2 and 3, so the next at 23), then one a step: 4 at step 2, 23 at step 21.
+    monkeypatch.setattr(
+        files, "save_arrays", lambda path, arrays: (saved.append(1), write(path, arrays))
+    )
+    train(
+        spec,
+        dataclasses.replace(SGD, iterations=24, log_every=1, validate_every=24),
+        data,
+        vgg,
+        tmp_path / "c.npz",
+    )
+    # Looks: 0 at the start, 1 at step 1 (saved: looks 2 and 3, so the next at 23), then one a step:
+    # 4 at step 2, 23 at step 21.
     assert len(saved) == 2
     arrays = files.load_arrays(tmp_path / "c.npz")
     assert arrays["optimizer/0"] == json.loads(arrays["progress"].tobytes())["told"] == 21
-    # And a checkpoint holds all that the next step depends on: 13 convolutions, fc6, fc7 and score_fr with biases;
-    # a velocity for each, the step and the rate; the two dropouts' seeds.
+    # And a checkpoint holds all that the next step depends on: 13 convolutions, fc6, fc7 and
+    # score_fr with biases; a velocity for each, the step and the rate; the two dropouts' seeds.
     kinds = [name.partition("/")[0] for name in arrays]
-    assert {kind: kinds.count(kind) for kind in kinds} == {"weights": 32, "optimizer": 34, "seeds": 2, "loss": 4, "progress": 1}
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "weights": 32,
+        "optimizer": 34,
+        "seeds": 2,
+        "loss": 4,
+        "progress": 1,
+    }
     assert np.any(arrays["optimizer/2"] != 0), "the velocity of conv1_1"
 
 
 def test_between_two_reports_nothing_is_asked_of_the_device():
-    """A hook after every step would be Python between two steps, and whatever it read would have to be waited for."""
-    assert [name for name in dir(training._Loop) if "batch" in name and name in vars(training._Loop)] == []
+    """A hook after every step would be Python between two steps, and whatever it read would have to
+    be waited for.
+    """
+    assert [
+        name for name in dir(training._Loop) if "batch" in name and name in vars(training._Loop)
+    ] == []

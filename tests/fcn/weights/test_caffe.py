@@ -10,7 +10,9 @@ from fcn.weights import caffe
 MODELS = Path(__file__).parents[4] / "shared" / "realdata" / "caffemodel"
 realdata = [
     pytest.mark.realdata,
-    pytest.mark.skipif(not MODELS.is_dir(), reason="real caffemodels are not here: ../shared/realdata"),
+    pytest.mark.skipif(
+        not MODELS.is_dir(), reason="real caffemodels are not here: ../shared/realdata"
+    ),
 ]
 
 
@@ -82,8 +84,10 @@ def read(tmp_path, data):
         dims(1, 1, 2, 3) + field(5, FLOATS),
         shape(2, 3) + field(5, FLOATS),
         field(7, field(1, 2) + field(1, 3)) + field(5, FLOATS),  # the shape's numbers not packed
-        shape(2, 3) + field(5, FLOATS[:8]) + field(5, FLOATS[8:]),  # protobuf allows packed fields in pieces
-        shape(2, 3) + b"".join(b"\x2d" + FLOATS[at : at + 4] for at in range(0, 24, 4)),  # floats not packed
+        # protobuf allows packed fields in pieces
+        shape(2, 3) + field(5, FLOATS[:8]) + field(5, FLOATS[8:]),
+        # floats not packed
+        shape(2, 3) + b"".join(b"\x2d" + FLOATS[at : at + 4] for at in range(0, 24, 4)),
         shape(2, 3) + field(8, MATRIX.astype("<f8").tobytes()),
         shape(2, 3) + field(5, FLOATS) + field(6, FLOATS),  # with the gradients
     ],
@@ -108,13 +112,18 @@ def test_legacy_dimensions_are_read_by_what_the_layer_is(tmp_path):
 
 def test_layers_keep_their_order_and_those_without_weights_are_left_out(tmp_path):
     blob = shape(6) + field(5, FLOATS)
-    data = b"".join(field(100, field(1, name) + field(7, blob)) for name in (b"z", b"a")) + field(100, field(1, b"relu"))
+    data = b"".join(field(100, field(1, name) + field(7, blob)) for name in (b"z", b"a")) + field(
+        100, field(1, b"relu")
+    )
     assert list(read(tmp_path, data)) == ["z", "a"]
 
 
 def test_what_is_written_is_read_again_and_has_the_wire_format_of_caffe(tmp_path):
     kernel, bias = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2), np.array([1, 2], np.float32)
-    layers = {"conv1_1": ("Convolution", [kernel, bias]), "fc6": ("InnerProduct", [MATRIX[:, ::-1]])}
+    layers = {
+        "conv1_1": ("Convolution", [kernel, bias]),
+        "fc6": ("InnerProduct", [MATRIX[:, ::-1]]),
+    }
     caffe.write(tmp_path / "1", "small", layers)
     caffe.write(tmp_path / "2", "small", layers)
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
@@ -141,13 +150,21 @@ def test_what_is_written_is_read_again_and_has_the_wire_format_of_caffe(tmp_path
         (b"version https://git-lfs.github.com/spec/v1\noid", "a git-lfs pointer"),
         (b"\x89HDF\r\n\x1a\n" + bytes(50), "an HDF5 file"),
         (field(1, b"net") + v2([shape(2, 3) + field(5, FLOATS)])[:-3], "truncated or damaged"),
-        (field(1, b"net") + field(100, field(1, b"relu")), "of unknown type"),  # a net, but no weights
+        # a net, but no weights
+        (field(1, b"net") + field(100, field(1, b"relu")), "of unknown type"),
         (b'name: "LeNet"\nlayer {\n  name: "data"\n}\n', "of unknown type .starts with b'name: "),
-        (field(1, 7) + field(2, b"x.caffemodel") + field(3, dims(1, 1, 1, 1)), "a .solverstate.* iteration 7.*x.caffemodel"),
-        (v2([shape(2, 4) + field(5, FLOATS)]), "layer 'ip', blob 0: the shape says 2 x 4, but it holds 6 numbers"),
+        (
+            field(1, 7) + field(2, b"x.caffemodel") + field(3, dims(1, 1, 1, 1)),
+            "a .solverstate.* iteration 7.*x.caffemodel",
+        ),
+        (
+            v2([shape(2, 4) + field(5, FLOATS)]),
+            "layer 'ip', blob 0: the shape says 2 x 4, but it holds 6 numbers",
+        ),
         (v1([field(5, FLOATS)]), "the shape says 0 x 0 x 0 x 0"),
         (v2([shape(2, 3) + field(5, FLOATS)]) * 2, "two layers with weights are named 'ip'"),
-        (field(100, field(1, b"\xff\xfe") + field(7, b"")), "the shape says 0 x 0 x 0 x 0"),  # a name that is no text
+        # a name that is no text
+        (field(100, field(1, b"\xff\xfe") + field(7, b"")), "the shape says 0 x 0 x 0 x 0"),
     ],
 )
 def test_other_files_are_refused_by_the_name_of_what_they_are(tmp_path, data, message):
@@ -161,7 +178,11 @@ def test_a_missing_file_is_named(tmp_path):
         caffe.read(tmp_path / "no.caffemodel")
 
 
-LENET = {"conv1": [(20, 1, 5, 5), (20,)], "conv2": [(50, 20, 5, 5), (50,)], "ip1": [(500, 800), (500,)]}
+LENET = {
+    "conv1": [(20, 1, 5, 5), (20,)],
+    "conv2": [(50, 20, 5, 5), (50,)],
+    "ip1": [(500, 800), (500,)],
+}
 LENET["ip2"] = [(10, 500), (10,)]
 
 
@@ -205,13 +226,18 @@ class TestRealFiles:
         for number, layer in parse((MODELS / name).read_bytes()):
             if number in (2, 100):
                 fields = list(parse(layer))
-                blobs = [dict(parse(content))[5] for number, content in fields if number == at_blobs]
+                blobs = [
+                    dict(parse(content))[5] for number, content in fields if number == at_blobs
+                ]
                 if blobs:
                     read = layers[dict(fields)[at_name].decode()]
                     assert [blob.tobytes() for blob in read] == blobs
 
     def test_a_solverstate_is_refused_and_points_to_the_weights(self):
-        with pytest.raises(UserError, match=r"a \.solverstate.*iteration 10000.*examples/mnist/lenet_iter_10000.caffemodel"):
+        with pytest.raises(
+            UserError,
+            match=r"a \.solverstate.*iteration 10000.*examples/mnist/lenet_iter_10000.caffemodel",
+        ):
             caffe.read(MODELS / "v1_layers" / "lenet_iter_10000.solverstate")
 
     @pytest.mark.parametrize("keep", [0.01, 0.5, 0.999])

@@ -12,7 +12,9 @@ from fcn.weights.conversion import convert
 
 
 def convolve(image, kernel, bias):
-    """Cross-correlation of H x W x C with kernel H x W x I x O where it fits as a whole, in plain loops."""
+    """Cross-correlation of H x W x C with kernel H x W x I x O where it fits as a whole, in plain
+    loops.
+    """
     high, wide = kernel.shape[:2]
     out = np.empty((image.shape[0] - high + 1, image.shape[1] - wide + 1, kernel.shape[3]))
     for y, x in np.ndindex(out.shape[:2]):
@@ -24,7 +26,9 @@ def convolve(image, kernel, bias):
 def test_all_layers_but_fc8_are_there_in_the_projects_shapes(backbone):
     weights, _ = convert(classifier(backbone), backbone)
     names = [name for block in BACKBONES[backbone].blocks for name, _ in block]
-    assert list(weights) == [f"{name}/{array}" for name in (*names, "fc6", "fc7") for array in ("kernel", "bias")]
+    assert list(weights) == [
+        f"{name}/{array}" for name in (*names, "fc6", "fc7") for array in ("kernel", "bias")
+    ]
     assert weights["conv1_1/kernel"].shape == (3, 3, 3, 2)
     assert weights["conv3_1/kernel"].shape == (3, 3, 4, 8)
     assert weights["fc6/kernel"].shape == (7, 7, 16, 5)
@@ -54,7 +58,9 @@ def test_fc6_and_fc7_as_convolutions_give_what_the_matrices_gave():
     np.testing.assert_allclose(map6[0, 0], hidden, rtol=1e-12)
     np.testing.assert_allclose(map7[0, 0], scores, rtol=1e-12)
     # The orientation that is right only for matrices made for an H x W x C input.
-    wrong = convolve(pool5.transpose(1, 2, 0), layers["fc6"][0].T.reshape(7, 7, 16, 5), weights["fc6/bias"])
+    wrong = convolve(
+        pool5.transpose(1, 2, 0), layers["fc6"][0].T.reshape(7, 7, 16, 5), weights["fc6/bias"]
+    )
     assert not np.allclose(wrong[0, 0], hidden, rtol=0.1)
 
 
@@ -65,7 +71,9 @@ def test_layers_that_are_convolutions_already_give_the_same():
     layers["fc7"] = (layers["fc7"][0].reshape(6, 5, 1, 1), layers["fc7"][1])
     del layers["fc8"]
     weights, report = convert(layers, "vgg16")
-    assert {name: array.tobytes() for name, array in weights.items()} == {n: a.tobytes() for n, a in expected.items()}
+    assert {name: array.tobytes() for name, array in weights.items()} == {
+        n: a.tobytes() for n, a in expected.items()
+    }
     assert {row["action"] for row in report} == {"transposed", "copied"}
 
 
@@ -93,7 +101,11 @@ def test_the_report_accounts_for_every_array_of_the_file():
         assert rows["fc8", array]["result_shape"] is rows["fc8", array]["sha256"] is None
     assert rows["fc8", "bias"]["mean"] == pytest.approx(layers["fc8"][1].mean(), rel=1e-5)
     assert [row["layer"] for row in report if "input_order" in row] == ["conv1_1"]
-    assert (report[0]["input_order"], report[0]["input_order_by"], report[0]["published"]) == ("bgr", "container", None)
+    assert (report[0]["input_order"], report[0]["input_order_by"], report[0]["published"]) == (
+        "bgr",
+        "container",
+        None,
+    )
 
 
 def test_statistics_of_large_arrays_are_those_of_numpy():
@@ -106,9 +118,15 @@ def test_statistics_of_large_arrays_are_those_of_numpy():
 
 def test_from_file_to_file_the_bytes_repeat(tmp_path):
     kinds = {"c": "Convolution", "f": "InnerProduct"}
-    caffe.write(tmp_path / "x.caffemodel", "vgg", {n: (kinds[n[0]], blobs) for n, blobs in classifier().items()})
+    caffe.write(
+        tmp_path / "x.caffemodel",
+        "vgg",
+        {n: (kinds[n[0]], blobs) for n, blobs in classifier().items()},
+    )
     for name in ("1.npz", "2.npz"):
-        files.save_arrays(tmp_path / name, convert(caffe.read(tmp_path / "x.caffemodel"), "vgg16")[0])
+        files.save_arrays(
+            tmp_path / name, convert(caffe.read(tmp_path / "x.caffemodel"), "vgg16")[0]
+        )
     assert (tmp_path / "1.npz").read_bytes() == (tmp_path / "2.npz").read_bytes()
     expected, _ = convert(classifier(), "vgg16")
     for name, array in files.load_arrays(tmp_path / "1.npz").items():
@@ -133,15 +151,37 @@ ONES = np.ones
         (without("fc6"), "lacks fc6"),
         (with_layer(prelu=(ONES(3),)), "has prelu, unknown to vgg16"),
         (with_layer(score_fr=(ONES((21, 6, 1, 1)), ONES(21))), "has score_fr, .*looks like an FCN"),
-        (with_layer(conv1_2=(ONES((2, 2, 3, 3)),)), "conv1_2: wanted a kernel and a bias, but there are 1"),
-        (with_layer(conv1_1=(ONES((2, 1, 3, 3)), ONES(2))), "conv1_1: wanted a kernel of O x 3 x 3 x 3 .*is 2 x 1 x 3 x 3"),
-        (with_layer(conv1_2=(ONES((2, 2, 5, 5)), ONES(2))), "conv1_2: wanted a kernel of O x 2 x 3 x 3 .*is 2 x 2 x 5 x 5"),
-        (with_layer(conv2_1=(ONES((4, 3, 3, 3)), ONES(4))), "conv2_1: .*after a layer with 2 outputs, but it is 4 x 3"),
-        (with_layer(conv2_1=(ONES((4, 2, 3, 3)), ONES(5))), r"conv2_1: wanted one bias per output \(4\), but .* is 5"),
-        (with_layer(fc6=(ONES((5, 16 * 36)), ONES(5))), "fc6: .* O x 16 x 7 x 7 or O x 784 .*is 5 x 576"),
-        (with_layer(fc6=(ONES((5, 16, 3, 3)), ONES(5))), "fc6: .*is 5 x 16 x 3 x 3"),  # DeepLab's reduced VGG
+        (
+            with_layer(conv1_2=(ONES((2, 2, 3, 3)),)),
+            "conv1_2: wanted a kernel and a bias, but there are 1",
+        ),
+        (
+            with_layer(conv1_1=(ONES((2, 1, 3, 3)), ONES(2))),
+            "conv1_1: wanted a kernel of O x 3 x 3 x 3 .*is 2 x 1 x 3 x 3",
+        ),
+        (
+            with_layer(conv1_2=(ONES((2, 2, 5, 5)), ONES(2))),
+            "conv1_2: wanted a kernel of O x 2 x 3 x 3 .*is 2 x 2 x 5 x 5",
+        ),
+        (
+            with_layer(conv2_1=(ONES((4, 3, 3, 3)), ONES(4))),
+            "conv2_1: .*after a layer with 2 outputs, but it is 4 x 3",
+        ),
+        (
+            with_layer(conv2_1=(ONES((4, 2, 3, 3)), ONES(5))),
+            r"conv2_1: wanted one bias per output \(4\), but .* is 5",
+        ),
+        (
+            with_layer(fc6=(ONES((5, 16 * 36)), ONES(5))),
+            "fc6: .* O x 16 x 7 x 7 or O x 784 .*is 5 x 576",
+        ),
+        # DeepLab's reduced VGG
+        (with_layer(fc6=(ONES((5, 16, 3, 3)), ONES(5))), "fc6: .*is 5 x 16 x 3 x 3"),
         (with_layer(fc7=(ONES((6, 4)), ONES(6))), "fc7: .* O x 5 x 1 x 1 or O x 5 .*is 6 x 4"),
-        (with_layer(fc7=(np.full((6, 5), np.nan), ONES(6))), "fc7: the kernel holds numbers that are not finite"),
+        (
+            with_layer(fc7=(np.full((6, 5), np.nan), ONES(6))),
+            "fc7: the kernel holds numbers that are not finite",
+        ),
     ],
 )
 def test_what_is_not_that_vgg_is_refused_naming_file_and_layer(change, message):
@@ -166,26 +206,38 @@ def test_another_network_is_listed():
 def test_lenets_layers_but_ip2_are_there_in_the_projects_shapes():
     weights, report = convert(lenet(), "lenet")
     assert {name: array.shape for name, array in weights.items()} == {
-        "conv1/kernel": (5, 5, 1, 2), "conv1/bias": (2,), "conv2/kernel": (5, 5, 2, 4), "conv2/bias": (4,),
+        "conv1/kernel": (5, 5, 1, 2), "conv1/bias": (2,), "conv2/kernel": (5, 5, 2, 4),
+        "conv2/bias": (4,),
         "ip1/kernel": (4, 4, 4, 5), "ip1/bias": (5,),
     }  # fmt: skip
     assert {(row["layer"], row["action"]) for row in report if row["array"] == "kernel"} == {
-        ("conv1", "transposed"), ("conv2", "transposed"), ("ip1", "convolutionalised"), ("ip2", "dropped"),
+        ("conv1", "transposed"), ("conv2", "transposed"), ("ip1", "convolutionalised"), ("ip2",
+        "dropped"),
     }  # fmt: skip
     assert {row["action"] for row in report if row["array"] == "bias"} == {"copied", "dropped"}
-    assert (report[0]["input_order"], report[0]["input_order_by"], report[0]["published"]) == ("grey", "network", None)
+    assert (report[0]["input_order"], report[0]["input_order_by"], report[0]["published"]) == (
+        "grey",
+        "network",
+        None,
+    )
 
 
 def test_ip1_as_a_convolution_gives_what_the_matrix_gave_at_every_place():
     layers = lenet()
     weights, _ = convert(layers, "lenet")
-    pool2 = np.random.default_rng(1).normal(size=(4, 5, 6))  # C x H x W, larger than the matrix' 4 x 4
+    # C x H x W, larger than the matrix' 4 x 4
+    pool2 = np.random.default_rng(1).normal(size=(4, 5, 6))
     map1 = convolve(pool2.transpose(1, 2, 0), weights["ip1/kernel"], weights["ip1/bias"])
     assert map1.shape == (2, 3, 5)
     for y, x in np.ndindex(2, 3):
-        expected = layers["ip1"][0].astype("f8") @ pool2[:, y : y + 4, x : x + 4].reshape(-1) + layers["ip1"][1]
+        expected = (
+            layers["ip1"][0].astype("f8") @ pool2[:, y : y + 4, x : x + 4].reshape(-1)
+            + layers["ip1"][1]
+        )
         np.testing.assert_allclose(map1[y, x], expected, rtol=1e-12)
-    wrong = convolve(pool2.transpose(1, 2, 0), layers["ip1"][0].T.reshape(4, 4, 4, 5), weights["ip1/bias"])
+    wrong = convolve(
+        pool2.transpose(1, 2, 0), layers["ip1"][0].T.reshape(4, 4, 4, 5), weights["ip1/bias"]
+    )
     assert not np.allclose(wrong, map1, rtol=0.1)
 
 
@@ -207,7 +259,9 @@ def test_lenet_of_another_containers_axes_is_the_same():
     """And an order of colours, which a container may claim, means nothing to it."""
     expected, _ = convert(lenet(), "lenet")
     weights, report = convert(hwio(lenet()), "lenet", axes="HWIO", channels="rgb")
-    assert {name: array.tobytes() for name, array in weights.items()} == {n: a.tobytes() for n, a in expected.items()}
+    assert {name: array.tobytes() for name, array in weights.items()} == {
+        n: a.tobytes() for n, a in expected.items()
+    }
     assert report[0]["input_order"] == "grey"
 
 
@@ -225,7 +279,10 @@ def test_lenet_of_another_containers_axes_is_the_same():
             with_layer(conv2=(ONES((4, 50)), ONES(4))),
             "conv2: wanted a kernel of O x 2 x 5 x 5 for lenet .*is 4 x 50: .* not lenet",
         ),
-        (with_layer(ip1=(ONES((5, 100)), ONES(5))), "ip1: wanted a kernel of O x 4 x 4 x 4 or O x 64 .*is 5 x 100"),
+        (
+            with_layer(ip1=(ONES((5, 100)), ONES(5))),
+            "ip1: wanted a kernel of O x 4 x 4 x 4 or O x 64 .*is 5 x 100",
+        ),
     ],
 )
 def test_what_is_not_lenet_is_refused_naming_file_and_layer(change, message):
@@ -242,9 +299,15 @@ def test_what_is_not_lenet_is_refused_naming_file_and_layer(change, message):
         (
             classifier("vgg19"),
             "lenet",
-            "wanted the layers of lenet, .*its layers are those of vgg19: set the backbone to vgg19",
+            "wanted the layers of lenet, .*its layers are those of vgg19: set the backbone to "
+            "vgg19",
         ),
-        (lenet(), "vgg16", "wanted the layers of vgg16, .*its layers are those of lenet: set the backbone to lenet"),
+        (
+            lenet(),
+            "vgg16",
+            "wanted the layers of vgg16, .*its layers are those of lenet: set the "
+            "backbone to lenet",
+        ),
     ],
 )
 def test_another_backbone_is_recognised(layers, backbone, message):
@@ -256,11 +319,31 @@ def test_another_backbone_is_recognised(layers, backbone, message):
 @pytest.mark.parametrize(
     ("file", "backbone", "message"),
     [
-        ("v1_layers/lenet_iter_10000", "vgg16", "its layers are those of lenet: set the backbone to lenet"),
-        ("v2_layer/lenet_iter_10000", "vgg19", "its layers are those of lenet: set the backbone to lenet"),
-        ("v1_layers/cifar10_quick_iter_5000", "lenet", "has conv3, unknown to lenet; it is another network"),
-        ("v1_layers/cifar10_quick_iter_5000", "vgg16", "another network, with the layers conv1, conv2, conv3, ip1, ip2"),
-        ("v2_layer/det1", "lenet", "lacks ip1 and has PReLU1, .*unknown to lenet; it is another network"),
+        (
+            "v1_layers/lenet_iter_10000",
+            "vgg16",
+            "its layers are those of lenet: set the backbone to lenet",
+        ),
+        (
+            "v2_layer/lenet_iter_10000",
+            "vgg19",
+            "its layers are those of lenet: set the backbone to lenet",
+        ),
+        (
+            "v1_layers/cifar10_quick_iter_5000",
+            "lenet",
+            "has conv3, unknown to lenet; it is another network",
+        ),
+        (
+            "v1_layers/cifar10_quick_iter_5000",
+            "vgg16",
+            "another network, with the layers conv1, conv2, conv3, ip1, ip2",
+        ),
+        (
+            "v2_layer/det1",
+            "lenet",
+            "lacks ip1 and has PReLU1, .*unknown to lenet; it is another network",
+        ),
         ("v2_layer/det1", "vgg16", "it is another network, with the layers PReLU1"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Every container gives the same network; what is none of them is refused by the name of what it is."""
+"""Every container gives the same network; what is none of them is refused by the name of what it
+is.
+"""
 
 import warnings
 import zipfile
@@ -8,7 +10,16 @@ import keras
 import numpy as np
 import pytest
 import scipy.io
-from weight_files import KERAS_LAYOUTS, classifier, hwio, python2_npy, write_caffemodel, write_h5, write_mat, write_npy
+from weight_files import (
+    KERAS_LAYOUTS,
+    classifier,
+    hwio,
+    python2_npy,
+    write_caffemodel,
+    write_h5,
+    write_mat,
+    write_npy,
+)
 
 from fcn.errors import UserError
 from fcn.io import files
@@ -29,14 +40,38 @@ def read_and_convert(path):
 CONTAINERS = {
     "caffemodel": (write_caffemodel, "Caffe .caffemodel", "bgr"),
     "npy": (lambda path, layers: write_npy(path, hwio(layers)), "caffe-tensorflow .npy", "bgr"),
-    "npy of dicts": (lambda path, layers: write_npy(path, hwio(layers), dict), "caffe-tensorflow .npy", "bgr"),
-    "npy of Python 2": (lambda path, layers: path.write_bytes(python2_npy(hwio(layers))), "caffe-tensorflow .npy", "bgr"),
+    "npy of dicts": (
+        lambda path, layers: write_npy(path, hwio(layers), dict),
+        "caffe-tensorflow .npy",
+        "bgr",
+    ),
+    "npy of Python 2": (
+        lambda path, layers: path.write_bytes(python2_npy(hwio(layers))),
+        "caffe-tensorflow .npy",
+        "bgr",
+    ),
     "mat": (lambda path, layers: write_mat(path, hwio(layers)), "MatConvNet .mat", "rgb"),
-    "older mat": (lambda path, layers: write_mat(path, hwio(layers), older=True), "MatConvNet .mat", "rgb"),
-    "compressed mat": (lambda path, layers: write_mat(path, hwio(layers), compressed=True), "MatConvNet .mat", "rgb"),
-    "mat without a mean": (lambda path, layers: write_mat(path, hwio(layers), mean=None), "MatConvNet .mat", "rgb"),
+    "older mat": (
+        lambda path, layers: write_mat(path, hwio(layers), older=True),
+        "MatConvNet .mat",
+        "rgb",
+    ),
+    "compressed mat": (
+        lambda path, layers: write_mat(path, hwio(layers), compressed=True),
+        "MatConvNet .mat",
+        "rgb",
+    ),
+    "mat without a mean": (
+        lambda path, layers: write_mat(path, hwio(layers), mean=None),
+        "MatConvNet .mat",
+        "rgb",
+    ),
     **{
-        f"h5 {layout}": (lambda path, layers, layout=layout: write_h5(path, hwio(layers), layout), "Keras .h5", "bgr")
+        f"h5 {layout}": (
+            lambda path, layers, layout=layout: write_h5(path, hwio(layers), layout),
+            "Keras .h5",
+            "bgr",
+        )
         for layout in KERAS_LAYOUTS
     },
     "npz": (write_npz, "the project's .npz", "bgr"),
@@ -72,14 +107,23 @@ def test_a_network_of_matconvnet_made_for_bgr_is_told_by_its_mean_image(tmp_path
 
 REFUSED = {
     "a page": (b"\n<!DOCTYPE html><html>Not found</html>", "an HTML page"),
-    "a pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:00", "a git-lfs pointer"),
+    "a pointer": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00",
+        "a git-lfs pointer",
+    ),
     "nothing": (b"", "empty"),
     "a gzip": (b"\x1f\x8b\x08" + bytes(20), "a gzip archive"),
-    "a solverstate": (b"\x08\x90N\x12\x0cx.caffemodel\x1a\x00", "a .solverstate.* iteration 10000.*'x.caffemodel'"),
+    "a solverstate": (
+        b"\x08\x90N\x12\x0cx.caffemodel\x1a\x00",
+        "a .solverstate.* iteration 10000.*'x.caffemodel'",
+    ),
     "a bare pickle": (b"\x80\x02}q\x00.", "of unknown type"),
     "a prototxt": (b'\nname: "VGG"\nlayer { name: "data" }\n', "of unknown type"),
     "an HDF5 mark": (b"\x89HDF\r\n\x1a\n" + bytes(50), "truncated or damaged"),
-    "a MATLAB mark": (b"MATLAB 5.0 MAT-file" + bytes(20), "truncated, damaged or another kind of MATLAB"),
+    "a MATLAB mark": (
+        b"MATLAB 5.0 MAT-file" + bytes(20),
+        "truncated, damaged or another kind of MATLAB",
+    ),
     "a numpy mark": (b"\x93NUMPY\x01\x00", "truncated or damaged"),
     "a zip mark": (b"PK\x03\x04" + bytes(50), "truncated, damaged or pickled"),
 }
@@ -135,10 +179,14 @@ def test_other_networks_are_refused_by_what_they_hold(tmp_path):
     with pytest.raises(UserError, match="this HDF5 file holds conv1: it is another network"):
         readers.read(tmp_path / "resnet")
     scipy.io.savemat(tmp_path / "y.mat", {"images": np.ones(3)})
-    with pytest.raises(UserError, match="wanted a network of MatConvNet with `layers`, but the file holds images"):
+    with pytest.raises(
+        UserError, match="wanted a network of MatConvNet with `layers`, but the file holds images"
+    ):
         readers.read(tmp_path / "y.mat")
     np.savez(tmp_path / "z.npz", conv1_1_W=np.ones(3))
-    with pytest.raises(UserError, match="<layer>/kernel and <layer>/bias, but this archive holds conv1_1_W"):
+    with pytest.raises(
+        UserError, match="<layer>/kernel and <layer>/bias, but this archive holds conv1_1_W"
+    ):
         readers.read(tmp_path / "z.npz")
 
 
@@ -154,13 +202,17 @@ def test_a_file_of_keras_without_its_top_is_named(tmp_path):
 
 @pytest.fixture(scope="module")
 def keras_vgg():
-    """A VGG-16 as Keras applications build it, of few channels, its weights random; with and without its top."""
+    """A VGG-16 as Keras applications build it, of few channels, its weights random; with and
+    without its top.
+    """
     image = keras.Input((32, 32, 3))
     x, layers = image, classifier()
     for block in range(1, 6):
         for name in (name for name in layers if name.startswith(f"conv{block}")):
             filters = len(layers[name][1])
-            x = keras.layers.Conv2D(filters, 3, padding="same", name=f"block{block}_conv{name[-1]}")(x)
+            x = keras.layers.Conv2D(
+                filters, 3, padding="same", name=f"block{block}_conv{name[-1]}"
+            )(x)
         x = keras.layers.MaxPooling2D(padding="same", name=f"block{block}_pool")(x)
     notop = keras.Model(image, x)
     x = keras.layers.Flatten(name="flatten")(x)
@@ -187,7 +239,11 @@ def test_what_keras_3_writes_is_read_by_the_papers_names(keras_vgg, tmp_path, ki
     save(model, tmp_path / name)
     found = readers.read(tmp_path / name)
     assert (found.axes, found.channels) == ("HWIO", "bgr")
-    paper = [*BACKBONES["vgg16"].layers(), "fc8"] if kind == "top" else BACKBONES["vgg16"].convolutions()
+    paper = (
+        [*BACKBONES["vgg16"].layers(), "fc8"]
+        if kind == "top"
+        else BACKBONES["vgg16"].convolutions()
+    )
     layers = [layer for layer in model.layers if layer.weights]
     assert len(layers) == len(paper) == len(found.layers)
     for name, layer in zip(paper, layers, strict=True):
@@ -213,7 +269,10 @@ def test_a_keras_archive_with_a_layer_of_its_own_is_refused_and_not_built(keras_
     notop = keras_vgg["notop"]
     save(keras.Model(notop.input, Evil()(notop.output)), tmp_path / "evil.keras")
     Evil.made = 0
-    with pytest.raises(UserError, match=r"evil\.keras: .* a layer .*Evil, which these do not have. Nothing .* was run"):
+    with pytest.raises(
+        UserError,
+        match=r"evil\.keras: .* a layer .*Evil, which these do not have. Nothing .* was run",
+    ):
         readers.read(tmp_path / "evil.keras")
     assert Evil.made == 0
 
@@ -234,8 +293,12 @@ def torch_zip(path):
 
 OTHERS = {
     "vgg16-397923af.pth": torch_zip,
-    "old.pth": lambda path: path.write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(100)),
-    "vgg16.safetensors": lambda path: path.write_bytes((98).to_bytes(8, "little") + b'{"__metadata__":{}}' + bytes(79)),
+    "old.pth": lambda path: path.write_bytes(
+        b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(100)
+    ),
+    "vgg16.safetensors": lambda path: path.write_bytes(
+        (98).to_bytes(8, "little") + b'{"__metadata__":{}}' + bytes(79)
+    ),
 }
 
 
@@ -243,7 +306,8 @@ OTHERS = {
 def test_another_training_of_vgg_is_refused_with_what_would_do(tmp_path, name):
     OTHERS[name](tmp_path / name)
     words = (
-        r": this is a file of (PyTorch|safetensors)\. .*another training, for RGB .*\.caffemodel, .*Nothing in the file was run"
+        r": this is a file of (PyTorch|safetensors)\. .*another training, for RGB "
+        r".*\.caffemodel, .*Nothing in the file was run"
     )
     with pytest.raises(UserError, match=name + words):
         readers.read(tmp_path / name)
@@ -253,15 +317,21 @@ def test_kernels_in_another_order_are_refused(tmp_path):
     """Theano's file has O x I x H x W under the same names."""
     write_h5(tmp_path / "theano", classifier())
     found = readers.read(tmp_path / "theano")
-    with pytest.raises(UserError, match=r"conv1_1: wanted a kernel of 3 x 3 x 3 x O .* but it is 2 x 3 x 3 x 3"):
+    with pytest.raises(
+        UserError, match=r"conv1_1: wanted a kernel of 3 x 3 x 3 x O .* but it is 2 x 3 x 3 x 3"
+    ):
         convert(found.layers, "vgg16", "x", found.axes)
 
 
 def test_a_zip_that_no_zipfile_reads_is_refused_by_name(tmp_path):
-    """Found by the fuzz test: `zipfile` raises NotImplementedError for a version of the format that it does not know."""
+    """Found by the fuzz test: `zipfile` raises NotImplementedError for a version of the format that
+    it does not know.
+    """
     files.save_arrays(tmp_path / "vgg.npz", {"conv1_1/bias": np.zeros(2, np.float32)})
     data = bytearray((tmp_path / "vgg.npz").read_bytes())
     data[data.index(b"PK\x01\x02") + 6] = 127
     (tmp_path / "vgg.npz").write_bytes(data)
-    with pytest.raises(UserError, match=rf"^{tmp_path}/vgg\.npz: wanted an \.npz file .*zip file version 12\.7"):
+    with pytest.raises(
+        UserError, match=rf"^{tmp_path}/vgg\.npz: wanted an \.npz file .*zip file version 12\.7"
+    ):
         readers.read(tmp_path / "vgg.npz")

@@ -21,10 +21,23 @@ def write(tmp_path, monkeypatch):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "images.csv").write_text(table)
         if mean_iu is not None:
-            known = {"split": "val", "dataset": "d1", "protocol": "fcn", "padding": "same", **provenance}
+            known = {
+                "split": "val",
+                "dataset": "d1",
+                "protocol": "fcn",
+                "padding": "same",
+                **provenance,
+            }
             (tmp_path / "metrics").mkdir(exist_ok=True)
-            scores = {"pixel_accuracy": 0.9, "mean_accuracy": 0.5, "mean_iu": mean_iu, "frequency_weighted_iu": 0.8}
-            (tmp_path / "metrics" / f"{variant}.json").write_text(json.dumps({**scores, "provenance": known}))
+            scores = {
+                "pixel_accuracy": 0.9,
+                "mean_accuracy": 0.5,
+                "mean_iu": mean_iu,
+                "frequency_weighted_iu": 0.8,
+            }
+            (tmp_path / "metrics" / f"{variant}.json").write_text(
+                json.dumps({**scores, "provenance": known})
+            )
 
     return write
 
@@ -37,10 +50,16 @@ def test_the_numbers_of_two_variants(write, capsys, tmp_path):
     assert said.splitlines()[:2] == [
         "A  fcn16s, plots/fcn16s: padding same", "B  fcn8s, plots/fcn8s: padding same",
     ]  # fmt: skip
-    assert "2 images of val, data set d1, protocol fcn. B - A with its 95% interval, from 2000 resamples" in said
-    lines = {line[:14].strip(): line[14:].split() for line in said.splitlines() if line[:1] in "mpst"}
+    assert (
+        "2 images of val, data set d1, protocol fcn. B - A with its 95% interval, from 2000 "
+        "resamples"
+    ) in said
+    lines = {
+        line[:14].strip(): line[14:].split() for line in said.splitlines() if line[:1] in "mpst"
+    }
     assert lines["mean IU"][:4] == ["2", "0.4273", "0.7639", "+0.3366"]
-    # In a quarter of the resamples im b is drawn twice: there both models are right, and sky is nowhere.
+    # In a quarter of the resamples im b is drawn twice: there both models are right, and sky is
+    # nowhere.
     assert lines["mean IU"][4:] == ["+0.0000", "to", "+0.4250"]
     assert lines["pixel accuracy"][:4] == ["2", "0.6000", "0.8667", "+0.2667"]
     assert lines["sky"] == ["1", "0.4000", "0.7500", "+0.3500", "+0.3500", "to", "+0.3500", "*"]
@@ -48,10 +67,12 @@ def test_the_numbers_of_two_variants(write, capsys, tmp_path):
     assert said.index("sky ") < said.index("tree ")  # the larger gain first
     written = json.loads((tmp_path / "out" / "c.json").read_text())
     assert written["a"] == {
-        "name": "fcn16s", "where": "plots/fcn16s", "split": "val", "dataset": "d1", "protocol": "fcn", "padding": "same",
+        "name": "fcn16s", "where": "plots/fcn16s", "split": "val", "dataset": "d1",
+        "protocol": "fcn", "padding": "same",
     }  # fmt: skip
     assert written["mean_iu"] == {
-        "a": 0.427273, "b": 0.763889, "difference": 0.336616, "low": 0.0, "high": 0.425, "excludes_0": False,
+        "a": 0.427273, "b": 0.763889, "difference": 0.336616, "low": 0.0, "high": 0.425,
+        "excludes_0": False,
     }  # fmt: skip
     assert list(written["classes"]) == ["sky", "tree"]
     assert written["classes"]["sky"]["excludes_0"] is True
@@ -68,9 +89,14 @@ def test_a_list_of_images_compares_on_these_alone(write, capsys, tmp_path):
     assert found["images"] == 1
     assert (found["mean_iu"]["a"], found["mean_iu"]["b"]) == (0.2, 0.625)
     (tmp_path / "none.txt").write_text("c\n")
-    for name, words in (("none.txt", "none of these images is in it"), ("missing.txt", "there is no such list")):
+    for name, words in (
+        ("none.txt", "none of these images is in it"),
+        ("missing.txt", "there is no such list"),
+    ):
         assert main(["compare", "fcn16s", "fcn8s", "--images", name]) == 2
-        assert f"--images {name}: expected a list of images that were evaluated" in (said := capsys.readouterr().err)
+        assert (f"--images {name}: expected a list of images that were evaluated") in (
+            said := capsys.readouterr().err
+        )
         assert words in said
 
 
@@ -110,7 +136,11 @@ def test_a_class_that_one_model_never_says_has_a_dash(write, capsys):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"split": "test"}, "plots/a was scored with split val, plots/b with split test: such scores cannot be compared"),
+        (
+            {"split": "test"},
+            "plots/a was scored with split val, plots/b with split test: such "
+            "scores cannot be compared",
+        ),
         ({"dataset": "d2"}, "with dataset d1, plots/b with dataset d2"),
         ({"protocol": "resize520"}, "with protocol fcn, plots/b with protocol resize520"),
     ],
@@ -127,7 +157,11 @@ def test_other_data_or_another_protocol_are_refused(write, capsys, changed, word
 @pytest.mark.parametrize(
     ("table", "mean_iu", "words"),
     [
-        (B.replace("b,tree", "c,tree"), None, "plots/a and plots/b: image b is in one of them only"),
+        (
+            B.replace("b,tree", "c,tree"),
+            None,
+            "plots/a and plots/b: image b is in one of them only",
+        ),
         (B.replace("a,sky,6,8,6", "a,sky,6,9,6"), None, "image a has another truth in each"),
         (B, 0.5, "plots/b: images.csv gives a mean IU of 0.763889, the metrics file says 0.500000"),
     ],

@@ -1,4 +1,6 @@
-"""prefect.yaml and what it deploys, without a server; and that the files for Docker and Kubernetes fit together."""
+"""prefect.yaml and what it deploys, without a server; and that the files for Docker and Kubernetes
+fit together.
+"""
 
 import importlib
 import json
@@ -44,7 +46,14 @@ def test_every_deployment_loads_waits_its_turn_and_checks_its_parameters(prefect
         limit = deployment.concurrency_limit
         assert (limit.limit, limit.collision_strategy) == (1, "ENQUEUE")
         assert deployment.work_pool.name == "fcn"
-        assert validate(deployment.parameters, DEPLOYMENTS[deployment.name].parameters.model_dump(), ignore_required=True) == []
+        assert (
+            validate(
+                deployment.parameters,
+                DEPLOYMENTS[deployment.name].parameters.model_dump(),
+                ignore_required=True,
+            )
+            == []
+        )
     assert deployed.run_pipeline.name == runs.PIPELINE
 
 
@@ -52,13 +61,27 @@ def test_the_schedule(prefect_yaml):
     (schedule,) = prefect_yaml.deployments[1].schedules
     assert schedule.active is True
     assert CronSchedule(cron=schedule.cron, timezone=schedule.timezone).cron == "0 2 * * *"
-    assert [deployment.name for deployment in prefect_yaml.deployments if deployment.schedules] == ["nightly"]
+    assert [deployment.name for deployment in prefect_yaml.deployments if deployment.schedules] == [
+        "nightly"
+    ]
 
 
 GOOD = [
     ("by-hand", {}),
-    ("by-hand", {"profile": "voc2012", "targets": ["train@fcn16s", "report"], "force": True, "push": True}),
-    ("by-hand", {"overrides": {"profiles.sample.train.fcn32s.learning_rate": 1e-9, "a.b": "x y", "c.d": [1, "z", False]}}),
+    (
+        "by-hand",
+        {"profile": "voc2012", "targets": ["train@fcn16s", "report"], "force": True, "push": True},
+    ),
+    (
+        "by-hand",
+        {
+            "overrides": {
+                "profiles.sample.train.fcn32s.learning_rate": 1e-9,
+                "a.b": "x y",
+                "c.d": [1, "z", False],
+            }
+        },
+    ),
     ("one", {"stage": "records"}),
     ("given", {"model": "/srv/models/my fcn8s", "variant": "fcn8s", "out": "theirs"}),
 ]
@@ -68,11 +91,19 @@ BAD = [
     ("by-hand", {"targets": ["records $(id)"]}, "'records $(id)' does not match"),
     ("by-hand", {"overrides": {"a b": 1}}, "'a b' does not match"),
     ("by-hand", {"overrides": {"+a.b": 1}}, "'+a.b' does not match"),
-    ("by-hand", {"overrides": {"a.b": {"c": 1}}}, "{'c': 1} is not of type 'boolean', 'number', 'string', 'array'"),
+    (
+        "by-hand",
+        {"overrides": {"a.b": {"c": 1}}},
+        "{'c': 1} is not of type 'boolean', 'number', 'string', 'array'",
+    ),
     ("by-hand", {"force": "maybe"}, "'maybe' is not of type 'boolean'"),
     ("one", {}, "'stage' is a required property"),
     ("given", {"model": "--plots=/", "variant": "fcn8s", "out": "x"}, "'--plots=/' does not match"),
-    ("given", {"model": "models/fcn8s", "variant": "fcn8s", "out": "../../x"}, "'../../x' does not match"),
+    (
+        "given",
+        {"model": "models/fcn8s", "variant": "fcn8s", "out": "../../x"},
+        "'../../x' does not match",
+    ),
 ]
 
 
@@ -82,7 +113,9 @@ def test_good_parameters_pass_the_server_and_the_flow(name, parameters):
     assert validate(parameters, flow.parameters.model_dump()) == []
     taken = flow.validate_parameters(parameters)
     assert {
-        key: list(value) if isinstance(value, tuple) else value for key, value in taken.items() if key in parameters
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in taken.items()
+        if key in parameters
     } == parameters
 
 
@@ -107,7 +140,9 @@ def project(tmp_path, monkeypatch):
     (tmp_path / ".dvc/config").touch()
     monkeypatch.chdir(tmp_path)
     ran = []
-    monkeypatch.setattr(deployed.pipeline, "reproduce", lambda command: ran.append((command, config.read())))
+    monkeypatch.setattr(
+        deployed.pipeline, "reproduce", lambda command: ran.append((command, config.read()))
+    )
     return ran
 
 
@@ -131,10 +166,15 @@ def test_kept_changes_stay_a_line_each(project):
     assert project[0][1] == config.read()
     lines = (ROOT / "params.yaml").read_text().splitlines()
     changed = [line for line in Path("params.yaml").read_text().splitlines() if line not in lines]
-    assert changed == ["profile: voc2012", "profiles: {voc2012: {train: {fcn32s: {learning_rate: 3e-10}}}}"]
+    assert changed == [
+        "profile: voc2012",
+        "profiles: {voc2012: {train: {fcn32s: {learning_rate: 3e-10}}}}",
+    ]
 
 
-def test_a_killed_runs_changes_are_taken_back_by_the_next_one_but_no_edit_of_the_users(project, capsys):
+def test_a_killed_runs_changes_are_taken_back_by_the_next_one_but_no_edit_of_the_users(
+    project, capsys
+):
     before = Path("params.yaml").read_text()
 
     class Killed(BaseException):
@@ -154,7 +194,9 @@ def test_a_killed_runs_changes_are_taken_back_by_the_next_one_but_no_edit_of_the
             Path("params.yaml").write_text(before.replace("profile: sample", "profile: ade20k"))
         deployed._reproduce([], False, {})
         said = capsys.readouterr().out
-        assert (config.read().profile, "left as it is" in said) == (("ade20k", True) if edited else ("sample", False))
+        assert (config.read().profile, "left as it is" in said) == (
+            ("ade20k", True) if edited else ("sample", False)
+        )
     assert [settings.profile for _, settings in project] == ["sample", "ade20k"]
 
 
@@ -162,7 +204,10 @@ def test_a_killed_runs_changes_are_taken_back_by_the_next_one_but_no_edit_of_the
     ("changes", "words"),
     [
         ({"profile": "smaple"}, "params.yaml: profile: expected one of sample, "),
-        ({RATE: "fast"}, f"params.yaml: {RATE}: expected a number, above 0 and at most 1000; got 'fast'"),
+        (
+            {RATE: "fast"},
+            f"params.yaml: {RATE}: expected a number, above 0 and at most 1000; got 'fast'",
+        ),
         ({"variants.fcn32s": "models/vgg.npz; id"}, "params.yaml: variants: "),
     ],
 )
@@ -184,7 +229,11 @@ def test_nothing_is_written_while_another_pipeline_is_at_work(project):
 
 
 def documents():
-    return [document for document in yaml.safe_load_all((ROOT / "deploy/kubernetes.yaml").read_text()) if document]
+    return [
+        document
+        for document in yaml.safe_load_all((ROOT / "deploy/kubernetes.yaml").read_text())
+        if document
+    ]
 
 
 @pytest.mark.parametrize("kind", ["docker", "kubernetes"])
@@ -210,20 +259,33 @@ def test_the_manifests_fit_together_and_to_the_pool():
             if document["metadata"]["name"] == "prefect-server":
                 assert found["Service", "prefect-server"]["spec"]["selector"] == labels
     for pod in pods:
-        volumes = {volume["name"]: volume["persistentVolumeClaim"]["claimName"] for volume in pod.get("volumes", [])}
+        volumes = {
+            volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod.get("volumes", [])
+        }
         assert all(("PersistentVolumeClaim", claim) in found for claim in volumes.values())
-        assert {mount["name"] for each in pod["containers"] for mount in each.get("volumeMounts", [])} == set(volumes)
+        assert {
+            mount["name"] for each in pod["containers"] for mount in each.get("volumeMounts", [])
+        } == set(volumes)
         assert pod["securityContext"]["runAsNonRoot"] is True
         if name := pod.get("serviceAccountName"):
             assert ("ServiceAccount", name) in found
     assert pool["variables"]["properties"]["namespace"]["default"] == "fcn"
-    image = next(pod["containers"][0]["image"] for pod in pods[1:] if pod["containers"][0]["name"] == "deploy")
+    image = next(
+        pod["containers"][0]["image"]
+        for pod in pods[1:]
+        if pod["containers"][0]["name"] == "deploy"
+    )
     assert pool["variables"]["properties"]["image"]["default"] == image
 
 
 def test_images_have_the_prefect_and_the_python_of_the_lock():
-    version = re.search(r"^prefect==(\S+)", (ROOT / "requirements/pipeline.txt").read_text(), re.MULTILINE)[1]
-    images = re.findall(r"image: prefecthq/prefect:(\S+)", (ROOT / "deploy/kubernetes.yaml").read_text())
+    version = re.search(
+        r"^prefect==(\S+)", (ROOT / "requirements/pipeline.txt").read_text(), re.MULTILINE
+    )[1]
+    images = re.findall(
+        r"image: prefecthq/prefect:(\S+)", (ROOT / "deploy/kubernetes.yaml").read_text()
+    )
     assert images == [f"{version}-python3.11", f"{version}-python3.11-kubernetes"]
     assert "FROM python:3.11-" in (ROOT / "deploy/Dockerfile").read_text()
 
@@ -231,8 +293,21 @@ def test_images_have_the_prefect_and_the_python_of_the_lock():
 def test_the_recipe_copies_files_that_are_there():
     recipe = (ROOT / "deploy/Dockerfile").read_text().replace("\\\n", " ")
     steps = [line for line in recipe.splitlines() if line and not line.startswith("#")]
-    assert {step.split()[0] for step in steps} <= {"FROM", "RUN", "ARG", "COPY", "USER", "ENV", "WORKDIR", "ENTRYPOINT", "CMD"}
+    assert {step.split()[0] for step in steps} <= {
+        "FROM",
+        "RUN",
+        "ARG",
+        "COPY",
+        "USER",
+        "ENV",
+        "WORKDIR",
+        "ENTRYPOINT",
+        "CMD",
+    }
     for kind in ("pipeline", "gpu"):
         assert (ROOT / f"requirements/{kind}.txt").is_file()
     assert re.findall(r"^COPY (\S+)", recipe, re.MULTILINE) == ["requirements"]
-    assert (ROOT / "deploy/Dockerfile.dockerignore").read_text().split() == ["*", "!requirements/*.txt"]
+    assert (ROOT / "deploy/Dockerfile.dockerignore").read_text().split() == [
+        "*",
+        "!requirements/*.txt",
+    ]

@@ -19,11 +19,13 @@ def test_the_jobs_are_the_stages_of_dvc_yaml_in_another_place(tmp_path):
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())
     params = config.plain(ROOT / "settings.json")
     jobs = list(repeats.jobs(stages["stages"], params, 7, Path("x/7")))
-    assert [job.name for job in jobs] == [f"{s}@{v}" for v in ("fcn32s", "fcn16s", "fcn8s") for s in ("train", "evaluate")]
+    assert [job.name for job in jobs] == [
+        f"{s}@{v}" for v in ("fcn32s", "fcn16s", "fcn8s") for s in ("train", "evaluate")
+    ]
     train, evaluate = jobs[2:4]
     assert " ".join(train.command) == (
-        "flows.train --settings settings.json --variant fcn16s --records data/records --look plots/data "
-        "--init x/7/models/fcn32s --out x/7/models/fcn16s --seed 7"
+        "flows.train --settings settings.json --variant fcn16s --records data/records --look "
+        "plots/data --init x/7/models/fcn32s --out x/7/models/fcn16s --seed 7"
     )
     assert {Path("data/records"), Path("x/7/models/fcn32s"), Path("fcn/train")} <= set(train.deps)
     assert train.outs == (Path("x/7/models/fcn16s"),)
@@ -33,7 +35,9 @@ def test_the_jobs_are_the_stages_of_dvc_yaml_in_another_place(tmp_path):
     assert recipe["iterations"] == 1600
     assert evaluate.command[0] == "flows.evaluate"
     assert evaluate.command[-2:] == ("--seed", "7")
-    assert {"x/7/models/fcn16s", "x/7/metrics/fcn16s.json", "x/7/plots/fcn16s"} <= set(evaluate.command)
+    assert {"x/7/models/fcn16s", "x/7/metrics/fcn16s.json", "x/7/plots/fcn16s"} <= set(
+        evaluate.command
+    )
     assert evaluate.scores == Path("x/7/metrics/fcn16s.json")
     assert set(evaluate.outs) == {evaluate.scores, Path("x/7/plots/fcn16s")}
     assert "models/vgg.npz" in jobs[0].command
@@ -66,9 +70,13 @@ class Stages:
         else:
             Path(value["--plots"]).mkdir(parents=True, exist_ok=True)
             Path(value["--metrics"]).parent.mkdir(parents=True, exist_ok=True)
-            scores = dict.fromkeys(("pixel_accuracy", "mean_accuracy", "frequency_weighted_iu"), 0.5)
+            scores = dict.fromkeys(
+                ("pixel_accuracy", "mean_accuracy", "frequency_weighted_iu"), 0.5
+            )
             mean_iu = {"fcn32s": 0.1, "fcn16s": 0.3}[variant] * seed
-            Path(value["--metrics"]).write_text(json.dumps({**scores, "mean_iu": mean_iu, "provenance": {}}))
+            Path(value["--metrics"]).write_text(
+                json.dumps({**scores, "mean_iu": mean_iu, "provenance": {}})
+            )
         return 0
 
 
@@ -78,16 +86,23 @@ def stages(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     for stage in ("train", "evaluate"):
-        stages[stage]["do"]["deps"] = [d for d in stages[stage]["do"]["deps"] if not d.startswith("fcn/")] + ["code.py"]
+        stages[stage]["do"]["deps"] = [
+            d for d in stages[stage]["do"]["deps"] if not d.startswith("fcn/")
+        ] + ["code.py"]
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
     Path("code.py").write_text("")
     shutil.copy(ROOT / "profiles.yaml", "profiles.yaml")
-    change({"variants": {"fcn32s": "models/vgg.npz", "fcn16s": "models/fcn32s"}, "profile": "sample"})
+    change(
+        {"variants": {"fcn32s": "models/vgg.npz", "fcn16s": "models/fcn32s"}, "profile": "sample"}
+    )
     for file in ("data/records/index.json", "models/vgg.npz"):
         Path(file).parent.mkdir(parents=True)
         Path(file).write_text("{}")
     outs = {"records": ["data/records"], "convert_vgg": ["models/vgg.npz"]}
-    lock = {stage: {"outs": [{"path": path, "md5": "0"} for path in paths]} for stage, paths in outs.items()}
+    lock = {
+        stage: {"outs": [{"path": path, "md5": "0"} for path in paths]}
+        for stage, paths in outs.items()
+    }
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": lock}))
     monkeypatch.setattr(pipeline, "dvc", lambda command, extra, record: None)
     stand_in = Stages()
@@ -99,13 +114,17 @@ def test_mean_and_deviation_and_what_is_done_stays_done(stages, capsys):
     stages.fails = ("train", "fcn16s", 2)
     with pytest.raises(KeyboardInterrupt):
         seeds.seeds(3)
-    first = [(stage, variant) for variant in ("fcn32s", "fcn16s") for stage in ("train", "evaluate")]
+    first = [
+        (stage, variant) for variant in ("fcn32s", "fcn16s") for stage in ("train", "evaluate")
+    ]
     assert stages.ran == [*((*each, 1) for each in first), *((*each, 2) for each in first[:2])]
     assert not Path("reports/seeds.json").exists()
 
     stages.fails, stages.ran = None, []
     seeds.seeds(3)
-    assert stages.ran == [*((*each, 2) for each in first[2:]), *((*each, 3) for each in first)], "it goes on"
+    assert stages.ran == [*((*each, 2) for each in first[2:]), *((*each, 3) for each in first)], (
+        "it goes on"
+    )
     report = json.loads(Path("reports/seeds.json").read_text())
     assert (report["profile"], report["seeds"]) == ("sample", [1, 2, 3])
     # 0.1, 0.2, 0.3 and 0.3, 0.6, 0.9; the gains are 0.2, 0.4, 0.6.
@@ -113,9 +132,13 @@ def test_mean_and_deviation_and_what_is_done_stays_done(stages, capsys):
         found = report["variants"][variant]["mean_iu"]
         assert found["values"] == pytest.approx([step, 2 * step, 3 * step])
         assert (found["mean"], found["sd"]) == pytest.approx((2 * step, step))
-    assert report["words"][0] == "fcn16s against fcn32s, seed by seed: mean IU +0.4000 ± 0.2000, above it with 3 of 3 seeds."
+    assert report["words"][0] == (
+        "fcn16s against fcn32s, seed by seed: mean IU +0.4000 ± 0.2000, above it with 3 of 3 seeds."
+    )
     assert "0.2000 ± 0.1000 | 0.6000 ± 0.3000 |" in capsys.readouterr().out
-    assert sorted(path.name for path in Path("models").iterdir()) == ["vgg.npz"], "DVC's outputs stay as they are"
+    assert sorted(path.name for path in Path("models").iterdir()) == ["vgg.npz"], (
+        "DVC's outputs stay as they are"
+    )
 
     stages.ran = []
     seeds.seeds(3)
@@ -126,7 +149,10 @@ def test_mean_and_deviation_and_what_is_done_stays_done(stages, capsys):
 def test_two_at_once_are_refused_and_so_is_a_pipeline_beside_them(stages, monkeypatch):
     Path(".dvc").mkdir()
     Path(".dvc/config").touch()
-    with workspace.held("dvc repro"), pytest.raises(UserError, match=r"busy, nothing was done\. At work in it:\n  `dvc repro`"):
+    with (
+        workspace.held("dvc repro"),
+        pytest.raises(UserError, match=r"busy, nothing was done\. At work in it:\n  `dvc repro`"),
+    ):
         seeds.seeds(1)
     assert stages.ran == []
 
@@ -158,13 +184,16 @@ def change_model():
     Path(".cache/seeds/sample/1/models/fcn32s/weights.npz").write_text("other")
 
 
-EVERYTHING = [(stage, variant) for variant in ("fcn32s", "fcn16s") for stage in ("train", "evaluate")]
+EVERYTHING = [
+    (stage, variant) for variant in ("fcn32s", "fcn16s") for stage in ("train", "evaluate")
+]
 
 
 @pytest.mark.parametrize(
     ("changed", "again"),
     [
-        (change_rate, [("train", "fcn16s")]),  # to the same bytes here, so that its evaluation need not be made again
+        # to the same bytes here, so that its evaluation need not be made again
+        (change_rate, [("train", "fcn16s")]),
         (change_seed, []),
         (change_records, EVERYTHING),
         (lambda: Path("code.py").write_text("1"), EVERYTHING),

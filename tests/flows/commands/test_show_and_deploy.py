@@ -19,7 +19,9 @@ def here(tmp_path, monkeypatch):
 
 def test_scores_worst_first_in_percent(here, capsys):
     assert main(["show"]) == 2
-    assert capsys.readouterr().err == "metrics: expected scores there, found none; `fcn repro` makes them\n"
+    assert capsys.readouterr().err == (
+        "metrics: expected scores there, found none; `fcn repro` makes them\n"
+    )
     (here / "metrics").mkdir()
     scores = {"pixel_accuracy": 0.9, "mean_accuracy": 0.5, "frequency_weighted_iu": 0.8}
     for name, mean_iu in (("fcn8s", 0.65129), ("fcn32s", 0.3)):
@@ -28,9 +30,14 @@ def test_scores_worst_first_in_percent(here, capsys):
         (here / "metrics" / f"{name}.json").write_text(text)
     assert main(["show", "scores"]) == 0
     said = capsys.readouterr().out
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines() if "│" in line]
+    rows = [
+        [cell.strip() for cell in line.split("│")[1:-1]]
+        for line in said.splitlines()
+        if "│" in line
+    ]
     assert rows == [
-        ["fcn32s", "90.00", "50.00", "30.00", "80.00"], ["fcn8s", "90.00", "50.00", "65.13", "80.00"],
+        ["fcn32s", "90.00", "50.00", "30.00", "80.00"], ["fcn8s", "90.00", "50.00", "65.13",
+        "80.00"],
     ]  # fmt: skip
     assert "split val, dataset d1" in said
     assert "protocol" not in said, "in which they differ"
@@ -52,7 +59,15 @@ def test_deploying(here, there, monkeypatch, capsys):
 
     with temporary_settings({"api.url": "http://127.0.0.1:9/api"}):
         assert main(["deploy", "--kind", "docker"]) == 0
-    create = ["work-pool", "create", "fcn", "--type", "docker", "--base-job-template", "deploy/docker-pool.json"]
+    create = [
+        "work-pool",
+        "create",
+        "fcn",
+        "--type",
+        "docker",
+        "--base-job-template",
+        "deploy/docker-pool.json",
+    ]
     assert ran == [
         ["work-pool", "inspect", "fcn"], *([] if there else [create]),
         ["work-pool", "set-concurrency-limit", "fcn", "1"], ["--no-prompt", "deploy", "--all"],

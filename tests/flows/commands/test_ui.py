@@ -34,7 +34,16 @@ def start(folder, prefect, mlflow):
     (folder / "pyproject.toml").write_bytes((REPO / "pyproject.toml").read_bytes())
     environment = {name: value for name, value in os.environ.items() if not name.startswith(QUIET)}
     return subprocess.Popen(
-        [sys.executable, "-m", "fcn", "ui", "--prefect-port", str(prefect), "--mlflow-port", str(mlflow)],
+        [
+            sys.executable,
+            "-m",
+            "fcn",
+            "ui",
+            "--prefect-port",
+            str(prefect),
+            "--mlflow-port",
+            str(mlflow),
+        ],
         cwd=folder,
         env=environment | {"PYTHONPATH": str(REPO)},
         stdout=subprocess.PIPE,
@@ -57,14 +66,21 @@ def test_both_servers_answer_and_nothing_is_left_after_ctrl_c(tmp_path):
     with start(tmp_path, prefect, mlflow) as process:
         lines = lines_until(process, "Ctrl-C")
         assert lines[-3:] == [
-            f"Prefect: http://127.0.0.1:{prefect}\n", f"MLflow:  http://127.0.0.1:{mlflow}\n", "Ctrl-C stops both\n",
+            f"Prefect: http://127.0.0.1:{prefect}\n", "MLflow:  "
+                                                      f"http://127.0.0.1:{mlflow}\n",
+                                                      "Ctrl-C stops both\n",
         ]  # fmt: skip
         assert httpx.get(f"http://127.0.0.1:{prefect}/api/health").json() is True
-        assert httpx.get(f"http://127.0.0.1:{prefect}/ui-settings").json()["api_url"] == f"http://127.0.0.1:{prefect}/api"
+        assert (
+            httpx.get(f"http://127.0.0.1:{prefect}/ui-settings").json()["api_url"]
+            == f"http://127.0.0.1:{prefect}/api"
+        )
         assert httpx.get(f"http://127.0.0.1:{mlflow}/health").text == "OK"
         below = psutil.Process(process.pid).children(recursive=True)
         names = [processes.identity(each) for each in below]
-        listening = {connection.laddr[0] for each in below for connection in each.net_connections("tcp")}
+        listening = {
+            connection.laddr[0] for each in below for connection in each.net_connections("tcp")
+        }
         assert listening == {"127.0.0.1"}
         assert {"mlflow.db", ".prefect"} < {path.name for path in tmp_path.iterdir()}
 
@@ -94,17 +110,26 @@ def test_a_taken_port_is_said_with_its_owner_and_the_way_out(quiet, capsys):
         port = taken.getsockname()[1]
         assert main(["ui", "--mlflow-port", str(port)]) == 2
         error = capsys.readouterr().err
-        assert error.startswith(f"error: port {port}, for MLflow, is taken by process {os.getpid()} (")
+        assert error.startswith(
+            f"error: port {port}, for MLflow, is taken by process {os.getpid()} ("
+        )
         assert error.endswith("): stop that, or give --mlflow-port another\n")
-        assert main(["ui", "--prefect-port", str(port), "--mlflow-port", str(free_ports(1)[0])]) == 2
-        assert f"error: port {port}, for Prefect, is taken by process {os.getpid()} (" in capsys.readouterr().err
+        assert (
+            main(["ui", "--prefect-port", str(port), "--mlflow-port", str(free_ports(1)[0])]) == 2
+        )
+        assert (
+            f"error: port {port}, for Prefect, is taken by process {os.getpid()} ("
+        ) in capsys.readouterr().err
 
 
 def test_a_store_elsewhere_is_named_without_its_password(quiet, capsys):
     quiet.setenv("MLFLOW_TRACKING_URI", "https://me:secret@example.org/mlflow")
     assert main(["ui"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: MLFLOW_TRACKING_URI is https://example.org/mlflow: the stages report there, so look there")
+    assert error.startswith(
+        "error: MLFLOW_TRACKING_URI is https://example.org/mlflow: the stages "
+        "report there, so look there"
+    )
 
 
 @pytest.fixture
@@ -118,7 +143,11 @@ def sleeper():
 def test_mlflow_that_ends_by_itself_is_said_and_ends_the_other(quiet, sleeper, tmp_path, capsys):
     name = processes.identity(psutil.Process(sleeper.pid))
     quiet.setattr(
-        server, "_start", lambda folder, port: server.Entry(server=name, url=f"http://127.0.0.1:{port}/api", token="t")
+        server,
+        "_start",
+        lambda folder, port: server.Entry(
+            server=name, url=f"http://127.0.0.1:{port}/api", token="t"
+        ),
     )
     quiet.setattr(ui, "_watched", lambda *_: contextlib.nullcontext())
 
@@ -128,8 +157,15 @@ def test_mlflow_that_ends_by_itself_is_said_and_ends_the_other(quiet, sleeper, t
         return 3
 
     quiet.setattr(ui, "_run_mlflow", ends)
-    assert main(["ui", "--mlflow-port", str(free_ports(1)[0]), "--prefect-port", str(free_ports(1)[0])]) == 1
-    assert capsys.readouterr().err == "error: MLflow's server ended by itself, with code 3; the other one is stopped\n"
+    assert (
+        main(
+            ["ui", "--mlflow-port", str(free_ports(1)[0]), "--prefect-port", str(free_ports(1)[0])]
+        )
+        == 1
+    )
+    assert capsys.readouterr().err == (
+        "error: MLflow's server ended by itself, with code 3; the other one is stopped\n"
+    )
     assert not (tmp_path / "home" / "server.json").exists()
 
 
@@ -140,7 +176,10 @@ def test_prefect_that_ends_by_itself_interrupts_the_parent_of_mlflow(quiet, slee
     sleeper.kill()
     sleeper.wait()
     try:
-        with pytest.raises(KeyboardInterrupt), ui._watched("", f"http://127.0.0.1:{free_ports(1)[0]}", name, ended):
+        with (
+            pytest.raises(KeyboardInterrupt),
+            ui._watched("", f"http://127.0.0.1:{free_ports(1)[0]}", name, ended),
+        ):
             signal.pause()
     finally:
         signal.signal(signal.SIGINT, before)

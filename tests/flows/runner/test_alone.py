@@ -1,4 +1,6 @@
-"""A stage whose dvc is killed while it still imports: it ends, and imports nothing heavy any more."""
+"""A stage whose dvc is killed while it still imports: it ends, and imports
+nothing heavy any more.
+"""
 
 import os
 import subprocess
@@ -29,7 +31,9 @@ time.sleep(60)
 
 @pytest.fixture
 def dvc(tmp_path):
-    """Starts a process called dvc, which starts a stage and waits or ends; gives it and the stage's process."""
+    """Starts a process called dvc, which starts a stage and waits or ends; gives it and the stage's
+    process.
+    """
     (tmp_path / "dvc").write_text(DVC)
     (tmp_path / "keras.py").write_text(KERAS)
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONSAFEPATH": "1"}
@@ -63,7 +67,9 @@ def gone(process):
 def test_a_stage_whose_dvc_is_gone_ends_before_it_imports_anything_heavy(dvc, tmp_path):
     _, stage = dvc(f"sleep 0.5; exec {sys.executable} -m flows.train", waits=False)
     wait_for(lambda: gone(stage))
-    assert (tmp_path / "said").read_text() == ("error: the dvc that started this stage is gone: nothing was done\n")
+    assert (tmp_path / "said").read_text() == (
+        "error: the dvc that started this stage is gone: nothing was done\n"
+    )
     assert not (tmp_path / "importing").exists()
 
 

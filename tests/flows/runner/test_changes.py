@@ -1,4 +1,6 @@
-"""A parameter that is changed is changed: each leaf of each profile, by --set and by DVC's own writer."""
+"""A parameter that is changed is changed: each leaf of each profile, by --set and by DVC's own
+writer.
+"""
 
 import json
 import os
@@ -21,16 +23,23 @@ TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 OWN = config.plain(ROOT / "params.yaml")
 SHARED = config.plain(ROOT / "profiles.yaml")
 OTHER = {
-    "dataset": lambda v: "folder" if v != "folder" else "voc", "backbone": lambda v: "vgg19", "classes": lambda v: ["a", "b"],
-    "mean_bgr": lambda v: [1.0, 2.0, 3.0], "scale": lambda v: [0.25, 2.5], "protocols": lambda v: ["multiscale"],
-    "new_layers": lambda v: ["fc7"], "urls": lambda v: ["file:another.tar"], "checksums": lambda v: ["md5:" + "0" * 32],
+    "dataset": lambda v: "folder" if v != "folder" else "voc", "backbone": lambda v: "vgg19",
+    "classes": lambda v: ["a", "b"],
+    "mean_bgr": lambda v: [1.0, 2.0, 3.0], "scale": lambda v: [0.25, 2.5],
+    "protocols": lambda v: ["multiscale"],
+    "new_layers": lambda v: ["fc7"], "urls": lambda v: ["file:another.tar"],
+    "checksums": lambda v: ["md5:" + "0" * 32],
     "cross_check": lambda v: [{"urls": ["file:another.npy"], "checksums": []}],
-    "on_bad": lambda v: "skip", "padding": lambda v: {"caffe": "same", "same": "caffe"}[v], "upsampling": lambda v: "learned",
-    "optimizer": lambda v: "adamw", "loss": lambda v: {"sum": "mean", "mean": "sum"}[v], "schedule": lambda v: "cosine",
+    "on_bad": lambda v: "skip", "padding": lambda v: {"caffe": "same", "same": "caffe"}[v],
+    "upsampling": lambda v: "learned",
+    "optimizer": lambda v: "adamw", "loss": lambda v: {"sum": "mean", "mean": "sum"}[v],
+    "schedule": lambda v: "cosine",
     "precision": lambda v: {"float32": "bfloat16", "bfloat16": "float32"}[v],
     "momentum": lambda v: (v + 1) / 2, "dropout": lambda v: (v + 1) / 2,
 }  # fmt: skip
-"""Another valid value, where none follows from the type; numbers are doubled, or become 1, so steps go on fitting together."""
+"""Another valid value, where none follows from the type; numbers are doubled, or become 1, so steps
+go on fitting together.
+"""
 
 
 def other(key, value):
@@ -44,9 +53,17 @@ def other(key, value):
 def profile(name, profiles):
     """What comes out, and all leaves of it with their values and defaults."""
     variants = config.fitting({**OWN, "profile": name}, SHARED)
-    settings = config.resolve({**OWN, "profile": name, "variants": variants, "profiles": profiles}, SHARED)[1]
-    leaves = json.loads(json.dumps([[place, value] for place, value in show.leaves(asdict(settings))]))
-    return {tuple(place): value for place, value in leaves if place[0] not in ("profile", "variants", "chain")}
+    settings = config.resolve(
+        {**OWN, "profile": name, "variants": variants, "profiles": profiles}, SHARED
+    )[1]
+    leaves = json.loads(
+        json.dumps([[place, value] for place, value in show.leaves(asdict(settings))])
+    )
+    return {
+        tuple(place): value
+        for place, value in leaves
+        if place[0] not in ("profile", "variants", "chain")
+    }
 
 
 def chain(name):
@@ -70,7 +87,9 @@ def declares(name, place):
 
 def inherits(name, ancestor, place):
     below = [*chain(name)]
-    return ancestor in below and not any(declares(each, place) for each in below[: below.index(ancestor)])
+    return ancestor in below and not any(
+        declares(each, place) for each in below[: below.index(ancestor)]
+    )
 
 
 def hydra(value):
@@ -83,9 +102,13 @@ def hydra(value):
 
 
 @pytest.mark.parametrize("name", SHARED["profiles"])
-def test_every_leaf_of_a_profile_can_be_changed_and_nothing_else_changes(name, tmp_path, monkeypatch):
+def test_every_leaf_of_a_profile_can_be_changed_and_nothing_else_changes(
+    name, tmp_path, monkeypatch
+):
     before = {each: profile(each, {}) for each in SHARED["profiles"]}
-    wanted = {place: other(place[-1], value) for place, value in before[name].items() if value != {}}
+    wanted = {
+        place: other(place[-1], value) for place, value in before[name].items() if value != {}
+    }
     assert len(wanted) > 40
     assert not any(wanted[place] == before[name][place] for place in wanted)
     keys = {f"profiles.{name}.{'.'.join(place)}": value for place, value in wanted.items()}
@@ -93,16 +116,18 @@ def test_every_leaf_of_a_profile_can_be_changed_and_nothing_else_changes(name, t
     monkeypatch.chdir(ROOT)
     by_set = config.yamlfile.parsed(overrides.changed(TEXT, keys), "")
     (tmp_path / "params.yaml").write_text(TEXT)
-    apply_overrides(tmp_path / "params.yaml", [f"++{key}={hydra(value)}" for key, value in keys.items()])
+    apply_overrides(
+        tmp_path / "params.yaml", [f"++{key}={hydra(value)}" for key, value in keys.items()]
+    )
     by_dvc = config.plain(tmp_path / "params.yaml")
     assert by_set == by_dvc
     assert {**by_dvc, "profiles": {}} == OWN
 
     for each in SHARED["profiles"]:
         after = profile(each, by_dvc["profiles"])
-        assert {place: value for place, value in after.items() if value != before[each].get(place)} == {
-            place: value for place, value in wanted.items() if inherits(each, name, place)
-        }, each
+        assert {
+            place: value for place, value in after.items() if value != before[each].get(place)
+        } == {place: value for place, value in wanted.items() if inherits(each, name, place)}, each
 
 
 RATE = "profiles.voc2011.train.fcn32s.learning_rate"
@@ -112,7 +137,11 @@ RATE = "profiles.voc2011.train.fcn32s.learning_rate"
     ("change", "old", "new"),
     [
         ("profile=voc2012", "profile: sample", "profile: voc2012"),
-        (f"{RATE}=1e-9", "profiles: {}", "profiles: {voc2011: {train: {fcn32s: {learning_rate: 1e-09}}}}"),
+        (
+            f"{RATE}=1e-9",
+            "profiles: {}",
+            "profiles: {voc2011: {train: {fcn32s: {learning_rate: 1e-09}}}}",
+        ),
         ("recipes.heavy.batch=2", "recipes: {}", "recipes: {heavy: {batch: 2}}"),
         ("~variants.fcn8s", "  fcn8s: models/fcn16s\n", ""),
     ],
@@ -125,18 +154,28 @@ def test_a_change_is_one_line(change, old, new, monkeypatch):
 def test_changes_upon_changes_stay_lines_of_their_own(monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     text = TEXT
-    for key, value in (("profiles.sample.model.dropout", 0.3), ("profiles.sample.records.seed", 7), ("recipes.heavy.seed", 2)):
+    for key, value in (
+        ("profiles.sample.model.dropout", 0.3),
+        ("profiles.sample.records.seed", 7),
+        ("recipes.heavy.seed", 2),
+    ):
         text = overrides.changed(text, {key: value})
-    assert "profiles: {sample: {model: {dropout: 0.3}, records: {seed: 7}}}\nrecipes: {heavy: {seed: 2}}\n" in text
+    assert (
+        "profiles: {sample: {model: {dropout: 0.3}, records: {seed: 7}}}\nrecipes: {heavy: "
+        "{seed: 2}}\n"
+    ) in text
     (tmp_path / "params.yaml").write_text(text)
     apply_overrides(tmp_path / "params.yaml", ["profile=sample"])
     assert (tmp_path / "params.yaml").read_text() == text, "DVC's own writer leaves it alone"
-    back = overrides.changed(text, {"profiles.sample": overrides.REMOVE, "recipes.heavy": overrides.REMOVE})
+    back = overrides.changed(
+        text, {"profiles.sample": overrides.REMOVE, "recipes.heavy": overrides.REMOVE}
+    )
     assert back == TEXT
 
 
 @pytest.mark.parametrize(
-    ("file", "change"), [("params.yaml", "profile=sample"), ("profiles.yaml", "recipes.heavy.learning_rate=1e-09")]
+    ("file", "change"),
+    [("params.yaml", "profile=sample"), ("profiles.yaml", "recipes.heavy.learning_rate=1e-09")],
 )
 def test_dvcs_own_writer_changes_one_line_and_no_comment(file, change, tmp_path):
     text = (ROOT / file).read_text(encoding="utf-8")
@@ -150,14 +189,21 @@ def test_dvcs_own_writer_changes_one_line_and_no_comment(file, change, tmp_path)
     ("key", "value", "words"),
     [
         ("profile", "nix", "got 'nix', did you mean `"),
-        ("profiles.sample.model.widht", 1, "params.yaml: profiles.sample.model.widht: unknown key, did you mean `width`?"),
-        (RATE, float("nan"), f"params.yaml: {RATE}: expected a number, above 0 and at most 1000; got nan"),
-        ("profile.sample.train", 1, "params.yaml: profile: expected keys with values there, to set profile.sample.train"),
-        ("profiles.sample.model", overrides.REMOVE, "params.yaml: profiles.sample: expected keys with values there"),
-        ("variants.fcn64s", overrides.REMOVE, "params.yaml: variants.fcn64s: there is no such key to remove"),
+        ("profiles.sample.model.widht", 1, "params.yaml: profiles.sample.model.widht: unknown key, "
+                                           "did you mean `width`?"),
+        (RATE, float("nan"), f"params.yaml: {RATE}: expected a number, above 0 and at most 1000; "
+                             "got nan"),
+        ("profile.sample.train", 1, "params.yaml: profile: expected keys with values there, to set "
+                                    "profile.sample.train"),
+        ("profiles.sample.model", overrides.REMOVE, "params.yaml: profiles.sample: expected keys "
+                                                    "with values there"),
+        ("variants.fcn64s", overrides.REMOVE, "params.yaml: variants.fcn64s: there is no such key "
+                                              "to remove"),
     ],
 )  # fmt: skip
-def test_a_wrong_change_is_refused_and_leaves_the_file_alone(key, value, words, tmp_path, monkeypatch):
+def test_a_wrong_change_is_refused_and_leaves_the_file_alone(
+    key, value, words, tmp_path, monkeypatch
+):
     for name in ("params.yaml", "profiles.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -195,13 +241,32 @@ def test_a_file_that_is_wrong_already(text, words, tmp_path, monkeypatch):
 def dvc(tmp_path_factory):
     """DVC in a copy of the project's files, committed; only the stage `settings` is run there."""
     folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(ROOT / "tasks/settings", folder / "tasks/settings", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "tasks/settings",
+        folder / "tasks/settings",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     for name in ("dvc.yaml", "params.yaml", "profiles.yaml", "settings.json"):
         shutil.copy(ROOT / name, folder / name)
-    who = {f"GIT_{each}_{what}": "t@t" for each in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    paths = {"DVC_SITE_CACHE_DIR": str(folder / ".site"), "HOME": str(folder), "PYTHONPATH": str(ROOT)}
+    who = {
+        f"GIT_{each}_{what}": "t@t"
+        for each in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
+    paths = {
+        "DVC_SITE_CACHE_DIR": str(folder / ".site"),
+        "HOME": str(folder),
+        "PYTHONPATH": str(ROOT),
+    }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, **who, **paths, "PATH": path, "DVC_NO_ANALYTICS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {
+        **os.environ,
+        **who,
+        **paths,
+        "PATH": path,
+        "DVC_NO_ANALYTICS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
 
     def run(*command):
         done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
@@ -219,11 +284,19 @@ def dvc(tmp_path_factory):
 
 
 def test_dvc_runs_what_a_change_concerns_and_says_what_was_changed(dvc):
-    """By `dvc exp run -S`; who depends on which part of settings.json says the order of `dvc status` afterwards."""
+    """By `dvc exp run -S`; who depends on which part of settings.json says the order of `dvc
+    status` afterwards.
+    """
     dvc("dvc", "exp", "run", "-S", "++profiles.sample.train.fcn16s.learning_rate=1e-9", "settings")
-    assert json.loads((dvc.folder / "settings.json").read_text())["train"]["fcn16s"]["learning_rate"] == 1e-9
+    assert (
+        json.loads((dvc.folder / "settings.json").read_text())["train"]["fcn16s"]["learning_rate"]
+        == 1e-9
+    )
     found = json.loads(dvc("dvc", "params", "diff", "--json"))
-    values = {file: {key: (row["old"], row["new"]) for key, row in rows.items()} for file, rows in found.items()}
+    values = {
+        file: {key: (row["old"], row["new"]) for key, row in rows.items()}
+        for file, rows in found.items()
+    }
     assert values == {
         "params.yaml": {"profiles.sample.train.fcn16s.learning_rate": (None, 1e-9)},
         "settings.json": {"train.fcn16s.learning_rate": (1e-8, 1e-9)},
@@ -232,8 +305,24 @@ def test_dvc_runs_what_a_change_concerns_and_says_what_was_changed(dvc):
 
 
 def test_a_sweep_of_two_rates_is_two_trainings(dvc):
-    dvc("dvc", "exp", "run", "--queue", "-S", "++profiles.sample.train.fcn32s.learning_rate=2e-8,3e-8", "settings")
+    dvc(
+        "dvc",
+        "exp",
+        "run",
+        "--queue",
+        "-S",
+        "++profiles.sample.train.fcn32s.learning_rate=2e-8,3e-8",
+        "settings",
+    )
     rows = json.loads(dvc("dvc", "exp", "show", "--json", "--no-pager"))
-    queued = [each["revs"][0]["data"]["params"]["params.yaml"]["data"] for row in rows for each in row["experiments"] or []]
-    found = [config.resolve(own, SHARED)[1].train["fcn32s"].learning_rate for own in queued if own["profiles"]]
+    queued = [
+        each["revs"][0]["data"]["params"]["params.yaml"]["data"]
+        for row in rows
+        for each in row["experiments"] or []
+    ]
+    found = [
+        config.resolve(own, SHARED)[1].train["fcn32s"].learning_rate
+        for own in queued
+        if own["profiles"]
+    ]
     assert sorted(found)[-2:] == [2e-8, 3e-8]

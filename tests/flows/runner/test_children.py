@@ -1,4 +1,6 @@
-"""A command that follows another one: Ctrl-Z stops both, and an output that cannot be written stops neither."""
+"""A command that follows another one: Ctrl-Z stops both, and an output that cannot be written stops
+neither.
+"""
 
 import os
 import signal
@@ -11,10 +13,14 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).parents[3]
-DRIVER = "import sys; from flows.runner import children; sys.exit(children.follow(['worker'], {}, lambda line: None))"
+DRIVER = (
+    "import sys; from flows.runner import children; sys.exit(children.follow(['worker'], {}, "
+    "lambda line: None))"
+)
 WORKER = """
 import pathlib, subprocess, sys, time
-below = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+below = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], \
+stdin=subprocess.PIPE)
 print("working", flush=True)
 while pathlib.Path("wait").exists():
     time.sleep(0.05)
@@ -31,7 +37,8 @@ def start(tmp_path):
 
     def start(**options):
         return subprocess.Popen(
-            [sys.executable, "-c", DRIVER], cwd=tmp_path, env=environment, text=True, start_new_session=True,
+            [sys.executable, "-c", DRIVER], cwd=tmp_path, env=environment, text=True,
+            start_new_session=True,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
         )  # fmt: skip
 
@@ -49,7 +56,10 @@ def test_ctrl_z_stops_all_and_fg_continues_all(start, tmp_path):
     (tmp_path / "wait").touch()
     with start() as process:
         assert process.stdout.readline() == "working\n"
-        all_of_them = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        all_of_them = [
+            psutil.Process(process.pid),
+            *psutil.Process(process.pid).children(recursive=True),
+        ]
         assert len(all_of_them) == 3
         for _ in range(2):
             process.send_signal(signal.SIGTSTP)
@@ -61,7 +71,10 @@ def test_ctrl_z_stops_all_and_fg_continues_all(start, tmp_path):
     assert process.returncode == 0
 
 
-FULL = "warning: standard output cannot be written (No space left on device): the run goes on without\n"
+FULL = (
+    "warning: standard output cannot be written (No space left on device): the run goes on "
+    "without\n"
+)
 PIPE = "warning: standard output cannot be written (Broken pipe): the run goes on without\n"
 
 
@@ -82,7 +95,12 @@ def test_an_output_that_cannot_be_written_is_said_once_and_stops_nothing(start, 
             _, said = process.communicate()
     os.close(write)
     assert (process.returncode, (tmp_path / "result").read_text()) == (0, "all of it"), said
-    assert said == {"a full disk": FULL, "a pipe that nobody reads": PIPE, "both": None, "nowhere": ""}[where]
+    assert (
+        said
+        == {"a full disk": FULL, "a pipe that nobody reads": PIPE, "both": None, "nowhere": ""}[
+            where
+        ]
+    )
 
 
 HANGUP = """
@@ -98,8 +116,12 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize(("before", "said"), [("SIG_DFL", "interrupted\n"), ("SIG_IGN", "goes on\n")])
+@pytest.mark.parametrize(
+    ("before", "said"), [("SIG_DFL", "interrupted\n"), ("SIG_IGN", "goes on\n")]
+)
 def test_a_closed_terminal_is_an_interrupt_but_under_nohup(before, said):
     command = [sys.executable, "-c", HANGUP.format(before)]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
     assert done.stdout == said, done.stderr

@@ -1,4 +1,6 @@
-"""DVC's cache is full: DVC says an error and ends with 0. That is a failure, and the finished model is kept."""
+"""DVC's cache is full: DVC says an error and ends with 0. That is a failure, and the finished model
+is kept.
+"""
 
 import os
 import resource
@@ -18,14 +20,17 @@ stages:
   train:
     foreach: [fcn8s]
     do:
-      cmd: ulimit -S -f unlimited; mkdir -p models; cp -r .cache/checkpoints/sample-${item}-* models/${item}
+      cmd: ulimit -S -f unlimited; mkdir -p models; \
+cp -r .cache/checkpoints/sample-${item}-* models/${item}
       outs: ["models/${item}"]
 """
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A DVC project with its cache on another disk, as it has to be: within one, DVC makes links."""
+    """A DVC project with its cache on another disk, as it has to be: within
+    one, DVC makes links.
+    """
     shared = Path("/dev/shm")
     if not os.access(shared, os.W_OK) or shared.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("no second file system to write to")
@@ -35,7 +40,10 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "dvc.yaml").write_text(STAGES)
     dvc = [sys.executable, "-m", "dvc"]
     subprocess.run([*dvc, "init", "--quiet", "--no-scm"], check=True)
-    with (tmp_path / ".dvc/config").open("a") as config, tempfile.TemporaryDirectory(dir=shared) as cache:
+    with (
+        (tmp_path / ".dvc/config").open("a") as config,
+        tempfile.TemporaryDirectory(dir=shared) as cache,
+    ):
         config.write(f"[cache]\n    dir = {cache}\n")
         config.flush()
         yield tmp_path
@@ -53,7 +61,9 @@ def test_a_finished_model_waits_until_dvc_has_it(folder, capfd):
         error = pipeline.dvc(["repro"], {}, lambda line: None)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert error.startswith("DVC's cache could not take what the stage train@fcn8s made: [Errno 27] File too large: ")
+    assert error.startswith(
+        "DVC's cache could not take what the stage train@fcn8s made: [Errno 27] File too large: "
+    )
     assert error.endswith(". Make room for it, and run this again")
     assert not workspace.is_cut_off(error), "another try would end as this one did"
     assert "md5: " in (folder / "dvc.lock").read_text(), "DVC names it all the same"
@@ -74,7 +84,10 @@ def test_a_finished_model_waits_until_dvc_has_it(folder, capfd):
 
 
 LOST = "ERROR: failed to transfer 'abc' - [Errno 28] No space left on device: 'm' -> '.dvc/cache/m'"
-ROOM = "[Errno 28] No space left on device: 'm' -> '.dvc/cache/m'. Make room for it, and run this again"
+ROOM = (
+    "[Errno 28] No space left on device: 'm' -> '.dvc/cache/m'. Make room for it, and run this "
+    "again"
+)
 
 
 @pytest.mark.parametrize(
@@ -91,11 +104,20 @@ ROOM = "[Errno 28] No space left on device: 'm' -> '.dvc/cache/m'. Make room for
             f"DVC's cache could not take what the stage a made: {ROOM}",
         ),
         (0, ["Pulling data for stage: 'a'", LOST, "Running stage 'a':"], None),
-        (0, ["Running stage 'a':", "Pulling data for stage: 'b'", LOST, "Running stage 'b':"], None),
+        (
+            0,
+            ["Running stage 'a':", "Pulling data for stage: 'b'", LOST, "Running stage 'b':"],
+            None,
+        ),
         (1, ["ERROR: no such stage"], "no such stage"),
         (
             1,
-            ["'./dvc.lock' validation failed.", "", "required key not provided, in schema", "  1 x"],
+            [
+                "'./dvc.lock' validation failed.",
+                "",
+                "required key not provided, in schema",
+                "  1 x",
+            ],
             "'./dvc.lock' validation failed. required key not provided, in schema",
         ),
         (1, [], "it failed without saying why"),

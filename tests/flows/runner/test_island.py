@@ -1,4 +1,6 @@
-"""Two clones on one machine, one a copy of the other that was made while it worked: each has a server and runs of its own."""
+"""Two clones on one machine, one a copy of the other that was made while it worked: each has a
+server and runs of its own.
+"""
 
 import contextlib
 import re
@@ -27,10 +29,13 @@ class Clone(conftest.Project):
         """(name, state, its words, folder by the tags) of each flow run."""
         with contextlib.closing(sqlite3.connect(self.folder / ".prefect/prefect.db")) as connection:
             rows = connection.execute(
-                "SELECT flow_run.name, state_name, flow_run_state.message, tags FROM flow_run"
-                " JOIN flow_run_state ON flow_run_state.id = flow_run.state_id ORDER BY flow_run.created"
+                "SELECT flow_run.name, state_name, flow_run_state.message, tags FROM flow_run JOIN "
+                "flow_run_state ON flow_run_state.id = flow_run.state_id ORDER BY flow_run.created"
             ).fetchall()
-        return [(name, state, words, re.search('folder:([^"]+)', tags)[1]) for name, state, words, tags in rows]
+        return [
+            (name, state, words, re.search('folder:([^"]+)', tags)[1])
+            for name, state, words, tags in rows
+        ]
 
 
 def clone(folder):
@@ -49,7 +54,12 @@ def one(tmp_path):
     one.params(first="wait")
     name = ("-c", "user.name=t", "-c", "user.email=t@t")
     dvc = [sys.executable, "-m", "dvc", "init", "--quiet"]
-    for command in (["git", "init", "-q"], dvc, ["git", "add", "-A"], ["git", *name, "commit", "-qm", "all"]):
+    for command in (
+        ["git", "init", "-q"],
+        dvc,
+        ["git", "add", "-A"],
+        ["git", *name, "commit", "-qm", "all"],
+    ):
         subprocess.run(command, cwd=one.folder, env=one.environment, check=True)
     return one
 
@@ -69,7 +79,10 @@ def test_a_copy_of_a_working_clone_has_its_own_server_port_and_runs(one, tmp_pat
     said += process.communicate()[0]
     assert process.returncode == 0, said
 
-    (port,), (port_of_copy,) = ({*re.findall(r"View at http://127.0.0.1:(\d+)/runs/flow-run/", text)} for text in (said, other))
+    (port,), (port_of_copy,) = (
+        {*re.findall(r"View at http://127.0.0.1:(\d+)/runs/flow-run/", text)}
+        for text in (said, other)
+    )
     assert port != port_of_copy
     done = [("dvc repro", "Completed"), ("first", "Completed")]
     assert [run[:2] for run in one.runs() if run[3] == "one"] == done
@@ -81,5 +94,8 @@ def test_a_copy_of_a_working_clone_has_its_own_server_port_and_runs(one, tmp_pat
     one.params(first="other")
     code, temporary = one.run("dvc", "exp", "run", "--temp")
     assert code == 0, temporary
-    assert [run[:2] for run in one.runs()][2:] == [("dvc exp run --temp", "Completed"), ("first", "Completed")]
+    assert [run[:2] for run in one.runs()][2:] == [
+        ("dvc exp run --temp", "Completed"),
+        ("first", "Completed"),
+    ]
     assert {run[3] for run in one.runs()} == {"one"}

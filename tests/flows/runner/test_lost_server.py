@@ -1,4 +1,6 @@
-"""Prefect's server is killed in the middle of a stage: the run ends as it should, and the next server shows all of it."""
+"""Prefect's server is killed in the middle of a stage: the run ends as it should, and the next
+server shows all of it.
+"""
 
 import json
 import shutil
@@ -14,14 +16,24 @@ from tests.flows.conftest import DVC, REPO, STAGE, Keeper, Project, _isolated
 
 @pytest.fixture
 def lonely(tmp_path):
-    """A project without a server, in a folder with an odd name, whose first stage waits for the file `go`."""
+    """A project without a server, in a folder with an odd name, whose first stage waits for the
+    file `go`.
+    """
     tmp_path = tmp_path / "a?b%20c#d ü"
     tmp_path.mkdir()
-    environment = _isolated(tmp_path) | {"PREFECT_CLIENT_MAX_RETRIES": "1"}  # a server that has just started may be busy
+    # a server that has just started may be busy
+    environment = _isolated(tmp_path) | {"PREFECT_CLIENT_MAX_RETRIES": "1"}
     shutil.copy(REPO / "pyproject.toml", tmp_path)
-    (tmp_path / "tiny.py").write_text(STAGE.replace('text == "wait"', 'text == "wait" and not Path("go").exists()'))
+    (tmp_path / "tiny.py").write_text(
+        STAGE.replace('text == "wait"', 'text == "wait" and not Path("go").exists()')
+    )
     (tmp_path / "dvc.yaml").write_text(DVC)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"], cwd=tmp_path, env=environment, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+    )
     project = Project(tmp_path, None, None, environment)
     project.params(first="wait", second="world")
     return project
@@ -43,15 +55,22 @@ def test_all_stages_stay_below_their_pipeline(lonely):
     assert "could not record" not in output
 
     assert (lonely.folder / ".prefect" / "prefect.db").is_file()
-    assert list(lonely.folder.parent.iterdir()) == [lonely.folder], "the database is not in another folder"
+    assert list(lonely.folder.parent.iterdir()) == [lonely.folder], (
+        "the database is not in another folder"
+    )
 
     with Keeper(lonely.folder, lonely.environment) as keeper:
         url, _ = keeper.says()
         assert url == entry["url"], "the next server has the port of the one before"
-        assert json.loads((lonely.folder / ".prefect" / "server.json").read_text())["server"] != entry["server"]
+        assert (
+            json.loads((lonely.folder / ".prefect" / "server.json").read_text())["server"]
+            != entry["server"]
+        )
         with SyncPrefectClient(url) as lonely.client:
             run = lonely.top()
             assert (run.name, run.state.name) == ("dvc repro", "Completed")
-            assert lonely.below(run) == dict.fromkeys(("first", "second@a", "second@b"), "Completed")
+            assert lonely.below(run) == dict.fromkeys(
+                ("first", "second@a", "second@b"), "Completed"
+            )
             assert lonely.child(run, "first").state.name == "Completed"
         keeper.end()

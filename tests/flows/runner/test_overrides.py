@@ -38,7 +38,13 @@ FINE = ["sample", "voc2012", "8s", "my-own_1.5", "straße"]
 
 @pytest.mark.parametrize("name", SHELL)
 @pytest.mark.parametrize(
-    "form", ["profile={}", "+variants.{}=models/vgg.npz", "variants.fcn8s={}", "+variants={{{}: models/vgg.npz}}"]
+    "form",
+    [
+        "profile={}",
+        "+variants.{}=models/vgg.npz",
+        "variants.fcn8s={}",
+        "+variants={{{}: models/vgg.npz}}",
+    ],
 )
 def test_what_a_shell_would_take_for_more_than_a_name_is_refused(name, form):
     with pytest.raises(UserError, match="--set"):
@@ -56,7 +62,11 @@ def test_names_pass(name):
     [
         ("~variants", "variants", overrides.REMOVE),
         ("variants={fcn4s: models/vgg.npz}", "variants", {"fcn4s": "models/vgg.npz"}),
-        ("profiles.sample.train.fcn32s.learning_rate=1e-3", "profiles.sample.train.fcn32s.learning_rate", 1e-3),
+        (
+            "profiles.sample.train.fcn32s.learning_rate=1e-3",
+            "profiles.sample.train.fcn32s.learning_rate",
+            1e-3,
+        ),
         ("profiles.a.b=no", "profiles.a.b", "no"),
         ("profile=a\n", "profile", "a"),
         ("profiles.a.b=80%", "profiles.a.b", "80%"),
@@ -77,7 +87,8 @@ def test_values_that_reach_no_shell_may_hold_anything(change, key, value):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("dvc.yaml:stages.report.cmd=touch x", "expected KEY=VALUE"),  # DVC would write into that file
+        # DVC would write into that file
+        ("dvc.yaml:stages.report.cmd=touch x", "expected KEY=VALUE"),
         ("@profile=a", "expected KEY=VALUE"),
         ("profiles[a].b=1", "expected KEY=VALUE"),
         ("profiles.a.b=${oc.env:HOME}", "expected a plain value, got the interpolation"),
@@ -85,7 +96,10 @@ def test_values_that_reach_no_shell_may_hold_anything(change, key, value):
         ("~profiles.a.b=1", "expected KEY=VALUE"),
         ("profiles.a.b=[1", "--set profiles.a.b, line 1: not valid YAML"),
         ("profiles.a.b=&a 1", "not valid YAML: anchors and aliases"),
-        ("train.fcn32s.batch=2", "expected a key below profile, variants, profiles, recipes; did you mean `"),
+        (
+            "train.fcn32s.batch=2",
+            "expected a key below profile, variants, profiles, recipes; did you mean `",
+        ),
     ],
 )
 def test_what_is_more_than_a_value_is_refused(change, message):
@@ -93,7 +107,9 @@ def test_what_is_more_than_a_value_is_refused(change, message):
         overrides.change(change)
 
 
-@pytest.mark.parametrize("url", ["https://me:Geheim@host/a.tar", "https://host/a.tar?access_token=Geheim"])
+@pytest.mark.parametrize(
+    "url", ["https://me:Geheim@host/a.tar", "https://host/a.tar?access_token=Geheim"]
+)
 def test_a_secret_is_refused_and_not_repeated(url, capsys):
     change = f'profiles.subset.download.archives.voc.urls=["{url}"]'
     assert main(["repro", "--set", change]) == 2
@@ -130,7 +146,9 @@ def test_the_flow_itself_takes_no_other_command(command, monkeypatch):
         pipeline.pipeline(command)
 
 
-@pytest.mark.parametrize("command", [["repro"], ["repro", "train@fcn8s", "--force"], ["exp", "run", "report"]])
+@pytest.mark.parametrize(
+    "command", [["repro"], ["repro", "train@fcn8s", "--force"], ["exp", "run", "report"]]
+)
 def test_what_the_pipeline_is_for_passes(command):
     overrides.check_command(command)
 
@@ -144,7 +162,9 @@ def test_what_the_pipeline_is_for_passes(command):
         ("profile: [", "line 1: not valid YAML"),
     ],
 )
-def test_a_params_yaml_with_other_names_is_refused_before_dvc_reads_it(tmp_path, monkeypatch, text, where):
+def test_a_params_yaml_with_other_names_is_refused_before_dvc_reads_it(
+    tmp_path, monkeypatch, text, where
+):
     (tmp_path / "params.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pipeline.children, "follow", lambda *_: pytest.fail("it ran"))
@@ -160,12 +180,20 @@ def test_a_params_yaml_of_another_shape_is_left_to_dvc(tmp_path, text):
 
 
 def test_why_dvc_itself_runs_what_stands_in_the_names(tmp_path):
-    """The boundary that docs/security.md draws: whoever writes params.yaml commands a bare `dvc repro`."""
+    """The boundary that docs/security.md draws: whoever writes params.yaml commands a bare `dvc
+    repro`.
+    """
     (tmp_path / "params.yaml").write_text("profile: 'a; touch x'")
     (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: 'echo ${profile}'}}")
-    own = {"DVC_NO_ANALYTICS": "1", "DVC_GLOBAL_CONFIG_DIR": str(tmp_path / "c"), "DVC_SITE_CACHE_DIR": str(tmp_path / "s")}
+    own = {
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_GLOBAL_CONFIG_DIR": str(tmp_path / "c"),
+        "DVC_SITE_CACHE_DIR": str(tmp_path / "s"),
+    }
     for words in (["init", "--no-scm", "-q"], ["repro", "-q"]):
-        subprocess.run([sys.executable, "-m", "dvc", *words], cwd=tmp_path, env=os.environ | own, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "dvc", *words], cwd=tmp_path, env=os.environ | own, check=True
+        )
     assert Path(tmp_path, "x").exists()
 
 
@@ -178,7 +206,9 @@ def test_why_dvc_itself_runs_what_stands_in_the_names(tmp_path):
         ("sample", config.PAPER),
     ],
 )
-def test_a_profile_that_is_set_brings_the_variants_that_it_can_train(monkeypatch, profile, variants):
+def test_a_profile_that_is_set_brings_the_variants_that_it_can_train(
+    monkeypatch, profile, variants
+):
     monkeypatch.chdir(ROOT)
     before = Path("params.yaml").read_text(encoding="utf-8")
     after = overrides.changed(before, {"profile": profile})
@@ -191,5 +221,8 @@ def test_a_profile_that_is_set_brings_the_variants_that_it_can_train(monkeypatch
     if variants == config.PAPER:
         assert yaml.safe_load(overrides.changed(shorter, {"profile": profile}))["variants"] == one
     else:
-        with pytest.raises(UserError, match=rf"does not fit the profile {profile}, .*`--set profile={profile}` writes them"):
+        with pytest.raises(
+            UserError,
+            match=rf"does not fit the profile {profile}, .*`--set profile={profile}` writes them",
+        ):
             overrides.changed(before, {"profile": profile, "variants": one})

@@ -1,4 +1,6 @@
-"""A clone with a DVC remote, on a DAG of the project's form in shell commands that note when they run."""
+"""A clone with a DVC remote, on a DAG of the project's form in shell commands that note when they
+run.
+"""
 
 import contextlib
 import os
@@ -14,7 +16,8 @@ from flows.runner import processes, remote
 DVC = """
 stages:
   download:
-    cmd: echo download >> $RAN && mkdir -p raw/${profile}/images && cp source raw/${profile}/images/x
+    cmd: echo download >> $RAN && mkdir -p raw/${profile}/images && \
+cp source raw/${profile}/images/x
     deps: [source]
     outs:
       - raw/${profile}/images: {cache: false, persist: true}
@@ -26,7 +29,8 @@ stages:
   train:
     foreach: {a: {}}
     do:
-      cmd: echo train >> $RAN && mkdir -p models/${key} && (cat data/x; echo trained) > models/${key}/x
+      cmd: echo train >> $RAN && mkdir -p models/${key} && \
+(cat data/x; echo trained) > models/${key}/x
       deps: [data]
       outs: ["models/${key}"]
   evaluate:
@@ -43,40 +47,74 @@ def run(folder, *command):
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory):
-    """A project that was run and pushed to the folder `store` beside it, and the environment for all that works on it."""
+    """A project that was run and pushed to the folder `store` beside it, and the environment for
+    all that works on it.
+    """
     folder = tmp_path_factory.mktemp("remote")
-    changes = {"RAN": folder / "ran", "DVC_GLOBAL_CONFIG_DIR": folder / "g", "DVC_SITE_CACHE_DIR": folder / "s"}
+    changes = {
+        "RAN": folder / "ran",
+        "DVC_GLOBAL_CONFIG_DIR": folder / "g",
+        "DVC_SITE_CACHE_DIR": folder / "s",
+    }
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("DVC_", "GIT_"))]:
             patch.delenv(name)
-        for name, value in {**changes, "DVC_NO_ANALYTICS": 1, "GIT_CONFIG_GLOBAL": os.devnull}.items():
+        for name, value in {
+            **changes,
+            "DVC_NO_ANALYTICS": 1,
+            "GIT_CONFIG_GLOBAL": os.devnull,
+        }.items():
             patch.setenv(name, str(value))
         origin = folder / "origin"
         origin.mkdir()
         ignored = "raw\ndata\nmodels\n"
-        files = {"dvc.yaml": DVC, "params.yaml": "profile: p\nshards: 1\n", "source": "pixels\n", ".gitignore": ignored}
+        files = {
+            "dvc.yaml": DVC,
+            "params.yaml": "profile: p\nshards: 1\n",
+            "source": "pixels\n",
+            ".gitignore": ignored,
+        }
         for name, text in files.items():
             (origin / name).write_text(text)
         dvc = (sys.executable, "-m", "dvc")
         run(origin, "git", "init", "--quiet")
         run(origin, *dvc, "init", "--quiet")
         with (origin / ".dvc/config").open("a") as config:
-            config.write("[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n")
+            config.write(
+                "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
+            )
         run(origin, *dvc, "repro")
         run(origin, *dvc, "push", "--run-cache")
         run(origin, "git", "add", "--all")
-        run(origin, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "--message", "all of it")
+        run(
+            origin,
+            "git",
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@t",
+            "commit",
+            "--quiet",
+            "--message",
+            "all of it",
+        )
         assert (folder / "ran").read_text().split() == ["download", "records", "train", "evaluate"]
         yield folder
 
 
 @pytest.fixture
 def clone(origin, tmp_path, monkeypatch):
-    """Clones the project and its remote; the function returned runs the pipeline: the command, what ran, what was said."""
+    """Clones the project and its remote; the function returned runs the pipeline: the command, what
+    ran, what was said.
+    """
     run(tmp_path, "git", "clone", "--quiet", str(origin / "origin"), "clone")
     shutil.copytree(origin / "store", tmp_path / "store")
     monkeypatch.chdir(tmp_path / "clone")
-    monkeypatch.setattr(pipeline, "connected", lambda: contextlib.nullcontext(({processes.PARENT_RUN: ""}, lambda line: None)))
+    monkeypatch.setattr(
+        pipeline,
+        "connected",
+        lambda: contextlib.nullcontext(({processes.PARENT_RUN: ""}, lambda line: None)),
+    )
 
     def reproduce(capfd):
         (origin / "ran").write_text("")
@@ -106,14 +144,18 @@ def test_a_clone_pulls_and_makes_nothing_until_something_changes(clone, tmp_path
     (tmp_path / "clone/params.yaml").write_text("profile: p\nshards: 2\n")
     command, ran, said = clone(capfd)
     assert ran == ["download", "records", "train", "evaluate"]
-    assert "Not to be had from the remote (failed to reproduce 'records': [Errno 2] No such file or directory: " in said
+    assert (
+        "Not to be had from the remote (failed to reproduce 'records': [Errno 2] No such file "
+        "or directory: "
+    ) in said
     assert remote.options() == [], "all is there"
 
 
 def test_a_remote_that_has_nothing_costs_no_run(clone, tmp_path, capfd):
     shutil.rmtree(tmp_path / "store")
     command, ran, _ = clone(capfd)
-    assert (command, ran) == (["repro", "--pull"], ["download", "records", "train"])  # the metrics lie in git
+    # the metrics lie in git
+    assert (command, ran) == (["repro", "--pull"], ["download", "records", "train"])
 
 
 def test_without_a_default_remote_nothing_is_pulled(clone, tmp_path):

@@ -30,11 +30,16 @@ def test_two_processes_share_one_server_which_ends_after_them(tmp_path, keeper):
         url, said = one.says()
         assert two.says() == [url, said] == [url, str(home)]
         entry = json.loads((home / "server.json").read_text())
-        assert sorted(int(user.split("-")[0]) for user in entry["users"]) == sorted([one.pid, two.pid])
+        assert sorted(int(user.split("-")[0]) for user in entry["users"]) == sorted(
+            [one.pid, two.pid]
+        )
         serving = psutil.Process(int(entry["server"].split("-")[0]))
-        listening = {c.laddr.ip for c in serving.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        listening = {
+            c.laddr.ip for c in serving.net_connections("inet") if c.status == psutil.CONN_LISTEN
+        }
         assert listening == {"127.0.0.1"}
-        assert os.getsid(serving.pid) == serving.pid  # Ctrl-C in the terminal of its users does not reach it
+        # Ctrl-C in the terminal of its users does not reach it
+        assert os.getsid(serving.pid) == serving.pid
         two.end()
         # The UI of a server on another port than the default must ask that port.
         assert httpx.get(url.removesuffix("/api") + "/ui-settings").json()["api_url"] == url
@@ -50,7 +55,11 @@ def check_doors(url):
     ask, port = f"{url}/flow_runs/filter", url.split(":")[2].removesuffix("/api")
     own = [f"http://{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]")]
     for origin in own:
-        answer = httpx.post(ask, json={"limit": 1}, headers={"Host": origin.removeprefix("http://"), "Origin": origin})
+        answer = httpx.post(
+            ask,
+            json={"limit": 1},
+            headers={"Host": origin.removeprefix("http://"), "Origin": origin},
+        )
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
     for headers, status in (
         ({"Host": "evil.example"}, 403),
@@ -60,19 +69,28 @@ def check_doors(url):
         ({"Origin": "http://127.0.0.1:1"}, 403),
     ):
         answer = httpx.post(ask, json={"limit": 1}, headers=headers)
-        assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (status, False)
+        assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (
+            status,
+            False,
+        )
     preflight = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
     assert httpx.options(ask, headers=preflight).status_code == 403
     with (
         pytest.raises(websockets.exceptions.InvalidStatus, match="403"),
-        connect(url.replace("http", "ws") + "/events/out", origin="http://evil.example", subprotocols=["prefect"]),
+        connect(
+            url.replace("http", "ws") + "/events/out",
+            origin="http://evil.example",
+            subprotocols=["prefect"],
+        ),
     ):
         pass
 
 
 @pytest.fixture
 def web():
-    """A web server on this machine that is not Prefect's, with the body of all its answers; None: it never answers."""
+    """A web server on this machine that is not Prefect's, with the body of all its answers; None:
+    it never answers.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -106,13 +124,24 @@ def closed_port(web):
     return port
 
 
-def test_an_api_that_a_process_above_found_is_our_own_and_its_settings_end_with_the_context(monkeypatch, tmp_path):
+def test_an_api_that_a_process_above_found_is_our_own_and_its_settings_end_with_the_context(
+    monkeypatch, tmp_path
+):
     url = "http://127.0.0.1:4321/api"
     monkeypatch.setattr(server, "join", lambda folder, users: url)
     before = get_current_settings().api.url
     monkeypatch.setenv(recorded.FOUND, "http://127.0.0.1:1/api")
-    with temporary_settings({"api.url": "http://127.0.0.1:1/api"}), recorded.connected(psutil.Process()) as found:
-        assert found == url == get_current_settings().api.url == os.environ["PREFECT_API_URL"] == os.environ[recorded.FOUND]
+    with (
+        temporary_settings({"api.url": "http://127.0.0.1:1/api"}),
+        recorded.connected(psutil.Process()) as found,
+    ):
+        assert (
+            found
+            == url
+            == get_current_settings().api.url
+            == os.environ["PREFECT_API_URL"]
+            == os.environ[recorded.FOUND]
+        )
         assert os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] == "false"
     assert get_current_settings().api.url == before
     assert "PREFECT_SERVER_EPHEMERAL_ENABLED" not in os.environ
@@ -120,19 +149,29 @@ def test_an_api_that_a_process_above_found_is_our_own_and_its_settings_end_with_
 
 def test_a_configured_api_is_believed_and_that_is_said(web, capsys):
     web.body = b"no Prefect, and no question: what is configured is meant"
-    with temporary_settings({"api.url": f"http://127.0.0.1:{web.server_port}/api"}), recorded.connected() as url:
+    with (
+        temporary_settings({"api.url": f"http://127.0.0.1:{web.server_port}/api"}),
+        recorded.connected() as url,
+    ):
         assert url == f"http://127.0.0.1:{web.server_port}/api"
-    assert capsys.readouterr().out == f"Prefect's API is {url}, which PREFECT_API_URL or a Prefect profile names\n"
+    assert capsys.readouterr().out == (
+        f"Prefect's API is {url}, which PREFECT_API_URL or a Prefect profile names\n"
+    )
 
 
 STRANGERS = {
-    "null": b"null", "a list": b"[]", "true": b"true", "html": b"<html>hello</html>", "another": b'"2.20.1"', "silent": None,
+    "null": b"null", "a list": b"[]", "true": b"true", "html": b"<html>hello</html>",
+    "another": b'"2.20.1"', "silent": None,
     "a number": b"3",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("body", [*STRANGERS.values(), pytest.param(b" " * 9, id="endless"), "the proof of a copy"])
-def test_what_answers_on_the_port_is_not_believed_before_it_proves_to_be_ours(web, body, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    "body", [*STRANGERS.values(), pytest.param(b" " * 9, id="endless"), "the proof of a copy"]
+)
+def test_what_answers_on_the_port_is_not_believed_before_it_proves_to_be_ours(
+    web, body, monkeypatch, tmp_path
+):
     monkeypatch.setattr(server, "ANSWER_SECONDS", 0.3)
     for folder in ("home", "copy"):
         (tmp_path / folder).mkdir()
@@ -154,25 +193,36 @@ def test_what_answers_on_the_port_is_not_believed_before_it_proves_to_be_ours(we
 
 
 @pytest.mark.parametrize("body", STRANGERS.values(), ids=STRANGERS.keys())
-def test_a_stage_does_its_work_where_a_stranger_is_configured(web, body, monkeypatch, tmp_path, capsys):
+def test_a_stage_does_its_work_where_a_stranger_is_configured(
+    web, body, monkeypatch, tmp_path, capsys
+):
     monkeypatch.setattr(server, "ANSWER_SECONDS", 0.3)
     monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "0")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     web.body = body
     with temporary_settings({"api.url": f"http://127.0.0.1:{web.server_port}/api"}):
-        code = stage.execute(small_stages.tiny, {"text": "done", "out": tmp_path / "out"}, name="tiny")
+        code = stage.execute(
+            small_stages.tiny, {"text": "done", "out": tmp_path / "out"}, name="tiny"
+        )
     for number, handler in handlers.items():
         signal.signal(number, handler)
     said = capsys.readouterr().err
     assert (code, (tmp_path / "out").read_text()) == (0, "done"), said
-    assert said.count("warning: running without Prefect, which will know nothing of this run: ") == 1
+    assert (
+        said.count("warning: running without Prefect, which will know nothing of this run: ") == 1
+    )
     assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(
     "text",
-    ['{"server": "x"}', '{"server": "1-1"}', '{"url": 3}', '{"server": 7}', '{"server": "1-', "[]", "", "\xff",
-     '{"server": "ME", "url": "http://evil.example/api", "token": "t"}', '{"server": "ME", "url": "http://127.0.0.1:1/api"}',
+    ['{"server": "x"}', '{"server": "1-1"}', '{"url": 3}', '{"server": 7}', '{"server": "1-', "[]",
+    "", "\xff",
+     '{"server": "ME", "url": "http://evil.example/api", "token": "t"}', '{"server": "ME", "url": '
+                                                                         '"http://127.0.0.1:1/api"}',
      '{"server": "x", "url": "http://127.0.0.1:1/api", "token": "t", "users": ["x", "1"]}'],
 )  # fmt: skip
 def test_a_torn_or_foreign_file_of_the_server_is_none(tmp_path, text):
@@ -185,7 +235,10 @@ def test_a_configured_api_that_is_not_there(closed_port):
     url = f"http://127.0.0.1:{closed_port}/api"
     with (
         temporary_settings({"api.url": url}),
-        pytest.raises(recorded.Unavailable, match=rf"{url} \(PREFECT_API_URL or Prefect profile\) is not there"),
+        pytest.raises(
+            recorded.Unavailable,
+            match=rf"{url} \(PREFECT_API_URL or Prefect profile\) is not there",
+        ),
         recorded.connected(),
     ):
         pass
@@ -203,7 +256,10 @@ def nowhere(monkeypatch, tmp_path):
 def test_a_home_that_cannot_be(nowhere):
     (nowhere / ".prefect").touch()
     with (
-        pytest.raises(recorded.Unavailable, match=f"no Prefect server can be started in {nowhere / '.prefect'}: .*File exists"),
+        pytest.raises(
+            recorded.Unavailable,
+            match=f"no Prefect server can be started in {nowhere / '.prefect'}: .*File exists",
+        ),
         recorded.connected(psutil.Process()),
     ):
         pass
@@ -212,7 +268,10 @@ def test_a_home_that_cannot_be(nowhere):
 def test_a_server_that_does_not_start(nowhere, monkeypatch):
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with (
-        pytest.raises(recorded.Unavailable, match=r"it ended with code 1; it said nothing \(all of it in .*server.log\)"),
+        pytest.raises(
+            recorded.Unavailable,
+            match=r"it ended with code 1; it said nothing \(all of it in .*server.log\)",
+        ),
         recorded.connected(psutil.Process()),
     ):
         pass
@@ -232,7 +291,12 @@ def test_a_port_is_the_one_of_last_time_until_somebody_else_has_it(nowhere):
     with checkout.listen("prefect") as first:
         port = first.getsockname()[1]
         with checkout.listen("mlflow") as other:
-            assert checkout.port("mlflow") == other.getsockname()[1] != port == checkout.port("prefect")
+            assert (
+                checkout.port("mlflow")
+                == other.getsockname()[1]
+                != port
+                == checkout.port("prefect")
+            )
         with checkout.listen("prefect") as second:  # of a copy of the workspace
             assert second.getsockname()[1] == checkout.port("prefect") != port
         with pytest.raises(OSError, match="in use"):
@@ -268,7 +332,9 @@ def test_a_damaged_database_is_set_aside_and_said(tmp_path, capsys, damage):
         assert (said, aside, database.read_bytes()) == ("", [], data)
     else:
         assert said.startswith(f"{database}: damaged (")
-        assert said.endswith(f"), set aside as {aside[0].name}; Prefect begins a new one, without the runs so far\n")
+        assert said.endswith(
+            f"), set aside as {aside[0].name}; Prefect begins a new one, without the runs so far\n"
+        )
         assert not database.exists()
 
 
@@ -276,7 +342,8 @@ def test_a_process_is_known_by_pid_and_create_time():
     mine = processes.identity(psutil.Process())
     pid, created = mine.split("-")
     assert processes.is_alive(mine)
-    assert not processes.is_alive(f"{pid}-{int(created) - 1000}")  # another process had this pid ten seconds before
+    # another process had this pid ten seconds before
+    assert not processes.is_alive(f"{pid}-{int(created) - 1000}")
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         name = processes.identity(psutil.Process(child.pid))
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -289,11 +356,19 @@ def test_dvc_is_found_above_a_shell_and_named_by_its_command(tmp_path):
     (tmp_path / "my tools").mkdir()
     (tmp_path / "my tools" / "dvc").write_text(
         "import subprocess, sys\n"
-        "code = 'from flows.runner import processes; print(processes.dvc_command(processes.dvc_above()))'\n"
-        "subprocess.run(['sh', '-c', f'{sys.executable} -c \"{code}\" --out models/dvc; true'], check=True)\n"
+        "code = 'from flows.runner import processes; "
+        "print(processes.dvc_command(processes.dvc_above()))'\n"
+        "subprocess.run(['sh', '-c', f'{sys.executable} -c \"{code}\" --out models/dvc; true'], "
+        "check=True)\n"
     )
     environment = os.environ | {"PYTHONPATH": os.getcwd()}
-    command = [sys.executable, str(tmp_path / "my tools" / "dvc"), "repro", "--force", "train@fcn8s"]
-    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == (
-        "dvc repro --force train@fcn8s\n"
-    )
+    command = [
+        sys.executable,
+        str(tmp_path / "my tools" / "dvc"),
+        "repro",
+        "--force",
+        "train@fcn8s",
+    ]
+    assert subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    ).stdout == ("dvc repro --force train@fcn8s\n")

@@ -28,7 +28,9 @@ def half(number):
     return number // 2
 
 
-def halve(number: int, out: Path, suffix: str | None = None, scale: float = 1.0, exact: bool = True) -> None:
+def halve(
+    number: int, out: Path, suffix: str | None = None, scale: float = 1.0, exact: bool = True
+) -> None:
     """Halve a number.
 
     A longer text, which --help leaves out.
@@ -56,8 +58,13 @@ def several() -> list:
 
 @pytest.fixture(autouse=True)
 def _process(monkeypatch):
-    """What `execute` changes in the process, and what the developer's environment could change in it."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    """What `execute` changes in the process, and what the developer's environment could change in
+    it.
+    """
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     for name in (processes.PARENT_RUN, processes.PARENT_PROCESS, "DVC_STAGE"):
         monkeypatch.delenv(name, raising=False)
     record = logging.getLogRecordFactory()
@@ -71,14 +78,18 @@ def _process(monkeypatch):
 
 @pytest.fixture
 def console(capsys, monkeypatch):
-    """What has come to stderr, by Prefect's handlers too, which otherwise write to what stderr was when they were made."""
+    """What has come to stderr, by Prefect's handlers too, which otherwise write to what stderr was
+    when they were made.
+    """
 
     def write(text):
         sys.stderr.write(text)
 
     for handler in logging.getLogger().handlers:
         if isinstance(handler, PrefectConsoleHandler):
-            monkeypatch.setattr(handler.console, "_file", types.SimpleNamespace(write=write, flush=lambda: None))
+            monkeypatch.setattr(
+                handler.console, "_file", types.SimpleNamespace(write=write, flush=lambda: None)
+            )
     return lambda: capsys.readouterr().err
 
 
@@ -91,7 +102,9 @@ def bare(monkeypatch):
 def api(project):
     """Prefect with the project's server; gives its client."""
     home = project.folder / ".prefect"
-    with temporary_settings({"api.url": project.url, "home": home, "results.local_storage_path": home / "storage"}):
+    with temporary_settings(
+        {"api.url": project.url, "home": home, "results.local_storage_path": home / "storage"}
+    ):
         yield project.client
 
 
@@ -101,7 +114,13 @@ def test_command_line_follows_the_signature():
         "number": 8, "out": Path("a/b"), "suffix": None, "scale": 1.0, "exact": True,
     }  # fmt: skip
     words = ["--number=8", "--out=a", "--suffix", "x", "--scale", "1e-10", "--no-exact"]
-    assert vars(parse(words)) == {"number": 8, "out": Path("a"), "suffix": "x", "scale": 1e-10, "exact": False}
+    assert vars(parse(words)) == {
+        "number": 8,
+        "out": Path("a"),
+        "suffix": "x",
+        "scale": 1e-10,
+        "exact": False,
+    }
 
 
 def test_help_is_the_docstring():
@@ -167,7 +186,10 @@ def test_a_server_that_is_not_there_is_said_once(tmp_path, console):
     assert (tmp_path / "out").read_text() == "4.0True"
     errors = console()
     assert errors.count("warning: ") == 1
-    assert "warning: running without Prefect, which will know nothing of this run: the Prefect API http://127.0.0.1:1" in errors
+    assert (
+        "warning: running without Prefect, which will know nothing of this run: the Prefect "
+        "API http://127.0.0.1:1"
+    ) in errors
 
 
 @pytest.mark.parametrize("mode", ["bare", "api"])
@@ -199,7 +221,13 @@ def test_a_lone_stage_is_an_ordinary_flow_run(api, project, tmp_path):
     assert stage.main(halve, ["--number", "8", "--out", str(tmp_path / "out")]) == 0
     run = project.top()
     assert (run.state.name, run.parent_task_run_id) == ("Completed", None)
-    assert run.parameters == {"number": 8, "out": str(tmp_path / "out"), "suffix": None, "scale": 1.0, "exact": True}
+    assert run.parameters == {
+        "number": 8,
+        "out": str(tmp_path / "out"),
+        "suffix": None,
+        "scale": 1.0,
+        "exact": True,
+    }
     assert (tmp_path / "out").read_text() == "4.0True"
     assert run.tags == [f"folder:{Path.cwd().name}", "profile:sample"]
     assert run.labels["process"] == processes.identity(psutil.Process())
@@ -210,13 +238,19 @@ def test_failures_of_several_tasks_are_each_a_line(api, project, console):
     errors = console()
     for number in (3, 5):
         assert f"error: --number: wanted an even number, got {number}\n" in errors
-    assert (project.top().state.name, project.top().state.message) == ("Failed", "2/3 states failed.")
+    assert (project.top().state.name, project.top().state.message) == (
+        "Failed",
+        "2/3 states failed.",
+    )
 
 
 def test_an_interrupted_stage_is_cancelled(api, project, tmp_path, console):
     assert stage.main(halve, ["--number", "0", "--out", str(tmp_path / "out")]) == 130
     assert console().endswith("error: interrupted\n")
-    assert (project.top().state.name, project.top().state.message) == ("Cancelled", "stopped by Ctrl-C")
+    assert (project.top().state.name, project.top().state.message) == (
+        "Cancelled",
+        "stopped by Ctrl-C",
+    )
 
 
 def test_a_stage_below_a_pipeline(api, project, tmp_path, monkeypatch):
@@ -226,7 +260,11 @@ def test_a_stage_below_a_pipeline(api, project, tmp_path, monkeypatch):
     assert stage.main(halve, ["--number", "8", "--out", str(tmp_path / "out")]) == 0
     assert project.below(parent) == {"train@fcn16s": "Completed"}
     child = project.child(parent, "train@fcn16s")
-    assert (child.name, child.state.name, child.flow_id != parent.flow_id) == ("train@fcn16s", "Completed", True)
+    assert (child.name, child.state.name, child.flow_id != parent.flow_id) == (
+        "train@fcn16s",
+        "Completed",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,7 +273,9 @@ def test_a_stage_below_a_pipeline(api, project, tmp_path, monkeypatch):
      (7, 1, "error: --number: wanted an even number, got 7\n"),
      (0, 130, "error: interrupted\n")],
 )  # fmt: skip
-def test_a_server_lost_in_mid_run_changes_no_outcome(api, tmp_path, monkeypatch, console, number, code, last):
+def test_a_server_lost_in_mid_run_changes_no_outcome(
+    api, tmp_path, monkeypatch, console, number, code, last
+):
     set_state = SyncPrefectClient.set_flow_run_state
 
     def lose(client, flow_run_id, state, *args, **kwargs):
@@ -257,14 +297,22 @@ def test_a_server_lost_in_mid_run_changes_no_outcome(api, tmp_path, monkeypatch,
     assert (tmp_path / "out").exists() == (code == 0)
 
 
-def test_an_artifact_that_a_server_on_a_full_disk_refuses_costs_no_stage(api, tmp_path, monkeypatch, console):
+def test_an_artifact_that_a_server_on_a_full_disk_refuses_costs_no_stage(
+    api, tmp_path, monkeypatch, console
+):
     def refuse(*_, **__):
         request = httpx.Request("POST", "http://x/api/artifacts/")
-        raise PrefectHTTPStatusError("Server error '500'\nmore", request=request, response=httpx.Response(500, request=request))
+        raise PrefectHTTPStatusError(
+            "Server error '500'\nmore",
+            request=request,
+            response=httpx.Response(500, request=request),
+        )
 
     monkeypatch.setattr(SyncPrefectClient, "create_artifact", refuse)
     assert stage.main(halve, ["--number", "8", "--out", str(tmp_path / "out")]) == 0
-    assert "artifact 'half' is lost, Prefect's API did not take it: Server error '500'\n" in console()
+    assert (
+        "artifact 'half' is lost, Prefect's API did not take it: Server error '500'\n"
+    ) in console()
 
 
 def test_nothing_runs_twice_where_prefect_fails_at_the_start(api, tmp_path, monkeypatch, console):
@@ -274,4 +322,6 @@ def test_nothing_runs_twice_where_prefect_fails_at_the_start(api, tmp_path, monk
     monkeypatch.setattr(runs, "create", refuse)
     assert stage.main(halve, ["--number", "8", "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out").read_text() == "4.0True"
-    assert "warning: running without Prefect, which will know nothing of this run: gone\n" in console()
+    assert (
+        "warning: running without Prefect, which will know nothing of this run: gone\n"
+    ) in console()

@@ -28,8 +28,8 @@ def test_a_second_pipeline_is_told_who_is_at_work(folder):
         user = psutil.Process().username()
         said = (
             r"this workspace is busy, nothing was done. At work in it:\n"
-            rf"  `dvc repro train@fcn8s`, process {os.getpid()} of {user} on {socket.gethostname()}, "
-            rf"since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d, in {folder}\n"
+            rf"  `dvc repro train@fcn8s`, process {os.getpid()} of {user} on "
+            rf"{socket.gethostname()}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d, in {folder}\n"
             r"Wait for its end and run this again, or end it\."
         )
         assert re.fullmatch(said, str(error.value))
@@ -53,10 +53,15 @@ def test_who_holds_dvcs_locks(folder, mode):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
         info = {"pid": other.pid, "cmd": "dvc repro"}
-        locks = {mode: {"/w": [info] if mode == "read" else info}} if mode != "lock" else {}  # DVC leaves an empty part out
+        # DVC leaves an empty part out
+        locks = {mode: {"/w": [info] if mode == "read" else info}} if mode != "lock" else {}
         (folder / ".dvc/tmp/rwlock").write_text(json.dumps(locks))
         (folder / ".dvc/tmp/lock").write_text(f" {other.pid}\n")
-        error = "Unable to acquire lock. Most likely another DVC process is running" if mode == "lock" else BUSY
+        error = (
+            ("Unable to acquire lock. Most likely another DVC process is running")
+            if mode == "lock"
+            else BUSY
+        )
         assert f"\n  `dvc repro train@fcn8s`, process {other.pid} of " in workspace.busy(error)
         other.communicate()
     assert "\n  a dvc process that has ended meanwhile\n" in workspace.busy(error)
@@ -66,8 +71,16 @@ def test_who_holds_dvcs_locks(folder, mode):
     ("error", "busy", "cut_off"),
     [
         (BUSY, True, False),
-        ("failed to reproduce 'report': failed to run: python -m flows.report, exited with 1", False, False),
-        ("failed to reproduce 'records': [Errno 2] No such file or directory: '/w/data/raw'", False, True),
+        (
+            "failed to reproduce 'report': failed to run: python -m flows.report, exited with 1",
+            False,
+            False,
+        ),
+        (
+            "failed to reproduce 'records': [Errno 2] No such file or directory: '/w/data/raw'",
+            False,
+            True,
+        ),
         ("unexpected error - Could not connect to the endpoint URL", False, True),
     ],
 )
@@ -79,7 +92,9 @@ def test_kinds_of_errors(folder, error, busy, cut_off):
 def process(*words, cwd):
     """A process with these words in its command line."""
     command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", *words]
-    with subprocess.Popen(command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as started:
+    with subprocess.Popen(
+        command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as started:
         started.stdout.readline()
         yield started.pid
         started.communicate()
@@ -110,7 +125,9 @@ def test_what_a_killed_dvc_holds_is_taken_out(folder, capsys, mode, words, below
         path.write_text(json.dumps(locks))
         with workspace.held("dvc repro"):
             pass
-    said = f".dvc/tmp/rwlock: taken out, because it is not at work any more: {cmd} (process {pid})\n"
+    said = (
+        f".dvc/tmp/rwlock: taken out, because it is not at work any more: {cmd} (process {pid})\n"
+    )
     assert capsys.readouterr().out == said * stale
     rest = {"read": {"/w": [mine]}} if mode == "read" else {"read": {"/v": [mine]}}
     assert json.loads(path.read_text()) == (rest | {"write": {}} if stale else locks)
@@ -123,7 +140,9 @@ def test_who_began_after_a_lock_was_written_does_not_hold_it(folder):
         path.write_text(json.dumps({"write": {"/w": info}}))
         os.utime(path, (0, psutil.Process().create_time() + since))
         with workspace.held("dvc repro"):
-            assert json.loads(path.read_text()) == {"write": left} | ({"read": {}} if not left else {})
+            assert json.loads(path.read_text()) == {"write": left} | (
+                {"read": {}} if not left else {}
+            )
 
 
 @pytest.mark.parametrize(
@@ -142,9 +161,14 @@ def test_a_torn_file_of_locks_is_removed_when_no_dvc_is_at_work(folder, capsys, 
     path = folder / ".dvc/tmp/rwlock"
     path.write_text(text)
     with process(*HOLDER, cwd=folder) as pid:
-        with pytest.raises(UserError, match=rf"busy, nothing was done(.|\n)*process {pid} of "), workspace.held("dvc repro"):
+        with (
+            pytest.raises(UserError, match=rf"busy, nothing was done(.|\n)*process {pid} of "),
+            workspace.held("dvc repro"),
+        ):
             pass
         assert path.read_text() == text
     with process(*HOLDER, cwd=folder.parent), workspace.held("dvc repro"):
         assert not path.exists()
-    assert "rwlock: damaged, as a killed dvc leaves it; removed, since no dvc is at work here\n" in capsys.readouterr().out
+    assert (
+        "rwlock: damaged, as a killed dvc leaves it; removed, since no dvc is at work here\n"
+    ) in capsys.readouterr().out

@@ -18,7 +18,9 @@ def test_curves_are_the_table_and_have_one_scale(tables):
     (line,) = figures["b"].axes[0].lines
     assert line.get_xydata().tolist() == [[10, 1], [20, 50]]
     # 1 to 100, and a twentieth of that on both sides.
-    assert [figure.axes[0].get_ylim() for figure in figures.values()] == [pytest.approx((-3.95, 104.95))] * 2
+    assert [figure.axes[0].get_ylim() for figure in figures.values()] == [
+        pytest.approx((-3.95, 104.95))
+    ] * 2
     logarithmic = charts.curves(tables, "loss", "loss", log=True)["a"].axes[0]
     assert logarithmic.get_yscale() == "log"
     assert logarithmic.get_ylim() == pytest.approx((100**-0.05, 100**1.05))
@@ -52,7 +54,10 @@ def test_the_boundary_chart_has_a_line_for_each_table_with_rows(tmp_path):
 
 
 def test_an_svg_takes_the_page_s_colour_and_says_what_it_shows(tables):
-    drawn = [charts.svg(charts.curves(tables, "loss", "loss")["a"], 'loss of "a" <b> & c') for _ in range(2)]
+    drawn = [
+        charts.svg(charts.curves(tables, "loss", "loss")["a"], 'loss of "a" <b> & c')
+        for _ in range(2)
+    ]
     assert drawn[0] == drawn[1]
     assert drawn[0].startswith('<svg role="img" aria-label="loss of &quot;a&quot; &lt;b> &amp; c" ')
     assert "currentColor" in drawn[0]

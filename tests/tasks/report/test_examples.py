@@ -25,7 +25,8 @@ def test_the_iu_of_an_image_is_the_mean_over_its_classes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("count", "worst", "best"), [(1, "b", "d"), (2, "ba", "dc"), (3, "bac", "d"), (9, "bacd", ""), (0, "", "")]
+    ("count", "worst", "best"),
+    [(1, "b", "d"), (2, "ba", "dc"), (3, "bac", "d"), (9, "bacd", ""), (0, "", "")],
 )
 def test_no_image_is_both_among_the_worst_and_the_best(count, worst, best):
     ious = {"d": 0.9, "a": 0.5, "c": 0.5, "b": 0.1}
@@ -42,7 +43,11 @@ def test_the_sheet_has_a_column_for_each_and_leaves_a_missing_one_white():
     image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
     truth, predicted = np.zeros((2, 40, 60), np.uint8)
     predicted[10:, 10:] = 1
-    sheet = np.asarray(examples.sheet([examples.Example("a", image, truth, {"m": predicted})], ("m", "n"), CLASSES, side=120))
+    sheet = np.asarray(
+        examples.sheet(
+            [examples.Example("a", image, truth, {"m": predicted})], ("m", "n"), CLASSES, side=120
+        )
+    )
     # Twice the size, below titles of 26 pixels, columns 6 pixels apart.
     columns = [sheet[26 : 26 + 80, start : start + 120] for start in (0, 126, 252, 378)]
     assert all((column[::2, ::2] == column[1::2, 1::2]).all() for column in columns)

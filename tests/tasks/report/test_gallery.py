@@ -1,4 +1,6 @@
-"""What the gallery's data and pictures are, value by value. The page that shows them: `test_report_in_browser.py`."""
+"""What the gallery's data and pictures are, value by value. The page that shows them:
+`test_report_in_browser.py`.
+"""
 
 import base64
 import io
@@ -18,7 +20,9 @@ PREDICTION = np.array([[0, 2, 2, 1]], np.uint8)
 
 
 def one(tmp_path, example, names=("m", "n"), classes=CLASSES, inside=("a",)):
-    ious = {name: gallery.class_ius(tmp_path / f"plots/{name}/images.csv", classes) for name in names}
+    ious = {
+        name: gallery.class_ius(tmp_path / f"plots/{name}/images.csv", classes) for name in names
+    }
     return gallery.build([example], ious, classes, tmp_path, inside)
 
 
@@ -27,11 +31,19 @@ def example(truth=TRUTH, **predictions):
 
 
 def strip(found):
-    picture = Image.open(io.BytesIO(base64.b64decode(found["images"][0]["strip"].partition(",")[2])))
+    picture = Image.open(
+        io.BytesIO(base64.b64decode(found["images"][0]["strip"].partition(",")[2]))
+    )
     return np.asarray(picture.convert("RGBA")).tolist()
 
 
-CLEAR, CAT, DOG, VOID, WRONG = [0, 0, 0, 0], [128, 0, 0, 255], [0, 128, 0, 255], [224, 224, 192, 255], [255, 0, 200, 255]
+CLEAR, CAT, DOG, VOID, WRONG = (
+    [0, 0, 0, 0],
+    [128, 0, 0, 255],
+    [0, 128, 0, 255],
+    [224, 224, 192, 255],
+    [255, 0, 200, 255],
+)
 
 
 def test_a_strip_has_truth_and_of_each_model_labels_and_errors(tmp_path):
@@ -50,7 +62,12 @@ def test_a_strip_has_truth_and_of_each_model_labels_and_errors(tmp_path):
 
 
 def test_a_class_0_that_is_no_background_is_painted(tmp_path):
-    assert strip(one(tmp_path, example(m=PREDICTION), ("m",), ("wall", "cat", "dog")))[0][0] == [0, 0, 0, 255]
+    assert strip(one(tmp_path, example(m=PREDICTION), ("m",), ("wall", "cat", "dog")))[0][0] == [
+        0,
+        0,
+        0,
+        255,
+    ]
 
 
 def test_the_largest_errors_are_kept_and_specks_are_not(tmp_path):
@@ -64,21 +81,33 @@ def test_large_pictures_are_reduced_and_lie_beside_the_page_where_it_is_full(tmp
     truth[:, 150:] = 2
     (image,) = one(tmp_path, example(truth, m=truth), ("m",), inside=())["images"]
     assert (image["photo"], image["strip"]) == ("pictures/0.jpeg", "pictures/0.png")
-    with Image.open(tmp_path / image["photo"]) as photo, Image.open(tmp_path / image["strip"]) as picture:
+    with (
+        Image.open(tmp_path / image["photo"]) as photo,
+        Image.open(tmp_path / image["strip"]) as picture,
+    ):
         assert (photo.size, picture.size) == ((192, 320), (192, 3 * 320))
-        assert {tuple(each) for each in np.asarray(picture.convert("RGBA")).reshape(-1, 4).tolist()} == {
+        assert {
+            tuple(each) for each in np.asarray(picture.convert("RGBA")).reshape(-1, 4).tolist()
+        } == {
             tuple(CLEAR),
             tuple(DOG),
         }
 
 
 def test_the_iu_of_a_class_in_an_image(tmp_path):
-    rows = [("a", "cat", 10, 20, 30), ("b", "dog", 5, 5, 5), ("a", "dog", 0, 0, 7), ("a", "cow", 1, 1, 1)]
+    rows = [
+        ("a", "cat", 10, 20, 30),
+        ("b", "dog", 5, 5, 5),
+        ("a", "dog", 0, 0, 7),
+        ("a", "cow", 1, 1, 1),
+    ]
     table(tmp_path / "plots/m/images.csv", ("image", "class", "both", "truth", "prediction"), rows)
     image = one(tmp_path, example(m=PREDICTION))["images"][0]
     assert (image["iu"], image["ius"]) == ([0.125, None], [[[1, 0.25], [2, 0.0]], []])
 
 
 def test_a_prediction_of_another_size_is_named(tmp_path):
-    with pytest.raises(UserError, match="m: expected labels of image a in its size, 4x1; got 2x1: evaluate"):
+    with pytest.raises(
+        UserError, match="m: expected labels of image a in its size, 4x1; got 2x1: evaluate"
+    ):
         one(tmp_path, example(m=PREDICTION[:, :2]))

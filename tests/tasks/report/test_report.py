@@ -36,7 +36,9 @@ def text(made, found):
 
 @pytest.fixture
 def project(made, tmp_path, monkeypatch):
-    """A project to be changed at will, the current directory, whose page has no charts: they take a second."""
+    """A project to be changed at will, the current directory, whose page has no charts: they take a
+    second.
+    """
     folder = shutil.copytree(made, tmp_path / "project", ignore=shutil.ignore_patterns("report"))
     monkeypatch.chdir(folder)
     monkeypatch.setattr(page.charts, "svg", lambda figure, text: "<svg></svg>")
@@ -44,7 +46,15 @@ def project(made, tmp_path, monkeypatch):
 
 
 def test_the_paper_stands_beside_scores_of_its_own_images_alone(found, project):
-    head = ["model", "pixel accuracy", "mean accuracy", "mean IU", "f.w. IU", "boundary IU", "upper bound"]
+    head = [
+        "model",
+        "pixel accuracy",
+        "mean accuracy",
+        "mean IU",
+        "f.w. IU",
+        "boundary IU",
+        "upper bound",
+    ]
     ours = {
         "fcn32s": ["fcn32s", "0.8000", "0.7000", "0.6001", "0.7500", "0.3333", "0.8600"],
         "fcn16s": ["fcn16s", "0.9000", "0.6500", "0.6636", "0.8500", "0.3333", "0.8600"],
@@ -86,12 +96,16 @@ def test_classes_and_their_confusion(found, text):
         ["background", "90", "5", "5"], [NASTY, "30", "70", "0"], ["green", "20", "40", "40"],
     ]  # fmt: skip
     assert 'style="--v: 25.0%"' in text
-    assert "green for &lt;script&gt;alert(&#39;red&#39;)&lt;/script&gt;</button> (40.0&nbsp;%); " in text
+    assert (
+        "green for &lt;script&gt;alert(&#39;red&#39;)&lt;/script&gt;</button> (40.0&nbsp;%); "
+    ) in text
 
 
 def test_a_matrix_of_many_classes_is_a_picture(tmp_path):
     names = [f"c{n}" for n in range(31)]
-    cells = [(a, b, 1, 0.9 if a == b else 0.1 * (a == "c3" and b == "c7")) for a in names for b in names]
+    cells = [
+        (a, b, 1, 0.9 if a == b else 0.1 * (a == "c3" and b == "c7")) for a in names for b in names
+    ]
     table(tmp_path / "confusion.csv", ("truth", "prediction", "pixels", "share"), cells)
     found = page._confusion(tmp_path / "confusion.csv")
     assert found["matrix"] is None
@@ -104,7 +118,10 @@ def test_the_gallery_has_every_image_and_the_sheets_the_extremes(found, made):
     index = json.loads((made / "data/records/index.json").read_text())
     assert list(images) == index["splits"]["val"]["ids"]
     assert found.looked["models"] == ["fcn32s", "fcn16s"]
-    assert (found.looked["classes"], found.looked["clear"]) == (["background", NASTY, "green"], True)
+    assert (found.looked["classes"], found.looked["clear"]) == (
+        ["background", NASTY, "green"],
+        True,
+    )
     assert images["x"]["iu"] == [0.25, 0.525]  # 1 / (4 + 1 - 1); the mean of 80 / 100 and 10 / 40
     assert images["x"]["ius"] == [[[0, 0.25]], [[0, 0.8], [2, 0.25]]]
     assert images["v"]["iu"] == [None, 0.5]
@@ -116,7 +133,12 @@ def test_the_gallery_has_every_image_and_the_sheets_the_extremes(found, made):
 def times(project):
     """The rows of the table of times and machines, which the page loads."""
     page = (project / "report/index.html").read_text()
-    told = json.loads((project / ".cache/times.js").read_text().removeprefix("window.fcnTimes = ").removesuffix(";\n"))
+    told = json.loads(
+        (project / ".cache/times.js")
+        .read_text()
+        .removeprefix("window.fcnTimes = ")
+        .removesuffix(";\n")
+    )
     heading = page[page.index('<h2 id="provenance"') :].partition("</h2>")[0] + "</h2>"
     return Page(heading + told).rows["provenance"]
 
@@ -134,11 +156,19 @@ def test_what_is_not_there_is_left_out(project, found):
     (project / "dvc.lock").unlink()
     found = build(project)
     assert full - set(found.headings) == {"protocols", "boundary"}
-    assert found.rows["scores"][0] == ["model", "pixel accuracy", "mean accuracy", "mean IU", "f.w. IU"]
+    assert found.rows["scores"][0] == [
+        "model",
+        "pixel accuracy",
+        "mean accuracy",
+        "mean IU",
+        "f.w. IU",
+    ]
     assert {image["id"]: image["kept"] for image in found.looked["images"]}["v"] == [False, True]
     assert found.rows["health"] == [["fcn32s", "", "not recorded"], ["fcn16s", "", "not recorded"]]
     stages = [f"{stage}@{variant}" for stage in ("train", "evaluate") for variant in MEASURED]
-    assert [row for row in times(project) if row[1:] == ["not recorded"]] == [[s, "not recorded"] for s in stages]
+    assert [row for row in times(project) if row[1:] == ["not recorded"]] == [
+        [s, "not recorded"] for s in stages
+    ]
     assert {path.name for path in Path("report").iterdir()} == {"index.html", "overview.jpg"}
     assert ("a", "#boundary") not in found.addresses
 
@@ -154,14 +184,23 @@ def test_a_model_that_was_not_evaluated_is_left_out(project):
 def test_health_and_durations_are_those_of_the_run_that_made_the_model(project):
     tags = {"git.commit": "0123456789abcdef", "git.diff.sha256": "fedcba9876543210"}
     with durations.recording("key", tags) as entry:
-        entry.facts |= {"device": "GPU: <X>", "machine": "M", "versions": {"python": "3", "keras": "4"}}
+        entry.facts |= {
+            "device": "GPU: <X>",
+            "machine": "M",
+            "versions": {"python": "3", "keras": "4"},
+        }
         entry.note("overfitting", "by heart & more")
         entry.done(Path("models/fcn32s/weights.npz"))
     with durations.recording("key", tags | {"git.diff.sha256": "none"}) as entry:
         entry.done(Path("metrics/fcn16s.json"))
     found = build(project)
-    assert found.rows["health"] == [["fcn32s", "overfitting", "by heart & more"], ["fcn16s", "", "not recorded"]]
-    assert "0123456789ab" not in (project / "report/index.html").read_text(), "the page is the same on every machine"
+    assert found.rows["health"] == [
+        ["fcn32s", "overfitting", "by heart & more"],
+        ["fcn16s", "", "not recorded"],
+    ]
+    assert "0123456789ab" not in (project / "report/index.html").read_text(), (
+        "the page is the same on every machine"
+    )
     stages = {row[0]: row[1:] for row in times(project)}
     assert stages["train@fcn32s"] == [
         "0 s", "GPU: <X>", "M", "python 3, keras 4", "0123456789ab with local changes fedcba987654",
@@ -201,9 +240,14 @@ def test_a_page_of_the_user_s_is_left_alone(made, project):
 def test_the_page_needs_nothing_else(found, text):
     assert {tag for tag, address in found.addresses} == {"a", "use"}
     pictures = [image[key] for image in found.looked["images"] for key in ("photo", "strip")]
-    assert {address.partition(";base64,")[0] for address in pictures} == {"data:image/jpeg", "data:image/png"}
+    assert {address.partition(";base64,")[0] for address in pictures} == {
+        "data:image/jpeg",
+        "data:image/png",
+    }
     local = {address for tag, address in found.addresses if tag in ("a", "use")}
-    assert all(address.startswith("#") and text.count(f'id="{address[1:]}"') == 1 for address in local)
+    assert all(
+        address.startswith("#") and text.count(f'id="{address[1:]}"') == 1 for address in local
+    )
     assert not re.search(r"url\((?!#|data:)|@import", text.partition("<script>")[0])
     assert found.tags.count("svg") == 6
 
@@ -213,7 +257,10 @@ def test_the_same_files_give_the_same_bytes(made, found, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(write, "EXTREMES", 2)
     build(folder)
-    first, second = ({path.name: path.read_bytes() for path in (root / "report").iterdir()} for root in (made, folder))
+    first, second = (
+        {path.name: path.read_bytes() for path in (root / "report").iterdir()}
+        for root in (made, folder)
+    )
     assert first == second
     assert len(first) == 5
 
@@ -230,7 +277,9 @@ def test_prefect_and_mlflow_get_the_pictures(project, monkeypatch):
         kept.append((experiment, variant, sha256, params["train"]["optimizer"]))
         yield Run()
 
-    monkeypatch.setattr(write.steps, "show", lambda key, text, **content: shown.update({key: content.popitem()[1]}))
+    monkeypatch.setattr(
+        write.steps, "show", lambda key, text, **content: shown.update({key: content.popitem()[1]})
+    )
     monkeypatch.setattr(write.tracking, "scoring", scoring)
     profile = config.read(ROOT / "params.yaml")
     paths = (Path(name) for name in ("data/records", "models", "metrics", "plots", "report"))
@@ -239,7 +288,9 @@ def test_prefect_and_mlflow_get_the_pictures(project, monkeypatch):
     assert shown["report-worst"].startswith("data:image/jpeg;base64,")
     assert shown["report-boundary"].startswith("data:image/png;base64,")
     assert "| fcn16s | 0.9000 | 0.6500 | 0.6636 | 0.8500 |" in shown["report"]
-    pictures = [(name, "report") for name in ("boundary.png", "index.html", "overview.jpg", "worst.jpg")]
+    pictures = [
+        (name, "report") for name in ("boundary.png", "index.html", "overview.jpg", "worst.jpg")
+    ]
     digests = {variant: files.digest(Path(f"models/{variant}/weights.npz")) for variant in MEASURED}
     assert kept == [
         ("fcn-sample", "fcn32s", digests["fcn32s"], "sgd"), *pictures,

@@ -1,4 +1,6 @@
-"""The report in a real browser, clicked through once: what is seen after each step. Skipped where there is no chromium."""
+"""The report in a real browser, clicked through once: what is seen after each step. Skipped where
+there is no chromium.
+"""
 
 import io
 import threading
@@ -50,12 +52,16 @@ class Alive(BaseHTTPRequestHandler):
 
 
 def choose(tab, name, value):
-    tab.run(f"""(() => {{ const field = document.querySelector('[name={name}]'); field.value = {value!r};
+    tab.run(f"""(() => {{ const field = document.querySelector('[name={name}]');
+        field.value = {value!r};
         field.dispatchEvent(new Event('input', {{bubbles: true}})); }})()""")
 
 
 def press(tab, key):
-    tab.run(f"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {{key: {key!r}, bubbles: true}}))")
+    tab.run(
+        f"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {{key: {key!r}, "
+        f"bubbles: true}}))"
+    )
 
 
 def click(tab, selector):
@@ -66,10 +72,17 @@ def seen(tab, selector):
     """What is on the screen in the first such element."""
     tab.run(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center'}})")
     tab.wait(f"document.querySelector({selector!r}).querySelector('img').complete")
-    tab.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
-    box = tab.run(f"(b => [b.x, b.y, b.width, b.height])(document.querySelector({selector!r}).getBoundingClientRect())")
+    tab.run(
+        "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+    )
+    box = tab.run(
+        "(b => [b.x, b.y, b.width, "
+        f"b.height])(document.querySelector({selector!r}).getBoundingClientRect())"
+    )
     screen = np.asarray(Image.open(io.BytesIO(tab.picture())).convert("RGB"))
-    return screen[int(box[1]) : int(box[1] + box[3]), int(box[0]) : int(box[0] + box[2])].astype(int)
+    return screen[int(box[1]) : int(box[1] + box[3]), int(box[0]) : int(box[0] + box[2])].astype(
+        int
+    )
 
 
 def test_everything_on_the_page_does_what_it_says(page, tab):
@@ -78,7 +91,9 @@ def test_everything_on_the_page_does_what_it_says(page, tab):
     tab.wait("document.querySelectorAll('#cards li').length === 3")
     # Order, filters, and what was counted.
     assert tab.run(COUNT) == "3 of 3 images."
-    first = tab.run("JSON.parse(document.querySelector('#looked').textContent).images.map(each => each.id)")
+    first = tab.run(
+        "JSON.parse(document.querySelector('#looked').textContent).images.map(each => each.id)"
+    )
     assert tab.run(CARDS) == [*sorted("vw", key=first.index), "x"]  # both 0.5, then 0.525
     choose(tab, "order", "best")
     assert tab.run(CARDS)[0] == "x"
@@ -109,7 +124,9 @@ def test_a_picture_on_its_own_by_keyboard(page, tab):
     choose(tab, "order", "best")
     click(tab, "#cards button")
     assert tab.run("document.querySelector('#viewed').innerText") == "x: fcn16s"
-    assert f"{NASTY} taken for background" in tab.run("document.querySelector('.facts ul').innerText")
+    assert f"{NASTY} taken for background" in tab.run(
+        "document.querySelector('.facts ul').innerText"
+    )
     press(tab, "t")
     assert tab.run("document.querySelector('#viewed').innerText") == "x: truth, fcn16s"
     press(tab, "e")
@@ -119,7 +136,9 @@ def test_a_picture_on_its_own_by_keyboard(page, tab):
     press(tab, "e")
     width = tab.run("document.querySelector('.stage .picture').clientWidth")
     press(tab, "+")
-    assert tab.run("document.querySelector('.stage .picture').clientWidth") == pytest.approx(1.5 * width, abs=2)
+    assert tab.run("document.querySelector('.stage .picture').clientWidth") == pytest.approx(
+        1.5 * width, abs=2
+    )
     press(tab, "-")
     press(tab, "f")
     assert tab.run("document.querySelector('[data-do=flicker]').ariaPressed") == "true"
@@ -134,11 +153,14 @@ def test_a_picture_on_its_own_by_keyboard(page, tab):
 
 
 def test_a_cell_of_the_confusion_shows_its_images(page, tab):
-    tab.run("new Promise(done => setTimeout(done, 500))")  # a viewer that was closed gives its focus back
+    # a viewer that was closed gives its focus back
+    tab.run("new Promise(done => setTimeout(done, 500))")
     tab.run("document.querySelector('[data-model=\"1\"] td button').focus()")
     for key in ("ArrowDown", "ArrowLeft"):  # the second does not lead out of the matrix
         press(tab, key)
-    assert tab.run("document.activeElement.getAttribute('aria-label')") == f"{NASTY} as background: 30 percent, show examples"
+    assert tab.run("document.activeElement.getAttribute('aria-label')") == (
+        f"{NASTY} as background: 30 percent, show examples"
+    )
     tab.run("document.activeElement.click()")
     tab.wait("document.activeElement.dataset.image === '0'")
     assert tab.run(COUNT) == f"1 of 3 images, {NASTY} taken for background by fcn16s."
@@ -148,7 +170,8 @@ def test_a_cell_of_the_confusion_shows_its_images(page, tab):
     rows = "[...document.querySelectorAll('.bars th')].map(each => each.innerText)"
     assert tab.run(rows) == ["background", "green", NASTY]  # by IU
     tab.run(
-        "(s => { s.value = 'name'; s.dispatchEvent(new Event('input', {bubbles: true})); })(document.querySelector('#sorting'))"
+        "(s => { s.value = 'name'; s.dispatchEvent(new Event('input', {bubbles: true})); "
+        "})(document.querySelector('#sorting'))"
     )
     assert tab.run(rows) == [NASTY, "background", "green"]
 
@@ -161,16 +184,26 @@ def test_mlflow_and_prefect_are_linked_while_they_answer(page, tab):
         thread.start()
         here, gone = f"http://127.0.0.1:{server.server_port}/", "http://127.0.0.1:9/runs"
         live.write_text(
-            f"window.fcnPages = {{'fcn-sample': '{here}#/experiments/1/runs', Prefect: '{gone}', 'fcn-voc': '{here}'}};"
+            f"window.fcnPages = {{'fcn-sample': '{here}#/experiments/1/runs', Prefect: '{gone}', "
+            f"'fcn-voc': '{here}'}};"
         )
         tab.call("Page.navigate", url=page.as_uri())
         tab.wait("document.querySelectorAll('nav [target]').length > 0")
         server.shutdown()
         thread.join()
-    assert tab.run("[...document.querySelectorAll('nav [target]')].map(each => each.innerText)") == ["MLflow"]
-    tab.wait("document.querySelector('#times').innerText.includes('evaluate@fcn16s')")  # what the page itself has not
-    assert tab.run("document.querySelector('[data-run=fcn16s] a').href").endswith("?searchFilter=tags.variant%20%3D%20'fcn16s'")
-    elsewhere = [address for address in tab.requests if not address.startswith(("file:", "data:", here, gone))]
+    assert tab.run(
+        "[...document.querySelectorAll('nav [target]')].map(each => each.innerText)"
+    ) == ["MLflow"]
+    # what the page itself has not
+    tab.wait("document.querySelector('#times').innerText.includes('evaluate@fcn16s')")
+    assert tab.run("document.querySelector('[data-run=fcn16s] a').href").endswith(
+        "?searchFilter=tags.variant%20%3D%20'fcn16s'"
+    )
+    elsewhere = [
+        address
+        for address in tab.requests
+        if not address.startswith(("file:", "data:", here, gone))
+    ]
     assert elsewhere == []
 
 
@@ -202,15 +235,26 @@ def test_the_page_of_a_comparison(page, tab, tmp_path, monkeypatch):
     monkeypatch.chdir(page.parents[1])
     header = ("image", "class", "both", "truth", "prediction")
     rows = [(image, name, 20, 20, 20) for image in "vw" for name in ("background", "green")]
-    table(Path("plots/fcn32s/images.csv"), header, [*rows, ("x", "background", 9, 9, 9), ("x", NASTY, 5, 5, 5)])
-    table(Path("plots/fcn16s/images.csv"), header, [*rows, ("x", "background", 9, 9, 14), ("x", NASTY, 0, 5, 0)])
+    table(
+        Path("plots/fcn32s/images.csv"),
+        header,
+        [*rows, ("x", "background", 9, 9, 9), ("x", NASTY, 5, 5, 5)],
+    )
+    table(
+        Path("plots/fcn16s/images.csv"),
+        header,
+        [*rows, ("x", "background", 9, 9, 14), ("x", NASTY, 0, 5, 0)],
+    )
     for path in Path("metrics").iterdir():  # of other numbers
         path.rename(tmp_path / path.name)
     compare.compare("fcn32s", "fcn16s", page=tmp_path / "c.html")
     tab.look(1280, 900)
     tab.call("Page.navigate", url=(tmp_path / "c.html").as_uri())
     tab.wait("document.querySelectorAll('#cards li').length === 3")
-    cells = "[...document.querySelectorAll('.differences tr')].map(row => [...row.cells].map(cell => cell.innerText))"
+    cells = (
+        "[...document.querySelectorAll('.differences tr')].map(row => [...row.cells].map(cell "
+        "=> cell.innerText))"
+    )
     found = {name: rest for name, *rest in tab.run(cells)[1:]}
     assert list(found) == ["mean IU", "pixel accuracy", "green", "background", NASTY]
     assert found[NASTY] == ["1", "1.0000", "0.0000", "-1.0000", "-1.0000 to -1.0000", "", "A"]
@@ -224,4 +268,6 @@ def test_the_page_of_a_comparison(page, tab, tmp_path, monkeypatch):
         compare.compare("fcn32s", "fcn16s", page=tmp_path)  # a folder
     Path("data/records/index.json").unlink()
     compare.compare("fcn32s", "fcn16s", page=tmp_path / "c.html")
-    assert "There are no records in data/records. So no pictures are shown." in (tmp_path / "c.html").read_text()
+    assert ("There are no records in data/records. So no pictures are shown.") in (
+        tmp_path / "c.html"
+    ).read_text()

@@ -40,8 +40,10 @@ def test_a_run_is_found_by_what_it_made(tmp_path, clock, result):
     known = durations.read(result, tmp_path / "runs")
     assert known["versions"].keys() == {"python", "keras", "tensorflow", "numpy"}
     assert "cores" in known["machine"]
-    assert {key: known[key] for key in ("seconds", "parts", "device", "commit", "changes", "notes")} == {
-        "seconds": 12.3, "parts": 1, "device": "CPU", "commit": "abc", "changes": "none", "notes": {"labels": "look"},
+    assert {key: known[key] for key in ("seconds", "parts", "device", "commit", "changes",
+    "notes")} == {
+        "seconds": 12.3, "parts": 1, "device": "CPU", "commit": "abc", "changes": "none",
+        "notes": {"labels": "look"},
     }  # fmt: skip
     # What sha256sum says of "weights".
     assert files(tmp_path / "runs") == ["9a129038d9a00aed.json"]
@@ -76,7 +78,8 @@ def test_a_killed_run_has_lost_no_more_than_a_beat(tmp_path, clock):
         for _ in range(25):
             clock.now += 1
             entry.beat()
-        # Beats at 101, 112 and 123: each more than ten seconds after the one before. Here it is killed.
+        # Beats at 101, 112 and 123: each more than ten seconds after the one before. Here it is
+        # killed.
         assert json.loads((tmp_path / "runs" / "key.part.json").read_text())["seconds"] == 23.0
 
 
@@ -94,7 +97,9 @@ def test_a_run_that_cannot_be_gone_on_with_leaves_nothing(tmp_path, clock):
 def test_a_repetition_changes_nothing(tmp_path, clock, result):
     kept = []
     for seconds in (5, 7):
-        with durations.recording("key", TAGS | {"git.commit": f"c{seconds}"}, tmp_path / "runs") as entry:
+        with durations.recording(
+            "key", TAGS | {"git.commit": f"c{seconds}"}, tmp_path / "runs"
+        ) as entry:
             clock.now += seconds
             entry.beat()
             entry.done(result)
@@ -115,5 +120,7 @@ def test_what_is_damaged_is_named_and_not_needed(tmp_path, result):
         path.write_text(text)
         with pytest.raises(UserError) as error, durations.recording("key", TAGS, folder):
             durations.read(result, folder)
-        assert str(error.value) == f"{path}: {words}; remove it: only how long the run took is lost with it"
+        assert str(error.value) == (
+            f"{path}: {words}; remove it: only how long the run took is lost with it"
+        )
         path.unlink()

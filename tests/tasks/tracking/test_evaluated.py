@@ -9,7 +9,9 @@ from fcn.errors import UserError
 from tasks.tracking import evaluated, scoring
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+)
 
 TABLE = "image,class,both,truth,prediction\na,sky,4,8,6\na,tree,0,2,4\nb,tree,5,5,5\n"
 METRICS = {
@@ -64,9 +66,12 @@ def test_a_folder_with_nothing_but_the_table(tmp_path):
         ("class,iu\n", "got 'class, iu'; evaluate the model again"),
         ("image,class,both,truth,prediction\n", "expected a row per image and class, got none"),
         ("image,class,both,truth,prediction\na,sky,1,2\n", "prediction; got 'a,sky,1,2'"),
-        ("image,class,both,truth,prediction\na,sky,1,2,x\n", "line 2: prediction: expected a valid integer, got 'x'"),
-        ("image,class,both,truth,prediction\na,sky,3,2,4\n", "line 2: expected 0 <= both <= truth and prediction"),
-        ("image,class,both,truth,prediction\na,sky,1,2,2\na,sky,1,2,2\n", "'a', 'sky' came before: expected each once"),
+        ("image,class,both,truth,prediction\na,sky,1,2,x\n", "line 2: prediction: expected a valid "
+                                                             "integer, got 'x'"),
+        ("image,class,both,truth,prediction\na,sky,3,2,4\n", "line 2: expected 0 <= both <= truth "
+                                                             "and prediction"),
+        ("image,class,both,truth,prediction\na,sky,1,2,2\na,sky,1,2,2\n", "'a', 'sky' came before: "
+                                                                          "expected each once"),
     ],
 )  # fmt: skip
 def test_a_table_that_is_none_is_refused(tmp_path, text, words):
@@ -83,12 +88,17 @@ HEADER = "image,class,both,truth,prediction\n"
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (HEADER.encode() + b"\xe9,sky,1,1,1\n", "expected a table in UTF-8, but: 'utf-8' codec can't decode byte 0xe9"),
-        (HEADER.encode() + b'"' + b"a" * 200_000 + b'",sky,1,1,1\n', "expected a table in UTF-8, but: field larger than"),
-        (HEADER.encode() + b"a,sky,1,1," + b"9" * 30 + b"\n", "line 2: prediction: expected less than or equal to 68719476736"),
+        (HEADER.encode() + b"\xe9,sky,1,1,1\n", "expected a table in UTF-8, but: 'utf-8' codec "
+                                                "can't decode byte 0xe9"),
+        (HEADER.encode() + b'"' + b"a" * 200_000 + b'",sky,1,1,1\n', "expected a table in UTF-8, "
+                                                                     "but: field larger than"),
+        (HEADER.encode() + b"a,sky,1,1," + b"9" * 30 + b"\n", "line 2: prediction: expected less "
+                                                              "than or equal to 68719476736"),
         (HEADER.encode() + b"a,sky,1,1," + b"9" * 5000 + b"\n", "line 2: prediction: expected "),
-        (HEADER.encode() + b"a,s\x1bky,1,1,1\n", r"line 2: class: expected a name without control characters, got 's\x1bky'"),
-        (HEADER.encode() + b"".join(b"%d,%d,1,1,1\n" % (n, n) for n in range(6000)), "expected at most 33554432 pairs"),
+        (HEADER.encode() + b"a,s\x1bky,1,1,1\n",
+        r"line 2: class: expected a name without control characters, got 's\x1bky'"),
+        (HEADER.encode() + b"".join(b"%d,%d,1,1,1\n" % (n, n) for n in range(6000)),
+         "expected at most 33554432 pairs"),
     ],
     ids=["latin-1", "long field", "large number", "larger number", "control", "many"],
 )  # fmt: skip
@@ -108,12 +118,21 @@ def test_a_table_that_is_hostile_is_refused(tmp_path, text, words):
         ("[]", "expected keys with values, got []"),
         ("null", "expected keys with values, got None"),
         (json.dumps({**METRICS, "mean_iu": "x"}), "mean_iu: expected a valid number, got 'x'"),
-        (json.dumps({**METRICS, "mean_iu": float("nan")}), "mean_iu: expected a finite number, got nan"),
-        (json.dumps({**METRICS, "provenance": None}), "provenance: expected keys with values, got None"),
+        (
+            json.dumps({**METRICS, "mean_iu": float("nan")}),
+            "mean_iu: expected a finite number, got nan",
+        ),
+        (
+            json.dumps({**METRICS, "provenance": None}),
+            "provenance: expected keys with values, got None",
+        ),
         (json.dumps({**METRICS, "more": 1}), "more: unknown key"),
         ('{"mean_iu": ' + "9" * 5000 + "}", "expected JSON, but: Exceeds the limit"),
         ("[" * 100_000, "expected JSON, but: maximum recursion depth exceeded"),
-        ('{"mean_iu": 1, "mean_iu": 0}', "expected JSON, but: the key 'mean_iu' stands there twice"),
+        (
+            '{"mean_iu": 1, "mean_iu": 0}',
+            "expected JSON, but: the key 'mean_iu' stands there twice",
+        ),
     ],
 )
 def test_a_metrics_file_that_is_none_is_refused(workspace, text, words):
@@ -125,16 +144,22 @@ def test_a_metrics_file_that_is_none_is_refused(workspace, text, words):
 
 
 def test_a_run_that_is_nowhere_says_what_a_run_can_be(workspace):
-    with pytest.raises(UserError, match=r"fcn99s: there is no .*images\.csv, no fcn99s/images\.csv\. Expected .* `dvc repro`"):
+    with pytest.raises(
+        UserError,
+        match=r"fcn99s: there is no .*images\.csv, no fcn99s/images\.csv\. Expected .* `dvc repro`",
+    ):
         evaluated.find("fcn99s", workspace)
 
 
-# ------------------------------------------------------------------------------------------- in MLflow
+# ------------------------------------------------------------------------------------------- in
+# MLflow
 
 
 @pytest.fixture
 def runs(client, workspace):
-    """Two evaluated runs of one name, the second one newer, and a run that was never evaluated; by id."""
+    """Two evaluated runs of one name, the second one newer, and a run that was never evaluated; by
+    id.
+    """
     ids = []
     for sha in ("1" * 64, "2" * 64):
         with scoring("fcn-sample", "fcn8s", sha, params={}, tags={}) as run:
@@ -162,11 +187,17 @@ def test_a_run_by_id_by_name_and_by_its_registered_version(client, runs):
 @pytest.mark.parametrize(
     ("run", "words"),
     [
-        ("mlflow:nothing", "mlflow:nothing: MLflow at mlflow.db has no such run, or does not answer"),
+        (
+            "mlflow:nothing",
+            "mlflow:nothing: MLflow at mlflow.db has no such run, or does not answer",
+        ),
         ("mlflow:fcn-sample/fcn99s", "has no run 'fcn99s' in an experiment 'fcn-sample'"),
         ("mlflow:elsewhere/fcn8s", "has no run 'fcn8s' in an experiment 'elsewhere'"),
         ("models:/fcn-sample@champion", "has no such run, or does not answer"),
-        ("mlflow:fcn-sample/fcn32s", "the run has no artifact images.csv: expected one that was evaluated"),
+        (
+            "mlflow:fcn-sample/fcn32s",
+            "the run has no artifact images.csv: expected one that was evaluated",
+        ),
     ],
 )
 def test_a_run_that_mlflow_does_not_have(runs, run, words):

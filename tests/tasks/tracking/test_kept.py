@@ -18,7 +18,9 @@ def said(monkeypatch, tmp_path):
     (tmp_path / f"{OLD}.npz").write_text("")
     (tmp_path / "sample-fcn16s-0123456789abcdef.npz").write_text("another variant's")
     kept.note(tmp_path / f"{OLD}.npz", FACTS)
-    return lambda facts: [*kept.others("sample-fcn8s", tmp_path / "sample-fcn8s-00000000deadbeef.npz", facts)]
+    return lambda facts: [
+        *kept.others("sample-fcn8s", tmp_path / "sample-fcn8s-00000000deadbeef.npz", facts)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,10 @@ def said(monkeypatch, tmp_path):
     [
         ({"train.learning_rate": 0.02}, "train.learning_rate was 0.01, is 0.02"),
         ({"the code in fcn/net": "c2"}, "the code in fcn/net changed"),
-        ({"the train records": "d2", "train.rates": {}}, "the train records changed; train.rates was {'conv1': 0.5}, is {}"),
+        (
+            {"the train records": "d2", "train.rates": {}},
+            "the train records changed; train.rates was {'conv1': 0.5}, is {}",
+        ),
     ],
 )
 def test_it_is_named_with_what_differs(said, tmp_path, changed, why):
@@ -38,7 +43,9 @@ def test_it_is_named_with_what_differs(said, tmp_path, changed, why):
 
 def test_one_of_unknown_facts_is_named_too(said, tmp_path):
     for text in ("{", None):
-        (tmp_path / f"{OLD}.json").unlink() if text is None else (tmp_path / f"{OLD}.json").write_text(text)
+        (tmp_path / f"{OLD}.json").unlink() if text is None else (
+            tmp_path / f"{OLD}.json"
+        ).write_text(text)
         (sentence,) = said(FACTS)
         assert "npz: what it was made with is not known. It is kept" in sentence
 

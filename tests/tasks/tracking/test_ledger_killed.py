@@ -10,12 +10,16 @@ from tasks import tracking
 from tasks.tracking import forward, ledger, registry
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+)
 
 SHA = "5" * 64
 CLIENT = (
-    "create_run", "log_batch", "log_inputs", "log_text", "log_artifact", "log_artifacts", "set_terminated", "update_run",
-    "create_registered_model", "create_model_version", "set_registered_model_alias", "log_model_artifacts",
+    "create_run", "log_batch", "log_inputs", "log_text", "log_artifact", "log_artifacts",
+    "set_terminated", "update_run",
+    "create_registered_model", "create_model_version", "set_registered_model_alias",
+    "log_model_artifacts",
 )  # fmt: skip
 
 
@@ -24,7 +28,9 @@ class Killed(BaseException):
 
 
 class Death:
-    """Comes at the `left`-th call of those that `watch` was told of, before the call or after it."""
+    """Comes at the `left`-th call of those that `watch` was told of, before
+    the call or after it.
+    """
 
     def __init__(self, patch):
         self.patch, self.left, self.after, self.count = patch, None, False, 0
@@ -56,7 +62,9 @@ def train(experiment):
     Path("plots").mkdir(exist_ok=True)
     Path("plots/iu.csv").write_text("class,iu\ncat,0.5\n")
     params = {"profile": "p", "train": {"seed": 1, "lr": 1e-10}}
-    with tracking.training(experiment, "fcn8s", "k1", params=params, tags={"pipeline": "p1"}) as told:
+    with tracking.training(
+        experiment, "fcn8s", "k1", params=params, tags={"pipeline": "p1"}
+    ) as told:
         for step in range(done // 2 * 2, 7):
             told.metrics({"loss": 8 / 2**step, "val/mean_iu": 0.25}, step)
         told.artifact(Path("plots/iu.csv"))
@@ -78,14 +86,23 @@ def stored(client, experiment):
     """All that MLflow knows, but for ids and times."""
     (found,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
     names = sorted(found.data.metrics)
-    curves = {name: [(each.step, each.value) for each in client.get_metric_history(found.info.run_id, name)] for name in names}
+    curves = {
+        name: [
+            (each.step, each.value) for each in client.get_metric_history(found.info.run_id, name)
+        ]
+        for name in names
+    }
     folders = (None, "pictures", "made_from")
     return {
-        "status": found.info.status, "params": found.data.params, "metrics": found.data.metrics, "curves": curves,
-        "tags": {name: text for name, text in found.data.tags.items() if name not in ("ledger", "mlflow.runName")},
+        "status": found.info.status, "params": found.data.params, "metrics": found.data.metrics,
+        "curves": curves,
+        "tags": {name: text for name, text in found.data.tags.items() if name not in ("ledger",
+        "mlflow.runName")},
         "data": [(each.dataset.name, each.dataset.digest) for each in found.inputs.dataset_inputs],
-        "files": sorted(each.path for folder in folders for each in client.list_artifacts(found.info.run_id, folder)),
-        "versions": [each.tags["mean_iu"] for each in client.search_model_versions(f"name='fcn-{experiment}'")],
+        "files": sorted(each.path for folder in folders
+                        for each in client.list_artifacts(found.info.run_id, folder)),
+        "versions": [each.tags["mean_iu"]
+                     for each in client.search_model_versions(f"name='fcn-{experiment}'")],
         "aliases": client.get_registered_model(f"fcn-{experiment}").aliases,
     }  # fmt: skip
 
@@ -111,7 +128,9 @@ def test_killed_at_30_random_moments_all_is_there_once(client, saved, monkeypatc
             score("killed")
         except Killed:
             trained = trained or any(
-                each.status() == "FINISHED" for each in ledger.ledgers() if each.opening.experiment == "killed"
+                each.status() == "FINISHED"
+                for each in ledger.ledgers()
+                if each.opening.experiment == "killed"
             )
     death.left = None
     if not trained:

@@ -9,8 +9,10 @@ from tasks.tracking.progress import Progress, duration
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (0, "0 s"), (0.4, "0 s"), (89.4, "89 s"), (90, "2 min"), (150, "2 min"), (720, "12 min"), (5399, "90 min"),
-        (5400, "1.5 h"), (12600, "3.5 h"), (129599, "36.0 h"), (129600, "1.5 days"), (527040, "6.1 days"),
+        (0, "0 s"), (0.4, "0 s"), (89.4, "89 s"), (90, "2 min"), (150, "2 min"), (720, "12 min"),
+        (5399, "90 min"),
+        (5400, "1.5 h"), (12600, "3.5 h"), (129599, "36.0 h"), (129600, "1.5 days"), (527040,
+        "6.1 days"),
     ],
 )  # fmt: skip
 def test_duration_in_words(seconds, words):
@@ -38,7 +40,10 @@ def test_lines_come_every_few_seconds_with_rate_and_time_left(clock):
         clock.now += 1
         tell(done, 100)
     # At 5 and at 10 seconds: 1 image a second, so 95 and 90 seconds are left.
-    assert lines == ["records train: 5/100 images, 1/s, 2 min left", "records train: 10/100 images, 1/s, 2 min left"]
+    assert lines == [
+        "records train: 5/100 images, 1/s, 2 min left",
+        "records train: 10/100 images, 1/s, 2 min left",
+    ]
 
 
 def test_the_end_is_always_told_and_nothing_is_left_then(clock):
@@ -71,7 +76,8 @@ def test_of_an_unknown_amount_there_is_no_share_and_no_time_left(clock):
     for done in (30, 50, 60):
         clock.now += 4
         tell(done, None)
-    # 5 seconds had passed after the second step; 12 seconds, 50 MB, after the third are less than 5 later.
+    # 5 seconds had passed after the second step; 12 seconds, 50 MB, after the third are less than 5
+    # later.
     assert lines == ["download: 50 MB, 5/s"]
 
 

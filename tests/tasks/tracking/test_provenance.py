@@ -28,7 +28,9 @@ stages:
 def git(folder, *arguments):
     settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
-    return subprocess.run(command, cwd=folder, env=os.environ | settings, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | settings, check=True, capture_output=True, text=True
+    ).stdout
 
 
 TEXT = "".join(f"{line}\n" for line in range(20))
@@ -53,7 +55,8 @@ def repository(empty):
 def test_commit_and_local_changes(repository):
     clean = {"git.commit": git(repository, "rev-parse", "HEAD").strip(), "git.diff.sha256": "none"}
     assert tags() == clean
-    (repository / "dvc.lock").write_text(LOCK + "# a stage has run\n")  # as every stage of a repro finds it
+    # as every stage of a repro finds it
+    (repository / "dvc.lock").write_text(LOCK + "# a stage has run\n")
     (repository / "metrics.json").write_text('{"mean_iu": 0.5}')
     (repository / "notes.txt").write_text("not tracked")
     assert tags() == clean
@@ -61,7 +64,10 @@ def test_commit_and_local_changes(repository):
     changed = tags()["git.diff.sha256"]
     texts = TEXT.encode(), TEXT.replace("10\n", "x\n").encode()
     blobs = [hashlib.sha1(b"blob %d\0" % len(text) + text).hexdigest() for text in texts]
-    diff = f"diff --git a/model.py b/model.py\nindex {blobs[0]}..{blobs[1]} 100644\n--- a/model.py\n+++ b/model.py\n"
+    diff = (
+        f"diff --git a/model.py b/model.py\nindex {blobs[0]}..{blobs[1]} 100644\n--- "
+        "a/model.py\n+++ b/model.py\n"
+    )
     diff += "@@ -8,7 +8,7 @@\n 7\n 8\n 9\n-10\n+x\n 11\n 12\n 13\n"
     assert changed == hashlib.sha256(diff.encode()).hexdigest()
     git(repository, "config", "diff.noprefix", "true")
@@ -94,7 +100,10 @@ def test_without_git(empty, state, monkeypatch):
         git(empty, "init", "-q")
     if state == "no git":
         monkeypatch.setenv("PATH", str(empty))
-    assert tags(["data/records"], "train@fcn32s") == {"git.commit": "none", "git.diff.sha256": "none"}
+    assert tags(["data/records"], "train@fcn32s") == {
+        "git.commit": "none",
+        "git.diff.sha256": "none",
+    }
 
 
 @pytest.mark.parametrize(
@@ -103,13 +112,15 @@ def test_without_git(empty, state, monkeypatch):
         (b"", "expected keys with values"),
         (b"hello", "expected keys with values"),
         (b"stages: {x: 3}", "stages.x: expected keys with values, got 3"),
-        (b"stages: {x: {outs: [{path: 3}]}}", "stages.x.outs[0].path: expected a valid string, got 3"),
+        (b"stages: {x: {outs: [{path: 3}]}}", "stages.x.outs[0].path: expected a valid string, got "
+                                              "3"),
         (b"stages: {x: {outs: [{md5: a}]}}", "stages.x.outs[0].path: missing"),
         (b"stages: {x: 2020-13-45}", "expected YAML, but: month must be in 1..12"),
         (b"a: \xe9", "expected YAML, but: "),
         (b"a: [", "expected YAML, but: while parsing"),
         (b"a: " + b"[" * 100_000 + b"]" * 100_000, "expected YAML, but: more than 50 levels"),
-        (b"\n".join([b"a0: &a0 [x]", *(b"a%d: &a%d [%s]" % (n, n, b",".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 9)),
+        (b"\n".join([b"a0: &a0 [x]", *(b"a%d: &a%d [%s]" % (n, n,
+        b",".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 9)),
                      b"stages: {x: {outs: *a8}}"]), "stages.x.outs[0]: expected "),
     ],
     ids=["empty", "text", "number", "path", "no path", "date", "latin-1", "torn", "deep", "bomb"],
@@ -120,6 +131,7 @@ def test_a_lock_that_is_none_of_dvc_s_is_refused(empty, text, words):
         tags()
     assert str(error.value).startswith(f"dvc.lock: {words}")
     assert str(error.value).endswith(
-        "`git checkout dvc.lock` brings back the last one that was committed, `dvc repro` makes another"
+        "`git checkout dvc.lock` brings back the last one that was committed, `dvc repro` makes "
+        "another"
     )
     assert len(str(error.value)) < 600

@@ -1,4 +1,6 @@
-"""The MLflow model: what is in its folder, and what a real `mlflow models serve` answers, to nonsense too."""
+"""The MLflow model: what is in its folder, and what a real `mlflow models serve` answers, to
+nonsense too.
+"""
 
 import ast
 import base64
@@ -57,12 +59,27 @@ def server(saved):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ["mlflow", "models", "serve", "-m", str(saved), "--env-manager", "local", "--port", str(port)]
+    command = [
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        str(saved),
+        "--env-manager",
+        "local",
+        "--port",
+        str(port),
+    ]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     log = saved.parent / "server.log"
     with open(log, "w") as file:
         process = subprocess.Popen(
-            command, cwd=saved.parent, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=saved.parent,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         address, end = f"http://127.0.0.1:{port}", time.monotonic() + 180
@@ -125,7 +142,10 @@ def test_a_real_server_answers_what_the_net_says(server, model_dir):
     [
         {"inputs": {"image": [encoded(IMAGE)]}},
         {"instances": [{"image": encoded(IMAGE)}]},
-        {"dataframe_split": {"columns": ["image"], "data": [[encoded(IMAGE, "JPEG")]]}, "params": {"opacity": None}},
+        {
+            "dataframe_split": {"columns": ["image"], "data": [[encoded(IMAGE, "JPEG")]]},
+            "params": {"opacity": None},
+        },
     ],
 )
 def test_every_form_of_mlflows_requests(server, body):
@@ -137,9 +157,12 @@ def test_every_form_of_mlflows_requests(server, body):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"dataframe_records": [{"image": "hello!"}]}, "image 0: expected the base64 of a JPEG or PNG file, but "),
-        ({"dataframe_records": [{"image": base64.b64encode(b"a text").decode()}]}, "image 0: expected a picture"),
-        ({"dataframe_records": [{"image": encoded(IMAGE)}, {"image": ""}]}, "image 1: expected the base64"),
+        ({"dataframe_records": [{"image": "hello!"}]}, "image 0: expected the base64 of a JPEG or "
+                                                       "PNG file, but "),
+        ({"dataframe_records": [{"image": base64.b64encode(b"a text").decode()}]},
+         "image 0: expected a picture"),
+        ({"dataframe_records": [{"image": encoded(IMAGE)}, {"image": ""}]}, "image 1: expected the "
+                                                                            "base64"),
         ({"dataframe_records": [{"image": None}]}, "as text, got NoneType"),
         ({"dataframe_records": [{"image": {"a": 1}}]}, "as text, got dict"),
         ({"dataframe_records": [{"picture": encoded(IMAGE)}]}, "Model is missing inputs ['image']"),
@@ -147,7 +170,8 @@ def test_every_form_of_mlflows_requests(server, body):
         ({"inputs": {"image": []}}, "expected at least one picture, got none"),
         ({"image": encoded(IMAGE)}, "exactly one of the input fields"),
         ([encoded(IMAGE)], "Received a list"),
-        ({"inputs": {"image": [encoded(IMAGE)]}, "params": {"opacity": 3}}, "opacity: expected a number of 0..1, got 3"),
+        ({"inputs": {"image": [encoded(IMAGE)]}, "params": {"opacity": 3}},
+         "opacity: expected a number of 0..1, got 3"),
         ({"inputs": {"image": [encoded(IMAGE)]}, "params": {"opacity": "half"}}, "'opacity'"),
     ],
 )  # fmt: skip
@@ -162,8 +186,15 @@ def test_nonsense_is_answered_with_400_and_words(server, body, words):
 def test_after_all_that_it_still_answers(server):
     for body, status in ((b"{", 400), (b"", 400), (b"\xff\xfe\x00", 400)):
         headers = {"content-type": "application/json"}
-        assert httpx.post(f"{server}/invocations", content=body, headers=headers).status_code == status
-    assert httpx.post(f"{server}/invocations", content=b"x", headers={"content-type": "image/png"}).status_code == 415
+        assert (
+            httpx.post(f"{server}/invocations", content=body, headers=headers).status_code == status
+        )
+    assert (
+        httpx.post(
+            f"{server}/invocations", content=b"x", headers={"content-type": "image/png"}
+        ).status_code
+        == 415
+    )
     assert ask(server, {"inputs": {"image": [encoded(IMAGE)]}}).status_code == 200
 
 
@@ -176,16 +207,27 @@ def test_the_folder_is_source_and_arrays_and_complete(saved, model_dir):
         "artifacts/fcn8s/weights.npz",
         "code/fcn/predict/predictor.py",
     } <= names
-    assert {name for name in names if Path(name).suffix in (".pkl", ".pickle", ".pyc", ".joblib")} == set()
+    assert {
+        name for name in names if Path(name).suffix in (".pkl", ".pickle", ".pyc", ".joblib")
+    } == set()
     description = yaml.safe_load((saved / "MLmodel").read_text())
-    assert "python_model" not in description["flavors"]["python_function"]  # which would be a pickle
-    assert [each["name"] for each in yaml.safe_load(description["signature"]["inputs"])] == ["image"]
-    assert (saved / "artifacts/fcn8s/weights.npz").read_bytes() == (model_dir / "weights.npz").read_bytes()
+    # which would be a pickle
+    assert "python_model" not in description["flavors"]["python_function"]
+    assert [each["name"] for each in yaml.safe_load(description["signature"]["inputs"])] == [
+        "image"
+    ]
+    assert (saved / "artifacts/fcn8s/weights.npz").read_bytes() == (
+        model_dir / "weights.npz"
+    ).read_bytes()
 
 
 def test_requirements_are_what_the_served_code_imports(saved):
     """Reads the imports of the served file and of every module of `fcn` that it leads to."""
-    todo, seen, foreign = [saved / "served_model.py", saved / "code/fcn/predict/predictor.py"], set(), set()
+    todo, seen, foreign = (
+        [saved / "served_model.py", saved / "code/fcn/predict/predictor.py"],
+        set(),
+        set(),
+    )
     while todo:
         path = todo.pop()
         if path in seen or not path.is_file():

@@ -12,13 +12,20 @@ from tasks.settings import config
 ROOT = Path(__file__).parents[3]
 PROVENANCE = {"split": "val", "dataset": "d1", "protocol": "fcn", "images": 3}
 RESULT = {
-    **dict.fromkeys(tracking.SCORES, 0.5), "class_iu": {}, "class_accuracy": {}, "protocols": {}, "provenance": PROVENANCE,
+    **dict.fromkeys(tracking.SCORES, 0.5), "class_iu": {}, "class_accuracy": {}, "protocols": {},
+    "provenance": PROVENANCE,
     "model_sha256": "1" * 64,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("words", "versions"), [({}, [0.5]), ({"register": False}, []), ({"seed": 7}, []), ({"seed": 7, "register": False}, [])]
+    ("words", "versions"),
+    [
+        ({}, [0.5]),
+        ({"register": False}, []),
+        ({"seed": 7}, []),
+        ({"seed": 7, "register": False}, []),
+    ],
 )
 def test_only_the_workspace_s_own_models_are_registered(empty, monkeypatch, words, versions):
     plots, run, registered = empty / "plots", MagicMock(), []
@@ -27,11 +34,19 @@ def test_only_the_workspace_s_own_models_are_registered(empty, monkeypatch, word
     (plots / "class_iu.csv").write_text("class,iu,accuracy\ncat,0.5,0.6\n")
     (plots / "images.csv").write_text("image,class,both,truth,prediction\na,cat,1,2,1\n")
     monkeypatch.setattr(score.scoring, "run", lambda *_: RESULT)
-    monkeypatch.setattr(score.records, "split_info", lambda *_: {"list": "val", "digest": "d1" * 32})
+    monkeypatch.setattr(
+        score.records, "split_info", lambda *_: {"list": "val", "digest": "d1" * 32}
+    )
     monkeypatch.setattr(score.tracking, "scoring", lambda *_, **__: contextlib.nullcontext(run))
-    monkeypatch.setattr(score.pictures, "confusion_picture", lambda _: contextlib.nullcontext(plots))
-    monkeypatch.setattr(score.registry, "register", lambda *given, **on: registered.append(given[4]))
+    monkeypatch.setattr(
+        score.pictures, "confusion_picture", lambda _: contextlib.nullcontext(plots)
+    )
+    monkeypatch.setattr(
+        score.registry, "register", lambda *given, **on: registered.append(given[4])
+    )
     profile = config.read(ROOT / "params.yaml")
-    score.score(profile.profile, profile, "fcn8s", empty, empty, empty / "metrics.json", plots, **words)
+    score.score(
+        profile.profile, profile, "fcn8s", empty, empty, empty / "metrics.json", plots, **words
+    )
     assert registered == versions
     assert run.metrics.called, "its scores are told in any case"

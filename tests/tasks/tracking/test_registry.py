@@ -1,4 +1,6 @@
-"""The registered models: a version per model, aliases that move, and a champion that only a better score moves."""
+"""The registered models: a version per model, aliases that move, and a champion that only a better
+score moves.
+"""
 
 import hashlib
 import json
@@ -11,27 +13,38 @@ from tasks.tracking import forward, registry, scoring
 from tasks.tracking.registry import champion
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+)
 
-SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("fcn32s", "fcn16s", "fcn8s", "fcn8s again")}
+SHA = {
+    name: hashlib.sha256(name.encode()).hexdigest()
+    for name in ("fcn32s", "fcn16s", "fcn8s", "fcn8s again")
+}
 
 
 @pytest.fixture
 def enter(empty, saved):
     def enter(model, mean_iu, split="val", dataset="d1", profile="sample"):
-        """Registers one scored model as the evaluation does; `model` is a variant and perhaps another training of it."""
+        """Registers one scored model as the evaluation does; `model` is a variant and perhaps
+        another training of it.
+        """
         folder = empty / "models" / model
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "weights.npz").write_text(model)
         variant = model.split()[0]
         with scoring(f"fcn-{profile}", variant, SHA[model], params={}, tags={}) as run:
-            return registry.register(run, profile, variant, folder, mean_iu, split, dataset, SHA[model])
+            return registry.register(
+                run, profile, variant, folder, mean_iu, split, dataset, SHA[model]
+            )
 
     return enter
 
 
 def aliases(client, name="fcn-sample"):
-    return {alias: int(version) for alias, version in client.get_registered_model(name).aliases.items()}
+    return {
+        alias: int(version) for alias, version in client.get_registered_model(name).aliases.items()
+    }
 
 
 def tags(client, version):
@@ -39,13 +52,18 @@ def tags(client, version):
 
 
 def test_three_variants_are_three_versions_and_the_best_is_champion(client, enter):
-    assert enter("fcn32s", 0.41025) == "fcn-sample, version 1; champion is now version 1 (fcn32s, mean IU 0.410250)"
+    assert enter("fcn32s", 0.41025) == (
+        "fcn-sample, version 1; champion is now version 1 (fcn32s, mean IU 0.410250)"
+    )
     enter("fcn8s", 0.66)
-    assert enter("fcn16s", 0.5) == "fcn-sample, version 3; champion stays version 2 (fcn8s, mean IU 0.660000)"
+    assert enter("fcn16s", 0.5) == (
+        "fcn-sample, version 3; champion stays version 2 (fcn8s, mean IU 0.660000)"
+    )
     assert aliases(client) == {"fcn32s": 1, "fcn8s": 2, "fcn16s": 3, "champion": 2}
     assert int(tags(client, 1)["scored"]) > 0
     assert {name: text for name, text in tags(client, 1).items() if name != "scored"} == {
-        "variant": "fcn32s", "mean_iu": "0.410250", "split": "val", "dataset": "d1", "model.sha256": SHA["fcn32s"],
+        "variant": "fcn32s", "mean_iu": "0.410250", "split": "val", "dataset": "d1",
+        "model.sha256": SHA["fcn32s"],
     }  # fmt: skip
 
 
@@ -60,10 +78,13 @@ def test_a_version_is_the_pyfunc_and_the_run_of_the_model(client, enter, tmp_pat
     assert version.source == f"models:/{output.model_id}"
     logged = client.get_logged_model(output.model_id)
     assert (logged.name, logged.status) == ("fcn8s", "READY")
-    assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "fcn-sample", "version": "1"}]
+    assert json.loads(logged.tags["mlflow.modelVersions"]) == [
+        {"name": "fcn-sample", "version": "1"}
+    ]
     (tmp_path / "got").mkdir()
     got = download_artifacts(
-        "models:/fcn-sample@champion", dst_path=str(tmp_path / "got"), tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        "models:/fcn-sample@champion", dst_path=str(tmp_path / "got"),
+        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
         registry_uri=f"sqlite:///{tmp_path}/mlflow.db",
     )  # fmt: skip
     assert (Path(got) / "weights.npz").read_text() == "fcn8s"
@@ -126,7 +147,12 @@ def test_a_score_of_former_data_that_comes_late_moves_no_champion(client, enter,
 
 def scored(*rows):
     return {
-        number: {"mean_iu": str(mean_iu), "split": split, "dataset": dataset, "scored": str(*time or (0,))}
+        number: {
+            "mean_iu": str(mean_iu),
+            "split": split,
+            "dataset": dataset,
+            "scored": str(*time or (0,)),
+        }
         for number, (mean_iu, split, dataset, *time) in enumerate(rows, 1)
     }
 
@@ -145,7 +171,8 @@ def scored(*rows):
         ([(0.5, "val", "d", 1), (0.4, "val", "e", 1)], 2, 1, 2),  # the clock was set back
         ([(0.5, "val", "d"), (0.9, "val", "d")], 1, 7, 2),  # version 7 was deleted
         ([(0.5, "val", "d"), (0.9, "val", "d"), (0.7, "val", "d")], 2, 2, 2),
-        ([(0.5, "val", "d"), (0.3, "val", "d"), (0.4, "val", "d")], 2, 2, 1),  # the champion itself fell
+        # the champion itself fell
+        ([(0.5, "val", "d"), (0.3, "val", "d"), (0.4, "val", "d")], 2, 2, 1),
         ([(0.9, "val", "d"), (0.0999, "val", "d")], 2, 1, 1),  # numbers, not texts
     ],
 )
@@ -153,7 +180,9 @@ def test_champion(rows, scored_now, before, after):
     assert champion(scored(*rows), scored_now, before) == after
 
 
-@pytest.mark.parametrize("method", ["create_registered_model", "create_logged_model", "create_model_version"])
+@pytest.mark.parametrize(
+    "method", ["create_registered_model", "create_logged_model", "create_model_version"]
+)
 def test_a_registry_that_fails_stops_no_scoring(client, enter, monkeypatch, caplog, method):
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException

@@ -1,4 +1,6 @@
-"""Passwords and tokens: by the environment alone, and in no log, message, tag, page or file of DVC's."""
+"""Passwords and tokens: by the environment alone, and in no log, message, tag, page or file of
+DVC's.
+"""
 
 import base64
 import http.server
@@ -22,7 +24,9 @@ SECRET = "Geheim"
 
 
 class Guarded(http.server.BaseHTTPRequestHandler):
-    """Gives `data` to the user `me`, sends others to an address that is signed, and notes what it was asked."""
+    """Gives `data` to the user `me`, sends others to an address that is signed, and notes what it
+    was asked.
+    """
 
     def do_GET(self):
         self.server.asked.append((self.path, self.headers.get("Authorization")))
@@ -31,7 +35,10 @@ class Guarded(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", f"/signed.tar?signature={SECRET}")
         elif self.path == "/odd.tar":
             self.send_response(404, "gone\x1b[31m" + "x" * 500)
-        elif self.headers.get("Authorization") == "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode():
+        elif (
+            self.headers.get("Authorization")
+            == "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode()
+        ):
             self.send_response(200)
             self.send_header("Content-Length", "4")
         else:
@@ -55,7 +62,9 @@ def guarded():
         thread.join()
 
 
-def test_a_password_comes_from_the_file_that_the_environment_names(guarded, tmp_path, monkeypatch, caplog):
+def test_a_password_comes_from_the_file_that_the_environment_names(
+    guarded, tmp_path, monkeypatch, caplog
+):
     caplog.set_level(logging.DEBUG)
     (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login me password {SECRET}\n")
     source = Source((f"{guarded.url}/a.tar",), ())
@@ -75,16 +84,29 @@ def test_an_address_that_a_server_sends_us_to_is_not_repeated(guarded, tmp_path,
 
 
 def test_a_server_s_own_words_do_not_reach_the_terminal_raw(guarded, tmp_path):
-    with pytest.raises(UserError, match=r"/odd\.tar: the server answered 404 gone\\x1b\[31mx+\.\.\.x+$") as caught:
+    with pytest.raises(
+        UserError, match=r"/odd\.tar: the server answered 404 gone\\x1b\[31mx+\.\.\.x+$"
+    ) as caught:
         list(download.pieces(f"{guarded.url}/odd.tar", tmp_path / "part"))
     assert len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize("url", [f"http://me:{SECRET}@127.0.0.1:{{port}}/a.tar", f"http://127.0.0.1:{{port}}/a.tar?x={SECRET}"])
 @pytest.mark.parametrize(
-    "error", [exceptions.ConnectionError, exceptions.TooManyRedirects, exceptions.ReadTimeout, exceptions.InvalidURL]
+    "url",
+    [f"http://me:{SECRET}@127.0.0.1:{{port}}/a.tar", f"http://127.0.0.1:{{port}}/a.tar?x={SECRET}"],
 )
-def test_neither_message_nor_traceback_of_a_download_repeats_its_address(guarded, tmp_path, monkeypatch, url, error):
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.ConnectionError,
+        exceptions.TooManyRedirects,
+        exceptions.ReadTimeout,
+        exceptions.InvalidURL,
+    ],
+)
+def test_neither_message_nor_traceback_of_a_download_repeats_its_address(
+    guarded, tmp_path, monkeypatch, url, error
+):
     """Prefect logs the tracebacks of failed tasks, with the errors that were behind them."""
     url = url.format(port=guarded.server_address[1])
 
@@ -108,7 +130,10 @@ def test_every_message_about_an_address_leaves_its_query_out(guarded, tmp_path, 
     assert "trying the next URL" in caplog.text
 
 
-@pytest.mark.parametrize("urls", ["https://me:Geheim@host/a", ["https://me:Geheim@host/a"], {"https://me:Geheim@host/a": 1}, 1])
+@pytest.mark.parametrize(
+    "urls",
+    ["https://me:Geheim@host/a", ["https://me:Geheim@host/a"], {"https://me:Geheim@host/a": 1}, 1],
+)
 def test_no_error_about_the_parameters_repeats_it(urls):
     with pytest.raises(UserError, match=r"p\.urls") as caught:
         parse(Source, {"urls": urls, "checksums": []}, "p")
@@ -117,11 +142,21 @@ def test_no_error_about_the_parameters_repeats_it(urls):
 
 @pytest.mark.parametrize(
     "uri",
-    [f"http://me:{SECRET}@127.0.0.1:9/mlflow", f"http://me:{SECRET}@x@127.0.0.1:9", f"http://127.0.0.1:9/?token={SECRET}"],
+    [
+        f"http://me:{SECRET}@127.0.0.1:9/mlflow",
+        f"http://me:{SECRET}@x@127.0.0.1:9",
+        f"http://127.0.0.1:9/?token={SECRET}",
+    ],
 )
-def test_a_tracking_server_that_is_down_is_named_without_its_password(uri, monkeypatch, tmp_path, caplog, capfd):
+def test_a_tracking_server_that_is_down_is_named_without_its_password(
+    uri, monkeypatch, tmp_path, caplog, capfd
+):
     monkeypatch.chdir(tmp_path)
-    for name, value in {**store.ENVIRONMENT, "MLFLOW_TRACKING_URI": uri, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}.items():
+    for name, value in {
+        **store.ENVIRONMENT,
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    }.items():
         monkeypatch.setenv(name, value)
     with training("fcn-sample", "fcn32s", "k1", params={}, tags={}) as run:
         assert run.url is None
@@ -130,7 +165,9 @@ def test_a_tracking_server_that_is_down_is_named_without_its_password(uri, monke
 
 
 def test_a_prefect_api_that_is_down_is_named_without_its_password():
-    with pytest.raises(recorded.Unavailable, match=r"the Prefect API http://127\.0\.0\.1:9/api ") as caught:
+    with pytest.raises(
+        recorded.Unavailable, match=r"the Prefect API http://127\.0\.0\.1:9/api "
+    ) as caught:
         recorded._check_reachable(f"http://me:{SECRET}@127.0.0.1:9/api")
     assert SECRET not in str(caught.value)
 
@@ -141,7 +178,9 @@ def test_the_last_words_of_a_stage_are_shown_without_secrets(capsys):
 
 
 @pytest.mark.parametrize("odd", ["{}", "x{}y", "https://h/{}/x", "user me, {}\n"])
-def test_the_secrets_of_the_environment_and_of_netrc_are_cut_out_wherever_they_stand(odd, tmp_path, monkeypatch, capsys):
+def test_the_secrets_of_the_environment_and_of_netrc_are_cut_out_wherever_they_stand(
+    odd, tmp_path, monkeypatch, capsys
+):
     given = {
         "MLFLOW_TRACKING_TOKEN": "Geheim-1",
         "PREFECT_API_AUTH_STRING": "me:Geheim-2",
@@ -160,15 +199,26 @@ def test_the_secrets_of_the_environment_and_of_netrc_are_cut_out_wherever_they_s
         assert "..." in said
         output.tell("error", UserError(text))
         assert "Geheim" not in store.reason(RuntimeError(text))
-        record = logger.makeRecord("x", logging.INFO, "", 0, "%s and %s", (text, tmp_path / text), None)
+        record = logger.makeRecord(
+            "x", logging.INFO, "", 0, "%s and %s", (text, tmp_path / text), None
+        )
         assert "Geheim" not in record.getMessage()
         assert len(record.getMessage().splitlines()) == 1
     assert "Geheim" not in capsys.readouterr().err
 
 
 def test_no_profile_can_carry_a_secret_into_dvc_or_mlflow():
-    """What DVC writes into dvc.lock and MLflow into its parameters is a profile's; addresses are in its sources alone."""
-    kinds = {Profile: ["download"], Profile.__annotations__["download"]: ["archives", "weights", "cross_check"]}
+    """What DVC writes into dvc.lock and MLflow into its parameters is a profile's; addresses are in
+    its sources alone.
+    """
+    kinds = {
+        Profile: ["download"],
+        Profile.__annotations__["download"]: ["archives", "weights", "cross_check"],
+    }
     for kind, expected in kinds.items():
-        fields = {name for name, hint in kind.__annotations__.items() if "Source" in str(hint) or "Download" in str(hint)}
+        fields = {
+            name
+            for name, hint in kind.__annotations__.items()
+            if "Source" in str(hint) or "Download" in str(hint)
+        }
         assert fields == set(expected)

@@ -75,7 +75,9 @@ def test_without_prefect_there_is_none(api):
 
 def test_progress_moves_it_with_the_words_of_the_log():
     lines, shown = [], []
-    tell = progress.Progress(lines.append, "fcn8s", "iterations", every=0, show=lambda *args: shown.append(args))
+    tell = progress.Progress(
+        lines.append, "fcn8s", "iterations", every=0, show=lambda *args: shown.append(args)
+    )
     tell(1, 4, "loss 0.5")
     tell(2, None)  # of an unknown whole there is no share
     tell(4, 4)
@@ -105,7 +107,10 @@ def test_without_a_recorded_run_a_step_is_its_function_and_nothing_is_shown(capl
 
 
 def test_a_step_imports_no_prefect():
-    code = "import sys; from tasks.tracking import steps; steps.step('x')(print)(1); print('prefect' in sys.modules)"
+    code = (
+        "import sys; from tasks.tracking import steps; steps.step('x')(print)(1); "
+        "print('prefect' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1\nFalse\n"
 

@@ -22,7 +22,9 @@ from tasks.tracking import checkout, forward, recorded, registry, scoring, store
 from tasks.tracking import run as one_run
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("fcn32s", "fcn16s", "fcn8s")}
@@ -30,11 +32,16 @@ NOTHING = {"params": {}, "tags": {}}
 
 
 def runs_of(client, experiment="fcn-sample"):
-    return client.search_runs([client.get_experiment_by_name(experiment).experiment_id], order_by=["attributes.start_time"])
+    return client.search_runs(
+        [client.get_experiment_by_name(experiment).experiment_id],
+        order_by=["attributes.start_time"],
+    )
 
 
 def view_of(client):
-    return json.loads(client.get_experiment_by_name("fcn-sample").tags["mlflow.sharedViewState.scores"])
+    return json.loads(
+        client.get_experiment_by_name("fcn-sample").tags["mlflow.sharedViewState.scores"]
+    )
 
 
 def only(client):
@@ -44,7 +51,11 @@ def only(client):
 
 def shown(run):
     """The tags that a person sees."""
-    return {name: text for name, text in run.data.tags.items() if not name.startswith("mlflow.") and name != "ledger"}
+    return {
+        name: text
+        for name, text in run.data.tags.items()
+        if not name.startswith("mlflow.") and name != "ledger"
+    }
 
 
 def at_once(monkeypatch):
@@ -59,11 +70,22 @@ def warnings_in(caplog):
 
 def python(code, folder, *arguments):
     """Another process, as each stage is one."""
-    command, settings = [sys.executable, "-W", "ignore", "-c", code, *arguments], {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(command, cwd=folder, env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    command, settings = (
+        [sys.executable, "-W", "ignore", "-c", code, *arguments],
+        {**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=settings,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
-# ------------------------------------------------------------------------------------------- what is recorded
+# ------------------------------------------------------------------------------------------- what
+# is recorded
 
 
 def test_a_training_is_read_back(client, empty, monkeypatch):
@@ -75,7 +97,14 @@ def test_a_training_is_read_back(client, empty, monkeypatch):
         assert only(client).info.status == "RUNNING"
         for step in range(3):
             run.metrics({"loss": 8 / 2**step, "val/mean_iu": np.float32(0.25)}, step)
-        run.metrics({"iu/dining table": 0.5, "iu/tv, monitor": 0.25, "iu/tv; monitor": 0.75, "iu/../x": float("nan")})
+        run.metrics(
+            {
+                "iu/dining table": 0.5,
+                "iu/tv, monitor": 0.25,
+                "iu/tv; monitor": 0.75,
+                "iu/../x": float("nan"),
+            }
+        )
         run.tags({"prefect.flow_run_id": "f1", "dvc.dep.models/vgg.npz": "abc"})
         run.artifact(empty / "confusion.csv")
         run.artifact(empty / "overlays", "pictures")
@@ -87,25 +116,42 @@ def test_a_training_is_read_back(client, empty, monkeypatch):
     monkeypatch.setattr(checkout, "mlflow_url", lambda: "http://127.0.0.1:5000")
     runs = f"http://127.0.0.1:5000/#/experiments/{stored.info.experiment_id}/runs"
     assert run.url == f"{runs}/{run.id}?workflowType=machine_learning"
-    assert run.models_url == f"{runs}?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=CHART"
-    assert stored.data.params == {"train.lr": "1e-10", "train.steps": "7", "classes": "('cat', 'dog')", "init": "None"}
+    assert (
+        run.models_url
+        == f"{runs}?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=CHART"
+    )
+    assert stored.data.params == {
+        "train.lr": "1e-10",
+        "train.steps": "7",
+        "classes": "('cat', 'dog')",
+        "init": "None",
+    }
     curve = client.get_metric_history(run.id, "loss")
     assert [(point.step, point.value) for point in curve] == [(0, 8.0), (1, 4.0), (2, 2.0)]
     values = stored.data.metrics
     assert np.isnan(values.pop("iu/_/x"))
     assert values == {
-        "loss": 2.0, "val/mean_iu": 0.25, "iu/dining table": 0.5, "iu/tv_ monitor": 0.25, "iu/tv_ monitor_": 0.75,
+        "loss": 2.0, "val/mean_iu": 0.25, "iu/dining table": 0.5, "iu/tv_ monitor": 0.25,
+        "iu/tv_ monitor_": 0.75,
     }  # fmt: skip
     assert shown(stored) == {
-        "variant": "fcn32s", "pipeline": "p1", "prefect.flow_run_id": "f1", "dvc.dep.models/vgg.npz": "abc",
+        "variant": "fcn32s", "pipeline": "p1", "prefect.flow_run_id": "f1",
+        "dvc.dep.models/vgg.npz": "abc",
     }  # fmt: skip
     (used,) = stored.inputs.dataset_inputs
-    assert (used.dataset.name, used.dataset.digest, used.tags[0].value) == ("sample/train", SHA["fcn32s"][:36], "training")
+    assert (used.dataset.name, used.dataset.digest, used.tags[0].value) == (
+        "sample/train",
+        SHA["fcn32s"][:36],
+        "training",
+    )
     folder = empty / "mlartifacts" / "fcn-sample" / run.id / "artifacts"
     assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == {
         "confusion.csv", "pictures/a.png", "made_from/training.json",
     }  # fmt: skip
-    assert json.loads((folder / "made_from/training.json").read_text()) == {"parent": "models/vgg.npz", "größe": 3}
+    assert json.loads((folder / "made_from/training.json").read_text()) == {
+        "parent": "models/vgg.npz",
+        "größe": 3,
+    }
     assert not (empty / "mlruns").exists()
 
 
@@ -118,7 +164,10 @@ def test_a_training_is_read_back(client, empty, monkeypatch):
     ],
 )
 def test_the_names_of_runs_differ_at_a_glance(params, name):
-    assert recorded._name("fcn8s", params, int(datetime(2026, 11, 26, 12, 40).timestamp() * 1000)) == name
+    assert (
+        recorded._name("fcn8s", params, int(datetime(2026, 11, 26, 12, 40).timestamp() * 1000))
+        == name
+    )
 
 
 def test_a_sentence_says_what_a_run_is():
@@ -128,7 +177,9 @@ def test_a_sentence_says_what_a_run_is():
 
 def test_more_than_one_batch(client):
     params = {f"p{n}": n for n in range(250)}
-    with training("fcn-sample", "fcn32s", "k1", params=params, tags={f"t{n}": str(n) for n in range(250)}) as run:
+    with training(
+        "fcn-sample", "fcn32s", "k1", params=params, tags={f"t{n}": str(n) for n in range(250)}
+    ) as run:
         for step in range(1203):
             run.metrics({"loss": float(step)}, step)
     stored = only(client)
@@ -164,7 +215,12 @@ def broken_off(error, key="k1", **given):
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(RuntimeError("loss is NaN"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(1), "KILLED")]
+    ("error", "status"),
+    [
+        (RuntimeError("loss is NaN"), "FAILED"),
+        (KeyboardInterrupt(), "KILLED"),
+        (SystemExit(1), "KILLED"),
+    ],
 )
 def test_a_training_that_breaks_off_keeps_its_points(client, error, status):
     broken_off(error)
@@ -172,7 +228,8 @@ def test_a_training_that_breaks_off_keeps_its_points(client, error, status):
     assert only(client).data.metrics == {"loss": 4.0}
 
 
-# ------------------------------------------------------------------------------------------- one run per model
+# ------------------------------------------------------------------------------------------- one
+# run per model
 
 
 @pytest.mark.parametrize("error", [RuntimeError("loss is NaN"), KeyboardInterrupt()])
@@ -180,13 +237,18 @@ def test_a_resumed_training_continues_its_run(client, error):
     first = broken_off(error, params={"lr": 1}, tags={"n": "1"})
     with training("fcn-sample", "fcn32s", "k2", **NOTHING) as other:
         pass
-    with training("fcn-sample", "fcn32s", "k1", params={"lr": 2, "more": 3}, tags={"n": "2"}) as second:
+    with training(
+        "fcn-sample", "fcn32s", "k1", params={"lr": 2, "more": 3}, tags={"n": "2"}
+    ) as second:
         assert client.get_run(second.id).info.status == "RUNNING"
         second.metrics({"loss": 2.0}, 2)
     assert second.id == first.id != other.id
     stored = client.get_run(second.id)
     assert stored.info.status == "FINISHED"
-    assert [(point.step, point.value) for point in client.get_metric_history(first.id, "loss")] == [(1, 4.0), (2, 2.0)]
+    assert [(point.step, point.value) for point in client.get_metric_history(first.id, "loss")] == [
+        (1, 4.0),
+        (2, 2.0),
+    ]
     assert stored.data.params == {"lr": "1", "more": "3"}
     assert stored.data.tags["n"] == "2"
 
@@ -234,13 +296,19 @@ with scoring("fcn-sample", "fcn8s", sys.argv[1], **given) as run:
     stored = only(client)
     assert stored.data.metrics == {"loss": 1.0, "mean_iu": 0.625}
     assert stored.data.params == {"lr": "1", "batch": "4"}
-    assert {stored.data.tags[name] for name in ("pipeline", "new", "dvc.out.models/fcn8s")} == {"p1", "n", "abc.dir"}
+    assert {stored.data.tags[name] for name in ("pipeline", "new", "dvc.out.models/fcn8s")} == {
+        "p1",
+        "n",
+        "abc.dir",
+    }
     assert (stored.info.status, stored.info.end_time) == ("FINISHED", before.end_time)
 
 
 def test_without_a_training_run_the_scores_make_one(client):
     for _ in range(2):  # evaluated again: the same run
-        with scoring("fcn-sample", "fcn8s", SHA["fcn8s"], params={"lr": 1}, tags={"pipeline": "p1"}) as run:
+        with scoring(
+            "fcn-sample", "fcn8s", SHA["fcn8s"], params={"lr": 1}, tags={"pipeline": "p1"}
+        ) as run:
             run.metrics({"mean_iu": 0.5})
     stored = only(client)
     assert stored.info.status == "FINISHED"
@@ -265,14 +333,22 @@ def test_scoring_that_fails_does_not_fail_the_training(client):
 
 def test_the_table_has_three_flat_rows_and_the_four_scores(client):
     for at, variant in enumerate(SHA):
-        with training("fcn-sample", variant, f"key-{variant}", params={}, tags={"pipeline": "p1"}) as run:
+        with training(
+            "fcn-sample", variant, f"key-{variant}", params={}, tags={"pipeline": "p1"}
+        ) as run:
             run.metrics({"loss": 1.0, "val/mean_iu": 0.1}, 1)
             run.tags({tracking.MODEL: SHA[variant]})
-        with scoring("fcn-sample", variant, SHA[variant], params={}, tags={"pipeline": "p1"}) as run:
+        with scoring(
+            "fcn-sample", variant, SHA[variant], params={}, tags={"pipeline": "p1"}
+        ) as run:
             run.metrics({score: (at + 1) / 8 for score in tracking.SCORES})
     rows = runs_of(client)
     assert [row.info.run_name.split(" · ")[0] for row in rows] == ["fcn32s", "fcn16s", "fcn8s"]
-    assert [[row.data.metrics[score] for score in tracking.SCORES] for row in rows] == [[0.125] * 4, [0.25] * 4, [0.375] * 4]
+    assert [[row.data.metrics[score] for score in tracking.SCORES] for row in rows] == [
+        [0.125] * 4,
+        [0.25] * 4,
+        [0.375] * 4,
+    ]
     assert not any("mlflow.parentRunId" in row.data.tags for row in rows)
     tied = client.search_runs([rows[0].info.experiment_id], "tags.pipeline = 'p1'")
     assert len(tied) == 3
@@ -283,7 +359,8 @@ def test_the_table_has_three_flat_rows_and_the_four_scores(client):
     ]  # fmt: skip
     assert view["selectedColumns"] == view["columnOrder"] == list(view["columnWidths"])
     assert view["selectedColumns"][:5] == [
-        "metrics.`mean_iu`", "metrics.`pixel_accuracy`", "metrics.`mean_accuracy`", "metrics.`frequency_weighted_iu`",
+        "metrics.`mean_iu`", "metrics.`pixel_accuracy`", "metrics.`mean_accuracy`",
+        "metrics.`frequency_weighted_iu`",
         "tags.`evaluate.split`",
     ]  # fmt: skip
 
@@ -308,7 +385,10 @@ def test_links_name_the_run_and_the_table_but_no_password(client, monkeypatch):
     with training("fcn-first", "fcn32s", "k1", **NOTHING) as run:
         page = f"https://tracker.example/mlflow/#/experiments/{client.get_run(run.id).info.experiment_id}/runs"
         assert run.url == f"{page}/{run.id}?workflowType=machine_learning"
-        assert run.models_url == f"{page}?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=CHART"
+        assert (
+            run.models_url
+            == f"{page}?workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=CHART"  # noqa: E501
+        )
 
 
 def test_first_users_at_once_share_one_database(empty):
@@ -338,7 +418,8 @@ def test_a_database_elsewhere_has_its_artifacts_beside_it(client, empty, monkeyp
     assert (place / "mlartifacts" / "fcn-sample" / run.id / "artifacts" / "scores.json").exists()
 
 
-# ------------------------------------------------------------------------------------------- no store, no harm
+# ------------------------------------------------------------------------------------------- no
+# store, no harm
 
 
 class Broken(http.server.BaseHTTPRequestHandler):
@@ -445,7 +526,9 @@ def test_a_store_that_breaks_off_in_the_middle_is_given_up_once(client, monkeypa
         run.metrics({"loss": 4.0}, 2)
     assert asked == [1]
     (warning,) = warnings_in(caplog)
-    assert "MlflowException: the disk of the server is full. The stage goes on" in warning.getMessage()
+    assert (
+        "MlflowException: the disk of the server is full. The stage goes on"
+    ) in warning.getMessage()
     assert only(client).info.status == "RUNNING"  # so that a repetition continues it
 
 
@@ -465,7 +548,9 @@ def of_a_later_mlflow_with_fewer_tables(path):
         connection.execute("DROP TABLE inputs")
 
 
-@pytest.mark.parametrize("damage", [of_a_later_mlflow, of_a_later_mlflow_with_fewer_tables, a_folder])
+@pytest.mark.parametrize(
+    "damage", [of_a_later_mlflow, of_a_later_mlflow_with_fewer_tables, a_folder]
+)
 def test_a_database_that_cannot_be_used_stops_no_training(database, empty, caplog, damage):
     shutil.copy(database, empty / "mlflow.db")
     store._follow(empty / "mlflow.db")
@@ -481,7 +566,9 @@ def test_a_database_that_cannot_be_used_stops_no_training(database, empty, caplo
 
 def test_a_locked_database_stops_no_training(client, empty, caplog, monkeypatch):
     connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda path, timeout: connect(path, timeout=timeout / 50))
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda path, timeout: connect(path, timeout=timeout / 50)
+    )
     with contextlib.closing(connect(empty / "mlflow.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
@@ -503,7 +590,9 @@ def with_a_damaged_page(path):
 
 
 @pytest.mark.parametrize("damage", [with_nothing_of_a_database, with_a_damaged_page])
-def test_a_damaged_database_is_set_aside_and_a_new_one_told_all(client, empty, saved, damage, caplog):
+def test_a_damaged_database_is_set_aside_and_a_new_one_told_all(
+    client, empty, saved, damage, caplog
+):
     (empty / "model").mkdir()
     (empty / "model" / "weights.npz").write_text("weights")
     sha = hashlib.sha256(b"weights").hexdigest()
@@ -521,13 +610,19 @@ def test_a_damaged_database_is_set_aside_and_a_new_one_told_all(client, empty, s
         pass
     mine = store.connect().client
     stored = next(row for row in runs_of(mine) if row.info.run_name.startswith("fcn8s"))
-    assert (stored.data.params, stored.data.metrics, stored.info.status) == ({"lr": "1"}, {"loss": 2.0}, "FINISHED")
+    assert (stored.data.params, stored.data.metrics, stored.info.status) == (
+        {"lr": "1"},
+        {"loss": 2.0},
+        "FINISHED",
+    )
     assert Path(mine.download_artifacts(stored.info.run_id, "iu.csv")).read_text() == "cat,0.5\n"
     assert mine.get_model_version_by_alias("fcn-sample", "champion").run_id == stored.info.run_id
     assert len(runs_of(mine)) == 2
     assert (empty / "mlflow.db.damaged-1").read_bytes() == content
     (said,) = warnings_in(caplog)
-    assert said.getMessage().startswith("mlflow.db is damaged: it is called mlflow.db.damaged-1 now. A new one is begun")
+    assert said.getMessage().startswith(
+        "mlflow.db is damaged: it is called mlflow.db.damaged-1 now. A new one is begun"
+    )
 
 
 @pytest.mark.parametrize("address", ["http://[::1", "http://[x]/"])
@@ -540,7 +635,9 @@ def test_an_address_that_is_none_stops_no_training(empty, address, caplog, monke
 
 
 @pytest.mark.parametrize("how", ["copied", "moved"])
-def test_a_checkout_that_is_copied_or_moved_has_artifacts_of_its_own(client, empty, saved, monkeypatch, how, caplog):
+def test_a_checkout_that_is_copied_or_moved_has_artifacts_of_its_own(
+    client, empty, saved, monkeypatch, how, caplog
+):
     from mlflow.utils.file_utils import local_file_uri_to_path
 
     def record(folder, key):
@@ -557,18 +654,24 @@ def test_a_checkout_that_is_copied_or_moved_has_artifacts_of_its_own(client, emp
     second = empty.parent / "b?c%20d#e ü"
     shutil.copytree(empty, second) if how == "copied" else empty.rename(second)
     ids = [first, record(second, "k2")]
-    assert [path.parts[-3] for path in sorted(second.rglob("mlartifacts/*/*/*/scores.json"))] == sorted(ids)
-    assert [path.parts[-3] for path in empty.rglob("mlartifacts/*/*/*/scores.json")] == [first] * (how == "copied")
+    assert [
+        path.parts[-3] for path in sorted(second.rglob("mlartifacts/*/*/*/scores.json"))
+    ] == sorted(ids)
+    assert [path.parts[-3] for path in empty.rglob("mlartifacts/*/*/*/scores.json")] == [first] * (
+        how == "copied"
+    )
     (said,) = warnings_in(caplog)
     assert (
-        f"mlflow.db kept its artifacts in {empty / 'mlartifacts'}, and keeps them in {second / 'mlartifacts'} now"
-        in said.getMessage()
+        f"mlflow.db kept its artifacts in {empty / 'mlartifacts'}, and keeps them in "
+        f"{second / 'mlartifacts'} now" in said.getMessage()
     )
     monkeypatch.chdir(second)
     mine = store.connect().client
     if how == "copied":
         shutil.rmtree(empty)
-    place = mine.get_logged_model(mine.get_model_version_by_alias("fcn-sample", "champion").source.removeprefix("models:/"))
+    place = mine.get_logged_model(
+        mine.get_model_version_by_alias("fcn-sample", "champion").source.removeprefix("models:/")
+    )
     champion = Path(local_file_uri_to_path(place.artifact_location))
     assert (champion.is_relative_to(second), (champion / "weights.npz").read_text()) == (True, "k1")
     for id_, key in zip(ids, ("k1", "k2"), strict=True):
@@ -591,5 +694,8 @@ def test_errors_of_the_caller_are_not_hidden(client, up, monkeypatch, empty):
             run.tags({"n": 3})
         with pytest.raises(FileNotFoundError, match=r"none\.png does not exist"):
             run.artifact(empty / "none.png")
-    with pytest.raises(ValueError, match=r"model\.sha256 must consist of"), scoring("e", "v", "a' or 'b", **NOTHING):
+    with (
+        pytest.raises(ValueError, match=r"model\.sha256 must consist of"),
+        scoring("e", "v", "a' or 'b", **NOTHING),
+    ):
         pass
