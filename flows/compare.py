@@ -8,8 +8,9 @@ from typing import Any
 from fcn.compare import Comparison, Difference, bootstrap
 from fcn.datasets import read_ids
 from fcn.errors import LINE, UserError, shown
+from fcn.evaluate import Evaluation
 from fcn.io import files
-from tasks.tracking import Evaluation, evaluated
+from tasks.tracking import evaluated
 
 SAME = ("split", "dataset", "protocol")
 """What must be equal for two scores to be compared."""
@@ -73,10 +74,11 @@ def _paired(first: Evaluation, second: Evaluation) -> tuple[bootstrap.Counts, bo
     says what differs.
     """
     for run in (first, second):
-        if run.mean_iu is not None and abs(bootstrap.mean_iu(run.counts) - run.mean_iu) > 2e-6:
+        mean_iu = bootstrap.mean_iu(run.counts)
+        if abs(mean_iu - run.scores.get("mean_iu", mean_iu)) > 2e-6:
             raise UserError(
-                f"{run.where}: {evaluated.IMAGES} gives a mean IU of "
-                f"{bootstrap.mean_iu(run.counts):.6f}, the metrics file says {run.mean_iu:.6f}: "
+                f"{run.where}: images.csv gives a mean IU of {mean_iu:.6f}, the metrics file says "
+                f"{run.scores['mean_iu']:.6f}: "
                 "they are not of the same evaluation. Evaluate the model again."
             )
     for key in SAME:

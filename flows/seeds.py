@@ -9,8 +9,9 @@ are. What is done already is not done again, and what was broken off goes on.
 from collections.abc import Callable
 from pathlib import Path
 
-from fcn.compare import results, spread
+from fcn.compare import spread
 from fcn.errors import UserError
+from fcn.evaluate import Evaluation
 from fcn.io import files
 from flows import pipeline, repeats
 from flows.runner import children, output, workspace
@@ -105,5 +106,5 @@ def _measured(name: str, variants: tuple[str, ...], n: int) -> dict[str, list[di
                     "meantime. Run this again."
                 )
             if job.scores:
-                measured[job.variant].append(spread.scores(results.metrics(job.scores)))
+                measured[job.variant].append(spread.scores(Evaluation(job.scores).content))
     return measured

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fcn.compare import results
 from fcn.errors import UserError, shown
+from fcn.evaluate import Evaluation
 from fcn.io import public
 from fcn.spec import Place
 from tasks.settings import Settings, config, params
@@ -67,7 +67,7 @@ def scores(folder: Path = Path("metrics")) -> Table:
     Raises:
         UserError: there is none, or one is damaged.
     """
-    found = {path.stem: results.metrics(path) for path in sorted(folder.glob("*.json"))}
+    found = {path.stem: Evaluation(path).content for path in sorted(folder.glob("*.json"))}
     if not found:
         raise UserError(f"{folder}: expected scores there, found none; `fcn repro` makes them")
     ordered = sorted(found.items(), key=lambda each: each[1]["mean_iu"])

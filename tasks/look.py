@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from fcn.compare import results
+from fcn import reading
 from fcn.errors import UserError
 from fcn.records import look as looking
 from tasks.report import pictures
@@ -18,6 +18,7 @@ from tasks.tracking import Progress, steps
 
 TALL = 50
 """Classes in one column of a chart."""
+AGAIN = "run the stage `records` again"
 TICKS = (0, 0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
 
 
@@ -59,7 +60,7 @@ def classes_figure(table: Path) -> Figure:
     """Horizontal bars by class, one colour per split, from `classes.csv`; their length is the root
     of the share.
     """
-    rows = results.table(table, results.ClassShare)
+    rows = reading.read_csv(table, looking.ClassShare, AGAIN)
     names, splits = (
         list(dict.fromkeys(getattr(row, column) for row in rows)) for column in ("name", "split")
     )
@@ -91,7 +92,7 @@ def classes_figure(table: Path) -> Figure:
 
 def sizes_figure(table: Path) -> Figure:
     """Histograms of widths and of heights, one colour per split, from `sizes.csv`."""
-    rows = results.table(table, results.Size)
+    rows = reading.read_csv(table, looking.Size, AGAIN)
     if not rows:
         raise UserError(
             f"{table}: expected a row for each size of an image; run the stage `records` again"

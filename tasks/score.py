@@ -2,15 +2,16 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from fcn.compare import bootstrap, results
+from fcn.compare import bootstrap
+from fcn.evaluate import Evaluation
 from fcn.evaluate import score as scoring
 from fcn.input import records
+from fcn.io import files
 from tasks import tracking
 from tasks.report import pictures
 from tasks.settings import Profile
-from tasks.tracking import Progress, durations, evaluated, provenance, registry, steps
+from tasks.tracking import Progress, durations, provenance, registry, steps
 
 
 @steps.step("score {variant}")
@@ -46,15 +47,12 @@ def score(
         "git.commit": made["git.commit"],
     }
     with durations.recording(f"evaluate-{variant}", made) as entry:
-        result = scoring.run(model, data, metrics, plots, profile.evaluate, progress)
+        found = scoring.run(model, data, metrics, plots, profile.evaluate, progress)
         entry.done(metrics)
-    scores = {name: result[name] for name in tracking.SCORES}
-    spread = {
-        name: str(score)
-        for name, score in bootstrap.scores(evaluated.read_counts(plots / "images.csv")).items()
-    }
+    scores, measured = found.scores, found.provenance
+    spread = {name: str(score) for name, score in bootstrap.scores(found.counts).items()}
     shown = {name: spread.get(name, f"{value:.4f}") for name, value in scores.items()}
-    interval = f"95 % of draws of {result['provenance']['images']} such images"
+    interval = f"95 % of draws of {measured['images']} such images"
     log.info(
         "%s: %s (in brackets: %s)",
         variant,
@@ -62,7 +60,7 @@ def score(
         interval,
     )
 
-    measured, validation = result["provenance"], records.split_info(data, "val")
+    validation = records.split_info(data, "val")
     params = {
         "profile": profile_name,
         "variant": variant,
@@ -72,10 +70,9 @@ def score(
     # What the training noted stays; params and tags are for a model whose training this store does
     # not know.
     experiment = tracking.experiment(profile_name, seed)
-    with tracking.scoring(
-        experiment, variant, result["model_sha256"], params=params, tags=tags
-    ) as run:
-        run.metrics(scores | _more(result))
+    sha256 = files.digest(model / "weights.npz")
+    with tracking.scoring(experiment, variant, sha256, params=params, tags=tags) as run:
+        run.metrics(scores | _more(found))
         on = {name: str(measured[name]) for name in ("split", "dataset", "protocol", "images")}
         note = tracking.sentence(variant, params)
         note += f"; mean IU {scores['mean_iu']:.4f} on {on['images']} images of {on['split']}."
@@ -86,7 +83,7 @@ def score(
         # data it belongs to.
         for path in (metrics, *sorted(path for path in plots.iterdir() if path.is_file())):
             run.artifact(path)
-        with pictures.confusion_picture(plots / "confusion.csv") as picture:
+        with pictures.confusion_picture(found) as picture:
             run.artifact(picture)
         # With a seed of its own it is a measurement, no model to use: the best of many seeds would
         # owe that to luck.
@@ -99,16 +96,17 @@ def score(
                 scores["mean_iu"],
                 on["split"],
                 on["dataset"],
-                result["model_sha256"],
+                sha256,
             )
             if said:
                 log.info("MLflow: %s", said)
 
     table = [{"score": name, "value": text} for name, text in shown.items()]
     steps.show("scores", f"{variant} on {measured['split']}; in brackets: {interval}", table=table)
-    rows = results.table(plots / "class_iu.csv", results.ClassIU)
+    accuracy = found.class_accuracy
     classes = [
-        {"class": row.name, "iu": _short(row.iu), "accuracy": _short(row.accuracy)} for row in rows
+        {"class": name, "iu": _short(iu), "accuracy": _short(accuracy.get(name))}
+        for name, iu in found.class_iu.items()
     ]
     steps.show("class-iu", f"{variant} on {measured['split']}, by class", table=classes)
     if (plots / "overlays.png").is_file():
@@ -121,15 +119,16 @@ def _short(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _more(result: dict[str, Any]) -> dict[str, float]:
+def _more(found: Evaluation) -> dict[str, float]:
     """The numbers beside the headline, by the names that they have in MLflow."""
+    content = found.content
     more: dict[str, float] = {
-        name: result[name] for name in ("boundary_iu", "upper_bound") if name in result
+        name: content[name] for name in ("boundary_iu", "upper_bound") if name in content
     }
     for name, values in {
-        "iu": result["class_iu"],
-        "accuracy": result["class_accuracy"],
-        **result["protocols"],
+        "iu": found.class_iu,
+        "accuracy": found.class_accuracy,
+        **content["protocols"],
     }.items():
         more |= {f"{name}/{key}": value for key, value in values.items()}
     return more

@@ -9,8 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from fcn.compare import Counts
 from fcn.errors import UserError
-from fcn.evaluate import boundary, tally, views
+from fcn.evaluate import boundary, results, tally, views
+from fcn.evaluate.results import Evaluation
 from fcn.hardware import devices
 from fcn.input import records, stream
 from fcn.io import files
@@ -18,9 +20,6 @@ from fcn.net import surgery
 from fcn.pixels import labels, visualize
 from fcn.score import evaluation, metrics
 from fcn.spec import HEADLINE, PROTOCOLS, VARIANTS, Evaluate, ModelSpec, protocols
-
-MARK = ("confusion.csv", "truth,prediction,pixels,share")
-"""By which a folder is known as one of plots; see `files.replacing_folder`."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def run(
     plots_dir: Path,
     how: Evaluate,
     done: Callable[[int, int], None],
-) -> dict[str, Any]:
+) -> Evaluation:
     """Scores a model folder on the validation split: whole images at native size, and as other
     protocols do it.
 
@@ -49,23 +48,19 @@ def run(
         metrics_file: JSON to write: the four scores, `boundary_iu` (mean IU within
             `boundary.NARROW` pixels of a boundary), `upper_bound` (of mean IU, at the net's
             stride), the four scores by the other `protocols`, and the `provenance`.
-        plots_dir: folder to make or replace: `class_iu.csv`, `confusion.csv`, `boundary.csv` and
-            `images.csv` (see `fcn.evaluate.tally`), `overlays.png` (image, truth, prediction), and
-            the labels predicted for every image as VOC's palette images, `predictions/<id>.png`.
+        plots_dir: folder to make or replace: the tables (see `Evaluation`), `overlays.png` (image,
+            truth, prediction), and the labels predicted for every image as VOC's palette images,
+            `predictions/<id>.png`.
         how: what to do beyond the headline, and how many images are drawn: evenly spread over the
             split.
         done: called with (images scored, images to score), each image being scored once by every
             protocol.
 
-    Returns:
-        What `metrics_file` holds, and besides `class_iu` and `class_accuracy` (by name; without
-        those that have none) and the whole `model_sha256`.
-
     Raises:
         UserError: a model or records that are not there or do not belong together.
     """
     files.check_file(metrics_file)
-    files.check_folder(plots_dir, MARK)
+    files.check_folder(plots_dir, results.MARK)
     # For the GPU's memory and for operations that repeat; nothing here is random.
     devices.prepare(seed=0, precision=how.precision, training=False)
     model, spec = surgery.load(model_dir)
@@ -81,43 +76,37 @@ def run(
     def step(number: int) -> Callable[[int], None]:
         return lambda seen: done(number * info["images"] + seen, passes * info["images"])
 
-    with records.explained(data), files.replacing_folder(plots_dir, MARK) as folder:
+    with records.explained(data), files.replacing_folder(plots_dir, results.MARK) as folder:
         (folder / "predictions").mkdir(parents=True)
-        total = _headline(model, spec, data, info["images"], how.overlays, folder, step(0))
+        total, counts = _headline(model, spec, data, info["images"], how.overlays, folder, step(0))
         others = {
             name: _other(model, spec, data, PROTOCOLS[name], step(number))
             for number, name in enumerate(how.protocols, 1)
         }
-    model_sha256 = files.digest(model_dir / "weights.npz")
-    bands = {width: mean_iu for width, mean_iu, _ in boundary.curve(total.rings)}
-    result = {
-        **_rounded(metrics.scores(total.histogram)),
-        **({"boundary_iu": round(bands[boundary.NARROW], 6)} if bands else {}),
-        "upper_bound": round(metrics.scores(total.bound)["mean_iu"], 6),
-        "protocols": {
-            name: _rounded(metrics.scores(histogram)) for name, histogram in others.items()
-        },
-        "provenance": {
-            "split": info["list"],
-            "images": info["images"],
-            "padding": spec.padding,
-            "checkpoint": "last",
-            # Short, so that `dvc metrics show` stays readable: enough to tell two data sets or
-            # models apart.
-            "dataset": info["digest"][:12],
-            "model": model_sha256[:12],
-            "protocol": HEADLINE,
-            "precision": how.precision,
-        },
-    }
-    files.write_json(metrics_file, result)
-    by_class = list(tally.class_rows(total.histogram, names))
-    return {
-        **result,
-        "class_iu": {name: iu for name, iu, _ in by_class},
-        "class_accuracy": {name: accuracy for name, _, accuracy in by_class if accuracy != ""},
-        "model_sha256": model_sha256,
-    }
+        bands = list(boundary.curve(total.rings))
+        narrow = [mean_iu for width, mean_iu, _ in bands if width == boundary.NARROW]
+        content = {
+            **_rounded(metrics.scores(total.histogram)),
+            **({"boundary_iu": round(narrow[0], 6)} if narrow else {}),
+            "upper_bound": round(metrics.scores(total.bound)["mean_iu"], 6),
+            "protocols": {
+                name: _rounded(metrics.scores(histogram)) for name, histogram in others.items()
+            },
+            "provenance": {
+                "split": info["list"],
+                "images": info["images"],
+                "padding": spec.padding,
+                "checkpoint": "last",
+                # Short, so that `dvc metrics show` stays readable: enough to tell two data sets or
+                # models apart.
+                "dataset": info["digest"][:12],
+                "model": files.digest(model_dir / "weights.npz")[:12],
+                "protocol": HEADLINE,
+                "precision": how.precision,
+            },
+        }
+        Evaluation.save(metrics_file, folder, content, total.histogram, bands, counts)
+    return Evaluation(metrics_file, plots_dir)
 
 
 def _headline(
@@ -128,35 +117,23 @@ def _headline(
     overlays: int,
     folder: Path,
     done: Callable[[int], None],
-) -> tally.Tally:
-    """Scores every image whole and at its own size, and writes all tables and pictures about it."""
-    names, total = spec.classes, tally.nothing(len(spec.classes))
-    rows: list[tuple[str, str, int, int, int]] = []
-    pictures = []
+) -> tuple[tally.Tally, Counts]:
+    """Scores every image whole and at its own size, and draws some of them."""
+    total = tally.nothing(len(spec.classes))
+    ids, rows, pictures = [], [], []
     for seen, image in enumerate(
         _images(model, spec, data, _spread(images, overlays), folder / "predictions"), 1
     ):
         total.add(image.tally)
-        rows.extend(tally.image_rows(image.image_id, image.tally.histogram, names))
+        ids.append(image.image_id)
+        histogram = image.tally.histogram
+        rows.append((np.diag(histogram), histogram.sum(1), histogram.sum(0)))
         if image.drawn:
             pictures.append(image.drawn)
         done(seen)
-    files.write_csv(
-        folder / "class_iu.csv",
-        ("class", "iu", "accuracy"),
-        tally.class_rows(total.histogram, names),
-    )
-    header = ("truth", "prediction", "pixels", "share")
-    files.write_csv(folder / "confusion.csv", header, tally.confusion_rows(total.histogram, names))
-    files.write_csv(
-        folder / "boundary.csv",
-        ("width", "mean_iu", "pixel_accuracy"),
-        tally.boundary_rows(total.rings),
-    )
-    files.write_csv(folder / "images.csv", ("image", "class", "both", "truth", "prediction"), rows)
     if pictures:
         _draw(pictures, spec).save(folder / "overlays.png")
-    return total
+    return total, Counts(tuple(ids), spec.classes, *np.stack(rows, axis=1))
 
 
 def _images(

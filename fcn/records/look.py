@@ -5,11 +5,13 @@ sheet.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from pydantic import Field
 
+from fcn import reading
 from fcn.input import records
 from fcn.io import files
 from fcn.pixels import visualize
@@ -20,6 +22,28 @@ COLUMNS = 6
 MARK = ("classes.csv", "class,split,images,pixels,share")
 """By which a folder is known as one of these; see `files.replacing_folder`."""
 _GAP, _FONT = 6, 11
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class ClassShare(reading.Model):
+    """A row of `classes.csv`."""
+
+    name: reading.Name = Field(alias="class")
+    split: reading.Name
+    images: Count
+    pixels: Count
+    share: Annotated[float, Field(ge=0, le=1)]
+
+
+class Size(reading.Model):
+    """A row of `sizes.csv`."""
+
+    split: reading.Name
+    width: Annotated[int, Field(ge=1, le=2**16)]
+    height: Annotated[int, Field(ge=1, le=2**16)]
+    images: Annotated[int, Field(ge=1, le=2**36)]
+
 
 Picture = tuple[str, np.ndarray, np.ndarray]
 """Id, image uint8 (H, W, 3) RGB, label uint8 (H, W)."""

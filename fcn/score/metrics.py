@@ -1,8 +1,5 @@
 """The four scores of the paper, all from one histogram of (true, predicted) pixels."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-
 import numpy as np
 
 from fcn.spec import VOID
@@ -59,24 +56,6 @@ def class_accuracy(histogram: np.ndarray) -> np.ndarray:
     the truth lacks a class.
     """
     return _divide(np.diag(histogram), histogram.sum(1))
-
-
-def image_iu(rows: Iterable[Mapping[str, str | int]]) -> dict[str, float]:
-    """Mean IU of every image by itself, for ranking images. Its mean over images is not the mean IU
-    of the set.
-
-    Args:
-        rows: those of `images.csv`: per image and class that occurs in its truth or prediction, the
-            valid pixels that are in `both`, in the `truth` and in the `prediction`.
-
-    Returns:
-        By image, in the rows' order: the mean over the classes that occur in it, 0..1.
-    """
-    found: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        both, truth, prediction = (int(row[key]) for key in ("both", "truth", "prediction"))
-        found[str(row["image"])].append(both / (truth + prediction - both))
-    return {image: sum(values) / len(values) for image, values in found.items()}
 
 
 def scores(histogram: np.ndarray) -> dict[str, float]:

@@ -7,8 +7,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from fcn.compare import results
 from fcn.errors import UserError
+from fcn.evaluate import Evaluation
 from flows.runner import recorded
 from tasks.settings import config
 from tasks.tracking import SCORES, steps
@@ -22,7 +22,7 @@ def show() -> None:
         rows = []
         for variant in config.read().variants:
             if (path := Path("metrics", f"{variant}.json")).is_file():
-                scores = results.metrics(path)
+                scores = Evaluation(path).scores
                 rows.append(
                     {
                         "model": variant,

@@ -6,14 +6,15 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from pydantic import ConfigDict, Field
 
-from fcn.compare import results
-from tasks.report.pictures import present
+from fcn import reading
+from fcn.evaluate import Evaluation
 
 _INK = "#010203"
 """Text and lines: black in a PNG, the page's own colour in an SVG, so that both light and dark
@@ -31,7 +32,29 @@ _STYLE = {
 }
 _MOST = 400
 """Points of a line: as many as one can see."""
+AGAIN = "train the model again"
 MARKS = {"1": 1, "2": 2, "5": 5, "10": 10, "20": 20, "40": 40}
+
+
+class Loss(reading.Model):
+    """A row of `history.csv`."""
+
+    model_config = ConfigDict(allow_inf_nan=True)  # a lost training is drawn as far as it goes
+
+    step: Annotated[int, Field(ge=0, le=2**53)]
+    loss: float
+
+
+class Validation(reading.Model):
+    """A row of `validation.csv`."""
+
+    model_config = ConfigDict(allow_inf_nan=True)
+
+    step: Annotated[int, Field(ge=0, le=2**53)]
+    pixel_accuracy: float
+    mean_accuracy: float
+    mean_iu: float
+    frequency_weighted_iu: float
 
 
 def curves(
@@ -44,9 +67,7 @@ def curves(
     """
     lines = {}
     for variant, path in tables.items():
-        rows: list[Any] = results.table(
-            path, results.Loss if column == "loss" else results.Validation
-        )
+        rows: list[Any] = reading.read_csv(path, Loss if column == "loss" else Validation, AGAIN)
         lines[variant] = (
             thinned([row.step for row in rows]),
             thinned([getattr(row, column) for row in rows]),
@@ -78,8 +99,8 @@ def learning(model: Path) -> Figure:
     """The training loss and the scores on the validation images over the iterations, from the
     tables of a model's folder.
     """
-    losses = results.table(model / "history.csv", results.Loss)
-    scores = results.table(model / "validation.csv", results.Validation)
+    losses = reading.read_csv(model / "history.csv", Loss, AGAIN)
+    scores = reading.read_csv(model / "validation.csv", Validation, AGAIN)
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9, 3.2), layout="constrained")
         left, right = figure.subplots(1, 2)
@@ -97,27 +118,16 @@ def learning(model: Path) -> Figure:
     return figure
 
 
-def bands(plots: Path, names: Sequence[str]) -> dict[str, list[results.Boundary]]:
-    """The rows of the tables `boundary.csv` by variant, as far as there are any: without a boundary
-    there are none.
-    """
-    found = {
-        name: results.table(path, results.Boundary)
-        for name, path in present(plots, names, "boundary.csv").items()
-    }
-    return {name: rows for name, rows in found.items() if rows}
-
-
-def boundary(tables: Mapping[str, Sequence[results.Boundary]], column: str, title: str) -> Figure:
-    """A column over the width of the band around the true boundaries, a line per variant; see
-    `bands`.
+def boundary(found: Mapping[str, Evaluation], column: str, title: str) -> Figure:
+    """A column over the width of the band around the true boundaries, a line per variant that has
+    boundaries.
     """
     with matplotlib.rc_context(_STYLE):
         figure, axes = _axes(4.8, 3.2)
-        for variant, rows in tables.items():
-            axes.plot(
-                [row.width for row in rows], [getattr(row, column) for row in rows], label=variant
-            )
+        for variant, evaluation in found.items():
+            if bands := evaluation.bands:
+                values = [getattr(band, column) for band in bands]
+                axes.plot([band.width for band in bands], values, label=variant)
         axes.set_xscale("log")
         axes.set_xticks(list(MARKS.values()), list(MARKS))
         axes.minorticks_off()

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from fcn.compare import Comparison, Counts, Difference, bootstrap
+from fcn.evaluate import Evaluation
 from fcn.input import records
 from fcn.io import files
 from tasks.report import examples, gallery, page
-from tasks.tracking import Evaluation
 
 
 def write(
@@ -41,7 +41,9 @@ def write(
     names = (f"A {first.name}", f"B {second.name}")
     missing = _missing(first, second, counts[0], data)
     looked = (
-        None if missing else _looked(dict(zip(names, (first, second), strict=True)), counts, data)
+        None
+        if missing
+        else _looked(dict(zip(names, (first, second), strict=True)), counts[0].images, data)
     )
     classes = sorted(
         found.classes.items(), key=lambda item: (np.isnan(item[1].value), -item[1].value)
@@ -91,31 +93,12 @@ def _missing(first: Evaluation, second: Evaluation, counts: Counts, data: Path) 
     return "" if set(counts.images) <= set(info["ids"]) else f"{data} holds other images."
 
 
-def _looked(runs: Mapping[str, Evaluation], counts: Sequence[Counts], data: Path) -> dict[str, Any]:
+def _looked(runs: Mapping[str, Evaluation], images: Sequence[str], data: Path) -> dict[str, Any]:
     """The data of the gallery: the images with the largest differences, as many gains as losses."""
-    classes = records.read_index(data)["classes"]
-    ious = {name: _ious(each, classes) for name, each in zip(runs, counts, strict=True)}
-    means = [
-        {image: np.mean([*values.values()]) for image, values in each.items()}
-        for each in ious.values()
-    ]
-    ranked = sorted(
-        counts[0].images, key=lambda image: means[0].get(image, 0.0) - means[1].get(image, 0.0)
-    )
+    first, second = (run.mean_ius for run in runs.values())
+    ranked = sorted(images, key=lambda image: first.get(image, 0.0) - second.get(image, 0.0))
     half = gallery.INSIDE // 2
     chosen = list(dict.fromkeys((*ranked[:half], *ranked[-half:])))
     folders = {name: run.folder for name, run in runs.items() if run.folder}
-    return gallery.build(examples.read(data, folders, chosen), ious, classes, Path(), chosen)
-
-
-def _ious(counts: Counts, classes: Sequence[str]) -> dict[str, dict[int, float]]:
-    values = [classes.index(name) if name in classes else None for name in counts.classes]
-    either = counts.truth + counts.prediction - counts.both
-    return {
-        image: {
-            value: round(float(counts.both[row, column] / either[row, column]), 3)
-            for column, value in enumerate(values)
-            if value is not None and either[row, column]
-        }
-        for row, image in enumerate(counts.images)
-    }
+    classes = records.read_index(data)["classes"]
+    return gallery.build(examples.read(data, folders, chosen), runs, classes, Path(), chosen)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fcn.compare import results
 from fcn.input import records
 from fcn.pixels import labels, visualize
 
@@ -34,19 +33,6 @@ class Example:
     def maps(self) -> dict[str, np.ndarray]:
         """All labels by title: the truth and the predictions."""
         return {"truth": self.truth, **self.predictions}
-
-
-def image_ious(table: Path) -> dict[str, float]:
-    """Mean IU of each image by id, over the classes that its truth or its prediction has, from
-    `images.csv`.
-
-    For ranking images only: the mean of these is not the mean IU of the set.
-    """
-    ious: dict[str, list[float]] = {}
-    for row in results.table(table, results.ImageClass):
-        if either := row.truth + row.prediction - row.both:
-            ious.setdefault(row.image, []).append(row.both / either)
-    return {image: float(np.mean(values)) for image, values in ious.items()}
 
 
 def extremes(ious: Mapping[str, float], count: int) -> tuple[list[str], list[str]]:

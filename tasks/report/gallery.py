@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fcn.compare import results
 from fcn.errors import UserError
+from fcn.evaluate import Evaluation
 from fcn.pixels import visualize
 from fcn.score import metrics
 from fcn.spec import VOID, palette
@@ -33,7 +33,7 @@ ImageIUs = Mapping[str, Mapping[int, float]]
 
 def build(
     found: Iterable[Example],
-    ious: Mapping[str, ImageIUs],
+    evaluations: Mapping[str, Evaluation],
     classes: Sequence[str],
     folder: Path,
     inside: Collection[str],
@@ -42,7 +42,7 @@ def build(
 
     Args:
         found: the images; a few are held at a time.
-        ious: of every model by its name, as by `class_ius`.
+        evaluations: by the models' names.
         classes: by label value.
         folder: of the page; `pictures/` in it gets the pictures that are not in the page.
         inside: ids of the images whose pictures are.
@@ -57,7 +57,15 @@ def build(
     Raises:
         UserError: a prediction is damaged, or has another size than its image.
     """
-    names = [*ious]
+    names = [*evaluations]
+    value = {name: value for value, name in enumerate(classes)}
+    ious: dict[str, ImageIUs] = {
+        name: {
+            image: {value[each]: round(iu, 3) for each, iu in known.items() if each in value}
+            for image, known in evaluation.image_ius.items()
+        }
+        for name, evaluation in evaluations.items()
+    }
     clear = not visualize.painted([np.zeros((1, 1), np.uint8)], classes)
     made: list[dict[str, Any]] = []
 
@@ -82,18 +90,6 @@ def build(
         "clear": clear,
         "images": made,
     }
-
-
-def class_ius(table: Path, classes: Sequence[str]) -> ImageIUs:
-    """IU of every class of every image, by id and label value, from `images.csv`; empty where there
-    is none.
-    """
-    values = {name: value for value, name in enumerate(classes)}
-    found: dict[str, dict[int, float]] = {}
-    for row in results.table(table, results.ImageClass) if table.is_file() else ():
-        if (either := row.truth + row.prediction - row.both) and row.name in values:
-            found.setdefault(row.image, {})[values[row.name]] = round(row.both / either, 3)
-    return found
 
 
 def _each(work: Any, found: Iterable[Example]) -> Iterator[Any]:

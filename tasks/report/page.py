@@ -14,11 +14,11 @@ import jinja2
 import numpy as np
 
 from fcn import reading
-from fcn.compare import results
+from fcn.evaluate import Evaluation
 from fcn.input import records
 from fcn.spec import ModelSpec
 from tasks.report import charts, examples
-from tasks.report.pictures import confusion, present
+from tasks.report.pictures import present
 from tasks.settings import Profile
 from tasks.tracking import duration, durations, provenance
 
@@ -54,8 +54,8 @@ CONFUSED = 10
 
 
 def render(
-    profile_name: str, profile: Profile, measured: Mapping[str, Any],
-    data: Path, models: Path, metrics: Path, plots: Path, looked: Mapping[str, Any],
+    profile_name: str, profile: Profile, found: Mapping[str, Evaluation],
+    data: Path, models: Path, looked: Mapping[str, Any],
     lock: Path = Path("dvc.lock"), runs: Path = durations.RUNS,
 ) -> str:  # fmt: skip
     """The page as HTML, without times and machines, see `times`. Sections whose files are not there
@@ -64,18 +64,16 @@ def render(
     Args:
         profile_name: in params.yaml.
         profile: its parameters.
-        measured: what `metrics/<variant>.json` holds, by variant.
+        found: the evaluations, by variant.
         data: folder of the records.
         models: folder with a model folder per variant.
-        metrics: folder with a JSON file per variant.
-        plots: folder with a folder per variant.
         looked: see `gallery.build`.
         lock: DVC's lock file.
         runs: what was said of the trainings' health; see `tasks.tracking.durations`.
     """
-    names, classes = list(measured), records.read_index(data)["classes"]
-    tables = {n: results.table(plots / n / "class_iu.csv", results.ClassIU) for n in names}
-    ious = {n: {row.name: row.iu for row in table} for n, table in tables.items()}
+    names, classes = list(found), records.read_index(data)["classes"]
+    measured = {n: evaluation.content for n, evaluation in found.items()}
+    ious = {n: evaluation.class_iu for n, evaluation in found.items()}
     return template("report.html").render(
         **script(looked),
         profile=profile_name,
@@ -89,9 +87,9 @@ def render(
         ious=ious,
         classes=sorted(classes, key=lambda name: -ious[names[-1]].get(name, -1.0)),
         learning=_learning(models, names),
-        boundary=_boundary(plots, names),
+        boundary=_boundary(found),
         trained={n: durations.read(models / n / "weights.npz", runs) for n in names},
-        confusions={n: _confusion(plots / n / "confusion.csv") for n in names},
+        confusions={n: _confusion(evaluation) for n, evaluation in found.items()},
         specs={
             n: reading.read_json(models / n / "model.json", ModelSpec, "train the model again")
             for n in names
@@ -99,7 +97,7 @@ def render(
         model=asdict(profile.model),
         recipes={n: asdict(profile.train[n]) for n in names},
         records=asdict(profile.records),
-        hashes=_hashes(lock, names, data, models, metrics, plots),
+        hashes=_hashes(lock, found, data, models),
     )
 
 
@@ -135,21 +133,21 @@ def _learning(models: Path, names: Sequence[str]) -> dict[str, dict[str, str]]:
     }
 
 
-def _boundary(plots: Path, names: Sequence[str]) -> list[str]:
-    tables = charts.bands(plots, names)
-    wanted = {"mean_iu": "mean IU", "pixel_accuracy": "pixel accuracy"} if tables else {}
+def _boundary(found: Mapping[str, Evaluation]) -> list[str]:
+    if not any(evaluation.bands for evaluation in found.values()):
+        return []
     text = "by the width of the band around the true boundaries, a line for each model"
     return [
-        charts.svg(charts.boundary(tables, column, title), f"{title} {text}")
-        for column, title in wanted.items()
+        charts.svg(charts.boundary(found, column, title), f"{title} {text}")
+        for column, title in (("mean_iu", "mean IU"), ("pixel_accuracy", "pixel accuracy"))
     ]
 
 
-def _confusion(table: Path) -> dict[str, Any]:
+def _confusion(evaluation: Evaluation) -> dict[str, Any]:
     """A matrix as whole percents of each true class, or as a picture, and its largest cells off the
     diagonal.
     """
-    names, shares = confusion(table)
+    names, shares = evaluation.classes, evaluation.shares
     off = [(float(shares[i, j]), names[i], names[j]) for i, j in np.argwhere(shares > 0) if i != j]
     matrix = np.rint(100 * shares).astype(int).tolist() if len(names) <= CELLS else None
     picture = None if matrix else examples.heat_url(shares)
@@ -162,14 +160,13 @@ def _confusion(table: Path) -> dict[str, Any]:
 
 
 def _hashes(
-    lock: Path, names: Sequence[str], data: Path, models: Path, metrics: Path, plots: Path
+    lock: Path, found: Mapping[str, Evaluation], data: Path, models: Path
 ) -> dict[str, str]:
     """DVC's hashes of what the page is made from. All of it is a dependency of its stage: none can
     change without it.
     """
-    mine = {str(path) for n in names for path in (models / n, metrics / f"{n}.json", plots / n)} | {
-        str(data)
-    }
+    mine = {str(data), *(str(models / n) for n in found)}
+    mine |= {str(path) for each in found.values() for path in (each.file, each.folder)}
     written = provenance.outputs(lock)
     return {
         path: text

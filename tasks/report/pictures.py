@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from fcn.compare import results
-from fcn.errors import UserError
+from fcn.evaluate import Evaluation
 
 
 def data_url(path: Path) -> str:
@@ -29,28 +28,9 @@ def figure_url(figure: Figure) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def confusion(table: Path) -> tuple[list[str], np.ndarray]:
-    """The classes of a `confusion.csv`, and each one's pixels as shares of the true class, (N, N).
-
-    Raises:
-        UserError: it is no such table, or not every class stands there with every other one, in one
-            order.
-    """
-    rows = results.table(table, results.Confusion)
-    names = list(dict.fromkeys(row.truth for row in rows))
-    if [(row.truth, row.prediction) for row in rows] != [
-        (truth, name) for truth in names for name in names
-    ] or not names:
-        raise UserError(
-            f"{table}: expected a row for each class with each class, in one order; "
-            "evaluate the model again"
-        )
-    return names, np.array([row.share for row in rows]).reshape(len(names), len(names))
-
-
-def confusion_figure(table: Path) -> Figure:
-    """A confusion matrix, each row as shares of the true class, from `confusion.csv`."""
-    names, shares = confusion(table)
+def confusion_figure(evaluation: Evaluation) -> Figure:
+    """A confusion matrix, each row as shares of the true class."""
+    names, shares = evaluation.classes, evaluation.shares
     side = 2 + 0.42 * len(names)
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
@@ -77,11 +57,11 @@ def confusion_figure(table: Path) -> Figure:
 
 
 @contextmanager
-def confusion_picture(table: Path) -> Iterator[Path]:
-    """`confusion.png` drawn from `confusion.csv`, for as long as the context lasts."""
+def confusion_picture(evaluation: Evaluation) -> Iterator[Path]:
+    """`confusion.png`, for as long as the context lasts."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "confusion.png"
-        confusion_figure(table).savefig(path)
+        confusion_figure(evaluation).savefig(path)
         yield path
 
 

@@ -5,10 +5,9 @@ and MLflow.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from fcn.compare import results
 from fcn.errors import UserError
+from fcn.evaluate import Evaluation
 from fcn.input import records
 from fcn.io import files
 from tasks import tracking
@@ -44,13 +43,13 @@ def write_report(
         UserError: see `build`.
     """
     log = steps.logger()
-    measured = build(profile_name, profile, variants, data, models, metrics, plots, out)
+    found = build(profile_name, profile, variants, data, models, metrics, plots, out)
     log.info("%s: open it in a browser; it needs no network", out / "index.html")
-    steps.show("report", f"The models of {profile_name}", markdown=_table(measured))
+    steps.show("report", f"The models of {profile_name}", markdown=_table(found))
     for name, text in PICTURES.items():
         if (out / name).is_file():
             steps.show(f"report-{Path(name).stem}", text, image=pictures.data_url(out / name))
-    for variant in measured:
+    for variant in found:
         params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model)}
         params["train"] = asdict(profile.train[variant])
         tags = {"pipeline": steps.pipeline_id(), "git.commit": provenance.tags()["git.commit"]}
@@ -68,7 +67,7 @@ def build(
     profile_name: str, profile: Profile, variants: Sequence[str],
     data: Path, models: Path, metrics: Path, plots: Path, out: Path,
     lock: Path = Path("dvc.lock"), runs: Path = durations.RUNS,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Evaluation]:  # fmt: skip
     """Writes the folder `out` from what the other stages left in `data` (records), `models`,
     `metrics` and `plots`.
 
@@ -78,38 +77,33 @@ def build(
     machine goes to `TIMES`, see `page.times`. `lock` and `runs`: see `page.render`.
 
     Returns:
-        What the metrics files hold, by variant.
+        The evaluations, by variant.
 
     Raises:
         UserError: there is not a single metrics file.
     """
     files.check_folder(out, MARK)
-    measured = {
-        name: results.metrics(path)
+    found = {
+        name: Evaluation(path, plots / name)
         for name in variants
         if (path := metrics / f"{name}.json").exists()
     }
-    if not measured:
+    if not found:
         raise UserError(
             f"{metrics}: expected a metrics file such as fcn32s.json; run the stages "
             "`evaluate` first"
         )
-    names, classes = list(measured), records.read_index(data)["classes"]
-    chosen = _chosen(data, plots, names, profile.evaluate.overlays)
+    names, classes = list(found), records.read_index(data)["classes"]
+    chosen = _chosen(data, found[names[-1]], profile.evaluate.overlays)
     with files.replacing_folder(out, MARK) as folder:
         folder.mkdir()
         inside = list(dict.fromkeys(image for ids in chosen.values() for image in ids))
         if len(known := records.split_info(data, "val")["ids"]) <= gallery.INSIDE:
             inside = known
         folders = {name: plots / name for name in names}
-        ious = {
-            name: gallery.class_ius(path / "images.csv", classes) for name, path in folders.items()
-        }
-        found = examples.read(data, folders)
-        looked = gallery.build(found, ious, classes, folder, inside[: gallery.INSIDE])
-        html = page.render(
-            profile_name, profile, measured, data, models, metrics, plots, looked, lock, runs
-        )
+        pictured = examples.read(data, folders)
+        looked = gallery.build(pictured, found, classes, folder, inside[: gallery.INSIDE])
+        html = page.render(profile_name, profile, found, data, models, looked, lock, runs)
         (folder / "index.html").write_text(html, encoding="utf-8")
         loaded = (
             {each.id: each for each in examples.read(data, folders, inside)}
@@ -121,20 +115,17 @@ def build(
                 examples.sheet([loaded[image] for image in ids], names, classes).save(
                     folder / f"{section}.jpg", quality=80
                 )
-        if bands := charts.bands(plots, names):
-            charts.boundary(bands, "mean_iu", "mean IU").savefig(folder / "boundary.png", dpi=120)
+        if any(evaluation.bands for evaluation in found.values()):
+            charts.boundary(found, "mean_iu", "mean IU").savefig(folder / "boundary.png", dpi=120)
     TIMES.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing_file(TIMES) as path:
         path.write_text(page.times(names, models, metrics, runs), encoding="utf-8")
-    return measured
+    return found
 
 
-def _chosen(data: Path, plots: Path, names: Sequence[str], overlays: int) -> dict[str, list[str]]:
+def _chosen(data: Path, last: Evaluation, overlays: int) -> dict[str, list[str]]:
     """The images of each sheet: some evenly spread, and the last model's worst and best."""
-    table = plots / names[-1] / "images.csv"
-    worst, best = (
-        examples.extremes(examples.image_ious(table), EXTREMES) if table.is_file() else ([], [])
-    )
+    worst, best = examples.extremes(last.mean_ius, EXTREMES)
     return {
         "overview": examples.spread(records.split_info(data, "val")["ids"], overlays),
         "worst": worst,
@@ -142,10 +133,10 @@ def _chosen(data: Path, plots: Path, names: Sequence[str], overlays: int) -> dic
     }
 
 
-def _table(measured: Mapping[str, Any]) -> str:
+def _table(found: Mapping[str, Evaluation]) -> str:
     rows = [
-        f"| {name} | {' | '.join(f'{row[key]:.4f}' for key in page.SCORES)} |"
-        for name, row in measured.items()
+        f"| {name} | {' | '.join(f'{each.scores[key]:.4f}' for key in page.SCORES)} |"
+        for name, each in found.items()
     ]
     return "\n".join(
         [f"| model | {' | '.join(page.SCORES.values())} |", "|---|---|---|---|---|", *rows]

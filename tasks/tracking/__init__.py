@@ -11,7 +11,6 @@ warning is logged, and what it should know stands in the ledger (`tasks.tracking
 """
 
 from tasks.tracking.checkout import root, sqlite
-from tasks.tracking.evaluated import Evaluation
 from tasks.tracking.progress import Progress, duration
 from tasks.tracking.recorded import MODEL, NOTE, experiment, scoring, sentence, training
 from tasks.tracking.redaction import hidden, known
@@ -22,7 +21,6 @@ __all__ = [
     "MODEL",
     "NOTE",
     "SCORES",
-    "Evaluation",
     "Progress",
     "Run",
     "duration",

@@ -25,10 +25,11 @@ import weight_files
 from PIL import Image
 from reported import write_project
 
+from fcn import reading
 from fcn.cli.app import main
-from fcn.compare import results
 from fcn.datasets import ade20k, folder, pairs
 from fcn.errors import UserError
+from fcn.evaluate import Evaluation
 from fcn.hardware import distribution
 from fcn.input import records
 from fcn.io import files
@@ -39,8 +40,8 @@ from fcn.spec.architecture import MEAN_BGR, ModelSpec
 from fcn.train import checkpoint
 from fcn.weights import readers
 from flows.runner import remote
-from tasks.report import pictures
-from tasks.tracking import durations, evaluated, provenance
+from tasks.report import charts
+from tasks.tracking import durations, provenance
 
 SPEC = ModelSpec(
     "fcn32s", "vgg16", ("background", "cat", "dog"), 1 / 32, 8, "caffe", "fixed", 0.5, MEAN_BGR
@@ -98,19 +99,22 @@ def of_shard(data, rng):
 
 
 def table(kind):
-    return lambda path: results.table(path, kind)
+    return lambda path: reading.read_csv(path, kind, "make it again")
+
+
+def evaluated(part):
+    return lambda path: getattr(Evaluation(None, path.parent), part)
 
 
 KINDS = {
     "models/fcn32s/model.json": (FIELDS, lambda path: surgery.read_spec(path.parent), 300),
     "models/fcn32s/weights.npz": (ARRAYS, surgery.read_weights, 150),
-    "models/fcn32s/history.csv": (TABLE, table(results.Loss), 100),
-    "models/fcn32s/validation.csv": (TABLE, table(results.Validation), 100),
-    "plots/fcn32s/class_iu.csv": (TABLE, table(results.ClassIU), 100),
-    "plots/fcn32s/confusion.csv": (TABLE, pictures.confusion, 100),
-    "plots/fcn32s/boundary.csv": (TABLE, table(results.Boundary), 100),
-    "plots/fcn16s/images.csv": (TABLE, evaluated.read_counts, 200),
-    "metrics/fcn32s.json": (FIELDS, results.metrics, 300),
+    "models/fcn32s/history.csv": (TABLE, table(charts.Loss), 100),
+    "models/fcn32s/validation.csv": (TABLE, table(charts.Validation), 100),
+    "plots/fcn32s/confusion.csv": (TABLE, evaluated("confusion"), 100),
+    "plots/fcn32s/boundary.csv": (TABLE, evaluated("bands"), 100),
+    "plots/fcn16s/images.csv": (TABLE, evaluated("counts"), 200),
+    "metrics/fcn32s.json": (FIELDS, lambda path: Evaluation(path).content, 300),
     "data/records/index.json": (FIELDS, lambda path: records.split_info(path.parent, "val"), 400),
     f"data/records/{SHARD}": (of_shard, read_shard, 20),
     "checkpoint.npz": (mutations.of_progress, load_checkpoint, 100),

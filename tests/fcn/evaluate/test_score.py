@@ -108,13 +108,14 @@ def test_the_four_scores_by_the_paper_s_formulas(scored, counted):
     folder, result, _ = scored
     stored = json.loads((folder / "metrics.json").read_text())
     assert {name: stored[name] for name in SCORES} == pytest.approx(wanted, abs=5.1e-7)
-    assert {name: result[name] for name in stored} == stored
-    assert result["class_iu"] == pytest.approx(dict(zip(CLASSES, iu, strict=True)), abs=5.1e-7)
+    assert result.content == stored
+    assert result.scores == {name: stored[name] for name in SCORES}
+    assert result.class_iu == pytest.approx(dict(zip(CLASSES, iu, strict=True)), abs=5.1e-7)
     rows = table(folder / "plots" / "class_iu.csv")
-    assert {row["class"]: float(row["iu"]) for row in rows} == result["class_iu"]
-    assert {row["class"]: float(row["accuracy"]) for row in rows} == result["class_accuracy"]
+    assert {row["class"]: float(row["iu"]) for row in rows} == result.class_iu
+    assert {row["class"]: float(row["accuracy"]) for row in rows} == result.class_accuracy
     recall = {name: counted[i, i] / t[i] for i, name in enumerate(CLASSES)}
-    assert result["class_accuracy"] == pytest.approx(recall, abs=5.1e-7)
+    assert result.class_accuracy == pytest.approx(recall, abs=5.1e-7)
 
 
 def test_the_metrics_file_says_where_the_scores_come_from(scored, model, data):
@@ -131,7 +132,7 @@ def test_the_metrics_file_says_where_the_scores_come_from(scored, model, data):
         "protocol": "fcn",
         "precision": "float32",
     }
-    assert scored[1]["model_sha256"] == whole
+    assert scored[1].provenance == stored["provenance"]
 
 
 def test_the_confusion_table_is_the_count_and_its_rows_add_up(scored, counted, data):
@@ -140,6 +141,10 @@ def test_the_confusion_table_is_the_count_and_its_rows_add_up(scored, counted, d
     assert {
         (CLASSES.index(r["truth"]), CLASSES.index(r["prediction"])): int(r["pixels"]) for r in rows
     } == counted
+    assert scored[1].classes == tuple(CLASSES)
+    assert {(i, j): n for (i, j), n in np.ndenumerate(scored[1].confusion)} == counted
+    shares = [float(row["share"]) for row in rows]
+    assert scored[1].shares.ravel().tolist() == pytest.approx(shares, abs=5.1e-7)
     pixels = records.split_info(data, "val")["pixels"]
     for name in CLASSES:
         mine = [row for row in rows if row["truth"] == name]
@@ -159,15 +164,18 @@ def test_scores_at_the_boundary_are_those_of_the_bands(scored, predicted):
     ]
     assert rows == [pytest.approx(row, abs=5.1e-7) for row in boundary.curve(bands)]
     assert [row[0] for row in rows] == list(range(1, 41))
-    assert scored[1]["boundary_iu"] == rows[4][1]
+    assert scored[1].content["boundary_iu"] == rows[4][1]
+    assert [[*vars(band).values()] for band in scored[1].bands] == rows
 
 
 def test_the_upper_bound_is_that_of_the_stride(scored, predicted):
     bound = sum(
         metrics.confusion(truth, upper_bound.reconstruct(truth, 8), 3) for _, truth, _ in predicted
     )
-    assert scored[1]["upper_bound"] == pytest.approx(metrics.scores(bound)["mean_iu"], abs=5.1e-7)
-    assert 0.5 < scored[1]["upper_bound"] < 1
+    assert scored[1].content["upper_bound"] == pytest.approx(
+        metrics.scores(bound)["mean_iu"], abs=5.1e-7
+    )
+    assert 0.5 < scored[1].content["upper_bound"] < 1
 
 
 def test_the_table_of_images_has_every_class_of_every_image_and_adds_up_to_the_set(
@@ -188,7 +196,7 @@ def test_the_table_of_images_has_every_class_of_every_image_and_adds_up_to_the_s
         assert (
             sum(int(row["both"]) for row in rows if row["class"] == name) == counted[number, number]
         )
-    for image, iu in metrics.image_iu(rows).items():
+    for image, iu in scored[1].mean_ius.items():
         ((truth, labels),) = [pair for name, *pair in predicted if name == image]
         valid = truth != 255
         assert iu == pytest.approx(jaccard_score(truth[valid], labels[valid], average="macro"))
@@ -198,7 +206,7 @@ def test_other_protocols_stand_beside_the_headline(scored, model, data, counted)
     """They score the same pixels here, and come to other numbers all the same: the net sees a
     border, or other scales.
     """
-    found = scored[1]["protocols"]
+    found = scored[1].content["protocols"]
     assert list(found) == ["center513", "multiscale"]
     net, spec = surgery.load(model)
     mean = np.rint(spec.mean_bgr[::-1]).astype(np.uint8)
@@ -214,7 +222,13 @@ def test_other_protocols_stand_beside_the_headline(scored, model, data, counted)
     assert found["multiscale"] == pytest.approx(metrics.scores(several), abs=5.1e-7)
     assert padded.sum() == several.sum() == sum(counted.values())
     assert (
-        len({scored[1]["mean_iu"], found["center513"]["mean_iu"], found["multiscale"]["mean_iu"]})
+        len(
+            {
+                scored[1].content["mean_iu"],
+                found["center513"]["mean_iu"],
+                found["multiscale"]["mean_iu"],
+            }
+        )
         == 3
     )
 
@@ -271,7 +285,7 @@ def test_no_overlays_are_no_file(model, data, tmp_path):
     assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == sorted(
         [*TABLES, "predictions"]
     )
-    assert result["protocols"] == {}
+    assert result.content["protocols"] == {}
 
 
 def test_weights_held_in_bfloat16_score_like_those_converted_every_time(model, data, tmp_path):
@@ -302,8 +316,8 @@ def test_weights_held_in_bfloat16_score_like_those_converted_every_time(model, d
             np.asarray(held(batch["image"])), np.asarray(mixed(batch["image"]))
         )
     wanted = metrics.scores(evaluation.evaluate(evaluation.labeler(mixed), examples, 3))
-    assert {name: result[name] for name in SCORES} == pytest.approx(wanted, abs=5.1e-7)
-    assert result["provenance"]["precision"] == "bfloat16"
+    assert result.scores == pytest.approx(wanted, abs=5.1e-7)
+    assert result.provenance["precision"] == "bfloat16"
 
 
 def test_records_of_other_classes_are_refused(model, data, tmp_path):

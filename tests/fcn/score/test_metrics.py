@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as theirs
 
-from fcn.score.metrics import class_accuracy, class_iu, confusion, image_iu, scores
+from fcn.score.metrics import class_accuracy, class_iu, confusion, scores
 
 TRUTH = np.array([[0, 0, 0, 1, 1], [2, 2, 255, 255, 0]], np.uint8)
 GUESS = np.array([[0, 0, 1, 1, 0], [2, 1, 0, 2, 0]], np.uint8)
@@ -120,12 +120,3 @@ def test_every_score_is_scikit_learns_on_the_same_pixels(seed):
         "mean_iu": theirs.jaccard_score(*pair, average="macro"),
         "frequency_weighted_iu": theirs.jaccard_score(*pair, average="weighted"),
     }, rel=1e-12)  # fmt: skip
-
-
-def test_the_iu_of_an_image_is_the_mean_over_the_classes_in_it():
-    rows = [
-        {"image": "b", "class": "sky", "both": "30", "truth": "40", "prediction": "50"},  # 30 / 60
-        {"image": "b", "class": "cat", "both": "0", "truth": "0", "prediction": "7"},
-        {"image": "a", "class": "sky", "both": "9", "truth": "9", "prediction": "9"},
-    ]
-    assert list(image_iu(rows).items()) == [("b", 0.25), ("a", 1.0)]

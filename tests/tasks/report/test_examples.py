@@ -4,7 +4,6 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from reported import table
 
 from fcn.pixels import visualize
 from tasks.report import examples
@@ -15,13 +14,6 @@ CLASSES = ("background", "cat", "dog")
 def decoded(url):
     kind, text = url.split(";base64,")
     return kind, Image.open(io.BytesIO(base64.b64decode(text)))
-
-
-def test_the_iu_of_an_image_is_the_mean_over_its_classes(tmp_path):
-    rows = [("a", "cat", 10, 20, 30), ("b", "dog", 5, 5, 5), ("a", "dog", 0, 0, 7)]
-    table(tmp_path / "images.csv", ("image", "class", "both", "truth", "prediction"), rows)
-    # a: (10 / 40 + 0 / 7) / 2
-    assert examples.image_ious(tmp_path / "images.csv") == {"a": 0.125, "b": 1.0}
 
 
 @pytest.mark.parametrize(

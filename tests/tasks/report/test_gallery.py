@@ -11,6 +11,7 @@ from PIL import Image
 from reported import table
 
 from fcn.errors import UserError
+from fcn.evaluate import Evaluation
 from tasks.report import gallery
 from tasks.report.examples import Example
 
@@ -20,10 +21,11 @@ PREDICTION = np.array([[0, 2, 2, 1]], np.uint8)
 
 
 def one(tmp_path, example, names=("m", "n"), classes=CLASSES, inside=("a",)):
-    ious = {
-        name: gallery.class_ius(tmp_path / f"plots/{name}/images.csv", classes) for name in names
-    }
-    return gallery.build([example], ious, classes, tmp_path, inside)
+    for name in names:
+        if not (path := tmp_path / f"plots/{name}/images.csv").is_file():
+            table(path, ("image", "class", "both", "truth", "prediction"), [("z", "cat", 0, 0, 1)])
+    found = {name: Evaluation(None, tmp_path / "plots" / name) for name in names}
+    return gallery.build([example], found, classes, tmp_path, inside)
 
 
 def example(truth=TRUTH, **predictions):

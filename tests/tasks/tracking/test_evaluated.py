@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fcn.errors import UserError
+from fcn.evaluate import Evaluation
 from tasks.tracking import evaluated, scoring
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
@@ -31,7 +32,7 @@ def workspace(tmp_path):
 
 
 def test_a_table_is_read_to_counts(workspace):
-    counts = evaluated.read_counts(workspace / "plots" / "fcn8s" / "images.csv")
+    counts = Evaluation(None, workspace / "plots" / "fcn8s").counts
     assert (counts.images, counts.classes) == (("a", "b"), ("sky", "tree"))
     np.testing.assert_array_equal(counts.both, [[4, 0], [0, 5]])
     np.testing.assert_array_equal(counts.truth, [[8, 2], [0, 5]])
@@ -42,13 +43,17 @@ def test_a_table_is_read_to_counts(workspace):
 def test_a_variant_of_the_workspace(workspace):
     found = evaluated.find("fcn8s", workspace)
     assert (found.name, found.where) == ("fcn8s", str(workspace / "plots" / "fcn8s"))
-    assert (found.mean_iu, found.provenance) == (0.408333, METRICS["provenance"])
+    assert (found.scores["mean_iu"], found.provenance) == (0.408333, METRICS["provenance"])
 
 
 def test_a_folder_of_another_clone_finds_its_metrics(workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = evaluated.find("clone/plots/fcn8s/")
-    assert (found.name, found.where, found.mean_iu) == ("fcn8s", "clone/plots/fcn8s", 0.408333)
+    assert (found.name, found.where, found.scores["mean_iu"]) == (
+        "fcn8s",
+        "clone/plots/fcn8s",
+        0.408333,
+    )
     monkeypatch.chdir(workspace / "plots" / "fcn8s")
     assert evaluated.find(".").provenance["split"] == "val"
 
@@ -56,7 +61,7 @@ def test_a_folder_of_another_clone_finds_its_metrics(workspace, tmp_path, monkey
 def test_a_folder_with_nothing_but_the_table(tmp_path):
     (tmp_path / "images.csv").write_text(TABLE)
     found = evaluated.find(str(tmp_path))
-    assert (found.provenance, found.mean_iu) == ({}, None)
+    assert (found.provenance, found.scores) == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -173,7 +178,11 @@ def runs(client, workspace):
 
 def test_a_run_by_id_by_name_and_by_its_registered_version(client, runs):
     by_id = evaluated.find(f"mlflow:{runs[0]}")
-    assert (by_id.name, by_id.where, by_id.mean_iu) == ("fcn8s", f"MLflow run {runs[0]}", 0.408333)
+    assert (by_id.name, by_id.where, by_id.scores["mean_iu"]) == (
+        "fcn8s",
+        f"MLflow run {runs[0]}",
+        0.408333,
+    )
     assert by_id.provenance == METRICS["provenance"]
     np.testing.assert_array_equal(by_id.counts.truth, [[8, 2], [0, 5]])
     assert evaluated.find("mlflow:fcn-sample/fcn8s").where == f"MLflow run {runs[1]}"

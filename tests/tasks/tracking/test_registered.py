@@ -1,20 +1,20 @@
 """Which evaluated models become versions in the registry."""
 
 import contextlib
+import json
 from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
 
+from fcn.evaluate import Evaluation
 from tasks import score, tracking
 from tasks.settings import config
 
 ROOT = Path(__file__).parents[3]
 PROVENANCE = {"split": "val", "dataset": "d1", "protocol": "fcn", "images": 3}
 RESULT = {
-    **dict.fromkeys(tracking.SCORES, 0.5), "class_iu": {}, "class_accuracy": {}, "protocols": {},
-    "provenance": PROVENANCE,
-    "model_sha256": "1" * 64,
+    **dict.fromkeys(tracking.SCORES, 0.5), "protocols": {}, "provenance": PROVENANCE,
 }  # fmt: skip
 
 
@@ -30,10 +30,11 @@ RESULT = {
 def test_only_the_workspace_s_own_models_are_registered(empty, monkeypatch, words, versions):
     plots, run, registered = empty / "plots", MagicMock(), []
     plots.mkdir()
-    (empty / "metrics.json").write_text("{}")
-    (plots / "class_iu.csv").write_text("class,iu,accuracy\ncat,0.5,0.6\n")
+    (empty / "metrics.json").write_text(json.dumps(RESULT))
+    (empty / "weights.npz").write_bytes(b"")
+    (plots / "confusion.csv").write_text("truth,prediction,pixels,share\ncat,cat,2,1.0\n")
     (plots / "images.csv").write_text("image,class,both,truth,prediction\na,cat,1,2,1\n")
-    monkeypatch.setattr(score.scoring, "run", lambda *_: RESULT)
+    monkeypatch.setattr(score.scoring, "run", lambda *_: Evaluation(empty / "metrics.json", plots))
     monkeypatch.setattr(
         score.records, "split_info", lambda *_: {"list": "val", "digest": "d1" * 32}
     )
