@@ -22,6 +22,7 @@ from fcn.errors import LINE, UserError, shown
 from flows import outside
 from flows.runner import (
     children,
+    committed,
     output,
     overrides,
     processes,
@@ -174,6 +175,8 @@ def reproduce(command: list[str]) -> None:
             *(workspace.busy(error) or f"dvc {' '.join(command)}: {error}").splitlines()
         )
     kept.forget()
+    if said := committed.words():
+        output.say(said)
     if steps.recorded():
         from flows.runner import outcome
 

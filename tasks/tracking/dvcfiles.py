@@ -42,6 +42,8 @@ class Entry(BaseModel):
 class Locked(_Dvc):
     """A stage as it was last run."""
 
+    cmd: str = ""
+    params: dict[str, Any] = {}
     deps: list[Entry] = []
     outs: list[Entry] = []
 
