@@ -47,7 +47,8 @@ def score(
         "git.commit": made["git.commit"],
     }
     with durations.recording(f"evaluate-{variant}", made) as entry:
-        found = scoring.run(model, data, metrics, plots, profile.evaluate, progress)
+        kept = profile.train[variant].keep
+        found = scoring.run(model, data, metrics, plots, profile.evaluate, progress, kept)
         entry.done(metrics)
     scores, measured = found.scores, found.provenance
     spread = {name: str(score) for name, score in bootstrap.scores(found.counts).items()}

@@ -198,7 +198,9 @@ class _Told:
                 say(number, total)
 
     def note(self, kind: str, text: str) -> None:
-        (self.log.info if kind == "resolution" else self.log.warning)("%s: %s", self.variant, text)
+        (self.log.info if kind in ("resolution", "stopped_early") else self.log.warning)(
+            "%s: %s", self.variant, text
+        )
         steps.show(f"health-{kind.replace('_', '-')}", f"Health of {self.variant}", markdown=text)
         self.notes[kind] = text
         self.run.tags({"health": ", ".join(self.notes)})

@@ -38,6 +38,7 @@ def run(
     plots_dir: Path,
     how: Evaluate,
     done: Callable[[int, int], None],
+    kept: str = "last",
 ) -> Evaluation:
     """Scores a model folder on the validation split: whole images at native size, and as other
     protocols do it.
@@ -55,6 +56,7 @@ def run(
             split.
         done: called with (images scored, images to score), each image being scored once by every
             protocol.
+        kept: which of a training's weights these are: "last" or "best".
 
     Raises:
         UserError: a model or records that are not there or do not belong together.
@@ -96,7 +98,7 @@ def run(
                 "split": info["list"],
                 "images": info["images"],
                 "padding": spec.padding,
-                "checkpoint": "last",
+                "checkpoint": kept,
                 # Short, so that `dvc metrics show` stays readable: enough to tell two data sets or
                 # models apart.
                 "dataset": info["digest"][:12],

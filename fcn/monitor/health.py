@@ -258,10 +258,29 @@ def _overfitting(
             f"validation gets worse while training gets better: mean IU {means[best]:.4f} between "
             f"the steps {begin:.0f} and {end:.0f}, {means[-1]:.4f} since {scores[-3][0]:.0f}; "
             f"training loss {np.mean(then):.6g} then, {np.mean(now):.6g} now. The net learns its "
-            f"training images by heart. Stop earlier (`iterations: {end:.0f}`), lower the rate (a "
-            "schedule such as poly does), add images, or change them at random (`augment`).",
+            f"training images by heart. Stop earlier (`iterations: {end:.0f}`, or `keep: best`), lower "
+            "the rate (a schedule such as poly does), add images, or change them at random "
+            "(`augment`).",
         )
     ]
+
+
+def stopped_early(history: Sequence[Mapping[str, float]], recipe: TrainSpec) -> Finding:
+    """A training that ended before its last step, as its recipe wants it.
+
+    Args:
+        history: all rows: `step` with `loss` or with `val_mean_iu`.
+        recipe: the training.
+    """
+    scores = {row["step"]: row["val_mean_iu"] for row in history if "val_mean_iu" in row}
+    best = max(scores, key=scores.__getitem__)
+    text = (
+        f"ended after {max(scores):.0f} of {recipe.iterations} steps: the mean IU of step "
+        f"{best:.0f}, {scores[best]:.4f}, was not exceeded by the {recipe.patience} validations "
+        f"after it (`patience`). The weights of step "
+        f"{best if recipe.keep == 'best' else max(scores):.0f} are kept (`keep: {recipe.keep}`)."
+    )
+    return Finding("stopped_early", text)
 
 
 def not_finite(

@@ -51,6 +51,10 @@ class TrainSpec:
             chosen; 0: all of them. The evaluation afterwards scores all.
         class_weights: factors on the loss by name of a class, for data in which some are rare; 1
             where there is none.
+        keep: which weights are left at the end: the "last" ones, or the "best": those of the
+            validation with the highest mean IU, of equal ones the first.
+        patience: after so many validations in a row without a higher mean IU the training ends; 0:
+            it goes on to `iterations`.
     """
 
     __pydantic_config__ = CHECKED
@@ -77,6 +81,8 @@ class TrainSpec:
     new_layers: tuple[str, ...] = ()
     validate_images: Annotated[int, Ge(0)] = 0
     class_weights: dict[str, Annotated[float, Ge(0), Le(1000)]] = field(default_factory=dict)
+    keep: Literal["last", "best"] = "last"
+    patience: Annotated[int, Ge(0), Le(10**6)] = 0
 
     def __post_init__(self) -> None:
         """Raises UserError for steps that do not fit together, with a line for each."""

@@ -23,6 +23,23 @@ History = list[dict[str, float]]
 """A row for every report, with `step` first."""
 
 
+class Copy:
+    """A weight as it was at a step, in the host's memory: what `load` needs of a variable."""
+
+    def __init__(self, variable: Any) -> None:
+        """Takes a weight's value."""
+        self.assign(variable)
+        self.shape, self.dtype = self._value.shape, self._value.dtype
+
+    def assign(self, value: Any) -> None:
+        """Takes another one."""
+        self._value = np.asarray(value).copy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The value."""
+        return self._value if dtype is None else self._value.astype(dtype)
+
+
 class _Loss(reading.Model):
     step: Steps
     loss: float
@@ -45,12 +62,15 @@ class Progress(reading.Model):
     history: Annotated[list[_Loss | _Validation], FailFast()]
 
 
-def variables(net: keras.Model, since_report: Sequence[Any]) -> dict[str, Any]:
+def variables(
+    net: keras.Model, since_report: Sequence[Any], best: Mapping[str, Copy]
+) -> dict[str, Any]:
     """Every variable that the next step or report depends on, by a stable name.
 
     Args:
         net: compiled, its optimizer built.
         since_report: those of the metrics that go on from step to step, in a fixed order.
+        best: weights by name that are kept for the end; empty: the last ones will be.
     """
     return {
         **{f"weights/{name}": variable for name, variable in named_weights(net).items()},
@@ -58,6 +78,7 @@ def variables(net: keras.Model, since_report: Sequence[Any]) -> dict[str, Any]:
         **{f"optimizer/{n}": variable for n, variable in enumerate(net.optimizer.variables)},
         **{f"seeds/{n}": variable for n, variable in enumerate(seeds(net))},
         **{f"loss/{n}": variable for n, variable in enumerate(since_report)},
+        **{f"best/{name}": copy for name, copy in best.items()},
     }
 
 

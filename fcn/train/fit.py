@@ -54,10 +54,11 @@ def facts(spec: ModelSpec, recipe: TrainSpec, data: Path, parent: Path) -> dict[
 def resumable(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `facts` that a checkpoint cannot go on without.
 
-    A recipe's keys that only report are none of them, nor is the number of iterations where the
-    rate does not depend on it.
+    A recipe's keys that only report are none of them, unless validations decide what is kept, nor
+    is the number of iterations where the rate does not depend on it.
     """
-    free = {f"train.{key}" for key in REPORTING}
+    decide = facts["train.keep"] == "best" or facts["train.patience"]
+    free = {f"train.{key}" for key in REPORTING[: 1 if decide else None]}
     if facts["train.schedule"] == "fixed":
         free.add("train.iterations")
     return {name: fact for name, fact in facts.items() if name not in free}

@@ -19,7 +19,7 @@ from fcn.errors import UserError, enumeration
 from fcn.hardware import interrupts
 from fcn.input import Stream
 from fcn.monitor import health, watches
-from fcn.net import masked
+from fcn.net import masked, named_weights
 from fcn.score import evaluation, metrics
 from fcn.spec import TrainSpec
 from fcn.train import checkpoint as resume
@@ -187,6 +187,8 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         )
         self.mean_so_far: list[np.ndarray] | None = None
         self.kept: int | None = None  # the step of the last checkpoint
+        weights = named_weights(net).items() if spec.keep == "best" else ()
+        self.best = {name: resume.Copy(weight) for name, weight in weights}
         self.looked: watches.Sample | None = None
         self.held = interrupts.Held() if keras.backend.backend() == "jax" else None
         if self.held:
@@ -227,13 +229,26 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
             self.mean_so_far = None
         rest = -self.step % every
         for steps, stop in ((rest, self.step + rest), (every, self.spec.iterations)):
-            if steps and self.step < stop:
+            if steps and self.step < stop and not self.ended:
                 batches = self.share.spread(self.stream.batches(self.step))
                 with self.held or contextlib.nullcontext():
                     self.net.fit(
                         batches, shuffle=False, verbose=0, callbacks=[self], steps_per_epoch=steps,
                         initial_epoch=self.step // every, epochs=stop // every,
                     )  # fmt: skip
+        for name, weight in named_weights(self.net).items() if self.best else ():
+            weight.assign(np.asarray(self.best[name]))
+
+    @property
+    def ended(self) -> bool:
+        """All steps are done, or the recipe's patience is at its end."""
+        return self.step >= self.spec.iterations or 0 < self.spec.patience <= self.waited
+
+    @property
+    def waited(self) -> int:
+        """Validations since the best one."""
+        scores = [row["val_mean_iu"] for row in self.history if "val_mean_iu" in row]
+        return len(scores) - 1 - scores.index(max(scores))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keras has just begun a new mean; after an interrupted stretch the old one goes on."""
@@ -243,7 +258,9 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """After every stretch the report; then, when it is time for it, a checkpoint."""
         self.tell()
-        if self.step < self.spec.iterations and time.monotonic() >= self.next_save:
+        if self.ended:
+            self.net.stop_training = True
+        elif time.monotonic() >= self.next_save:
             self.save()
 
     def tell(self) -> None:
@@ -257,6 +274,8 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         if self.step % self.spec.validate_every == 0 or self.step == self.spec.iterations:
             self.validate()
         self.told = self.step
+        if self.ended and self.step < self.spec.iterations:
+            self.say([health.stopped_early(self.history, self.spec)])
 
     def stopped(self, loss: float) -> UserError:
         """The error of a loss that is not finite."""
@@ -282,6 +301,9 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
             health.from_validation(histogram, self.history, self.spec.iterations, self.classes)
         )
         self.looked = watches.sample(self.net)  # until the next report
+        if not self.waited:
+            for name, copy in self.best.items():
+                copy.assign(named_weights(self.net)[name])
 
     def look(self, images: Any) -> np.ndarray:
         """The labels of some images; then is a moment for Ctrl-C."""
@@ -291,7 +313,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         return labels
 
     def state(self) -> dict[str, Any]:
-        return resume.variables(self.net, self.since_report())
+        return resume.variables(self.net, self.since_report(), self.best)
 
     def save(self, interrupted: bool = False) -> None:
         if not self.share.first:

@@ -46,6 +46,7 @@ RECIPES = {
         clip_norm=0.5,
         rates={"conv1": 0.0, "conv2": 0.3},
     ),
+    "best": dataclasses.replace(ONE, validate_every=2, keep="best", patience=2),
     "bfloat16": dataclasses.replace(TWO, precision="bfloat16", iterations=4),
 }
 

@@ -141,7 +141,7 @@ def test_the_trainings_differ_and_learn(world, alone):
     assert abs(alone["accumulated"]["loss/8"] / alone["summed"]["loss/8"] - 1) > 1e-4
 
 
-@pytest.mark.parametrize("name", ["one", "two", "accumulated"])
+@pytest.mark.parametrize("name", ["one", "two", "accumulated", "best"])
 def test_jax_trains_as_tensorflow_does(jax, alone, name):
     """Of these `two` and `accumulated` on two devices."""
     assert_same(jax[name], alone[name])

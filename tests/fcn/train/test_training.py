@@ -639,3 +639,67 @@ def test_between_two_reports_nothing_is_asked_of_the_device():
     assert [
         name for name in dir(training._Loop) if "batch" in name and name in vars(training._Loop)
     ] == []
+
+
+@pytest.fixture(scope="module")
+def best(spec, recipe):
+    """A net, and a recipe under which it gets better for a while and then worse."""
+    changes = {"learning_rate": 2e-2, "validate_every": 2, "keep": "best", "patience": 4}
+    return dataclasses.replace(spec, dropout=0.0), dataclasses.replace(recipe, **changes)
+
+
+def scores(history):
+    return {row["step"]: row["val_mean_iu"] for row in history if "val_mean_iu" in row}
+
+
+@pytest.fixture(scope="module")
+def stopped(best, data, vgg, tmp_path_factory):
+    """Weights and history of that training."""
+    return train(*best, data, vgg, tmp_path_factory.mktemp("best") / "checkpoint.npz")
+
+
+def test_the_best_weights_are_those_of_a_training_that_ended_there(
+    best, stopped, data, vgg, tmp_path
+):
+    """Which step that is, and where the training ends, is told by one that goes on to the end."""
+    spec, recipe = best
+    on = dataclasses.replace(recipe, keep="last", patience=0)
+    told = scores(train(spec, on, data, vgg, tmp_path / "on.npz")[1])
+    assert list(told) == list(range(0, 21, 2))
+    best_step, waited = 0, 0
+    for step, score in list(told.items())[1:]:
+        best_step, waited = (step, 0) if score > told[best_step] else (best_step, waited + 1)
+        if waited == 4:
+            break
+    assert 0 < best_step < step < 20, "a recipe that shows nothing"
+    weights, history = stopped
+    assert scores(history) == {n: score for n, score in told.items() if n <= step}
+    assert history[-1]["step"] == step
+    short = dataclasses.replace(on, iterations=best_step)
+    wanted, _ = train(spec, short, data, vgg, tmp_path / "short.npz")
+    assert [name for name in wanted if wanted[name].tobytes() != weights[name].tobytes()] == []
+
+
+@pytest.mark.parametrize("at", [10, 18])
+def test_a_training_that_keeps_the_best_goes_on_with_the_same_bytes(
+    best, stopped, data, vgg, tmp_path, always, at
+):
+    """Interrupted in the best validation, and in the one that ends it."""
+
+    def stop(step, values):
+        if step == at and "val_mean_iu" in values:
+            raise KeyboardInterrupt
+
+    assert stopped[1][-1]["step"] == 18
+    with pytest.raises(KeyboardInterrupt):
+        train(*best, data, vgg, tmp_path / "c.npz", stop)
+    assert_same(train(*best, data, vgg, tmp_path / "c.npz", seed=8), stopped)
+
+
+def test_patience_alone_keeps_the_last_weights(best, stopped, data, vgg, tmp_path):
+    spec, recipe = best
+    last = dataclasses.replace(recipe, keep="last")
+    weights, history = train(spec, last, data, vgg, tmp_path / "c.npz")
+    assert history == stopped[1]
+    on = dataclasses.replace(last, patience=0, iterations=history[-1]["step"])
+    assert_same(train(spec, on, data, vgg, tmp_path / "on.npz"), (weights, history))
