@@ -19,6 +19,7 @@ def evaluate(
     plots: Path,
     settings: Path = config.PARAMS,
     seed: int | None = None,
+    fold: str | None = None,
     registry: bool = True,
 ) -> None:
     """Score one model on the validation records.
@@ -31,12 +32,13 @@ def evaluate(
         plots: folder to write.
         settings: what is set: params.yaml, or the settings.json that came out of it.
         seed: that the model was trained with instead of the recipe's; see `fcn seeds`.
+        fold: of the data that the records are; see `fcn folds`.
         registry: whether MLflow's registry gets it as a version, which may become champion; scores
             go to MLflow anyway.
     """
     profile = config.read(settings)
     kept.forget()
-    score(profile.profile, profile, variant, records, model, metrics, plots, seed, registry)
+    score(profile.profile, profile, variant, records, model, metrics, plots, seed, fold, registry)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from fcn.datasets import folds
 from fcn.input import MARK
 from fcn.io import files
 from fcn.records import MARK as LOOK
@@ -12,7 +13,14 @@ from tasks.settings import config
 from tasks.write_records import write_records
 
 
-def records(raw: Path, out: Path, plots: Path, images: int, settings: Path = config.PARAMS) -> None:
+def records(
+    raw: Path,
+    out: Path,
+    plots: Path,
+    images: int,
+    settings: Path = config.PARAMS,
+    fold: str | None = None,
+) -> None:
     """Check every pair of image and label, write the records, and show what is in them.
 
     Args:
@@ -21,11 +29,13 @@ def records(raw: Path, out: Path, plots: Path, images: int, settings: Path = con
         plots: folder to write: classes, sizes and a contact sheet.
         images: how many the contact sheet has.
         settings: what is set: params.yaml, or the settings.json that came out of it.
+        fold: such as 2/5, in place of the profile's division; see `fcn folds`.
     """
     profile = config.read(settings)
+    part = folds.numbers(fold) if fold else None
     files.check_folder(out, MARK, "--out")
     files.check_folder(plots, LOOK, "--plots")
-    write_records(raw / "images", profile.records, out)
+    write_records(raw / "images", profile.records, out, part)
     look(out, plots, images)
 
 

@@ -19,6 +19,7 @@ def train(
     out: Path,
     settings: Path = config.PARAMS,
     seed: int | None = None,
+    fold: str | None = None,
 ) -> None:
     """Train one variant.
 
@@ -30,13 +31,14 @@ def train(
         out: model folder to write.
         settings: what is set: params.yaml, or the settings.json that came out of it.
         seed: instead of the recipe's; see `fcn seeds`.
+        fold: of the data that the records are; see `fcn folds`.
     """
     profile = config.read(settings)
     if variant not in profile.train:
         known = ", ".join(profile.train)
         raise UserError(f"profiles.{profile.profile}.train.{variant}: missing; it has {known}")
     kept.forget()
-    tasks.train(profile.profile, profile, variant, records, look, init, out, seed)
+    tasks.train(profile.profile, profile, variant, records, look, init, out, seed, fold)
 
 
 if __name__ == "__main__":

@@ -24,14 +24,15 @@ def score(
     metrics: Path,
     plots: Path,
     seed: int | None = None,
+    fold: str | None = None,
     register: bool = True,
 ) -> None:
     """Evaluates the model folder `model` on the validation records in `data`; writes `metrics`
     (JSON) and `plots`.
 
-    A model that was trained with a `seed` in place of the recipe's has its run in another
-    experiment; see `tasks.train`. Without `register` it becomes no version in MLflow's registry,
-    and moves no alias there.
+    A model that was trained with a `seed` in place of the recipe's, or on a `fold`, has its run in
+    another experiment; see `tasks.train`. Without `register` it becomes no version in MLflow's
+    registry, and moves no alias there.
 
     Raises:
         UserError: see `fcn.evaluate.score.run`.
@@ -40,19 +41,21 @@ def score(
     progress = Progress(log.info, f"evaluate {variant}", "images", show=steps.Bar())
     recipe = asdict(profile.train[variant]) | ({} if seed is None else {"seed": seed})
     # the others are no outputs of DVC
-    made = provenance.tags(finished=f"train@{variant}" if seed is None else None)
+    apart = seed is not None or fold is not None
+    made = provenance.tags(finished=None if apart else f"train@{variant}")
     tags = {
         "pipeline": steps.pipeline_id(),
         "seed": str(recipe["seed"]),
         "git.commit": made["git.commit"],
+        **({"fold": fold} if fold else {}),
     }
     with durations.recording(f"evaluate-{variant}", made) as entry:
         kept = profile.train[variant].keep
         found = scoring.run(model, data, metrics, plots, profile.evaluate, progress, kept)
         entry.done(metrics)
     scores, measured = found.scores, found.provenance
-    spread = {name: str(score) for name, score in bootstrap.scores(found.counts).items()}
-    shown = {name: spread.get(name, f"{value:.4f}") for name, value in scores.items()}
+    spread = bootstrap.scores(found.counts)
+    shown = {name: str(spread.get(name, f"{value:.4f}")) for name, value in scores.items()}
     interval = f"95 % of draws of {measured['images']} such images"
     log.info(
         "%s: %s (in brackets: %s)",
@@ -70,13 +73,18 @@ def score(
     }
     # What the training noted stays; params and tags are for a model whose training this store does
     # not know.
-    experiment = tracking.experiment(profile_name, seed)
+    experiment = tracking.experiment(profile_name, seed, fold)
     sha256 = files.digest(model / "weights.npz")
     with tracking.scoring(experiment, variant, sha256, params=params, tags=tags) as run:
-        run.metrics(scores | _more(found))
+        ends = {
+            f"{name}_{end}": getattr(score, end)
+            for name, score in spread.items()
+            for end in ("low", "high")
+        }
+        run.metrics(scores | ends | _more(found))
         on = {name: str(measured[name]) for name in ("split", "dataset", "protocol", "images")}
         note = tracking.sentence(variant, params)
-        note += f"; mean IU {scores['mean_iu']:.4f} on {on['images']} images of {on['split']}."
+        note += f"; mean IU {shown['mean_iu']} on {on['images']} images of {on['split']}."
         run.tags({**{f"evaluate.{name}": text for name, text in on.items()}, tracking.NOTE: note})
         run.facts("evaluation", {**measured, "prefect.flow_run_id": steps.run_id(), **made})
         run.dataset(f"{profile_name}/{validation['list']}", validation["digest"], "validation")
@@ -86,9 +94,9 @@ def score(
             run.artifact(path)
         with pictures.confusion_picture(found) as picture:
             run.artifact(picture)
-        # With a seed of its own it is a measurement, no model to use: the best of many seeds would
+        # Apart from the others it is a measurement, no model to use: the best of many seeds would
         # owe that to luck.
-        if register and seed is None:
+        if register and not apart:
             said = registry.register(
                 run,
                 profile_name,

@@ -32,14 +32,15 @@ def train(
     parent: Path,
     out: Path,
     seed: int | None = None,
+    fold: str | None = None,
 ) -> None:
     """Trains `variant` from `parent` on the records in `data` and writes the model folder `out`.
 
     A training that was interrupted goes on from its checkpoint. One that ended is not repeated if
     DVC could not keep its model: see `tasks.tracking.kept`. Curves and parameters go to MLflow as
-    they come. With a `seed` in place of the recipe's it is kept apart, in an experiment and with
-    checkpoints of its own. Of several processes that train together, see `distribution.join`, the
-    first one does all that, and the others compute.
+    they come. With a `seed` in place of the recipe's, or on the records of a `fold`, it is kept
+    apart, in an experiment and with checkpoints of its own. Of several processes that train
+    together, see `distribution.join`, the first one does all that, and the others compute.
 
     Raises:
         UserError: see `fit.run` and `distribution.join`; processes with other parameters, records,
@@ -58,6 +59,7 @@ def train(
     facts = fit.facts(spec, recipe, data, parent)
     key, needed = fit.fingerprint(facts), fit.resumable(facts)
     name = f"{profile_name}-{variant}" + (f"-seed{seed}" if seed is not None else "")
+    name += f"-fold{fold.replace('/', 'of')}" if fold else ""
     made = kept.CHECKPOINTS / f"{name}-{key}"
     checkpoint = kept.CHECKPOINTS / f"{name}-{fit.fingerprint(needed)}.npz"
     _agree(share, key)
@@ -97,11 +99,12 @@ def train(
         "seed": str(recipe.seed),
         "git.commit": made_from["git.commit"],
         tracking.NOTE: f"{tracking.sentence(variant, params)}.",
+        **({"fold": fold} if fold else {}),
     }
     with (
         durations.recording(f"{variant}-{key}", made_from) as entry,
         tracking.training(
-            tracking.experiment(profile_name, seed), variant, key, params=params, tags=tags
+            tracking.experiment(profile_name, seed, fold), variant, key, params=params, tags=tags
         ) as run,
     ):
         facts = {"parent": str(parent), "training.key": key, **made_from}
@@ -117,8 +120,8 @@ def train(
             steps.show("mlflow", f"{variant} in MLflow", link=run.url)
             log.info("MLflow: %s", run.models_url)
         told = _Told(variant, spec, recipe, data, parent, run, entry, log, resumed)
-        # DVC cannot know a model with a seed of its own, nor one that it did not ask for.
-        first = made if seed is None and "DVC_STAGE" in os.environ else out
+        # DVC cannot know a model that is kept apart, nor one that it did not ask for.
+        first = made if seed is None and not fold and "DVC_STAGE" in os.environ else out
         fit.run(
             spec,
             recipe,

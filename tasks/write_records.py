@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from fcn import doctor
-from fcn.datasets import Listing, Pair, catalog
+from fcn.datasets import Listing, Pair, catalog, folds
 from fcn.errors import UserError
 from fcn.records import writing
 from fcn.spec import VOID
@@ -13,7 +13,9 @@ from tasks.tracking import Progress, steps
 
 
 @steps.step("write records")
-def write_records(images: Path, params: Records, out: Path) -> None:
+def write_records(
+    images: Path, params: Records, out: Path, part: tuple[int, int] | None = None
+) -> None:
     """Checks and writes the training and validation splits of the data set in `images` to the
     folder `out`.
 
@@ -21,9 +23,11 @@ def write_records(images: Path, params: Records, out: Path) -> None:
         images: has a folder for each key of `params.roots`.
         params: which data set, which splits, what to do about bad pairs.
         out: folder to make or replace.
+        part: number of a fold and how many there are, in place of the division in `params`.
 
     Raises:
-        UserError: see `catalog.load` and `writing.write`; nothing is left in `out` then.
+        UserError: see `folds.fold`, `catalog.load` and `writing.write`; nothing is left in `out`
+            then.
     """
     log = steps.logger()
     progress = {
@@ -34,6 +38,12 @@ def write_records(images: Path, params: Records, out: Path) -> None:
         params.dataset, roots, params.classes, params.train, params.val, params.seed
     )
     lists = {"train": params.train, "val": params.val}
+    if part:
+        listing = folds.fold(listing, *part, params.seed)
+        lists = {
+            "train": f"all but fold {part[0]} of {part[1]}",
+            "val": "fold {} of {}".format(*part),
+        }
 
     def done(split: str, written: int, total: int) -> None:
         progress[split](written, total)

@@ -2,6 +2,7 @@
 the images.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -159,6 +160,13 @@ def scores(
     }
 
 
+def class_iu(counts: Counts) -> dict[str, float]:
+    """The IU of each class on all images, 0..1, without those that have none."""
+    values = _scores(counts, np.ones((1, len(counts.images))))[0, 2:]
+    found = zip(counts.classes, values.tolist(), strict=True)
+    return {name: value for name, value in found if not np.isnan(value)}
+
+
 def mean_iu(counts: Counts) -> float:
     """The mean IU on all images, as `metrics.scores` has it; NaN without a pixel."""
     return float(_scores(counts, np.ones((1, len(counts.images))))[0, 0])
@@ -176,6 +184,25 @@ def chosen(counts: Counts, images: Collection[str]) -> Counts:
         raise ValueError("none of these images is in it")
     tables = (table[rows] for table in (counts.both, counts.truth, counts.prediction))
     return Counts(tuple(counts.images[row] for row in rows), counts.classes, *tables)
+
+
+def pooled(parts: Sequence[Counts]) -> Counts:
+    """The counts of several sets of images as those of one; a class that one lacks has no pixels
+    there.
+
+    Raises:
+        ValueError: an image is in more than one of them; the message names it.
+    """
+    images = [image for part in parts for image in part.images]
+    if twice := [image for image, times in Counter(images).items() if times > 1]:
+        raise ValueError(f"image {min(twice)} is in more than one of them")
+    classes = tuple(dict.fromkeys(name for part in parts for name in part.classes))
+    ordered = [_ordered(part, part.images, classes) for part in parts]
+    tables = (
+        np.concatenate([getattr(part, table) for part in ordered])
+        for table in ("both", "truth", "prediction")
+    )
+    return Counts(tuple(images), classes, *tables)
 
 
 def align(first: Counts, second: Counts) -> tuple[Counts, Counts]:

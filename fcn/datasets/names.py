@@ -23,7 +23,16 @@ _LABEL_FOLDER = re.compile(
 )
 _LABEL_NAMES = {"mask", "masks", "label", "labels", "seg", "segmentation", "gt", "annotation"}
 _ROLES = _LABEL_NAMES | {"image", "img", "photo", "rgb", "leftimg8bit", "gtfine", "labelids"}
+_COPY = re.compile(r"(.+)_(?:jpe?g|png|bmp|webp|tiff?)\.rf\.[0-9A-Za-z]{8,}", re.IGNORECASE)
 _GLUED = re.compile(r"(?i)^(image|img|photo|mask|label)(?=\d)")
+
+
+def origin(name: str) -> str:
+    """The name of the image that Roboflow made a copy of (`cat_jpg.rf.<digits>`); else the name
+    itself.
+    """
+    found = _COPY.fullmatch(name)
+    return found[1] if found else name
 
 
 def is_void(name: str) -> bool:

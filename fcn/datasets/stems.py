@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from fcn.datasets.names import matched
+from fcn.datasets.names import matched, origin
 from fcn.datasets.pairs import Pair, read_ids
 from fcn.errors import CONTROL, UserError, enumeration
 from fcn.io import PICTURES, walk
@@ -199,7 +199,8 @@ def draw(names: Sequence[str], train: str, val: str, seed: int) -> dict[str, lis
     """Two sets that share nothing, drawn by a seed.
 
     The order is that of the hashes of seed and name, so it depends on neither library nor machine,
-    and a new image changes the place of no other one.
+    and a new image changes the place of no other one. What a tool has made of one image, by its
+    name, is not divided.
 
     Args:
         names: of all images.
@@ -214,8 +215,16 @@ def draw(names: Sequence[str], train: str, val: str, seed: int) -> dict[str, lis
     words = f"records.train: {train}, records.val: {val}"
     if first + last > 1:
         raise UserError(f"{words}: together more than 100 %")
-    order = sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+
+    def place(name: str) -> tuple[bytes, str]:
+        return hashlib.sha256(f"{seed}:{origin(name)}".encode()).digest(), name
+
+    order = sorted(names, key=place)
     end, start = (int(part * len(order) + Fraction(1, 2)) for part in (first, 1 - last))
+    borders = [n for n in range(1, len(order)) if origin(order[n]) != origin(order[n - 1])]
+    if 0 < end < len(order) and borders:
+        end = min(borders, key=lambda n: abs(n - end))
+        start = end if first + last == 1 else max(start, end)
     if end < 1 or start >= len(order):
         raise UserError(
             f"{words}: of {len(order)} images these are {end} and "

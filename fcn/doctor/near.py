@@ -2,11 +2,12 @@
 and renamed.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
+
+from fcn.datasets import names
 
 SIDE, COARSE = 16, 4
 """Cells of a thumbnail along a side; and of the coarser one that most pairs are told apart by."""
@@ -15,7 +16,6 @@ NEAR = 16
 differs by 10, one of half the size by 11, and of 193 of them the two that are most alike by 91."""
 FLAT = 12
 """Of 255: images whose cells scatter by less than this show too little to be told apart."""
-_COPY = re.compile(r"(.+)_(?:jpe?g|png|bmp|webp|tiff?)\.rf\.[0-9A-Za-z]{8,}", re.IGNORECASE)
 
 
 def thumbnail(picture: Image.Image) -> np.ndarray:
@@ -24,14 +24,6 @@ def thumbnail(picture: Image.Image) -> np.ndarray:
     """
     small = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
     return np.asarray(small)
-
-
-def origin(name: str) -> str:
-    """The name of the image that Roboflow made a copy of (`cat_jpg.rf.<digits>`); else the name
-    itself.
-    """
-    found = _COPY.fullmatch(name)
-    return found[1] if found else name
 
 
 def pairs(
@@ -53,9 +45,9 @@ def pairs(
     coarse = _coarse(fine)
     origins: dict[str, list[int]] = {}
     for number, (name, _) in enumerate(first):
-        origins.setdefault(origin(name), []).append(number)
+        origins.setdefault(names.origin(name), []).append(number)
     for name, image in second:
-        copies = origins.get(origin(name), []) if origin(name) != name else []
+        copies = origins.get(names.origin(name), []) if names.origin(name) != name else []
         here = image.astype(np.int16)
         if here.reshape(-1, 3).std(0).max() > FLAT:
             likely = np.flatnonzero(np.abs(coarse - _coarse(here[None])).max((1, 2, 3)) <= NEAR)

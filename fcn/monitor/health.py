@@ -258,8 +258,8 @@ def _overfitting(
             f"validation gets worse while training gets better: mean IU {means[best]:.4f} between "
             f"the steps {begin:.0f} and {end:.0f}, {means[-1]:.4f} since {scores[-3][0]:.0f}; "
             f"training loss {np.mean(then):.6g} then, {np.mean(now):.6g} now. The net learns its "
-            f"training images by heart. Stop earlier (`iterations: {end:.0f}`, or `keep: best`), lower "
-            "the rate (a schedule such as poly does), add images, or change them at random "
+            f"training images by heart. Stop earlier (`iterations: {end:.0f}`, or `keep: best`), "
+            "lower the rate (a schedule such as poly does), add images, or change them at random "
             "(`augment`).",
         )
     ]

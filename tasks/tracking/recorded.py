@@ -22,11 +22,11 @@ NOTE = "mlflow.note.content"
 """The tag that MLflow shows as the run's description: a sentence."""
 
 
-def experiment(profile: str, seed: int | None = None) -> str:
-    """The experiment of a profile's runs; those with a seed of their own (`fcn seeds`) have
-    another, with a row per seed.
+def experiment(profile: str, seed: int | None = None, fold: str | None = None) -> str:
+    """The experiment of a profile's runs; those with a seed of their own (`fcn seeds`), or on a
+    part of the data (`fcn folds`), have another, with a row for each.
     """
-    return f"fcn-{profile}" if seed is None else f"fcn-{profile}-seeds"
+    return f"fcn-{profile}" + ("-folds" if fold else "" if seed is None else "-seeds")
 
 
 @contextlib.contextmanager

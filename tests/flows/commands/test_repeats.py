@@ -1,4 +1,4 @@
-"""The chain repeated with several seeds, with stages that only note that they ran."""
+"""The chain with several seeds and on parts of the data; its stages only note that they ran."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from fcn.errors import UserError
-from flows import pipeline, repeats, seeds, settings
+from flows import folds, pipeline, repeats, seeds, settings
 from flows.runner import children, workspace
 from tasks.settings import config
 
@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[3]
 def test_the_jobs_are_the_stages_of_dvc_yaml_in_another_place(tmp_path):
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())
     params = config.plain(ROOT / "settings.json")
-    jobs = list(repeats.jobs(stages["stages"], params, 7, Path("x/7")))
+    seven = repeats.Repeat("seed 7", ("--seed", "7"), Path("x/7"))
+    jobs = list(repeats.jobs(stages["stages"], params, seven, seeds.CHAIN))
     assert [job.name for job in jobs] == [
         f"{s}@{v}" for v in ("fcn32s", "fcn16s", "fcn8s") for s in ("train", "evaluate")
     ]
@@ -214,3 +215,90 @@ def test_a_stage_that_fails_is_named(stages, monkeypatch):
         seeds.seeds(2)
     with pytest.raises(UserError, match="--n: expected at least 1 seed, got 0"):
         seeds.seeds(0)
+
+
+def test_the_records_come_first_and_all_lies_apart():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    params = config.plain(ROOT / "settings.json")
+    repeat = repeats.Repeat("fold 2 of 5", ("--fold", "2/5"), Path("x"))
+    records, train, evaluate = list(repeats.jobs(stages["stages"], params, repeat, folds.CHAIN))[:3]
+    assert [job.name for job in (records, train, evaluate)] == [
+        "records", "train@fcn32s", "evaluate@fcn32s",
+    ]  # fmt: skip
+    assert " ".join(records.command) == (
+        "flows.records --settings settings.json --raw data/raw/sample --out x/data/records "
+        "--plots x/plots/data --images 24 --fold 2/5"
+    )
+    assert Path("data/raw/sample/images") in records.deps
+    assert " ".join(train.command) == (
+        "flows.train --settings settings.json --variant fcn32s --records x/data/records "
+        "--look x/plots/data --init models/vgg.npz --out x/models/fcn32s --fold 2/5"
+    )
+    assert Path("x/data/records") in train.deps
+    assert train.params["train.fcn32s"]["seed"] == 1, "which is the recipe's here"
+
+
+class Folds:
+    """Stand-ins: the net of fold n finds n of 4 pixels of its cat, in one image for each fold."""
+
+    def __init__(self):
+        self.ran = []
+
+    def __call__(self, command, extra, say):
+        name, fold = command[0].removeprefix("flows."), command[-1]
+        self.ran.append((name, fold))
+        value = dict(zip(command[1::2], command[2::2], strict=True))
+        for out in (value[key] for key in ("--out", "--plots") if key in value):
+            Path(out).mkdir(parents=True, exist_ok=True)
+        if name == "evaluate":
+            n = int(fold[0])
+            rows = [f"image{n},background,6,6,{10 - n}", f"image{n},cat,{n},4,{n}"]
+            table = Path(value["--plots"], "images.csv")
+            table.write_text("\n".join(["image,class,both,truth,prediction", *rows, ""]))
+            Path(value["--metrics"]).parent.mkdir(parents=True, exist_ok=True)
+            scores = dict.fromkeys(
+                ("pixel_accuracy", "mean_accuracy", "frequency_weighted_iu", "mean_iu"), n / 10
+            )
+            Path(value["--metrics"]).write_text(json.dumps({**scores, "provenance": {}}))
+        return 0
+
+
+@pytest.fixture
+def folded(stages, monkeypatch):
+    """A workspace with the images of a download, and one variant."""
+    change({"variants": {"fcn32s": "models/vgg.npz"}})
+    written = yaml.safe_load(Path("dvc.yaml").read_text())
+    deps = written["stages"]["records"]["deps"]
+    written["stages"]["records"]["deps"] = [dep for dep in deps if not dep.startswith("fcn/")]
+    Path("dvc.yaml").write_text(yaml.safe_dump(written))
+    Path("data/raw/sample/images").mkdir(parents=True)
+    stand_in = Folds()
+    monkeypatch.setattr(children, "follow", stand_in)
+    return stand_in
+
+
+def test_all_folds_are_scored_together(folded, capsys):
+    folds.folds(3)
+    chain = ("records", "train", "evaluate")
+    assert folded.ran == [(stage, f"{n}/3") for n in (1, 2, 3) for stage in chain]
+    report = json.loads(Path("reports/folds.json").read_text())
+    assert report["variants"]["fcn32s"]["mean_iu"]["values"] == [0.1, 0.2, 0.3]
+    # All pixels together: 6 of 12 cats found, background 18 of 18 + 6 taken for it.
+    pooled = report["pooled"]["fcn32s"]
+    assert pooled["images"] == 3
+    assert pooled["class_iu"] == pytest.approx({"background": 18 / 24, "cat": 6 / 12})
+    assert pooled["mean_iu"]["value"] == pytest.approx((18 / 24 + 6 / 12) / 2)
+    assert pooled["pixel_accuracy"]["value"] == pytest.approx(24 / 30)
+    assert pooled["mean_iu"]["low"] < pooled["mean_iu"]["value"] < pooled["mean_iu"]["high"]
+    said = capsys.readouterr().out
+    assert "fcn32s: mean IU 0.6250 (" in said
+    assert "on all 3 images together, each by the net of the 3 that has not seen it" in said
+
+    folded.ran = []
+    folds.folds(3)
+    assert folded.ran == []
+
+
+def test_one_fold_is_none():
+    with pytest.raises(UserError, match="--k: expected at least 2 folds, got 1"):
+        folds.folds(1)
