@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from fcn.compare import bootstrap
 from fcn.errors import UserError, shown
 from fcn.evaluate import Evaluation
 from fcn.io import public
@@ -58,11 +59,12 @@ def show(what: str, under: Sequence[str]) -> None:
         print(*table(*config.resolved(), under), sep="\n")
 
 
-def scores(folder: Path = Path("metrics")) -> Table:
+def scores(folder: Path = Path("metrics"), plots: Path = Path("plots")) -> Table:
     """The scores of all evaluated nets, in percent.
 
     Args:
         folder: with a file for each net, as the stages `evaluate` write it.
+        plots: with a folder for each net; where it is there, the interval of the mean IU is told.
 
     Raises:
         UserError: there is none, or one is damaged.
@@ -75,8 +77,15 @@ def scores(folder: Path = Path("metrics")) -> Table:
     table.add_column("net")
     for name in SCORES:
         table.add_column(name.replace("_", " "), justify="right")
+    spans = {name: Evaluation(None, plots / name).interval for name in found}
+    if any(spans.values()):
+        column = f"{bootstrap.LEVEL:.0%} of mean IU"
+        table.add_column(column, justify="right", no_wrap=True)
     for name, each in ordered:
-        table.add_row(shown(name), *(f"{100 * each[score]:.2f}" for score in SCORES))
+        row = [f"{100 * each[score]:.2f}" for score in SCORES]
+        if span := spans[name]:
+            row.append(f"{100 * span.low:.1f} to {100 * span.high:.1f}")
+        table.add_row(shown(name), *row)
     return table
 
 

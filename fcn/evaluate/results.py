@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from fcn import reading
-from fcn.compare import Counts
+from fcn.compare import Counts, bootstrap
 from fcn.errors import UserError
 from fcn.io import files
 from fcn.score import metrics
@@ -210,6 +210,12 @@ class Evaluation:
     def bands(self) -> list[Band]:
         """The scores near boundaries, by width; empty where the labels have no boundary."""
         return reading.read_csv(self._table(BOUNDARY), Band, _AGAIN)
+
+    @cached_property
+    def interval(self) -> bootstrap.Score | None:
+        """The mean IU of these images and of other draws of such; None without `images.csv`."""
+        there = self.folder is not None and (self.folder / IMAGES).is_file()
+        return bootstrap.scores(self.counts)["mean_iu"] if there else None
 
     @cached_property
     def counts(self) -> Counts:

@@ -14,6 +14,7 @@ import jinja2
 import numpy as np
 
 from fcn import reading
+from fcn.compare import bootstrap
 from fcn.evaluate import Evaluation
 from fcn.input import records
 from fcn.spec import ModelSpec
@@ -80,6 +81,8 @@ def render(
         names=names,
         scores=SCORES,
         measured=measured,
+        spans={n: span for n, evaluation in found.items() if (span := evaluation.interval)},
+        level=bootstrap.LEVEL,
         references=REFERENCES if _is_papers(measured) else {},
         protocols=any(row.get("protocols") for row in measured.values()),
         bands=any("boundary_iu" in row for row in measured.values()),

@@ -42,6 +42,17 @@ def test_scores_worst_first_in_percent(here, capsys):
     assert "split val, dataset d1" in said
     assert "protocol" not in said, "in which they differ"
 
+    (here / "plots/fcn8s").mkdir(parents=True)
+    rows = [f"image{n},{name},{n},9,9" for n in range(9) for name in ("sky", "sea")]
+    table = "\n".join(["image,class,both,truth,prediction", *rows, ""])
+    (here / "plots/fcn8s/images.csv").write_text(table)
+    assert main(["show", "scores"]) == 0
+    first, second = [line for line in capsys.readouterr().out.splitlines() if "fcn" in line][-2:]
+    # Of 9 images with 0 to 8 of 9 pixels right in each class.
+    low, high = map(float, second.split("│")[-2].split(" to "))
+    assert low < 100 * 36 / (81 + 81 - 36) < high, second
+    assert not first.split("│")[-2].strip()
+
 
 @pytest.mark.parametrize("there", [False, True])
 def test_deploying(here, there, monkeypatch, capsys):
