@@ -1,5 +1,6 @@
 """`fcn predict IMAGE...`: what a trained net makes of photographs."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -21,10 +22,12 @@ def predict(
     model: Model = pretrained.DEFAULT,
     tile: Annotated[int, Parameter(group=NET)] = 1024,
     precision: Annotated[Literal["float32", "bfloat16"], Parameter(group=NET)] = "float32",
+    megapixels: Annotated[float, Parameter(group=NET)] = 200,
+    frames: Annotated[int, Parameter(group=NET)] = 0,
     out: Annotated[Place, Parameter(group=MADE)] = Path("predicted"),
     probabilities: Annotated[bool, Parameter(group=MADE, negative="")] = False,
 ) -> int:
-    """Predict the class of every pixel of photographs of any size and kind.
+    """Predict the class of every pixel of photographs of any size and kind, and of videos.
 
     Writes OUT/labels (palette PNGs, VOC's colours), OUT/overlays (with a legend), OUT/classes.txt
     and OUT/legend.png, all upright: EXIF's rotation is carried out. Exit code: 0 all done, 1 some
@@ -33,11 +36,14 @@ def predict(
     Example: `fcn predict photo.jpg`
 
     Args:
-        images: An image, a folder of images, or a pattern in quotes.
+        images: An image, a folder of images, or a pattern in quotes; a video; or `webcam`
+            (`webcam:1` for the second one), until Ctrl-C.
         model: Which net.
         tile: Cut images with a side of more than so many pixels into tiles. With larger ones less
             is computed twice, with smaller ones less memory is used; the result is the same.
         precision: Of the net's numbers.
+        megapixels: The largest picture that is read; memory grows with it, by 10 bytes a pixel.
+        frames: Of each video or webcam, at most so many frames; 0: all.
         out: Folder for the predictions.
         probabilities: Write OUT/probabilities, float16 .npz, as well.
 
@@ -48,7 +54,7 @@ def predict(
         UserError: nothing could be begun.
     """
     try:
-        failed = _run(images, model, tile, precision, out, probabilities)
+        failed = _run(images, model, tile, precision, megapixels, frames, out, probabilities)
     except KeyboardInterrupt:
         print(f"\nInterrupted. What had been predicted is in {shown(out)}.", file=sys.stderr)
         return INTERRUPTED
@@ -56,7 +62,14 @@ def predict(
 
 
 def _run(
-    wanted: list[str], model: str, tile: int, precision: str, out: Path, probabilities: bool
+    wanted: list[str],
+    model: str,
+    tile: int,
+    precision: str,
+    megapixels: float,
+    frames: int,
+    out: Path,
+    probabilities: bool,
 ) -> list[str]:
     """Predicts the images one after the other and says of each what was found in it.
 
@@ -64,9 +77,17 @@ def _run(
         Sentences on what could not be predicted, which have been printed as well.
     """
     from fcn.pixels import images
-    from fcn.predict import predictions
+    from fcn.predict import predictions, video
 
+    if not megapixels > 0:
+        raise UserError(f"--megapixels: expected a number above 0, got {megapixels}")
+    images.allow(megapixels)
+    cameras = [
+        name for name in wanted if video.camera(name) is not None and not os.path.lexists(name)
+    ]
+    wanted = [name for name in wanted if name not in cameras]
     found, failed = predictions.find(wanted, out)
+    found += map(Path, cameras)
     if not found:
         raise UserError(*failed)
     names = predictions.names(found)
@@ -83,24 +104,43 @@ def _run(
         print(shown(complaint, LINE), file=sys.stderr)
     if predictor.spec.knows:
         print(f"{shown(predictor.spec.knows, LINE)} `--model ...` names another net.", flush=True)
-    done = 0
+    most = round(predict.MOST * megapixels / images.MEGAPIXELS)
 
     def bounded(width: int, height: int) -> str:
         computed = predictor.cost(width, height)
-        if computed <= predict.MOST:
+        if computed <= most:
             return ""
         return (
-            f"for {width}x{height} pixels the net computes {computed:,}; {predict.MOST:,} are "
-            "allowed: cut it into pieces, or choose a larger --tile"
+            f"for {width}x{height} pixels the net computes {computed:,}; {most:,} are "
+            "allowed: cut it into pieces, choose a larger --tile, or allow more --megapixels"
         )
 
     report = _tiles if sys.stderr.isatty() else lambda *_: None
+
+    def of_image(path: Path, name: str) -> tuple[str, str]:
+        image = images.read(path, bounded)
+        predicted = predictor(image, probabilities, report)
+        predictions.write(out, name, image, predicted.labels, predicted.probabilities, classes)
+        size = f"{image.shape[1]}x{image.shape[0]}"
+        return size, predictions.shares(predicted.labels, classes)
+
+    def of_video(path: Path, name: str) -> tuple[str, str]:
+        camera = video.camera(str(path)) if str(path) in cameras else None
+        place = predictions.video_place(out, name)
+        painted = video.painter(lambda image: predictor(image).labels, classes)
+        source = path if camera is None else camera
+        told = _frames if sys.stderr.isatty() else lambda *_: None
+        if camera is not None:
+            print(f"{shown(path)}: Ctrl-C ends it", file=sys.stderr, flush=True)
+        count = video.paint(source, place, painted, frames, bounded, told)
+        return f"{count} frame{'s' * (count != 1)}", shown(place)
+
+    done = 0
     for number, (path, name) in enumerate(zip(found, names, strict=True), 1):
         start = time.perf_counter()
+        work = of_video if str(path) in cameras or video.is_video(path) else of_image
         try:
-            image = images.read(path, bounded)
-            predicted = predictor(image, probabilities, report)
-            predictions.write(out, name, image, predicted.labels, predicted.probabilities, classes)
+            what, answer = work(path, name)
         except (UserError, OSError) as error:
             said = words(error)
             failed.append(said if shown(path) in said else f"{shown(path)}: {said}")
@@ -108,17 +148,19 @@ def _run(
             print(line, file=sys.stderr, flush=True)
             continue
         done += 1
-        size = f"{image.shape[1]}x{image.shape[0]}"
         seconds = f"{time.perf_counter() - start:.1f} s"
-        told = predictions.shares(predicted.labels, classes)
-        print(f"{number} of {len(found)}  {shown(path)}  {size}  {seconds}  {told}", flush=True)
+        line = f"{number} of {len(found)}  {shown(path)}  {what}  {seconds}  {answer}"
+        print(line, flush=True)
     left = predictions.skipped(wanted, out)
     for path in left:
-        text = f"left out: {shown(path)} is called like no image; name it by itself if it is one"
-        print(text, file=sys.stderr)
+        kind = "a video" if video.is_video(path) else "called like no image"
+        then = "to predict its frames" if video.is_video(path) else "if it is one"
+        print(f"left out: {shown(path)} is {kind}; name it by itself {then}", file=sys.stderr)
     besides = f", {len(left)} other files left out" if left else ""
-    counted = f"{predictor.spec.variant}: {done} of {len(found)} images predicted{besides}"
-    print(f"{counted}; see {shown(out)}/overlays")
+    videos = sum(str(path) in cameras or video.is_video(path) for path in found)
+    noun = "images and videos" if videos else "images"
+    counted = f"{predictor.spec.variant}: {done} of {len(found)} {noun} predicted{besides}"
+    print(f"{counted}; see {shown(out)}/{'videos' if videos == len(found) else 'overlays'}")
     if failed:
         print(UserError(f"{len(failed)} failed:", *failed), file=sys.stderr)
     return failed
@@ -128,3 +170,8 @@ def _tiles(done: int, total: int) -> None:
     if total > 1:
         end = "\r" if done == total else ""
         print(f"\rtile {done} of {total}", end=end, file=sys.stderr, flush=True)
+
+
+def _frames(done: int, total: int) -> None:
+    of = f" of {total}" if total else ""
+    print(f"\rframe {done}{of}", end="\r" if done == total else "", file=sys.stderr, flush=True)

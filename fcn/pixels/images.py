@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +35,28 @@ SIDE = 16_384
 photographs have less.
 """
 
+MEGAPIXELS = 200
+"""The largest picture that is read, unless `allow` says otherwise: telephones make such."""
+
+# Pillow raises beyond twice its bound, and warns from there on.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def allow(megapixels: float) -> None:
+    """Says how large the pictures may be that this process reads; nothing larger is decoded."""
+    Image.MAX_IMAGE_PIXELS = round(megapixels * 1e6 / 2)
+
+
+allow(MEGAPIXELS)
+
 Refusal = Callable[[int, int], str]
 """Width and height, as the file states them -> why the picture is not to be decoded; "" if it may
 be.
 """
+
+
+def _allowed() -> float:
+    return 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
 
 
 def longest(width: int, height: int) -> str:
@@ -224,6 +244,12 @@ def _explained(
         raise
     except FileNotFoundError as error:
         raise UserError(f"{name}: the {noun} is missing") from error
+    except Image.DecompressionBombError as error:
+        pixels = int(re.findall(r"\d+", str(error))[0]) / 1e6
+        raise UserError(
+            f"{name}: a {noun} of {pixels:,.1f} megapixels; at most {_allowed():,.0f} are allowed: "
+            "cut it into pieces, make it smaller, or allow more (`fcn predict --megapixels`)"
+        ) from error
     except Exception as error:  # of any kind: Pillow's decoders raise what comes up in them
         why: object = str(error) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):

@@ -204,8 +204,13 @@ def write(
         )
 
 
+def video_place(out: Path, name: str) -> Path:
+    """The file of a video's prediction."""
+    return _places(out, name)["videos"]
+
+
 def _places(out: Path, name: str) -> dict[str, Path]:
-    kinds = {"labels": ".png", "overlays": ".jpg", "probabilities": ".npz"}
+    kinds = {"labels": ".png", "overlays": ".jpg", "probabilities": ".npz", "videos": ".mp4"}
     return {kind: out / kind / f"{name}{suffix}" for kind, suffix in kinds.items()}
 
 

@@ -9,6 +9,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import clips
 import keras
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from fcn.datasets import voc
 from fcn.net import model, surgery
 from fcn.pixels import images, labels
 from fcn.predict import predictor as core
+from fcn.spec.colours import palette
 
 ROOT = Path(__file__).parents[3]
 COLOURS = ("red", "green", "blue")
@@ -162,8 +164,9 @@ def test_a_folder_of_22_files_is_accounted_for_one_by_one(known, tmp_path, capsy
         assert str(path.relative_to(tmp_path)) in said.out + said.err
     assert "photos/s.jpg: expected a picture" in said.err
     assert (
-        "left out: photos/t.mp4 is called like no image; name it by itself if it is one"
+        "left out: photos/u.CR2 is called like no image; name it by itself if it is one"
     ) in said.err
+    assert "left out: photos/t.mp4 is a video; name it by itself to predict its frames" in said.err
     wanted = np.repeat(np.repeat(FOUND, 32, 0), 32, 1)
     for label in (tmp_path / "out" / "labels").rglob("[a-np-r].png"):
         if label.stem != "q":  # lossy formats blur the borders between the squares
@@ -328,9 +331,29 @@ def test_what_is_no_picture_or_too_much_of_one_stops_none_of_the_others(
         "photos/f.png: expected a picture, but it cannot be read: it is not a file (no regular "
         "file)",
         "photos/thin.png: for 1x3000 pixels the net computes 84,672; 72,000 are allowed: cut it "
-        "into pieces, or choose",
+        "into pieces, choose",
     ):
         assert said.err.count(words) == 2
+
+
+def test_a_video_comes_out_with_its_classes_painted(known, tmp_path, capsys):
+    """The net labels by the largest colour; class 0 is "red", no background, and is painted."""
+    clips.clip(tmp_path / "a.mp4")
+    (tmp_path / "x.png").write_bytes(b"no picture")
+    command = ["predict", "a.mp4", "x.png", "--model", "fcn8s", "--out", "out"]
+    assert main(command) == 1
+    found, rate = clips.frames(Path("out/videos/a.mp4"))
+    assert (len(found), rate) == (6, clips.RATE)
+    for number, frame in enumerate(found):
+        for part, value in ((frame[:, 2:14], 0), (frame[:, 20:60], number % 3)):
+            wanted = 0.4 * np.array(clips.COLOURS[value]) + 0.6 * palette()[value]
+            assert np.abs(part.mean((0, 1)) - wanted).max() < 12
+    said = capsys.readouterr()
+    assert "1 of 2  a.mp4  6 frames  " in said.out
+    assert "fcn4s: 1 of 2 images and videos predicted; see out/overlays" in said.out
+    assert main(["predict", "a.mp4", "--model", "fcn8s", "--out", "two", "--frames", "2"]) == 0
+    assert len(clips.frames(Path("two/videos/a.mp4"))[0]) == 2
+    assert "1 of 1 images and videos predicted; see two/videos" in capsys.readouterr().out
 
 
 def test_interrupted_between_images(known, tmp_path, capsys, monkeypatch):
