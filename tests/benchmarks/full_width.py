@@ -29,7 +29,7 @@ SIZES = {"500x375": (375, 500), "12 megapixels": (3000, 4000), "48 megapixels": 
 
 
 def spec(variant: str, padding: str = "same") -> Any:
-    from fcn.spec.architecture import MEAN_BGR, ModelSpec
+    from fcn.spec import MEAN_BGR, ModelSpec
 
     classes = tuple(f"class{n}" for n in range(21))
     return ModelSpec(variant, "vgg16", classes, 1.0, 4096, padding, "fixed", 0.5, MEAN_BGR)

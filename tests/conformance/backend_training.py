@@ -17,7 +17,7 @@ from fcn.errors import UserError
 from fcn.evaluate import score
 from fcn.io import files
 from fcn.predict import predictor
-from fcn.spec.architecture import ModelSpec
+from fcn.spec import ModelSpec
 from fcn.spec.protocols import Evaluate
 from fcn.spec.recipe import TrainSpec
 from fcn.train import fit, training

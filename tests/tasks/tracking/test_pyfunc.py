@@ -32,7 +32,7 @@ CLASSES = ("background", "cat", "dog")
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory):
     """A narrow net that does not say the same of every pixel."""
-    from fcn.spec.architecture import MEAN_BGR, ModelSpec
+    from fcn.spec import MEAN_BGR, ModelSpec
 
     spec = ModelSpec("fcn8s", "vgg16", CLASSES, 1 / 32, 8, "same", "fixed", 0.5, MEAN_BGR)
     model, draw = build(spec), np.random.default_rng(3)
