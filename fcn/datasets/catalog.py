@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
-from fcn.datasets import ade20k, folder, official, voc
+from fcn.datasets import ade20k, folder, official, sets, voc
 from fcn.datasets.pairs import Listing, leaks
 from fcn.errors import UserError, enumeration
 from fcn.io import contents
@@ -15,9 +17,13 @@ DATASETS: dict[str, Callable[[Mapping[str, Path], Sequence[str], str, str, int],
     "voc2012": partial(official.load, "voc2012"),
     "ade20k": ade20k.load,
     "folder": folder.load,
+    **{
+        found.name: import_module(f"{sets.__name__}.{found.name}").DATASET.load
+        for found in iter_modules(sets.__path__)
+    },
 }
-"""What makes a listing of (roots, classes, train, val, seed); which archives it needs stands in
-`contents.FOLDERS`.
+"""What makes a listing of (roots, classes, train, val, seed); which archives it needs is said by
+`contents.archives`.
 """
 
 
@@ -38,6 +44,8 @@ def load(
         UserError: no such data set or archive; something is missing, or is not as many as it
             officially is; or the two sets share an image.
     """
+    if dataset not in DATASETS:
+        raise UserError(f"records.dataset: expected one of {', '.join(DATASETS)}; got {dataset}")
     for key, root in roots.items():
         wanted = contents.folders(dataset, key)
         if not root.is_dir():
@@ -51,7 +59,7 @@ def load(
     if not roots:
         raise UserError(
             "records.roots: empty; expected the folder of "
-            f"{' or '.join(contents.FOLDERS.get(dataset, ('images',)))}"
+            f"{' or '.join(contents.archives(dataset))}"
         )
     listing = DATASETS[dataset](roots, classes, train, val, seed)
     leaks(listing.splits["train"], listing.splits["val"])

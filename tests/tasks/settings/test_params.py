@@ -263,7 +263,8 @@ def test_no_variant_at_all():
         (
             "dataset: voc,",
             "dataset: coco,",
-            ".records.dataset: expected one of voc, voc2011, voc2012, ade20k, folder; got 'coco'",
+            ".records.dataset: expected one of voc, voc2011, voc2012, ade20k, folder, "
+            "camvid; got 'coco'",
         ),
         ("on_bad: stop", "on_bad: ignore", ".records.on_bad: expected stop or skip; got 'ignore'"),
         (
