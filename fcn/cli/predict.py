@@ -63,7 +63,6 @@ def _run(
     Returns:
         Sentences on what could not be predicted, which have been printed as well.
     """
-    from fcn.pixels import images
     from fcn.predict import predictions
 
     found, failed = predictions.find(wanted, out)
@@ -84,23 +83,12 @@ def _run(
     if predictor.spec.knows:
         print(f"{shown(predictor.spec.knows, LINE)} `--model ...` names another net.", flush=True)
     done = 0
-
-    def bounded(width: int, height: int) -> str:
-        computed = predictor.cost(width, height)
-        if computed <= predict.MOST:
-            return ""
-        return (
-            f"for {width}x{height} pixels the net computes {computed:,}; {predict.MOST:,} are "
-            "allowed: cut it into pieces, or choose a larger --tile"
-        )
-
     report = _tiles if sys.stderr.isatty() else lambda *_: None
     for number, (path, name) in enumerate(zip(found, names, strict=True), 1):
         start = time.perf_counter()
         try:
-            image = images.read(path, bounded)
-            predicted = predictor(image, probabilities, report)
-            predictions.write(out, name, image, predicted.labels, predicted.probabilities, classes)
+            predicted = predictor.predict(path, probabilities, report)
+            predictions.write(out, name, predicted)
         except (UserError, OSError) as error:
             said = words(error)
             failed.append(said if shown(path) in said else f"{shown(path)}: {said}")
@@ -108,7 +96,7 @@ def _run(
             print(line, file=sys.stderr, flush=True)
             continue
         done += 1
-        size = f"{image.shape[1]}x{image.shape[0]}"
+        size = f"{predicted.image.shape[1]}x{predicted.image.shape[0]}"
         seconds = f"{time.perf_counter() - start:.1f} s"
         told = predictions.shares(predicted.labels, classes)
         print(f"{number} of {len(found)}  {shown(path)}  {size}  {seconds}  {told}", flush=True)

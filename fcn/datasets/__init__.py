@@ -2,7 +2,7 @@
 
 from fcn.datasets.annotations import formats
 from fcn.datasets.annotations.tree import Annotated
-from fcn.datasets.catalog import DATASETS
+from fcn.datasets.catalog import DATASETS, open
 from fcn.datasets.pairs import Listing, leaks, read_ids
 from fcn.datasets.stems import IMAGES
 from fcn.datasets.voc import CLASSES, Pair
@@ -16,5 +16,6 @@ __all__ = [
     "Pair",
     "formats",
     "leaks",
+    "open",
     "read_ids",
 ]

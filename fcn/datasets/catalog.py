@@ -27,6 +27,56 @@ DATASETS: dict[str, Callable[[Mapping[str, Path], Sequence[str], str, str, int],
 """
 
 
+def open(  # not the builtin: `fcn.datasets.open`
+    dataset: str,
+    root: str | Path | Mapping[str, str | Path],
+    train: str = "train",
+    val: str = "val",
+    classes: Sequence[str] = (),
+    seed: int = 0,
+) -> Listing:
+    """Opens a data set: its classes, and the pairs of image and label of two of its splits.
+
+    Args:
+        dataset: a key of `DATASETS`: "voc2012", "ade20k", "camvid", "folder", ...
+        root: the folder that holds it; of a data set in several archives, the folders by their
+            keys: `{"voc": "VOCdevkit/VOC2012", "sbd": "benchmark_RELEASE/dataset"}`.
+        train: the split to train on; what there are says fcn/datasets/README.md. Of "folder" and
+            "ade20k" also a share of all images, "80%".
+        val: the split to validate on, likewise.
+        classes: names by label value; none: the data set's own.
+        seed: of splits that are drawn.
+
+    Returns:
+        A `Listing`; `.examples("val")` reads the images and labels.
+
+    Raises:
+        UserError: see `load`.
+
+    Example:
+        >>> import fcn, numpy as np, tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> for name in ("images", "masks"):
+        ...     (Path(folder.name) / name).mkdir()
+        >>> for name in ("a", "b"):
+        ...     Image.new("RGB", (30, 20)).save(Path(folder.name, "images", f"{name}.png"))
+        ...     Image.new("L", (30, 20), 1).save(Path(folder.name, "masks", f"{name}.png"))
+        >>> data = fcn.datasets.open("folder", folder.name, "50%", "50%", ("sky", "sea"))
+        >>> data.classes, [len(pairs) for pairs in data.splits.values()]
+        (('sky', 'sea'), [1, 1])
+        >>> image, label = next(data.examples("val"))
+        >>> image.shape, label.shape, label.max()
+        ((20, 30, 3), (20, 30), np.uint8(1))
+        >>> folder.cleanup()
+    """
+    key = next(iter(contents.archives(dataset)))
+    given = root if isinstance(root, Mapping) else {key: root}
+    roots = {key: Path(path) for key, path in given.items()}
+    return load(dataset, roots, classes, train, val, seed)
+
+
 def load(
     dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int
 ) -> Listing:

@@ -12,10 +12,15 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from PIL import Image
 
+from fcn import pretrained
 from fcn.errors import UserError
 from fcn.hardware import devices
 from fcn.net import surgery
+from fcn.pixels import images
+from fcn.predict import folders
+from fcn.predict.segmentation import Segmentation
 from fcn.score import evaluation
 from fcn.spec import BACKBONES, VARIANTS, ModelSpec
 
@@ -27,19 +32,6 @@ MOST = 2_000_000_000
 """Pixels that the net may compute for one image: a photograph of 200 megapixels takes 1.1 billion
 with VGG-16.
 """
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a net makes of one image.
-
-    Attributes:
-        labels: uint8 (H, W), the class of every pixel; where two score the same, the lower one.
-        probabilities: float32 (H, W, C), the softmax of the scores; None unless asked for.
-    """
-
-    labels: np.ndarray
-    probabilities: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -58,9 +50,10 @@ class Window:
 
 
 class Predictor:
-    """Calls a net on images of any size.
+    """A net as a function from an image of any size to its segmentation; `load` makes one.
 
     Attributes:
+        model: the net itself, from images to scores; see `fcn.net.model.build`.
         spec: of the net: `spec.classes`, `spec.variant`, ...
         tile: pixels; an image with a longer side is cut into tiles of this side, or of longer ones
             where it is thin.
@@ -73,7 +66,7 @@ class Predictor:
         Raises:
             UserError: tiles too small to leave anything between their margins.
         """
-        self.spec, self.margin = spec, reach(spec)
+        self.model, self.spec, self.margin = model, spec, reach(spec)
         self._border = BACKBONES[spec.backbone].paddings[spec.padding].border
         step = _stride(spec)
         # so that the cells of all tiles lie on one grid, that of the whole image
@@ -91,50 +84,80 @@ class Predictor:
         self._both = keras.Model(model.input, both)
         self._both.compile(jit_compile=evaluation.COMPILED)
 
-    def __call__(
+    def predict(
         self,
-        image: np.ndarray,
+        image: np.ndarray | Image.Image | str | Path,
         probabilities: bool = False,
         done: Callable[[int, int], None] = lambda tiles, total: None,
-    ) -> Prediction:
+    ) -> Segmentation:
         """Predicts one image at its own size.
 
         Tiles give what the whole image would, up to rounding: they overlap by twice the margin, and
         of each the part that its cut edges cannot reach is kept.
 
         Args:
-            image: uint8 RGB (H, W, 3), H and W from 1 up.
+            image: uint8 RGB (H, W, 3), H and W from 1 up; or a picture of Pillow's, taken as it is;
+                or the name of a file of any kind of picture, see `read`.
             probabilities: whether they are wanted, too: 4 C bytes per pixel.
             done: called with (tiles done, tiles in all) after each.
 
         Raises:
-            UserError: not such an array, or the device's memory does not hold a tile.
+            UserError: no such picture, or the device's memory does not hold a tile.
         """
+        if isinstance(image, (str, Path)):
+            image = self.read(Path(image))
+        elif isinstance(image, Image.Image):
+            image = np.asarray(image.convert("RGB"))
         steps = self.steps(image, probabilities)
         while True:
             try:
                 done(*next(steps))
             except StopIteration as end:
-                found: Prediction = end.value
+                found: Segmentation = end.value
                 return found
+
+    def read(self, path: Path) -> np.ndarray:
+        """A picture from a file, upright, see `fcn.pixels.images.read`.
+
+        Args:
+            path: of a picture of any kind.
+
+        Returns:
+            uint8 RGB (H, W, 3).
+
+        Raises:
+            UserError: no picture, a damaged one, or one for which the net would compute more than
+                `MOST` pixels.
+        """
+
+        def bounded(width: int, height: int) -> str:
+            computed = self.cost(width, height)
+            if computed <= MOST:
+                return ""
+            return (
+                f"for {width}x{height} pixels the net computes {computed:,}; {MOST:,} are "
+                "allowed: cut it into pieces, or choose a larger --tile"
+            )
+
+        return images.read(path, bounded)
 
     def steps(
         self,
         image: np.ndarray,
         probabilities: bool = False,
-    ) -> Generator[tuple[int, int], None, Prediction]:
-        """Does what a call does, a tile at a time: whoever runs it may stop, or let others go
+    ) -> Generator[tuple[int, int], None, Segmentation]:
+        """Does what `predict` does, a tile at a time: whoever runs it may stop, or let others go
         first.
 
         Args:
-            image: see `__call__`.
-            probabilities: see `__call__`.
+            image: uint8 RGB (H, W, 3).
+            probabilities: see `predict`.
 
         Yields:
             (tiles done, tiles in all) after each.
 
         Raises:
-            UserError: see `__call__`.
+            UserError: see `predict`.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise UserError(
@@ -154,7 +177,7 @@ class Predictor:
             if shares is not None:
                 shares[kept] = soft[inner]
             yield number, len(rows) * len(columns)
-        return Prediction(labels, shares)
+        return Segmentation(labels, shares, image, self.spec.classes)
 
     def cost(self, width: int, height: int) -> int:
         """How many pixels the net computes for an image.
@@ -200,19 +223,38 @@ class Predictor:
             ) from error
 
 
-def load(model_dir: Path, tile: int = TILE, precision: str = "float32") -> Predictor:
-    """Reads a model folder, and prepares this process for it (see `fcn.hardware.devices.prepare`).
+def load(
+    name_or_path: str | Path = pretrained.DEFAULT, tile: int = TILE, precision: str = "float32"
+) -> Predictor:
+    """Reads a net, and prepares this process for it (see `fcn.hardware.devices.prepare`).
 
     Args:
-        model_dir: with `model.json` and `weights.npz`.
+        name_or_path: a net in the box, "voc20"; a model folder, with `model.json` and
+            `weights.npz`; or one of the authors' nets, "voc-fcn8s", "voc-fcn16s" or "voc-fcn32s",
+            fetched to `.cache/models` the first time.
         tile: pixels of a side up to which an image is taken whole.
         precision: in which the backbone computes, "float32" or "bfloat16".
 
     Raises:
-        UserError: a folder that is no model, or tiles that are too small.
+        UserError: no such net, a folder that is no model, or tiles that are too small.
+
+    Example:
+        >>> import fcn, numpy as np
+        >>> model = fcn.load("voc20")
+        >>> found = model.predict(np.zeros((40, 60, 3), np.uint8), probabilities=True)
+        >>> found.labels.shape, found.probabilities.shape
+        ((40, 60), (40, 60, 21))
+        >>> found.classes[15]
+        'person'
     """
+    folder = folders.find(str(name_or_path)) or Path(name_or_path)
+    if not folder.is_dir():
+        raise UserError(
+            f"expected {', '.join(folders.names())}, or a folder with model.json and weights.npz; "
+            f"got {name_or_path}"
+        )
     devices.prepare(seed=0, precision=precision)  # nothing here is random
-    return Predictor(*surgery.load(model_dir), tile)
+    return Predictor(*surgery.load(folder), tile)
 
 
 def windows(side: int, tile: int, margin: int) -> list[Window]:

@@ -39,9 +39,8 @@ class Segmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         opacity = (params or {}).get("opacity")  # of the signature's type; null passes
         opacity = serving.OPACITY if opacity is None else float(opacity)
         try:
-            labels = serving.within(self.net, self.turns, self.seconds)
-            classes, cost = self.net.spec.classes, self.net.cost
-            return serving.answers(list(model_input["image"]), labels, classes, opacity, cost)
+            predict = serving.within(self.net, self.turns, self.seconds)
+            return serving.answers(list(model_input["image"]), predict, opacity, self.net.cost)
         except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
 

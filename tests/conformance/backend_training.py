@@ -157,7 +157,7 @@ def scored(folder, recipe):
     )
     image = np.random.default_rng(5).integers(90, 130, (36, 100, 3)).astype(np.uint8)
     image[:, 20:60, 0] = image[:, 50:, 1] = 220
-    tiled = predictor.load(out, tile=60)(image, probabilities=True)
+    tiled = predictor.load(out, tile=60).predict(image, probabilities=True)
     numbers = {name: value for name, value in found.items() if isinstance(value, float)}
     numbers |= {
         f"multiscale {name}": value for name, value in found["protocols"]["multiscale"].items()
