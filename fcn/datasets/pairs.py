@@ -191,6 +191,10 @@ def choose_classes(given: Sequence[str], own: Sequence[str], where: str) -> tupl
 def leaks(train: Sequence[Pair], val: Sequence[Pair]) -> None:
     """Refuses sets that share images, by id.
 
+    Args:
+        train: of the training set.
+        val: of the validation set.
+
     Raises:
         UserError: they do; ten are named.
     """

@@ -50,7 +50,8 @@ def find(given: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:
 
 def _real(path: Path) -> Path:
     """Where a path leads, also one that leads nowhere: a loop of links, or a name that no disk
-    takes."""
+    takes.
+    """
     return Path(os.path.realpath(path))
 
 

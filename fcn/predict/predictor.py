@@ -184,6 +184,10 @@ class Predictor:
 
         They are those of all tiles, whose sides are rounded up to the net's stride, with the border
         that it adds to each.
+
+        Args:
+            width: of the image, in pixels.
+            height: of the image, in pixels.
         """
         rows, columns = self._tiles(height, width)
         return self._padded(rows) * self._padded(columns)

@@ -84,6 +84,9 @@ class Variant:
     def head(self, upsampling: str) -> tuple[str, ...]:
         """Names of the layers with weights that come after the backbone's last; for `upsampling`
         see `ModelSpec`.
+
+        Args:
+            upsampling: "fixed" or "learned".
         """
         deconvolutions = (
             [name for name, _ in self.upsamplings()][:-1] if upsampling == "learned" else []
@@ -142,7 +145,11 @@ class ModelSpec:
 
 
 def parameters(spec: ModelSpec) -> int:
-    """The numbers in the layers of a net's backbone, which are nearly all that it has."""
+    """The numbers in the layers of a net's backbone, which are nearly all that it has.
+
+    Args:
+        spec: of the net.
+    """
     net = BACKBONES[spec.backbone]
     total, inputs = 0, net.channels
     sizes = [(net.side, filters(spec, count)) for block in net.blocks for _, count in block]
@@ -153,12 +160,20 @@ def parameters(spec: ModelSpec) -> int:
 
 
 def filters(spec: ModelSpec, count: int) -> int:
-    """The filters of a convolution that has `count` at width 1."""
+    """The filters of a convolution that has `count` at width 1.
+
+    Args:
+        spec: of the net.
+        count: as the published net has it.
+    """
     return max(1, round(count * spec.width))
 
 
 def check(spec: ModelSpec) -> None:
     """Looks whether there can be such a net, before any memory is asked for.
+
+    Args:
+        spec: of the net.
 
     Raises:
         UserError: a name is not in its table, the backbone does not go with the rest, or the net is

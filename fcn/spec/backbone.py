@@ -14,6 +14,12 @@ class Padding:
         rest: Keras' padding of the first convolution, the dense layers and the deconvolutions.
         skip_offset: where the scores of a pooling layer are cropped to the upsampled ones.
         score_offset: by stride, where the upsampled scores are cropped to the image.
+
+    Example:
+        >>> from fcn.spec import BACKBONES
+        >>> caffe = BACKBONES["vgg16"].paddings["caffe"]  # the authors' crop offsets
+        >>> caffe.skip_offset, caffe.score_offset
+        ({'pool4': 5, 'pool3': 9}, {32: 19, 16: 27, 8: 31})
     """
 
     border: int

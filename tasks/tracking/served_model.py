@@ -35,7 +35,8 @@ class Segmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """Answers the rows of `model_input`, see `fcn.predict.serving.answers`; what is wrong with
-        them becomes an answer 400."""
+        them becomes an answer 400.
+        """
         opacity = (params or {}).get("opacity")  # of the signature's type; null passes
         opacity = serving.OPACITY if opacity is None else float(opacity)
         try:
