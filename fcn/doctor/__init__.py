@@ -25,26 +25,22 @@ whole split, `convert` writes labels anew as class indices. `Diagnosis.to_json` 
                   the kind); do (what to do about it)
 """
 
-from fcn.doctor.case import Case, Look, Row
+from fcn.doctor.case import Case, Look
 from fcn.doctor.contents import Content, count
 from fcn.doctor.convert import convert
-from fcn.doctor.diagnosis import SCHEMA, Diagnosis, check, check_counts, examine
-from fcn.doctor.findings import KINDS, Finding, Kind, findings
+from fcn.doctor.diagnosis import Diagnosis, check, check_counts, examine
+from fcn.doctor.findings import Finding, findings
 from fcn.doctor.layouts import Item, read_classes
 from fcn.doctor.table import summary, table
 from fcn.doctor.turned import unclear
 
 __all__ = [
-    "KINDS",
-    "SCHEMA",
     "Case",
     "Content",
     "Diagnosis",
     "Finding",
     "Item",
-    "Kind",
     "Look",
-    "Row",
     "check",
     "check_counts",
     "convert",

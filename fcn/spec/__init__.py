@@ -14,7 +14,7 @@ from fcn.spec.architecture import (
     parameters,
 )
 from fcn.spec.augment import Augment, moves
-from fcn.spec.backbone import Backbone, Dense, Padding
+from fcn.spec.backbone import Backbone, Padding
 from fcn.spec.backbones import BACKBONES
 from fcn.spec.bounds import CHECKED, Seed
 from fcn.spec.checking import Place, allowed, came, checked, dotted, nearest, one_of, that, type_at
@@ -36,7 +36,6 @@ __all__ = [
     "Augment",
     "Backbone",
     "Colour",
-    "Dense",
     "Evaluate",
     "ModelSpec",
     "Padding",

@@ -1,6 +1,7 @@
 import pytest
 
-from fcn.spec import BACKBONES, MEAN_BGR, VARIANTS, Dense
+from fcn.spec import BACKBONES, MEAN_BGR, VARIANTS
+from fcn.spec.backbone import Dense
 
 # Independent of the code: the authors' crop offsets, by what they crop.
 SKIP_OFFSETS = {"fcn32s": (), "fcn16s": (5,), "fcn8s": (5, 9)}
