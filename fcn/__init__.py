@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fcn import datasets, score
     from fcn.errors import UserError
-    from fcn.predict import predictor, segmentation
+    from fcn.predict import models, predictor, segmentation
 
     Predictor, Segmentation = predictor.Predictor, segmentation.Segmentation
-    load = predictor.load
+    load = models.load
 
 __all__ = ["Predictor", "Segmentation", "UserError", "datasets", "load", "score"]
 
@@ -31,7 +31,7 @@ _HOMES = {
     "Predictor": "fcn.predict.predictor",
     "Segmentation": "fcn.predict.segmentation",
     "UserError": "fcn.errors",
-    "load": "fcn.predict.predictor",
+    "load": "fcn.predict.models",
 }
 
 

@@ -59,14 +59,14 @@ def model_folder(given: str = pretrained.DEFAULT) -> Path:
     if os.path.isfile(trained / "model.json"):  # also of a name that no disk takes
         return trained
 
-    from fcn.predict import folders
+    from fcn.predict import models
 
-    if found := folders.find(given):
+    if found := models.find(given):
         return found
     from fcn.spec import VARIANTS
 
     boxed = [*pretrained.folders()]
-    fetched = [name for name in folders.names() if name not in boxed]
+    fetched = [name for name in models.names() if name not in boxed]
     there = [*boxed, *map(shown, workspace.trained()), *fetched]
     raise UserError(
         f"--model: expected {', '.join(there)}, a variant ({', '.join(VARIANTS)}) once it has been "

@@ -14,12 +14,10 @@ import numpy as np
 from keras import ops
 from PIL import Image
 
-from fcn import pretrained
 from fcn.errors import UserError
 from fcn.hardware import devices
 from fcn.net import surgery
 from fcn.pixels import images
-from fcn.predict import folders
 from fcn.predict.segmentation import Segmentation
 from fcn.score import evaluation
 from fcn.spec import BACKBONES, VARIANTS, ModelSpec
@@ -50,7 +48,7 @@ class Window:
 
 
 class Predictor:
-    """A net as a function from an image of any size to its segmentation; `load` makes one.
+    """A net as a function from an image of any size to its segmentation; `fcn.load` makes one.
 
     Attributes:
         model: the net itself, from images to scores; see `fcn.net.model.build`.
@@ -227,38 +225,19 @@ class Predictor:
             ) from error
 
 
-def load(
-    name_or_path: str | Path = pretrained.DEFAULT, tile: int = TILE, precision: str = "float32"
-) -> Predictor:
-    """Reads a net, and prepares this process for it (see `fcn.hardware.devices.prepare`).
+def load(model_dir: Path, tile: int = TILE, precision: str = "float32") -> Predictor:
+    """Reads a model folder, and prepares this process for it (see `fcn.hardware.devices.prepare`).
 
     Args:
-        name_or_path: a net in the box, "voc20"; a model folder, with `model.json` and
-            `weights.npz`; or one of the authors' nets, "voc-fcn8s", "voc-fcn16s" or "voc-fcn32s",
-            fetched to `.cache/models` the first time.
+        model_dir: with `model.json` and `weights.npz`.
         tile: pixels of a side up to which an image is taken whole.
         precision: in which the backbone computes, "float32" or "bfloat16".
 
     Raises:
-        UserError: no such net, a folder that is no model, or tiles that are too small.
-
-    Example:
-        >>> import fcn, numpy as np
-        >>> model = fcn.load("voc20")
-        >>> found = model.predict(np.zeros((40, 60, 3), np.uint8), probabilities=True)
-        >>> found.labels.shape, found.probabilities.shape
-        ((40, 60), (40, 60, 21))
-        >>> found.classes[15]
-        'person'
+        UserError: a folder that is no model, or tiles that are too small.
     """
-    folder = folders.find(str(name_or_path)) or Path(name_or_path)
-    if not folder.is_dir():
-        raise UserError(
-            f"expected {', '.join(folders.names())}, or a folder with model.json and weights.npz; "
-            f"got {name_or_path}"
-        )
     devices.prepare(seed=0, precision=precision)  # nothing here is random
-    return Predictor(*surgery.load(folder), tile)
+    return Predictor(*surgery.load(model_dir), tile)
 
 
 def windows(side: int, tile: int, margin: int) -> list[Window]:

@@ -1,5 +1,6 @@
 """What `import fcn` offers, and that it costs nothing until it is used."""
 
+import inspect
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from rooms import ROOT
 
 import fcn
 from fcn.net import model, surgery
+from fcn.predict import predictor
 
 OFFERED = ["Predictor", "Segmentation", "UserError", "datasets", "load", "score"]
 
@@ -18,7 +20,8 @@ def test_what_is_offered_is_there():
     assert sorted(fcn.__all__) == OFFERED
     assert set(OFFERED) <= set(dir(fcn))
     assert all(getattr(fcn, name) is not None for name in OFFERED)
-    assert fcn.load.__module__ == fcn.Predictor.__module__ == "fcn.predict.predictor"
+    assert fcn.load.__module__ == "fcn.predict.models"
+    assert inspect.signature(fcn.load).parameters["tile"].default == predictor.TILE
     with pytest.raises(AttributeError, match="module 'fcn' has no attribute 'lode'"):
         _ = fcn.lode
 
@@ -47,15 +50,15 @@ def net(small, tmp_path):
 def test_a_photograph_in_three_forms(net, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (37, 53, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
-    predictor = fcn.load(net)
-    found = predictor.predict(tmp_path / "photo.png")
+    loaded = fcn.load(net)
+    found = loaded.predict(tmp_path / "photo.png")
     assert (found.labels.shape, found.probabilities, found.classes) == (
         (37, 53), None, ("background", "cat", "dog"),
     )  # fmt: skip
     np.testing.assert_array_equal(found.image, pixels)
     for other in (str(tmp_path / "photo.png"), pixels, Image.fromarray(pixels)):
-        np.testing.assert_array_equal(predictor.predict(other).labels, found.labels)
-    both = predictor.predict(pixels, probabilities=True)
+        np.testing.assert_array_equal(loaded.predict(other).labels, found.labels)
+    both = loaded.predict(pixels, probabilities=True)
     np.testing.assert_allclose(both.probabilities.sum(-1), 1, rtol=1e-5)
     assert both.overlay().size == (53, 37)
     assert sum(both.shares().values()) == pytest.approx(1)
