@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from fcn.net.model import backbone
-from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.spec import MEAN_BGR, ModelSpec
 from fcn.weights import caffe
 from sample import world
 

@@ -1,0 +1,1 @@
+"""The stages' work as Prefect tasks: around fcn/, one file per stage."""

@@ -48,7 +48,8 @@ def look(data: Path, out: Path, images: int) -> None:
 @contextmanager
 def charts(folder: Path) -> Iterator[list[Path]]:
     """`classes.png` and `sizes.png`, drawn from what `fcn.records.look.run` left in `folder`, for
-    as long as the context lasts."""
+    as long as the context lasts.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         paths = [Path(temporary) / "classes.png", Path(temporary) / "sizes.png"]
         for path, figure in zip(paths, (classes_figure, sizes_figure), strict=True):

@@ -44,7 +44,7 @@ def small():
     """Makes a ModelSpec of a very narrow net (2, 4, 8, 16 and 16 filters, 3 classes); any field can
     be changed.
     """
-    from fcn.spec.architecture import MEAN_BGR, ModelSpec
+    from fcn.spec import MEAN_BGR, ModelSpec
 
     def spec(variant="fcn32s", **changes):
         fields = {

@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("fcn", "tasks", "flows")
+FACE = "fcn/__init__"
 
 
 def sources(*folders):
@@ -33,8 +34,10 @@ def imports(source):
 
 def room(module):
     """ "fcn/net" of fcn.net and all in it; the layer itself of what stands in no room. `python -m
-    fcn` is the command.
+    fcn` is the command, and what `import fcn` offers a room of its own.
     """
+    if module == "fcn.__init__":
+        return FACE
     parts = module.replace("fcn.__main__", "fcn.cli").split(".")
     return (
         "/".join(parts[:2])

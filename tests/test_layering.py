@@ -7,12 +7,12 @@ import subprocess
 import sys
 
 import pytest
-from rooms import LAYERS, ROOT, arrows, imports, room, sources
+from rooms import FACE, LAYERS, ROOT, arrows, imports, room, sources
 
 HOUSE = (
     "flows/commands", "flows", "flows/runner", "tasks", "tasks/report", "tasks/tracking",
     "tasks/settings",
-    "fcn/cli", "fcn/published", "fcn/predict", "fcn/evaluate", "fcn/train", "fcn/monitor",
+    "fcn/cli", FACE, "fcn/predict", "fcn/published", "fcn/evaluate", "fcn/train", "fcn/monitor",
     "fcn/score", "fcn/net",
     "fcn/records", "fcn/input", "fcn/hardware", "fcn/doctor", "fcn/datasets", "fcn/weights",
     "fcn/compare",

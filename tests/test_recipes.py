@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fcn.spec import checking
-from fcn.spec.architecture import BACKBONES
+from fcn.spec import BACKBONES, checking
 from fcn.spec.recipe import TrainSpec
 from tasks.settings import config
 

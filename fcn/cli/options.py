@@ -1,6 +1,5 @@
 """What the commands' options have in common."""
 
-import glob
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,19 +55,19 @@ def model_folder(given: str = pretrained.DEFAULT) -> Path:
     """
     if given.startswith("models:"):
         return workspace.registered(given)
-    boxed, models = pretrained.folders(), workspace.models()
-    artifacts = sorted(glob.glob(f"{glob.escape(given)}/artifacts/*"))
-    for folder in (models / given, boxed.get(given, Path(given)), *map(Path, artifacts)):
-        if os.path.isfile(folder / "model.json"):  # also of a name that no disk takes
-            return folder
+    trained = workspace.models() / given
+    if os.path.isfile(trained / "model.json"):  # also of a name that no disk takes
+        return trained
 
-    from fcn.published import nets as published_nets  # only now: what lies here needs no HTTP
+    from fcn.predict import models
 
-    if given in published_nets.names():
-        return published_nets.model_folder(given)
+    if found := models.find(given):
+        return found
     from fcn.spec import VARIANTS
 
-    there = [*boxed, *map(shown, workspace.trained()), *published_nets.names()]
+    boxed = [*pretrained.folders()]
+    fetched = [name for name in models.names() if name not in boxed]
+    there = [*boxed, *map(shown, workspace.trained()), *fetched]
     raise UserError(
         f"--model: expected {', '.join(there)}, a variant ({', '.join(VARIANTS)}) once it has been "
         f"trained, or a folder with model.json and weights.npz; got {shown(given)}"

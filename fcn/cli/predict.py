@@ -1,5 +1,6 @@
 """`fcn predict IMAGE...`: what a trained net makes of photographs."""
 
+import functools
 import os
 import sys
 import time
@@ -106,28 +107,19 @@ def _run(
         print(f"{shown(predictor.spec.knows, LINE)} `--model ...` names another net.", flush=True)
     most = round(predict.MOST * megapixels / images.MEGAPIXELS)
 
-    def bounded(width: int, height: int) -> str:
-        computed = predictor.cost(width, height)
-        if computed <= most:
-            return ""
-        return (
-            f"for {width}x{height} pixels the net computes {computed:,}; {most:,} are "
-            "allowed: cut it into pieces, choose a larger --tile, or allow more --megapixels"
-        )
-
+    bounded = functools.partial(predictor.too_much, most=most)
     report = _tiles if sys.stderr.isatty() else lambda *_: None
 
     def of_image(path: Path, name: str) -> tuple[str, str]:
-        image = images.read(path, bounded)
-        predicted = predictor(image, probabilities, report)
-        predictions.write(out, name, image, predicted.labels, predicted.probabilities, classes)
-        size = f"{image.shape[1]}x{image.shape[0]}"
+        predicted = predictor.predict(predictor.read(path, most), probabilities, report)
+        predictions.write(out, name, predicted)
+        size = f"{predicted.image.shape[1]}x{predicted.image.shape[0]}"
         return size, predictions.shares(predicted.labels, classes)
 
     def of_video(path: Path, name: str) -> tuple[str, str]:
         camera = video.camera(str(path)) if str(path) in cameras else None
         place = predictions.video_place(out, name)
-        painted = video.painter(lambda image: predictor(image).labels, classes)
+        painted = video.painter(lambda image: predictor.predict(image).labels, classes)
         source = path if camera is None else camera
         told = _frames if sys.stderr.isatty() else lambda *_: None
         if camera is not None:

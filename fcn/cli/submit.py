@@ -117,7 +117,7 @@ def _by(
                 f"{path}: marked as lying on its side, which none of VOC's images is: "
                 "is this the official file?"
             )
-        yield name, predictor(images.read(path)).labels
+        yield name, predictor.predict(images.read(path)).labels
 
 
 def _told(

@@ -2,8 +2,20 @@
 
 from fcn.datasets.annotations import formats
 from fcn.datasets.annotations.tree import Annotated
+from fcn.datasets.catalog import DATASETS, open
 from fcn.datasets.pairs import Listing, leaks, read_ids
 from fcn.datasets.stems import IMAGES
 from fcn.datasets.voc import CLASSES, Pair
 
-__all__ = ["CLASSES", "IMAGES", "Annotated", "Listing", "Pair", "formats", "leaks", "read_ids"]
+__all__ = [
+    "CLASSES",
+    "DATASETS",
+    "IMAGES",
+    "Annotated",
+    "Listing",
+    "Pair",
+    "formats",
+    "leaks",
+    "open",
+    "read_ids",
+]

@@ -4,11 +4,12 @@ VOC2011 and SBD annotate the same images, with other training and validation set
 VOC2011's images and 690 more with labels. So a training set that takes from SBD shares images with
 VOC's validation set, unless they are taken out:
 
-    sbd_train      SBD's own training set, the authors' choice; goes with seg11valid or rv_voc12
-    seg11valid     VOC2011's val without sbd_train, the authors' validation set (the paper's
-    footnote 7) train_aug      all of VOC2012's train and SBD that is not in VOC2012's val; goes
-    with val rv_voc12       VOC2012's val without sbd_train, "reduced validation"; goes with
-    rv_voc12_train, which is all the rest
+    sbd_train       SBD's own training set, the authors' choice; goes with seg11valid or rv_voc12
+    seg11valid      VOC2011's val without sbd_train, the authors' validation set (the paper's
+                    footnote 7)
+    train_aug       all of VOC2012's train and SBD that is not in VOC2012's val; goes with val
+    rv_voc12        VOC2012's val without sbd_train, "reduced validation"
+    rv_voc12_train  all the rest; goes with rv_voc12
 
 The first two can be had from VOC2012's archive as well, which has all that VOC2011's has. For
 VOC2011's own train and val from there, their lists have to be given: VOC2012's are longer.

@@ -4,7 +4,7 @@ classes.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from fcn import reading
 from fcn.errors import CONTROL, UserError, enumeration
+from fcn.pixels import images, labels
 
 LONGEST = 200
 """Characters of the name of a class or an image: files are called like these."""
@@ -56,6 +57,30 @@ class Listing:
     colours: tuple[tuple[int, int, int], ...] = ()
     notes: tuple[str, ...] = ()
     own: bool = False
+
+    def examples(self, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Reads the images of a split and their labels, in its order.
+
+        Args:
+            split: "train" or "val".
+
+        Yields:
+            uint8 RGB (H, W, 3), upright, and uint8 (H, W) of class indices, 255 being void.
+
+        Raises:
+            UserError: one cannot be read, or they do not fit each other.
+        """
+        for pair in self.splits[split]:
+            image = images.read(pair.image)
+            label = labels.classes_of(
+                pair.label,
+                labels.stored(pair.label, pair.draw),
+                len(self.classes),
+                (image.shape[1], image.shape[0]),
+                pair.encoding,
+                self.colours,
+            )
+            yield image, label
 
 
 def read_ids(path: Path, expected: int | None = None) -> list[str]:
@@ -165,6 +190,10 @@ def choose_classes(given: Sequence[str], own: Sequence[str], where: str) -> tupl
 
 def leaks(train: Sequence[Pair], val: Sequence[Pair]) -> None:
     """Refuses sets that share images, by id.
+
+    Args:
+        train: of the training set.
+        val: of the validation set.
 
     Raises:
         UserError: they do; ten are named.

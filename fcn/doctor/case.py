@@ -126,11 +126,19 @@ class Case:
         return MODES["colours" if self.meaning.form == "colours" else self.encoding or "indices"]
 
     def odd(self, content: Content) -> bool:
-        """Whether a label is stored otherwise."""
+        """Whether a label is stored otherwise.
+
+        Args:
+            content: of the label.
+        """
         return content.mode not in (*self.modes, *(() if self.encoding else ("GTcls",)))
 
     def as_greys(self, content: Content) -> bool:
-        """Whether three equal channels hold the values."""
+        """Whether three equal channels hold the values.
+
+        Args:
+            content: of the label.
+        """
         return content.kind == "rgb" and self.meaning.form == "values"
 
     @property

@@ -66,7 +66,12 @@ class Content:
 
 
 def count(path: Path, found: Stored) -> Content:
-    """Counts what is in a label file that has been read; `path` is its name."""
+    """Counts what is in a label file that has been read.
+
+    Args:
+        path: its name.
+        found: its pixels.
+    """
     keys, ranks = _ranked(found.pixels)
     edges, mixed = _mixed(found)
     parts = (ranks.reshape(-1), ranks[_inner(found)], ranks[mixed])

@@ -165,7 +165,14 @@ def _data_sets(places: Collection[Path]) -> list[tuple[Path, Layout]]:
 
 
 def read_classes(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Names and colours 0xRRGGBB of a classes.txt; see `folder.read_classes`."""
+    """Names and colours 0xRRGGBB of a classes.txt; see `folder.read_classes`.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        UserError: see there.
+    """
     names, colours = folder.read_classes(path)
     return names, tuple(red << 16 | green << 8 | blue for red, green, blue in colours)
 

@@ -66,6 +66,9 @@ def _titles(diagnosis: Diagnosis, stops: bool) -> list[str]:
 def table(diagnosis: Diagnosis) -> str:
     """What was found, class by class, what is wrong, and what to do; several lines, the last one
     without an end.
+
+    Args:
+        diagnosis: of a folder.
     """
     images = diagnosis.files["images"]
     lines = [_first(diagnosis)]

@@ -24,6 +24,12 @@ def reconstruct(truth: np.ndarray, stride: int) -> np.ndarray:
         void alone, 0.
 
     Source: section 4.3 of the CVPR paper, the table of upper bounds by downsampling factor.
+
+    Example:
+        >>> truth = np.zeros((4, 4), np.uint8)
+        >>> truth[0, 0] = 1  # less than a cell of 4 x 4 pixels can hold
+        >>> reconstruct(truth, 4).max(), reconstruct(truth, 1).max()
+        (np.uint8(0), np.uint8(1))
     """
     present = np.unique(truth[truth != VOID]).astype(np.uint8)
     if len(present) < 2:

@@ -40,6 +40,15 @@ def shown(
 def resized(width: int, height: int, shorter: int) -> tuple[int, int]:
     """(width, height) with a shorter side of `shorter` pixels; the longer one is rounded down, as
     torchvision does.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+        shorter: pixels of the shorter side that comes out.
+
+    Example:
+        >>> resized(500, 375, 256)
+        (341, 256)
     """
     short, long = sorted((width, height))
     longer = shorter * long // short

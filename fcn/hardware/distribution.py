@@ -48,6 +48,9 @@ class Share:
         own part of the batch.
 
         JAX shows the whole batch to everybody, so there the number is the sum already.
+
+        Args:
+            value: this device's number, a scalar tensor.
         """
         # of which Keras' dry run is
         if self.strategy is None or tf.distribute.in_cross_replica_context():
@@ -60,6 +63,9 @@ class Share:
 
         TensorFlow's own division of batches is one of equal batches, and ours have sizes of their
         own.
+
+        Args:
+            batches: a `tf.data.Dataset` of them.
         """
         if self.strategy is None:
             return batches
@@ -77,6 +83,9 @@ class Share:
         them.
 
         Bools become 0 or 1. Other processes learn dtype and shape from the first.
+
+        Args:
+            value: called in the first process alone.
         """
         if self.processes == 1:
             return np.asarray(value())

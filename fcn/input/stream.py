@@ -98,7 +98,10 @@ class Stream:
         return _read(self._plan(start), load)
 
     def ids(self, step: int) -> list[str]:
-        """The images that `batches` gives at a step, the first being 0.
+        """The images that `batches` gives at a step.
+
+        Args:
+            step: the first is 0.
 
         Raises:
             UserError: records that are not there.

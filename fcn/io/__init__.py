@@ -3,12 +3,11 @@ redaction.
 """
 
 from fcn.io.addresses import path_of, public, secret, without
-from fcn.io.contents import FOLDERS, PICTURES
+from fcn.io.contents import PICTURES
 from fcn.io.files import BROKEN, check_file, digest, links, replacing_file, sniff, walk
 
 __all__ = [
     "BROKEN",
-    "FOLDERS",
     "PICTURES",
     "check_file",
     "digest",

@@ -72,6 +72,13 @@ def public(text: str) -> str:
     A query may be a signature or a token under any name, so all of it becomes `?...`. Outside of
     addresses, the values of what is named like a secret (`token=`, `Authorization:`) become `...`,
     too. Of a line, 8000 characters are looked at and returned.
+
+    Args:
+        text: of one line or several.
+
+    Example:
+        >>> public("GET https://me:word@example.org/a.tar?key=1 failed")
+        'GET https://example.org/a.tar?... failed'
     """
     return "\n".join(_public(line[:_LONGEST]) for line in text.split("\n"))
 
@@ -85,7 +92,8 @@ def _public(text: str) -> str:
 
 def _tail(word: str) -> str:
     """A word without what follows the first `?`, `#` or `;`; what closes a bracket or a sentence
-    stays."""
+    stays.
+    """
     bare = word.rstrip(_CLOSING)
     return (_TAIL_OF_ADDRESS if _ADDRESS.search(bare) else _TAIL).sub(r"\1...", bare) + word[
         len(bare) :
@@ -94,7 +102,12 @@ def _tail(word: str) -> str:
 
 def without(text: str, secrets: Iterable[str]) -> str:
     """The text with `...` in place of each of the `secrets`, wherever they stand; for values that
-    are known to be such."""
+    are known to be such.
+
+    Args:
+        text: of any length.
+        secrets: values of `SHORTEST` characters or more; shorter ones are left where they are.
+    """
     for value in sorted(secrets, key=len, reverse=True):  # one may be part of another
         if len(value) >= SHORTEST:
             text = text.replace(value, "...")
@@ -106,6 +119,9 @@ def secret(url: str) -> str | None:
     the secret; or None.
 
     Of a query, only names that addresses of public files are known to have may be written down.
+
+    Args:
+        url: an address, or anything.
     """
     url = url.strip().replace("\\", "/")
     local = url.lower().startswith("file:")
@@ -134,7 +150,8 @@ def secret(url: str) -> str | None:
 
 def _named_secret(query: str) -> str | None:
     """The first name that is one of secrets; what has no value may be the secret itself, and is not
-    named."""
+    named.
+    """
     names = [name for part in query.split("&") for name, given, _ in [part.partition("=")] if given]
     return next((f"a secret, `{name}`" for name in names if _NAMED.fullmatch(name)), None)
 
@@ -142,6 +159,13 @@ def _named_secret(query: str) -> str | None:
 def path_of(url: str) -> str:
     """The path in a URL, quoted as it is there. In a `file:` address it is all that follows: a name
     may hold ? and #.
+
+    Args:
+        url: an address, or a path as it is.
+
+    Example:
+        >>> path_of("https://example.org/a/b.tar?x=1"), path_of("file:photos/what?.zip")
+        ('/a/b.tar', 'photos/what?.zip')
     """
     rest = url.removeprefix("file:")
     if rest == url:

@@ -76,7 +76,8 @@ def opened(path: Path) -> Iterator[list[Member] | Iterator[Member]]:
 
 def _folder(top: Path) -> Iterator[Member]:
     """Everything below `top`, in order of names; links are followed, but into no folder twice.
-    Files are saved as links or copies."""
+    Files are saved as links or copies.
+    """
 
     def fail(error: OSError) -> None:
         raise error

@@ -30,7 +30,16 @@ FOLDERS: dict[str, dict[str, tuple[str, ...]]] = {
     "ade20k": {"ade20k": ADE20K},
     "folder": {"folder": FOLDER},
 }
-"""By data set and by key of the archive."""
+"""By data set and by key of the archive; of others the one archive is taken whole."""
+
+
+def archives(dataset: str) -> dict[str, tuple[str, ...]]:
+    """What is read of the archives of a data set, by their keys; see `folders`.
+
+    Args:
+        dataset: a name; one that has no row in `FOLDERS` is made of one archive of the same name.
+    """
+    return FOLDERS.get(dataset, {dataset: (".",)})
 
 
 def folders(dataset: str, key: str) -> tuple[str, ...]:
@@ -38,15 +47,13 @@ def folders(dataset: str, key: str) -> tuple[str, ...]:
     need be there.
 
     Args:
-        dataset: a key of `FOLDERS`.
-        key: of the archive: "voc", "sbd", "ade20k" or "folder".
+        dataset: its name.
+        key: of the archive: "voc", "sbd", "ade20k", "folder", or the name of the data set.
 
     Raises:
-        UserError: no such data set, or it has no such archive.
+        UserError: it has no such archive.
     """
-    if dataset not in FOLDERS:
-        raise UserError(f"records.dataset: expected one of {', '.join(FOLDERS)}; got {dataset}")
-    known = FOLDERS[dataset]
+    known = archives(dataset)
     if key not in known:
         raise UserError(
             f"the data set {dataset} is made of the archives {' and '.join(known)}; it "

@@ -59,6 +59,12 @@ def walk(top: Path) -> Iterator[Path]:
     """All that is no folder below a folder, in the order of names; hidden names are left out.
 
     Links are followed, but into no folder that has been seen.
+
+    Args:
+        top: the folder.
+
+    Yields:
+        Paths that begin with `top`.
     """
     seen: set[str] = set()
     for folder, below, names in os.walk(top, followlinks=True):
@@ -72,7 +78,11 @@ def walk(top: Path) -> Iterator[Path]:
 
 
 def links(top: Path) -> list[Path]:
-    """The links below a folder, without what is behind them."""
+    """The links below a folder, without what is behind them.
+
+    Args:
+        top: the folder.
+    """
     found = (
         Path(folder, name)
         for folder, below, names in os.walk(top)
@@ -82,8 +92,11 @@ def links(top: Path) -> list[Path]:
 
 
 def digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
-    """Hexadecimal digest of the file `path`, read in pieces; `algorithm` as in `hashlib` (md5,
-    sha1, sha256, ...).
+    """Hexadecimal digest of a file, read in pieces.
+
+    Args:
+        path: of the file.
+        algorithm: as in `hashlib`: md5, sha1, sha256, ...
     """
     with open(path, "rb") as file:
         # Said to be no security matter, or md5, which old archives are published with, is refused
@@ -94,11 +107,14 @@ def digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
 
 
 def sniff(path: str | os.PathLike[str]) -> str:
-    """Say in a few words what the file `path` is, going by its first bytes, never by its name; for
-    error messages.
+    """Says in a few words what a file is, by its first bytes, never by its name; for messages.
 
-    Returns e.g. "an HTML page", "a git-lfs pointer, ...", "a tar archive", "empty", or "of unknown
-    type (starts with ...)".
+    Args:
+        path: of the file.
+
+    Returns:
+        Such as "an HTML page", "a git-lfs pointer, ...", "a tar archive", "empty", or "of unknown
+        type (starts with ...)".
     """
     with open(path, "rb") as file:
         return sniff_bytes(file.read(1024))
@@ -256,7 +272,8 @@ class _Refusal(Exception):
 @contextlib.contextmanager
 def _told(path: str | os.PathLike[str], option: str, wanted: str) -> Iterator[None]:
     """Makes a refusal, ours or the system's, the sentence about `path` and the `option` that named
-    it."""
+    it.
+    """
     try:
         yield
     except (_Refusal, OSError) as error:
@@ -333,7 +350,8 @@ def _bears(folder: Path, mark: Mark | None) -> bool:
 
 def _try(target: Path) -> None:
     """Makes a file without a name in the folder that is there already, and looks whether the
-    longest name is too long."""
+    longest name is too long.
+    """
     parent = next(parent for parent in (*target.parents, target) if os.path.isdir(parent))
     with contextlib.suppress(FileNotFoundError):
         os.lstat(target.parent / f"{FORMER}{target.name}")

@@ -1,5 +1,6 @@
 """The part of `fcn.monitor.health` that looks at the device: what is noted in every step, and what
-is looked at now and then."""
+is looked at now and then.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -23,6 +23,10 @@ def bilinear_kernel(factor: int) -> np.ndarray:
         ValueError: factor below 1.
 
     Source: `upsample_filt` of the authors' surgery.py, for the even kernel sizes that the nets use.
+
+    Example:
+        >>> bilinear_kernel(2)[0].tolist()
+        [0.0625, 0.1875, 0.1875, 0.0625]
     """
     if factor < 1:
         raise ValueError(f"an upsampling factor is at least 1, got {factor}")
@@ -62,6 +66,11 @@ class Upsample(keras.layers.Layer):  # type: ignore[misc]
     class by every other: for 150 classes and a factor of 32 by 92 million weights, of which 614
     thousand are not 0. On a GPU, products also repeat to the bit; sums of a transposed convolution
     need not.
+
+    Example:
+        >>> line = np.array([0.0, 4.0], np.float32).reshape(1, 1, 2, 1)  # (N, h, w, C)
+        >>> np.asarray(Upsample(2, "same")(line))[0, 0, :, 0].tolist()  # 0.75 of it is in row 0
+        [0.0, 0.75, 2.25, 2.25]
     """
 
     def __init__(self, factor: int, padding: str, **kwargs: Any) -> None:
@@ -72,8 +81,11 @@ class Upsample(keras.layers.Layer):  # type: ignore[misc]
         self.factor, self.padding = factor, padding
 
     def call(self, maps: Any) -> Any:
-        """maps (N, h, w, C) -> (N, H, W, C): with "valid" H = factor (h + 1), with "same" H =
+        """Maps (N, h, w, C) -> (N, H, W, C): with "valid" H = factor (h + 1), with "same" H =
         factor h; W likewise.
+
+        Args:
+            maps: float (N, h, w, C).
         """
         number, height, width, channels = ops.shape(maps)
         maps = ops.matmul(self._shares(width), maps)
@@ -84,7 +96,11 @@ class Upsample(keras.layers.Layer):  # type: ignore[misc]
         )
 
     def enlarged(self, length: Any) -> Any:
-        """The height or width that comes of a height or width, or of many."""
+        """The height or width that comes of a height or width, or of many.
+
+        Args:
+            length: in cells.
+        """
         return self.factor * (length if self.padding == "same" else length + 1)
 
     def _shares(self, length: Any) -> Any:
@@ -101,7 +117,11 @@ class Upsample(keras.layers.Layer):  # type: ignore[misc]
         )
 
     def compute_output_shape(self, shape: Any) -> Any:
-        """Larger, as `call` says."""
+        """Larger, as `call` says.
+
+        Args:
+            shape: (N, h, w, C); a side that is not known yet is None.
+        """
         return (shape[0], *(length and self.enlarged(length) for length in shape[1:3]), shape[3])
 
     def get_config(self) -> dict[str, Any]:

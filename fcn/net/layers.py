@@ -55,6 +55,15 @@ class Grey(keras.layers.Layer):  # type: ignore[misc]
 class Crop(keras.layers.Layer):  # type: ignore[misc]
     """Caffe's Crop: the window of `source` that starts at (offset, offset) and has the height and
     width of `like`.
+
+    Example:
+        >>> import numpy as np
+        >>> from fcn.spec import BACKBONES
+        >>> BACKBONES["vgg16"].paddings["caffe"].score_offset  # by stride
+        {32: 19, 16: 27, 8: 31}
+        >>> row = np.arange(6.0).reshape(1, 1, 6, 1).repeat(6, axis=1)  # (N, h, w, C)
+        >>> np.asarray(Crop(2)(row, np.zeros((1, 3, 3, 1))))[0, 0, :, 0].tolist()
+        [2.0, 3.0, 4.0]
     """
 
     def __init__(self, offset: int, **kwargs: Any) -> None:
@@ -63,7 +72,7 @@ class Crop(keras.layers.Layer):  # type: ignore[misc]
         self.offset = offset
 
     def call(self, source: Any, like: Any) -> Any:
-        """source (N, h, w, C), like (N, H, W, any) -> (N, H, W, C)."""
+        """Source (N, h, w, C), like (N, H, W, any) -> (N, H, W, C)."""
         (number, _, _, channels), (_, height, width, _) = ops.shape(source), ops.shape(like)
         # Not source[:, a:b, c:d]: the gradient of that is copied element by element on one thread,
         # this one's is padding.
@@ -87,7 +96,7 @@ class BlockedConv2D(keras.layers.Conv2D):  # type: ignore[misc]
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """inputs (N, h, w, in), kernel (side, side, in, out) -> (N, h', w', out), as of Conv2D."""
+        """Inputs (N, h, w, in), kernel (side, side, in, out) -> (N, h', w', out), as of Conv2D."""
         convolve, at_once = super().convolution_op, cpu.filters_at_once(inputs, kernel)
         if at_once >= self.filters:
             return convolve(inputs, kernel)
@@ -109,7 +118,7 @@ class DenseConv2D(keras.layers.Conv2D):  # type: ignore[misc]
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """inputs (N, h, w, in), kernel (side, side, in, out) -> (N, h', w', out), h' and w' as of
+        """Inputs (N, h, w, in), kernel (side, side, in, out) -> (N, h', w', out), h' and w' as of
         Conv2D.
         """
         side = self.kernel_size[0]

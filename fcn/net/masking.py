@@ -24,7 +24,7 @@ class Inside(layers.Layer):  # type: ignore[misc]
         self.fill = fill
 
     def call(self, maps: Any, sizes: Sizes) -> Any:
-        """maps (N, H, W, C), sizes int (N, 2) -> (N, H, W, C)."""
+        """Maps (N, H, W, C), sizes int (N, 2) -> (N, H, W, C)."""
         height, width = ops.shape(maps)[1:3]
         # Reshaped, not indexed with None: TensorFlow's optimizer of graphs gets that wrong on top
         # of the stacking in `masked`.

@@ -20,7 +20,8 @@ from fcn.spec import BACKBONES, VARIANTS, ModelSpec, check, check_dense, paramet
 class Transfer:
     """What became of one weight: `name` is "layer/kernel" or "layer/bias", `shape` its shape in the
     new net (or, if it was dropped, in the source), `action` one of copied, new, dropped, or "by
-    class": the outputs of classes that both nets have are copied, the others are zero."""
+    class": the outputs of classes that both nets have are copied, the others are zero.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -30,6 +31,12 @@ class Transfer:
 def named_weights(model: keras.Model) -> dict[str, Any]:
     """The net's own variables (no dropout seeds, no optimizer) by "layer/kernel" and "layer/bias",
     first layer first.
+
+    Args:
+        model: a net of `fcn.net.model.build`.
+
+    Returns:
+        Keras' variables, which can be read and assigned.
     """
     return {
         f"{layer.name}/{weight.path.split('/')[-1]}": weight

@@ -60,6 +60,9 @@ class Stored:
     def values(self, keys: np.ndarray) -> np.ndarray | None:
         """The numbers that stored pixels stand for; None if they are colours, at least one of which
         is no grey.
+
+        Args:
+            keys: int32, some of `pixels`.
         """
         if self.kind != "rgb":
             return keys
@@ -69,6 +72,9 @@ class Stored:
     def colours(self, keys: np.ndarray) -> np.ndarray | None:
         """The colours (0xRRGGBB) that stored pixels are shown in; None for numbers, which have
         none.
+
+        Args:
+            keys: int32, some of `pixels`.
         """
         if self.kind == "palette":
             assert self.palette is not None

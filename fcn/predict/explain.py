@@ -76,7 +76,8 @@ def explain(model: keras.Model, spec: ModelSpec, image: np.ndarray) -> list[Stag
 
 def kernels(model: keras.Model, spec: ModelSpec) -> dict[str, tuple[int, np.ndarray | None]]:
     """The upsampling layers by name: their factor, and the kernel that one of them has learned:
-    float32 (2f, 2f), the mean over the classes; None where it is the fixed bilinear one."""
+    float32 (2f, 2f), the mean over the classes; None where it is the fixed bilinear one.
+    """
     found: dict[str, tuple[int, np.ndarray | None]] = {}
     for name, factor in VARIANTS[spec.variant].upsamplings():
         weights = model.get_layer(name).get_weights()

@@ -1,5 +1,6 @@
 """The nets as ONNX graphs, written straight from the tables of `fcn.spec.architecture`: no second
-copy of the weights is made."""
+copy of the weights is made.
+"""
 
 import json
 from dataclasses import asdict, dataclass, field

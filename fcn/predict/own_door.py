@@ -15,7 +15,15 @@ HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 def origins(port: int) -> list[str]:
-    """The origins of a server that listens on this machine alone, as a browser names them."""
+    """The origins of a server that listens on this machine alone, as a browser names them.
+
+    Args:
+        port: that it listens on.
+
+    Example:
+        >>> origins(7860)
+        ['http://127.0.0.1:7860', 'http://localhost:7860', 'http://[::1]:7860']
+    """
     return [f"http://{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]")]
 
 

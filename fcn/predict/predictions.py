@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from fcn.datasets import IMAGES
 from fcn.errors import UserError, shown
 from fcn.io import files
 from fcn.pixels import labels, visualize
+from fcn.predict.segmentation import Segmentation
 
 LEGEND = "legend.png"
 _JPEG = 65500
@@ -50,7 +50,8 @@ def find(given: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:
 
 def _real(path: Path) -> Path:
     """Where a path leads, also one that leads nowhere: a loop of links, or a name that no disk
-    takes."""
+    takes.
+    """
     return Path(os.path.realpath(path))
 
 
@@ -173,10 +174,7 @@ def prepare(out: Path, classes: Sequence[str]) -> None:
 def write(
     out: Path,
     name: str,
-    image: np.ndarray,
-    predicted: np.ndarray,
-    probabilities: np.ndarray | None,
-    classes: Sequence[str],
+    found: Segmentation,
 ) -> None:
     """Writes what was predicted for an image; each file is complete or not there.
 
@@ -186,22 +184,18 @@ def write(
             legend below (a PNG if a JPEG cannot be so large); `probabilities/<name>.npz` float16
             (H, W, C), under the name `probabilities`.
         name: see `names`.
-        image: uint8 RGB (H, W, 3).
-        predicted: uint8 (H, W).
-        probabilities: float (H, W, C), or None: not written.
-        classes: their names.
+        found: what was predicted; probabilities are written where it has some.
     """
     places = _places(out, name)
     with files.replacing_file(places["labels"]) as temporary:
-        labels.to_image(predicted).save(temporary)
-    picture: Image.Image = visualize.explained(image, predicted, classes)
+        labels.to_image(found.labels).save(temporary)
+    picture = found.explained()
     overlay = places["overlays"] if max(picture.size) <= _JPEG else _large(out, name)
     with files.replacing_file(overlay) as temporary:
         picture.save(temporary, quality=90, subsampling=0)  # which a PNG does not look at
-    if probabilities is not None:
-        files.save_arrays(
-            places["probabilities"], {"probabilities": probabilities.astype(np.float16)}
-        )
+    if found.probabilities is not None:
+        halved = found.probabilities.astype(np.float16)
+        files.save_arrays(places["probabilities"], {"probabilities": halved})
 
 
 def video_place(out: Path, name: str) -> Path:

@@ -12,10 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from PIL import Image
 
 from fcn.errors import UserError
 from fcn.hardware import devices
 from fcn.net import surgery
+from fcn.pixels import images
+from fcn.predict.segmentation import Segmentation
 from fcn.score import evaluation
 from fcn.spec import BACKBONES, VARIANTS, ModelSpec
 
@@ -27,19 +30,6 @@ MOST = 2_000_000_000
 """Pixels that the net may compute for one image: a photograph of 200 megapixels takes 1.1 billion
 with VGG-16.
 """
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a net makes of one image.
-
-    Attributes:
-        labels: uint8 (H, W), the class of every pixel; where two score the same, the lower one.
-        probabilities: float32 (H, W, C), the softmax of the scores; None unless asked for.
-    """
-
-    labels: np.ndarray
-    probabilities: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -58,9 +48,10 @@ class Window:
 
 
 class Predictor:
-    """Calls a net on images of any size.
+    """A net as a function from an image of any size to its segmentation; `fcn.load` makes one.
 
     Attributes:
+        model: the net itself, from images to scores; see `fcn.net.model.build`.
         spec: of the net: `spec.classes`, `spec.variant`, ...
         tile: pixels; an image with a longer side is cut into tiles of this side, or of longer ones
             where it is thin.
@@ -73,7 +64,7 @@ class Predictor:
         Raises:
             UserError: tiles too small to leave anything between their margins.
         """
-        self.spec, self.margin = spec, reach(spec)
+        self.model, self.spec, self.margin = model, spec, reach(spec)
         self._border = BACKBONES[spec.backbone].paddings[spec.padding].border
         step = _stride(spec)
         # so that the cells of all tiles lie on one grid, that of the whole image
@@ -91,50 +82,82 @@ class Predictor:
         self._both = keras.Model(model.input, both)
         self._both.compile(jit_compile=evaluation.COMPILED)
 
-    def __call__(
+    def predict(
         self,
-        image: np.ndarray,
+        image: np.ndarray | Image.Image | str | Path,
         probabilities: bool = False,
         done: Callable[[int, int], None] = lambda tiles, total: None,
-    ) -> Prediction:
+    ) -> Segmentation:
         """Predicts one image at its own size.
 
         Tiles give what the whole image would, up to rounding: they overlap by twice the margin, and
         of each the part that its cut edges cannot reach is kept.
 
         Args:
-            image: uint8 RGB (H, W, 3), H and W from 1 up.
+            image: uint8 RGB (H, W, 3), H and W from 1 up; or a picture of Pillow's, taken as it is;
+                or the name of a file of any kind of picture, see `read`.
             probabilities: whether they are wanted, too: 4 C bytes per pixel.
             done: called with (tiles done, tiles in all) after each.
 
         Raises:
-            UserError: not such an array, or the device's memory does not hold a tile.
+            UserError: no such picture, or the device's memory does not hold a tile.
         """
+        if isinstance(image, (str, Path)):
+            image = self.read(Path(image))
+        elif isinstance(image, Image.Image):
+            image = np.asarray(image.convert("RGB"))
         steps = self.steps(image, probabilities)
         while True:
             try:
                 done(*next(steps))
             except StopIteration as end:
-                found: Prediction = end.value
+                found: Segmentation = end.value
                 return found
+
+    def read(self, path: Path, most: int = MOST) -> np.ndarray:
+        """A picture from a file, upright, see `fcn.pixels.images.read`.
+
+        Args:
+            path: of a picture of any kind.
+            most: pixels that the net may compute for it.
+
+        Returns:
+            uint8 RGB (H, W, 3).
+
+        Raises:
+            UserError: no picture, a damaged one, or one that takes more.
+        """
+        return images.read(path, lambda width, height: self.too_much(width, height, most))
+
+    def too_much(self, width: int, height: int, most: int = MOST) -> str:
+        """Why a picture of this size is refused; "" if the net computes no more pixels than
+        `most`.
+        """
+        computed = self.cost(width, height)
+        if computed <= most:
+            return ""
+        return (
+            f"for {width}x{height} pixels the net computes {computed:,}; {most:,} are "
+            "allowed: cut it into pieces, choose a larger --tile, or allow more --megapixels"
+        )
 
     def steps(
         self,
         image: np.ndarray,
         probabilities: bool = False,
-    ) -> Generator[tuple[int, int], None, Prediction]:
-        """Does what a call does, a tile at a time: whoever runs it may stop, or let others go
+    ) -> Generator[tuple[int, int], None, Segmentation]:
+        """Does what `predict` does, a tile at a time: whoever runs it may stop, or let others go
         first.
 
         Args:
-            image: see `__call__`.
-            probabilities: see `__call__`.
+            image: uint8 RGB (H, W, 3).
+            probabilities: see `predict`.
 
         Yields:
             (tiles done, tiles in all) after each.
 
         Raises:
-            UserError: see `__call__`.
+            UserError: see `predict`.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise UserError(
@@ -154,13 +177,17 @@ class Predictor:
             if shares is not None:
                 shares[kept] = soft[inner]
             yield number, len(rows) * len(columns)
-        return Prediction(labels, shares)
+        return Segmentation(labels, shares, image, self.spec.classes)
 
     def cost(self, width: int, height: int) -> int:
         """How many pixels the net computes for an image.
 
         They are those of all tiles, whose sides are rounded up to the net's stride, with the border
         that it adds to each.
+
+        Args:
+            width: of the image, in pixels.
+            height: of the image, in pixels.
         """
         rows, columns = self._tiles(height, width)
         return self._padded(rows) * self._padded(columns)

@@ -92,8 +92,8 @@ def application(
         asked = reading.parse_json(body, Asked, "request", f"send {FORMS}")
         given = asked.params.opacity if asked.params else None
         opacity = serving.OPACITY if given is None else given
-        labels = serving.within(net, turns, seconds)
-        return serving.answers(asked.pictures(), labels, net.spec.classes, opacity, net.cost)
+        predict = serving.within(net, turns, seconds)
+        return serving.answers(asked.pictures(), predict, opacity, net.cost)
 
     async def invocations(request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -20,11 +20,12 @@ import numpy as np
 from PIL import Image
 
 from fcn.errors import UserError
-from fcn.pixels import images, labels, visualize
+from fcn.pixels import images, labels
 from fcn.spec import palette
 
 if TYPE_CHECKING:
-    from fcn.predict.predictor import Prediction, Predictor
+    from fcn.predict.predictor import Predictor
+    from fcn.predict.segmentation import Segmentation
 
 MAX_BYTES = 50_000_000
 """Of a picture's file."""
@@ -122,7 +123,7 @@ def predicted(
     net: "Predictor",
     image: np.ndarray,
     turns: Turns,
-) -> "Generator[tuple[int, int], None, Prediction]":
+) -> "Generator[tuple[int, int], None, Segmentation]":
     """Predicts an image while others wait for the same net: see `Turns`.
 
     Args:
@@ -140,15 +141,17 @@ def predicted(
             try:
                 done, tiles = next(steps)
             except StopIteration as end:
-                found: Prediction = end.value
+                found: Segmentation = end.value
                 return found
         left = cost * (tiles - done) / tiles
         yield done, tiles
 
 
-def within(net: "Predictor", turns: Turns, seconds: float) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from an image to its labels that gives up when the time is over: nobody waits for
-    the answer then.
+def within(
+    net: "Predictor", turns: Turns, seconds: float
+) -> "Callable[[np.ndarray], Segmentation]":
+    """A function from an image to its segmentation that gives up when the time is over: nobody
+    waits for the answer then.
 
     Args:
         net: see `predicted`.
@@ -157,13 +160,14 @@ def within(net: "Predictor", turns: Turns, seconds: float) -> Callable[[np.ndarr
     """
     end = time.monotonic() + seconds
 
-    def predict(image: np.ndarray) -> np.ndarray:
+    def predict(image: np.ndarray) -> "Segmentation":
         steps = predicted(net, image, turns)
         while True:
             try:
                 done, tiles = next(steps)
             except StopIteration as last:
-                return np.asarray(last.value.labels)
+                found: Segmentation = last.value
+                return found
             if time.monotonic() > end and done < tiles:
                 raise UserError(
                     f"image of {image.shape[1]}x{image.shape[0]} pixels: {seconds:g} s are over, "
@@ -225,15 +229,11 @@ def decode(text: Any, name: str, budget: Budget) -> np.ndarray:
     return read(data, name, budget)
 
 
-def answer(
-    image: np.ndarray, found: np.ndarray, classes: Sequence[str], opacity: float = OPACITY
-) -> dict[str, Any]:
+def answer(found: "Segmentation", opacity: float) -> dict[str, Any]:
     """What a client gets of one picture, as plain data.
 
     Args:
-        image: uint8 RGB (H, W, 3).
-        found: uint8 labels (H, W).
-        classes: their names.
+        found: what was predicted for it.
         opacity: of the overlay's colours, 0..1.
 
     Returns:
@@ -241,20 +241,17 @@ def answer(
         classes; `overlay`, base64 of an RGB PNG; `classes`, see `shares`.
     """
     return {
-        "width": image.shape[1],
-        "height": image.shape[0],
-        "labels": base64.b64encode(png(labels.to_image(found))).decode(),
-        "overlay": base64.b64encode(
-            png(Image.fromarray(visualize.overlay(image, found, classes, opacity)))
-        ).decode(),
-        "classes": shares(found, classes),
+        "width": found.labels.shape[1],
+        "height": found.labels.shape[0],
+        "labels": base64.b64encode(png(labels.to_image(found.labels))).decode(),
+        "overlay": base64.b64encode(png(found.overlay(opacity))).decode(),
+        "classes": shares(found.labels, found.classes),
     }
 
 
 def answers(
     texts: Sequence[Any],
-    predict: Callable[[np.ndarray], np.ndarray],
-    classes: Sequence[str],
+    predict: "Callable[[np.ndarray], Segmentation]",
     opacity: float,
     cost: Callable[[int, int], int],
 ) -> list[dict[str, Any]]:
@@ -263,8 +260,7 @@ def answers(
 
     Args:
         texts: base64 of one picture each; together they may have `MAX_PIXELS`.
-        predict: uint8 RGB (H, W, 3) -> uint8 labels (H, W).
-        classes: names.
+        predict: from uint8 RGB (H, W, 3) to what was predicted.
         opacity: of the overlays' colours, 0..1.
         cost: width and height of a picture -> pixels that the net computes; together at most
             `MAX_COMPUTED`.
@@ -282,7 +278,7 @@ def answers(
         raise UserError(f"opacity: expected a number of 0..1, got {opacity}")
     budget = Budget(cost)
     read_images = [decode(text, f"image {number}", budget) for number, text in enumerate(texts)]
-    return [answer(image, predict(image), classes, opacity) for image in read_images]
+    return [answer(predict(image), opacity) for image in read_images]
 
 
 def shares(found: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:

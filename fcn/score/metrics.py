@@ -19,6 +19,11 @@ def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.nda
 
     Raises:
         ValueError: sizes differ, or a value is out of range.
+
+    Example:
+        >>> truth, prediction = np.array([[0, 0], [1, 255]]), np.array([[0, 1], [1, 1]])
+        >>> confusion(truth, prediction, 2).tolist()  # the void pixel is not counted
+        [[1, 1], [0, 1]]
     """
     check(truth, prediction, classes)
     valid = truth != VOID
@@ -46,6 +51,13 @@ def check(truth: np.ndarray, prediction: np.ndarray, classes: int) -> None:
 def class_iu(histogram: np.ndarray) -> np.ndarray:
     """Intersection over union of each class, float64 0..1; NaN where a class is in neither truth
     nor prediction.
+
+    Args:
+        histogram: see `scores`.
+
+    Example:
+        >>> class_iu(np.array([[3, 1], [0, 4]])).tolist()
+        [0.75, 0.8]
     """
     both = np.diag(histogram)
     return _divide(both, histogram.sum(0) + histogram.sum(1) - both)
@@ -54,6 +66,13 @@ def class_iu(histogram: np.ndarray) -> np.ndarray:
 def class_accuracy(histogram: np.ndarray) -> np.ndarray:
     """Share of each true class's pixels that is predicted right (recall), float64 0..1; NaN where
     the truth lacks a class.
+
+    Args:
+        histogram: see `scores`.
+
+    Example:
+        >>> class_accuracy(np.array([[3, 1], [0, 4]])).tolist()
+        [0.75, 1.0]
     """
     return _divide(np.diag(histogram), histogram.sum(1))
 
@@ -73,6 +92,14 @@ def scores(histogram: np.ndarray) -> dict[str, float]:
         ValueError: the histogram is empty.
 
     Source: section 5 of the CVPR paper, "Metrics".
+
+    Example:
+        >>> for name, value in scores(np.array([[3, 1], [0, 4]])).items():
+        ...     print(f"{name} {value:.3f}")
+        pixel_accuracy 0.875
+        mean_accuracy 0.875
+        mean_iu 0.775
+        frequency_weighted_iu 0.775
     """
     if not histogram.any():
         raise ValueError("no valid pixel was scored")

@@ -3,13 +3,10 @@ palette and void.
 """
 
 from fcn.spec.architecture import (
-    BACKBONES,
     MARK,
     MEAN_BGR,
     VARIANTS,
-    Backbone,
     ModelSpec,
-    Padding,
     Variant,
     check,
     check_dense,
@@ -17,6 +14,8 @@ from fcn.spec.architecture import (
     parameters,
 )
 from fcn.spec.augment import Augment, moves
+from fcn.spec.backbone import Backbone, Padding
+from fcn.spec.backbones import BACKBONES
 from fcn.spec.bounds import CHECKED, Seed
 from fcn.spec.checking import Place, allowed, came, checked, dotted, nearest, one_of, that, type_at
 from fcn.spec.colours import VOID, VOID_COLOUR, Colour, palette

@@ -65,6 +65,13 @@ def moves(augment: Augment, sizes: np.ndarray, seed: int, epoch: int) -> np.ndar
         then mirrored, else 0; top and left of the window that is cut from it after a border of
         `augment.jitter` pixels was put around it; the window's height and width. With everything
         off that is the whole image: (H, W, 0, 0, 0, H, W).
+
+    Example:
+        >>> sizes = np.array([[375, 500]])
+        >>> moves(OFF, sizes, seed=0, epoch=0).tolist()
+        [[375, 500, 0, 0, 0, 375, 500]]
+        >>> moves(Augment(crop=321), sizes, seed=0, epoch=0)[0, -2:].tolist()
+        [321, 321]
     """
     dice = np.random.default_rng([seed, epoch]).random((len(sizes), 6))
     least, greatest = augment.scale

@@ -22,7 +22,19 @@ Place = tuple[str | int, ...]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that is most like `name`, for a message: "did you mean `sample`?"."""
+    """The known name that is most like `name`, for a message: "did you mean `sample`?".
+
+    Args:
+        name: as it was written.
+        known: those that there are.
+
+    Returns:
+        The question; "" if nothing is known.
+
+    Example:
+        >>> nearest("sampel", ["voc2012", "sample"])
+        'did you mean `sample`?'
+    """
     found = difflib.get_close_matches(name, [*known], n=1, cutoff=0.0)
     return f"did you mean `{found[0]}`?" if found else ""
 
@@ -41,12 +53,27 @@ class _That:
 
 
 def that(test: Callable[[Any], Any], words: str) -> AfterValidator:
-    """A condition on a value, and what is expected in words."""
+    """A condition on a value, and what is expected in words.
+
+    Args:
+        test: whether a value is as it should be.
+        words: what is expected, for the message.
+
+    Returns:
+        What stands beside a type in `Annotated`.
+    """
     return AfterValidator(_That(test, words))
 
 
 def one_of(known: Iterable[str]) -> AfterValidator:
-    """One of these names."""
+    """One of these names.
+
+    Args:
+        known: the names.
+
+    Returns:
+        What stands beside a type in `Annotated`.
+    """
     names = tuple(known)
     return that(names.__contains__, f"one of {', '.join(names)}")
 
@@ -77,6 +104,10 @@ def parse(kind: Any, value: Any, path: str) -> Any:
 def checked(kind: Any, value: Any) -> tuple[Any, list[tuple[Place, str]]]:
     """The same without raising: an instance of `kind` or None, and all
     faults, each with its place.
+
+    Args:
+        kind: see `parse`.
+        value: see `parse`.
     """
     try:
         # Of JSON, pydantic takes lists for tuples and mappings for dataclasses, and no text for a
@@ -90,7 +121,15 @@ def checked(kind: Any, value: Any) -> tuple[Any, list[tuple[Place, str]]]:
 
 
 def dotted(place: Place) -> str:
-    """A place as the end of a path: `.train.fcn32s`, `.urls[0]`."""
+    """A place as the end of a path: `.train.fcn32s`, `.urls[0]`.
+
+    Args:
+        place: keys and numbers.
+
+    Example:
+        >>> dotted(("download", "urls", 0))
+        '.download.urls[0]'
+    """
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
 
 
@@ -126,7 +165,15 @@ def _faults(kind: Any, error: Any) -> Iterator[tuple[Place, str]]:
 
 
 def type_at(kind: Any, place: Iterable[str | int]) -> tuple[Any, tuple[Any, ...]]:
-    """The type of what stands at a place of `kind`, and what is said of it besides."""
+    """The type of what stands at a place of `kind`, and what is said of it besides.
+
+    Args:
+        kind: a dataclass, `dict[str, X]` or `tuple[X, ...]`.
+        place: keys and numbers from there on.
+
+    Returns:
+        The type without its annotations, and these.
+    """
     extra: tuple[Any, ...] = ()
     for part in (None, *place):
         if part is not None:
@@ -152,7 +199,16 @@ _BOUNDS[at.MaxLen] = "{0.max_length} characters at most"
 
 
 def allowed(kind: Any, extra: Iterable[Any] = ()) -> str:
-    """What a value of this type may be, in words: "a number, above 0 and at most 4"."""
+    """What a value of this type may be, in words: "a number, above 0 and at most 4".
+
+    Args:
+        kind: a type without its annotations, see `type_at`.
+        extra: its annotations.
+
+    Example:
+        >>> allowed(float, (at.Gt(0), at.Le(4)))
+        'a number, above 0 and at most 4'
+    """
     for each in extra:
         if isinstance(each, AfterValidator) and isinstance(each.func, _That):
             return each.func.words
@@ -168,5 +224,9 @@ def allowed(kind: Any, extra: Iterable[Any] = ()) -> str:
 
 
 def came(value: Any) -> str:
-    """A value for a message: short, without secrets and control characters."""
+    """A value for a message: short, without secrets and control characters.
+
+    Args:
+        value: anything.
+    """
     return public(quoted(value))

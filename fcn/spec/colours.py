@@ -17,6 +17,10 @@ def palette() -> np.ndarray:
 
     The bits of the index are dealt out to red, green and blue, highest bit of the colour first
     (VOCcolormap of the development kit).
+
+    Example:
+        >>> palette()[[0, 1, 15, 255]].tolist()  # background, aeroplane, person, void
+        [[0, 0, 0], [128, 0, 0], [192, 128, 128], [224, 224, 192]]
     """
     index = np.arange(256)
     colours = np.zeros((256, 3), np.uint8)

@@ -24,6 +24,15 @@ class PixelLoss(keras.losses.Loss):  # type: ignore[misc]
 
     For 187 500 pixels of 21 classes the first sum is 187 500 ln 21 = 570 848, beyond fp16: logits
     are cast to float32.
+
+    Example:
+        >>> import numpy as np
+        >>> labels = np.array([[[0, 1, 255]]])  # (N, H, W); the last pixel is void
+        >>> scores = np.zeros((1, 1, 3, 2))  # (N, H, W, C): both classes alike, ln 2 for each pixel
+        >>> round(float(PixelLoss("sum")(labels, scores)), 4)
+        1.3863
+        >>> round(float(PixelLoss("mean")(labels, scores)), 4)
+        0.6931
     """
 
     def __init__(

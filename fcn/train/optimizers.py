@@ -221,8 +221,18 @@ def rate(schedule: str, start: float, steps: int, warmup: int = 0) -> Any:
         warmup: steps at the beginning in which the rate of the schedule is multiplied by (t + 1) /
             warmup.
 
+    Returns:
+        The number itself, or one of Keras' schedules.
+
     Raises:
         UserError: another schedule.
+
+    Example:
+        >>> poly = rate("poly", start=1e-10, steps=100)
+        >>> [f"{float(poly(step)):.1e}" for step in (0, 50, 99)]
+        ['1.0e-10', '5.4e-11', '1.6e-12']
+        >>> float(rate("fixed", 1.0, steps=100, warmup=4)(0))
+        0.25
     """
     if schedule == "fixed":
         base: Any = start

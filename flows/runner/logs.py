@@ -38,7 +38,8 @@ def is_news(record: logging.LogRecord) -> bool:
 
 def _record(*args: Any, **kwargs: Any) -> logging.LogRecord:
     """A record of any logger: what goes into its message comes from outside as a rule, and is
-    `shown` without secrets."""
+    `shown` without secrets.
+    """
     record = logging.LogRecord(*args, **kwargs)
     if isinstance(record.args, tuple):
         secrets = known()

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 
 import annotated_types as at
 
+from fcn.datasets import DATASETS
 from fcn.errors import UserError
-from fcn.io import FOLDERS
 from fcn.spec import (
     BACKBONES,
     CHECKED,
@@ -73,7 +73,7 @@ class Records:
     """What the stage `records` writes.
 
     Attributes:
-        dataset: a key of `datasets.contents.FOLDERS`: the layout, the splits and their official
+        dataset: a key of `datasets.catalog.DATASETS`: the layout, the splits and their official
             counts.
         roots: for each of `Download.archives`, the folder inside of it that holds the data set.
         classes: names by label value; none: those that the data set brings along.
@@ -86,7 +86,7 @@ class Records:
 
     __pydantic_config__ = CHECKED
 
-    dataset: Annotated[str, one_of(FOLDERS)]
+    dataset: Annotated[str, one_of(DATASETS)]
     roots: dict[str, Text]
     classes: Classes
     train: Text

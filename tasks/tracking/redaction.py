@@ -32,7 +32,8 @@ ADDRESSES = (
 
 def hidden(text: str) -> str:
     """The text with `...` in place of the secrets of the environment and of ~/.netrc, and with its
-    addresses `public`."""
+    addresses `public`.
+    """
     return without(public(without(text, known())), known())
 
 

@@ -35,13 +35,13 @@ class Segmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """Answers the rows of `model_input`, see `fcn.predict.serving.answers`; what is wrong with
-        them becomes an answer 400."""
+        them becomes an answer 400.
+        """
         opacity = (params or {}).get("opacity")  # of the signature's type; null passes
         opacity = serving.OPACITY if opacity is None else float(opacity)
         try:
-            labels = serving.within(self.net, self.turns, self.seconds)
-            classes, cost = self.net.spec.classes, self.net.cost
-            return serving.answers(list(model_input["image"]), labels, classes, opacity, cost)
+            predict = serving.within(self.net, self.turns, self.seconds)
+            return serving.answers(list(model_input["image"]), predict, opacity, self.net.cost)
         except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
 

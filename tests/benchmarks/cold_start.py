@@ -28,9 +28,9 @@ from pathlib import Path
 from fcn.pixels import images
 from fcn.predict import predictor as predict
 predictor, image = predict.load(Path(sys.argv[1])), images.read(Path(sys.argv[2]))
-predictor(image)
+predictor.predict(image)
 begin = time.perf_counter(), time.process_time()
-predictor(image)
+predictor.predict(image)
 print(time.perf_counter() - begin[0], time.process_time() - begin[1])
 """
 

@@ -30,7 +30,7 @@ def measure(width: float, steps: int, deterministic: bool) -> tuple[str, float]:
     from fcn.hardware import devices
     from fcn.net import model
     from fcn.score import evaluation
-    from fcn.spec.architecture import MEAN_BGR, ModelSpec
+    from fcn.spec import MEAN_BGR, ModelSpec
     from fcn.train import optimizers
     from fcn.train.losses import PixelLoss
 

@@ -27,7 +27,7 @@ from fcn.input import stream
 from fcn.net import model, surgery
 from fcn.records import writing
 from fcn.score import evaluation
-from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.spec import MEAN_BGR, ModelSpec
 from fcn.spec.protocols import Evaluate
 from tests.benchmarks import pairs
 

@@ -29,7 +29,7 @@ SIZES = {"500x375": (375, 500), "12 megapixels": (3000, 4000), "48 megapixels": 
 
 
 def spec(variant: str, padding: str = "same") -> Any:
-    from fcn.spec.architecture import MEAN_BGR, ModelSpec
+    from fcn.spec import MEAN_BGR, ModelSpec
 
     classes = tuple(f"class{n}" for n in range(21))
     return ModelSpec(variant, "vgg16", classes, 1.0, 4096, padding, "fixed", 0.5, MEAN_BGR)
@@ -119,7 +119,7 @@ def predict(folder: Path, size: str, precision: str) -> None:
 
     height, width = SIZES[size]
     row = np.random.default_rng(0).integers(0, 256, (height, 1, 3), np.uint8)
-    predictor.load(folder / "fcn8s", precision=precision)(np.repeat(row, width, 1))
+    predictor.load(folder / "fcn8s", precision=precision).predict(np.repeat(row, width, 1))
 
 
 def evaluate(folder: Path) -> None:
@@ -163,14 +163,9 @@ def serve(folder: Path) -> None:
         picture, "PNG"
     )
     net = predictor.load(folder / "fcn8s")
-    labels = serving.within(net, serving.Turns(), 600)
-    serving.answers(
-        [base64.b64encode(picture.getvalue()).decode()],
-        labels,
-        net.spec.classes,
-        serving.OPACITY,
-        net.cost,
-    )
+    predict = serving.within(net, serving.Turns(), 600)
+    asked = [base64.b64encode(picture.getvalue()).decode()]
+    serving.answers(asked, predict, serving.OPACITY, net.cost)
 
 
 def steps(padding: str) -> dict[str, tuple[Callable[..., None], tuple[Any, ...], int]]:

@@ -67,7 +67,7 @@ def batches(folder: Path, start: int, count: int) -> None:
 def evaluate(folder: Path) -> None:
     from fcn.evaluate import score
     from fcn.net import model, surgery
-    from fcn.spec.architecture import ModelSpec
+    from fcn.spec import ModelSpec
     from fcn.spec.protocols import Evaluate
 
     spec = ModelSpec("fcn4s", "lenet", CLASSES, 1 / 5, 8, "caffe", "fixed", 0.0, (0.0, 0.0, 0.0))

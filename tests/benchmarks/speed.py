@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fcn.spec.architecture import BACKBONES
+from fcn.spec import BACKBONES
 from tests.benchmarks import pairs
 
 SIZES = ((500, 375), (375, 500), (500, 333), (333, 500))

@@ -16,7 +16,7 @@ from fcn.hardware import devices
 from fcn.monitor import watches
 from fcn.net import model
 from fcn.score import evaluation
-from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.spec import MEAN_BGR, ModelSpec
 from fcn.train import optimizers
 from fcn.train.losses import PixelLoss
 from tests.benchmarks.pairs import CLASSES

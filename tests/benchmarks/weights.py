@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 from fcn.io import files
-from fcn.spec.architecture import BACKBONES
+from fcn.spec import BACKBONES
 from fcn.weights import conversion, readers
 from tests.fcn import weight_files
 

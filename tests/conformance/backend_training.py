@@ -17,7 +17,7 @@ from fcn.errors import UserError
 from fcn.evaluate import score
 from fcn.io import files
 from fcn.predict import predictor
-from fcn.spec.architecture import ModelSpec
+from fcn.spec import ModelSpec
 from fcn.spec.protocols import Evaluate
 from fcn.spec.recipe import TrainSpec
 from fcn.train import fit, training
@@ -158,7 +158,7 @@ def scored(folder, recipe):
     )
     image = np.random.default_rng(5).integers(90, 130, (36, 100, 3)).astype(np.uint8)
     image[:, 20:60, 0] = image[:, 50:, 1] = 220
-    tiled = predictor.load(out, tile=60)(image, probabilities=True)
+    tiled = predictor.load(out, tile=60).predict(image, probabilities=True)
     numbers = {name: value for name, value in found.items() if isinstance(value, float)}
     numbers |= {
         f"multiscale {name}": value for name, value in found["protocols"]["multiscale"].items()

@@ -14,7 +14,7 @@ import pytest
 from caffe_nets import assert_same_scores
 
 from fcn.net import model, surgery
-from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.spec import MEAN_BGR, ModelSpec
 
 ROOT = Path(__file__).parents[2]
 CLASSES = ("background", "cat", "dog")

@@ -13,7 +13,7 @@ import pytest
 
 from fcn.io import files
 from fcn.net import model, surgery
-from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.spec import MEAN_BGR, ModelSpec
 from fcn.train.losses import PixelLoss
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ from caffe_nets import (
 )
 
 from fcn.net import model, surgery
-from fcn.spec.architecture import ModelSpec
+from fcn.spec import ModelSpec
 from fcn.weights import caffe, conversion
 from sample import toy
 

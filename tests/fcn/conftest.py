@@ -5,7 +5,7 @@ import pytest
 from tiny import CLASSES, write_records, write_world
 
 from fcn.io import files
-from fcn.spec.architecture import BACKBONES, ModelSpec
+from fcn.spec import BACKBONES, ModelSpec
 from fcn.spec.recipe import TrainSpec
 
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import scipy.io
 
-from fcn.spec.architecture import BACKBONES
+from fcn.spec import BACKBONES
 from fcn.weights import caffe
 
 

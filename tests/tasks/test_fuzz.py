@@ -36,7 +36,7 @@ from fcn.io import files
 from fcn.net import surgery
 from fcn.net.model import build
 from fcn.pixels import labels, matfile
-from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.spec import MEAN_BGR, ModelSpec
 from fcn.train import checkpoint
 from fcn.weights import readers
 from flows.runner import remote

@@ -8,7 +8,7 @@ import pytest
 
 from fcn.errors import UserError
 from fcn.hardware import distribution
-from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.spec import MEAN_BGR, ModelSpec
 from fcn.spec.recipe import TrainSpec
 from tasks import train
 from tasks.settings.params import Model

@@ -37,7 +37,7 @@ class _File(BaseModel):
 
 
 def recognise(tree: Tree) -> Annotated | None:
-    """labelme's files in a folder; None if there are none. A labels.txt says the order of classes.
+    """Labelme's files in a folder; None if there are none. A labels.txt says the order of classes.
 
     Raises:
         UserError: damaged; boxes alone; an image that is not there.

@@ -7,6 +7,7 @@ import numpy as np
 
 from fcn.datasets.annotations.tables import by_value
 from fcn.datasets.annotations.tree import Annotated, Tree, beside, identified
+from fcn.datasets.sets import camvid
 from fcn.spec import VOID
 
 CITYSCAPES = {
@@ -16,11 +17,6 @@ CITYSCAPES = {
     33: "bicycle",
 }  # fmt: skip
 """The 19 classes that Cityscapes is scored on, by label id; all other ids up to 33 are void."""
-CAMVID = (
-    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian",
-    "bicyclist",
-)  # fmt: skip
-"""SegNet's 11 classes, by label value; 11 is void."""
 
 
 def cityscapes(tree: Tree) -> Annotated | None:
@@ -47,10 +43,7 @@ def segnet(tree: Tree) -> Annotated | None:
     """
     if not any(path.parts[0] == "trainannot" for path in tree.files):
         return None
-    meaning = np.full(256, -1, np.int16)
-    meaning[: len(CAMVID)] = np.arange(len(CAMVID))
-    meaning[[len(CAMVID), 255]] = VOID
-    return _values(tree, beside(tree), "CamVid", CAMVID, meaning)
+    return _values(tree, beside(tree), "CamVid", camvid.DATASET.classes, camvid.DATASET.meaning())
 
 
 def _values(

@@ -77,10 +77,10 @@ class Tree:
         return 0 < len(self.labels()) < len(self.ending(PICTURES))
 
     def picture(self, name: str, beside: Path) -> Path | None:
-        """The picture that an annotation file names, relative to the root.
+        r"""The picture that an annotation file names, relative to the root.
 
         Args:
-            name: as the file writes it, with "/" or "\\" and folders or without.
+            name: as the file writes it, with "/" or "\" and folders or without.
             beside: the annotation file's folder, relative to the root.
         """
         wanted = Path(name.replace("\\", "/"))

@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 
 from fcn import doctor
 from fcn.datasets import folder
+from fcn.datasets.sets import camvid
 from fcn.errors import UserError
 from fcn.input import records
 from fcn.records import writing
@@ -297,7 +298,7 @@ def test_camvid_of_segnet(tmp_path):
     truths = masks(place / "trainannot", make=stored)
     diagnosis = doctor.examine(place)
     assert [row.name for row in diagnosis.rows if row.pixels] == ["sky", "building", "pole", "road"]
-    check(place, tmp_path / "out", "CamVid", folder.formats.streets.CAMVID, truths)
+    check(place, tmp_path / "out", "CamVid", camvid.DATASET.classes, truths)
 
 
 def test_cityscapes(tmp_path):

@@ -1,34 +1,33 @@
 """Data sets by name, and what all of them have in common."""
 
 import tarfile
+from pathlib import Path
 
 import pytest
 from tiny import CLASSES
 
-from fcn.datasets import catalog
+from fcn.datasets import catalog, sets
 from fcn.datasets.pairs import Listing, Pair, leaks, read_ids
 from fcn.errors import UserError, enumeration
 from fcn.io import contents
 from fcn.io.contents import folders
 
 
+def in_files():
+    return sorted(path.stem for path in Path(sets.__file__).parent.glob("[!_]*.py"))
+
+
 def test_every_data_set_says_what_is_read_of_its_archives():
-    assert (
-        list(catalog.DATASETS)
-        == list(contents.FOLDERS)
-        == ["voc", "voc2011", "voc2012", "ade20k", "folder"]
-    )
+    named = ["voc", "voc2011", "voc2012", "ade20k", "folder"]
+    assert list(catalog.DATASETS) == [*named, *in_files()]
+    assert list(contents.FOLDERS) == named
     assert folders("voc2012", "voc") == (
         "ImageSets/Segmentation",
         "JPEGImages",
         "SegmentationClass",
     )
     assert folders("voc2011", "sbd") == ("train.txt", "val.txt", "img", "cls")
-    with pytest.raises(
-        UserError,
-        match=r"records\.dataset: expected one of voc, voc2011, voc2012, ade20k, folder; got coco",
-    ):
-        folders("coco", "voc")
+    assert folders("camvid", "camvid") == (".",)
     with pytest.raises(
         UserError, match="the data set ade20k is made of the archives ade20k; it has no `voc`"
     ):
@@ -75,7 +74,7 @@ def test_roots_that_do_not_do(world):
         UserError, match=r"records\.roots: empty; expected the folder of voc or sbd"
     ):
         catalog.load("voc2012", {}, (), "train", "val", 1)
-    with pytest.raises(UserError, match=r"records\.dataset: expected one of voc, .*; got coco"):
+    with pytest.raises(UserError, match=r"records\.dataset: expected one of .*, camvid; got coco"):
         catalog.load("coco", {"voc": world}, CLASSES, "train", "val", 1)
 
 

@@ -25,7 +25,8 @@ from PIL import Image
 
 from fcn import doctor
 from fcn.datasets import folder
-from fcn.doctor import KINDS
+from fcn.doctor.case import Row
+from fcn.doctor.findings import KINDS
 from fcn.errors import UserError
 from fcn.pixels import labels
 
@@ -385,7 +386,7 @@ def test_values_and_colours_beyond_are_counted_by_file(tmp_path):
     assert diagnosis.words == (
         f"indices, of which 37 ({pixels} pixels) lie beyond 0..3; all: 0..3, 37, 255"
     )
-    assert diagnosis.rows[-1] == doctor.Row("", "37", pixels, 1, str(root / "masks" / "p01.png"))
+    assert diagnosis.rows[-1] == Row("", "37", pixels, 1, str(root / "masks" / "p01.png"))
 
 
 def test_without_a_word_on_the_classes_few_high_values_are_no_verdict(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 
 from fcn.net import model
 from fcn.net.layers import Crop
-from fcn.spec.architecture import BACKBONES, VARIANTS
+from fcn.spec import BACKBONES, VARIANTS
 
 SLOPE = np.array([2, 3])  # down, right: different, so that an exchange of rows and columns is seen
 TOP = 2000  # of the falling ramp; everything stays positive for the ReLUs

@@ -22,7 +22,7 @@ import json, resource, sys
 import numpy as np
 from fcn.net import model
 from fcn.train import optimizers
-from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.spec import MEAN_BGR, ModelSpec
 from fcn.train.losses import PixelLoss
 
 pair = np.load(sys.argv[1])

@@ -9,7 +9,7 @@ from tensorflow.python.util import _pywrap_util_port
 
 from fcn.hardware import cpu
 from fcn.net.layers import BlockedConv2D, Crop, DenseConv2D, Grey, MeanBGR
-from fcn.spec.architecture import MEAN_BGR
+from fcn.spec import MEAN_BGR
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

@@ -8,7 +8,7 @@ from fcn.errors import UserError
 from fcn.net import model
 from fcn.net.layers import Crop
 from fcn.net.surgery import named_weights
-from fcn.spec.architecture import MEAN_BGR, ModelSpec
+from fcn.spec import MEAN_BGR, ModelSpec
 
 VARIANTS = ["fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce"]
 PADDINGS = ["caffe", "same"]
@@ -245,7 +245,7 @@ def test_vgg19_has_three_more_convolutions(small):
         ),
         (
             {"variant": "fcn8s", "backbone": "lenet"},
-            "backbone: expected vgg16 or vgg19 for fcn8s; got 'lenet'",
+            "backbone: expected vgg13 or vgg16 or vgg19 for fcn8s; got 'lenet'",
         ),
         ({"padding": "same"}, "padding: expected one of caffe with the backbone lenet; got 'same'"),
         ({"dropout": 0.5}, "dropout: lenet has none: expected 0; got 0.5"),

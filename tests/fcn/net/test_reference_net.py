@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from fcn.net import model
 from fcn.net.surgery import named_weights
-from fcn.spec.architecture import BACKBONES, MEAN_BGR
+from fcn.spec import BACKBONES, MEAN_BGR
 
 VGG = Path(__file__).parents[4] / "shared" / "realdata" / "vgg"
 

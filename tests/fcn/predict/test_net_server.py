@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from fcn.cli.app import main
 from fcn.predict import server
+from fcn.predict.segmentation import Segmentation
 
 IMAGE = np.full((3, 4, 3), 200, np.uint8)
 
@@ -32,7 +33,7 @@ class Net:
         for tile in (1, 2):
             time.sleep(self.seconds)
             yield tile, 2
-        return SimpleNamespace(labels=np.ones(image.shape[:2], np.uint8))
+        return Segmentation(np.ones(image.shape[:2], np.uint8), None, image, self.spec.classes)
 
 
 def encoded():

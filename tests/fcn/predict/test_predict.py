@@ -52,7 +52,7 @@ def untrained(spec):
 @pytest.mark.parametrize(("height", "width"), CORNERS)
 def test_labels_and_probabilities_by_hand_at_every_size(colour, height, width):
     image = noise(height, width)
-    found = predict.Predictor(*colour, tile=44)(image, probabilities=True)
+    found = predict.Predictor(*colour, tile=44).predict(image, probabilities=True)
     assert (found.labels.dtype, found.probabilities.dtype) == (np.uint8, np.float32)
     np.testing.assert_array_equal(found.labels, image.argmax(-1))
     powers = np.exp(image / 100)
@@ -63,7 +63,7 @@ def test_labels_and_probabilities_by_hand_at_every_size(colour, height, width):
 
 def test_probabilities_only_where_asked_for(colour):
     image = noise(50, 60)
-    found = predict.Predictor(*colour, tile=44)(image)
+    found = predict.Predictor(*colour, tile=44).predict(image)
     assert found.probabilities is None
     np.testing.assert_array_equal(found.labels, image.argmax(-1))
 
@@ -82,7 +82,7 @@ def test_the_graph_is_not_made_anew_for_every_size(colour):
     )
     before = len(traced)
     for height, width in CORNERS:
-        predictor(noise(height, width))
+        predictor.predict(noise(height, width))
     # of fixed sides, and one after the other left open by TensorFlow as it varies
     assert len(traced) - before <= 3
 
@@ -99,11 +99,11 @@ def test_the_graph_is_not_made_anew_for_every_size(colour):
 def test_tiles_give_what_the_whole_image_gives(small, variant, changes, tile, monkeypatch):
     spec = small(variant, **changes)
     net, image = untrained(spec), blobs(75, 853)
-    whole = predict.Predictor(net, spec, 4096)(image, probabilities=True)
+    whole = predict.Predictor(net, spec, 4096).predict(image, probabilities=True)
     seen = []
     # more tiles, less to compute
     monkeypatch.setattr(predict.Predictor, "_longer", lambda self, short: self.tile)
-    tiled = predict.Predictor(net, spec, tile)(
+    tiled = predict.Predictor(net, spec, tile).predict(
         image, probabilities=True, done=lambda *count: seen.append(count)
     )
     assert len(seen) >= 5
@@ -115,16 +115,19 @@ def test_tiles_give_what_the_whole_image_gives(small, variant, changes, tile, mo
     careless = predict.Predictor(net, spec, tile)
     careless.margin = 64
     assert (
-        np.abs(careless(image, probabilities=True).probabilities - whole.probabilities).max() > 1e-3
+        np.abs(
+            careless.predict(image, probabilities=True).probabilities - whole.probabilities
+        ).max()
+        > 1e-3
     )
 
 
 def test_tiles_of_lenet_too(lenet):
     spec = lenet()
     net, image = untrained(spec), noise(90, 107)
-    whole = predict.Predictor(net, spec, 4096)(image, probabilities=True)
+    whole = predict.Predictor(net, spec, 4096).predict(image, probabilities=True)
     # 44 are a multiple of its stride of 4
-    tiled = predict.Predictor(net, spec, 47)(image, probabilities=True)
+    tiled = predict.Predictor(net, spec, 47).predict(image, probabilities=True)
     np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-5)
     np.testing.assert_array_equal(tiled.labels, whole.labels)
 
@@ -132,10 +135,10 @@ def test_tiles_of_lenet_too(lenet):
 def test_tiles_of_a_thin_image_are_long_and_give_the_same(lenet):
     spec = lenet()
     net, image = untrained(spec), noise(5, 900)
-    whole = predict.Predictor(net, spec, 4096)(image)
+    whole = predict.Predictor(net, spec, 4096).predict(image)
     for picture in (image, image.swapaxes(0, 1)):
         predictor, seen = predict.Predictor(net, spec, 100), []
-        tiled = predictor(picture, done=lambda *count, seen=seen: seen.append(count))
+        tiled = predictor.predict(picture, done=lambda *count, seen=seen: seen.append(count))
         assert seen == [(1, 2), (2, 2)]  # of 100 pixels' length they would be 15
         assert tiled.labels.shape == picture.shape[:2]
         if picture is image:
@@ -252,7 +255,7 @@ def test_tiles_that_are_nothing_but_margin_are_refused(small):
 )
 def test_what_is_no_image_is_refused(colour, image):
     with pytest.raises(UserError, match=r"expected an image of uint8 RGB \(H, W, 3\), got "):
-        predict.Predictor(*colour)(image)
+        predict.Predictor(*colour).predict(image)
 
 
 def test_a_model_folder_is_loaded_with_its_weights(small, tmp_path):
@@ -262,18 +265,20 @@ def test_a_model_folder_is_loaded_with_its_weights(small, tmp_path):
     loaded = predict.load(tmp_path, 640)
     assert (loaded.spec, loaded.tile, loaded.margin) == (spec, 640, 256)
     np.testing.assert_array_equal(
-        loaded(image).labels, ops.convert_to_numpy(net(image[None]))[0].argmax(-1)
+        loaded.predict(image).labels, ops.convert_to_numpy(net(image[None]))[0].argmax(-1)
     )
 
 
 def test_bfloat16_is_near_float32(small, tmp_path):
     spec, image = small("fcn8s", padding="same"), blobs(80, 90)
     surgery.save(untrained(spec), spec, tmp_path)
-    exact = predict.load(tmp_path)(image, probabilities=True).probabilities
+    exact = predict.load(tmp_path).predict(image, probabilities=True).probabilities
     try:
-        rough = predict.load(tmp_path, precision="bfloat16")(
-            image, probabilities=True
-        ).probabilities
+        rough = (
+            predict.load(tmp_path, precision="bfloat16")
+            .predict(image, probabilities=True)
+            .probabilities
+        )
     finally:
         keras.config.set_dtype_policy("float32")
     assert rough.dtype == np.float32

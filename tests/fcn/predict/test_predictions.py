@@ -7,6 +7,7 @@ from PIL import Image
 from fcn.errors import UserError
 from fcn.pixels import labels
 from fcn.predict import predictions
+from fcn.predict.segmentation import Segmentation
 
 CLASSES = ("background", "cat", "dog")
 
@@ -129,7 +130,7 @@ def test_what_is_written_of_an_image(tmp_path):
     predicted = np.zeros((20, 30), np.uint8)
     predicted[5:, 10:] = 2
     soft = np.random.default_rng(0).random((20, 30, 3)).astype(np.float32)
-    predictions.write(tmp_path, "a/cat", image, predicted, soft, CLASSES)
+    predictions.write(tmp_path, "a/cat", Segmentation(predicted, soft, image, CLASSES))
     with Image.open(tmp_path / "labels/a/cat.png") as written:
         assert (written.format, written.mode) == ("PNG", "P")
         assert written.getpalette() == labels.palette().ravel().tolist()
@@ -145,15 +146,16 @@ def test_what_is_written_of_an_image(tmp_path):
         np.testing.assert_array_equal(written["probabilities"], soft.astype(np.float16))
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    predictions.write(tmp_path, "a/cat", image, predicted, soft, CLASSES)
+    predictions.write(tmp_path, "a/cat", Segmentation(predicted, soft, image, CLASSES))
     assert {path: path.read_bytes() for path in before} == before
-    predictions.write(tmp_path, "dog", image, predicted, None, CLASSES)
+    predictions.write(tmp_path, "dog", Segmentation(predicted, None, image, CLASSES))
     assert not (tmp_path / "probabilities/dog.npz").exists()
 
 
 def test_an_overlay_that_no_jpeg_can_hold_is_a_png(tmp_path):
     image = np.zeros((1, 65501, 3), np.uint8)
-    predictions.write(tmp_path, "long", image, np.zeros((1, 65501), np.uint8), None, CLASSES)
+    found = Segmentation(np.zeros((1, 65501), np.uint8), None, image, CLASSES)
+    predictions.write(tmp_path, "long", found)
     with Image.open(tmp_path / "overlays/long.png") as written:
         assert written.width == 65501
     assert not (tmp_path / "overlays/long.jpg").exists()

@@ -15,6 +15,7 @@ from PIL import Image
 from fcn.errors import UserError
 from fcn.pixels import labels
 from fcn.predict import serving
+from fcn.predict.segmentation import Segmentation
 
 CLASSES = ("background", "cat", "dog")
 IMAGE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
@@ -58,7 +59,7 @@ def bomb(side):
 
 
 def test_an_answer_by_hand():
-    got = serving.answer(IMAGE, LABELS, CLASSES, opacity=0.5)
+    got = serving.answer(Segmentation(LABELS, None, IMAGE, CLASSES), opacity=0.5)
     assert (got["width"], got["height"]) == (3, 2)
     classes = picture(got["labels"])
     assert classes.mode == "P"
@@ -122,34 +123,32 @@ def test_a_large_file_is_refused_before_it_is_looked_at(monkeypatch):
 
 
 def predict(image):
-    return np.full(image.shape[:2], 1, np.uint8)
+    return Segmentation(np.full(image.shape[:2], 1, np.uint8), None, image, CLASSES)
 
 
 def test_a_request_of_several_pictures():
-    got = serving.answers([text(IMAGE), text(IMAGE[:1, :1])], predict, CLASSES, 0.6, area)
+    got = serving.answers([text(IMAGE), text(IMAGE[:1, :1])], predict, 0.6, area)
     assert [(each["width"], each["height"]) for each in got] == [(3, 2), (1, 1)]
     assert [each["classes"][0]["name"] for each in got] == ["cat", "cat"]
 
 
 def test_one_bad_picture_refuses_the_request_before_the_net_runs():
     with pytest.raises(UserError, match=r"^image 1: "):
-        serving.answers(
-            [text(IMAGE), "x"], lambda image: pytest.fail("the net ran"), CLASSES, 0.6, area
-        )
+        serving.answers([text(IMAGE), "x"], lambda image: pytest.fail("the net ran"), 0.6, area)
 
 
 def test_pictures_of_a_request_share_the_limit(monkeypatch):
     monkeypatch.setattr(serving, "MAX_PIXELS", 11)
     with pytest.raises(UserError, match="image 1: 3x2 are 6 pixels; 5 are allowed"):
-        serving.answers([text(IMAGE), text(IMAGE)], predict, CLASSES, 0.6, area)
+        serving.answers([text(IMAGE), text(IMAGE)], predict, 0.6, area)
 
 
 def test_nothing_asked_and_opacities_beyond_their_range():
     with pytest.raises(UserError, match="at least one picture"):
-        serving.answers([], predict, CLASSES, 0.6, area)
+        serving.answers([], predict, 0.6, area)
     for opacity in (-0.1, 1.1, float("nan")):
         with pytest.raises(UserError, match="opacity: expected a number"):
-            serving.answers([text(IMAGE)], predict, CLASSES, opacity, area)
+            serving.answers([text(IMAGE)], predict, opacity, area)
 
 
 def test_colours_are_vocs():
@@ -235,7 +234,8 @@ def test_the_work_ends_when_its_time_is_over():
     ):
         serving.within(net, serving.Turns(), 0)(strip(5))
     assert net.ran == [5]
-    assert serving.within(net, serving.Turns(), 0)(strip(1)).shape == (1, 10)  # done all the same
+    done = serving.within(net, serving.Turns(), 0)(strip(1))
+    assert done.labels.shape == (1, 10), "what is done is handed out all the same"
 
 
 def test_a_turn_that_fails_lets_the_next_one_in():

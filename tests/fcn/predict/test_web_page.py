@@ -83,7 +83,7 @@ def test_a_picture_through_a_real_net(models, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
     Image.fromarray(image).save(tmp_path / "noise.png")
     [(seen, key)] = web_page.segment(str(tmp_path / "noise.png"), "fcn32s", models)
-    found = predictor.load(models["fcn32s"])(image).labels
+    found = predictor.load(models["fcn32s"]).predict(image).labels
     assert len(np.unique(found)) > 1
     np.testing.assert_array_equal(pictures(seen)[1], found)
     np.testing.assert_array_equal(pictures(key)[0].convert("RGB"), labels.palette()[found])

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from fcn.io import files
-from fcn.spec.architecture import ModelSpec
+from fcn.spec import ModelSpec
 from fcn.spec.checking import parse
 from fcn.spec.recipe import TrainSpec
 from fcn.train import fit, training

@@ -6,7 +6,7 @@ from weight_files import classifier, hwio, lenet
 
 from fcn.errors import UserError
 from fcn.io import files
-from fcn.spec.architecture import BACKBONES
+from fcn.spec import BACKBONES
 from fcn.weights import caffe
 from fcn.weights.conversion import convert
 

@@ -6,7 +6,7 @@ from weight_files import classifier, hwio, write_mat
 
 from fcn.errors import UserError
 from fcn.io import files
-from fcn.spec.architecture import BACKBONES
+from fcn.spec import BACKBONES
 from fcn.weights import account, readers
 from fcn.weights.conversion import convert
 

@@ -23,7 +23,7 @@ from weight_files import (
 
 from fcn.errors import UserError
 from fcn.io import files
-from fcn.spec.architecture import BACKBONES
+from fcn.spec import BACKBONES
 from fcn.weights import readers
 from fcn.weights.conversion import convert
 

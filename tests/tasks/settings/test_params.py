@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from fcn.errors import UserError
-from fcn.spec import checking
-from fcn.spec.architecture import ModelSpec
+from fcn.spec import ModelSpec, checking
 from fcn.spec.augment import Augment
 from fcn.spec.protocols import Evaluate
 from fcn.spec.recipe import TrainSpec
@@ -264,7 +263,8 @@ def test_no_variant_at_all():
         (
             "dataset: voc,",
             "dataset: coco,",
-            ".records.dataset: expected one of voc, voc2011, voc2012, ade20k, folder; got 'coco'",
+            ".records.dataset: expected one of voc, voc2011, voc2012, ade20k, folder, "
+            "camvid; got 'coco'",
         ),
         ("on_bad: stop", "on_bad: ignore", ".records.on_bad: expected stop or skip; got 'ignore'"),
         (
@@ -281,7 +281,7 @@ def test_no_variant_at_all():
         (
             "backbone: vgg16",
             "backbone: resnet",
-            ".model.backbone: expected one of vgg16, vgg19, lenet; got 'resnet'",
+            ".model.backbone: expected one of lenet, vgg13, vgg16, vgg19; got 'resnet'",
         ),
         ("padding: same", "padding: valid", ".model.padding: expected caffe or same; got 'valid'"),
         (

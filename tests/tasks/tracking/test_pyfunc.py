@@ -32,7 +32,7 @@ CLASSES = ("background", "cat", "dog")
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory):
     """A narrow net that does not say the same of every pixel."""
-    from fcn.spec.architecture import MEAN_BGR, ModelSpec
+    from fcn.spec import MEAN_BGR, ModelSpec
 
     spec = ModelSpec("fcn8s", "vgg16", CLASSES, 1 / 32, 8, "same", "fixed", 0.5, MEAN_BGR)
     model, draw = build(spec), np.random.default_rng(3)
@@ -126,7 +126,7 @@ def test_a_real_server_answers_what_the_net_says(server, model_dir):
     upright, turned = answer.json()["predictions"]
     net = predictor.load(model_dir)
     for got, image in ((upright, IMAGE), (turned, np.rot90(IMAGE, -1))):
-        found = net(np.ascontiguousarray(image)).labels
+        found = net.predict(np.ascontiguousarray(image)).labels
         assert len(np.unique(found)) > 1
         np.testing.assert_array_equal(decoded(got["labels"]), found)
         painted = np.where((found == 0)[..., None], image, labels.palette()[found])
