@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 NAMED = re.findall(
-    r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "faithfulness.md").read_text(encoding="utf-8")
+    r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs/explanation/faithfulness.md").read_text(encoding="utf-8")
 )
 
 

@@ -1,11 +1,11 @@
-"""docs/reliability.md names tests that exist, and all of this folder."""
+"""docs/explanation/reliability.md names tests that exist, and all of this folder."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 NAMED = re.findall(
-    r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs/explanation/reliability.md").read_text(encoding="utf-8")
 )
 
 
