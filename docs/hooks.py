@@ -91,6 +91,16 @@ def fields(name: str) -> str:
     return "\n".join(["| key | what it is |", "|---|---|", *rows])
 
 
+def doctor(_: str = "") -> str:
+    """The form of what the doctor writes, from its room's docstring."""
+    import inspect
+
+    import fcn.doctor
+
+    text = inspect.getdoc(fcn.doctor) or ""
+    return "```text\n" + text[text.index("    schema") :] + "\n```"
+
+
 def notebook(name: str) -> str:
     """A notebook's cells, text and code, without what they print."""
     cells = json.loads((ROOT / name).read_text(encoding="utf-8"))["cells"]
@@ -102,7 +112,7 @@ def notebook(name: str) -> str:
     return "\n\n".join(texts)
 
 
-PARTS = {part.__name__: part for part in (commands, parameters, tables, fields, notebook)}
+PARTS = {part.__name__: part for part in (commands, parameters, tables, fields, doctor, notebook)}
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:

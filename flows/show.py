@@ -18,10 +18,10 @@ from tasks.tracking import SCORES
 
 HEAD = (
     "All keys of a profile in `profiles.yaml`, from `tasks/settings/params.py` and",
-    "`fcn/spec/recipe.py`, where they are declared and checked. `<name>` under `train` is a variant",
-    "(`fcn32s`, ...), under `archives` and `roots` a part of the data set, under `rates` the",
-    "beginning of a layer's name, under `class_weights` a class. `fcn show params` prints what they",
-    "are set to.",
+    "`fcn/spec/recipe.py`, where they are declared and checked. `<name>` under `train` is a",
+    "variant (`fcn32s`, ...), under `archives` and `roots` a part of the data set, under `rates`",
+    "the beginning of a layer's name, under `class_weights` a class. `fcn show params` prints what",
+    "they are set to.",
     "",
     "A profile may be `from` another one, and a block of `train` may name a `recipe`, with all of",
     "which it begins. In `params.yaml`, `profiles.<profile>.<key>` and `recipes.<recipe>.<key>`",

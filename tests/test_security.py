@@ -1,5 +1,5 @@
-"""What docs/explanation/security.md claims of the sources, the pinned packages and the servers; the values are
-tested where they arise.
+"""What docs/explanation/security.md claims of the sources, the pinned packages and the servers; the
+values are tested where they arise.
 """
 
 import ast
