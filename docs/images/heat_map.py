@@ -38,8 +38,8 @@ def classifier() -> keras.Model:
     return keras.Model(model.input, model.get_layer("score_fr").output)
 
 
-def heat_map() -> Image.Image:
-    """A picture of five objects, and the class of every cell of the score map, on its place."""
+def heat_map() -> tuple[Image.Image, np.ndarray]:
+    """A picture of five objects beside its score map; and the labels that the map paints."""
     canvas = world.Canvas((384, 256), world.generator(world.SEED, 9, 3))
     for centre in ((70, 70), (200, 170), (320, 60), (70, 190), (320, 200)):
         canvas.add(centre)
@@ -52,9 +52,10 @@ def heat_map() -> Image.Image:
     labels = inside[: image.shape[0], : image.shape[1]]
     painted = visualize.overlay(image, labels, world.CLASSES)
     shown = visualize.painted([labels], world.CLASSES)
-    return visualize.panels([[image, painted]], ["picture", "score map"], world.CLASSES, shown)
+    titles = ["picture", "score map"]
+    return visualize.panels([[image, painted]], titles, world.CLASSES, shown), labels
 
 
 if __name__ == "__main__":
-    heat_map().save(OUT, quality=88, optimize=True)
+    heat_map()[0].save(OUT, quality=88, optimize=True)
     print(OUT)
