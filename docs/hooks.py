@@ -96,7 +96,62 @@ def notebook(name: str) -> str:
     return "\n\n".join(texts)
 
 
-PARTS = {part.__name__: part for part in (commands, parameters, tables, fields, doctor, notebook)}
+def rooms(_: str = "") -> str:
+    """The folders of the library, with the sentence that each begins with."""
+    rows = ["| room | what it is for |", "|---|---|"]
+    rows += [
+        f"| [`fcn.{room.name}`](python/{room.name}.md) | {_first(room)} |" for room in _rooms()
+    ]
+    return "\n".join(rows)
+
+
+def _rooms() -> list[Path]:
+    return sorted(
+        path.parent for path in (ROOT / "fcn").glob("*/__init__.py") if path.parent.name != "cli"
+    )
+
+
+def _first(room: Path) -> str:
+    """The first sentence of a room's docstring."""
+    tree = ast.parse((room / "__init__.py").read_text(encoding="utf-8"))
+    return " ".join((ast.get_docstring(tree) or "").split("\n\n")[0].split())
+
+
+def _python(room: Path) -> str:
+    """The page of a room: all that is public in its modules, from their docstrings."""
+    names = [path.relative_to(ROOT).with_suffix("").parts for path in sorted(room.rglob("*.py"))]
+    names = [parts for parts in names if not any(part.startswith("_") for part in parts[:-1])]
+    modules = [".".join(parts) for parts in names if not parts[-1].startswith("_")]
+    return "\n".join([f"# `fcn.{room.name}`", "", _first(room), "", *map("::: {}".format, modules)])
+
+
+PARTS = {
+    part.__name__: part for part in (commands, parameters, tables, fields, doctor, rooms, notebook)
+}
+
+
+def on_config(config: Any) -> Any:
+    """Adds to the navigation the pages that it does not name, each at the end of its section."""
+    for section in config.nav[1:]:
+        (pages,) = section.values()
+        folder = Path(pages[0]).parent
+        there = sorted((ROOT / "docs" / folder).glob("*.md"))
+        pages += [f"{folder}/{path.name}" for path in there if f"{folder}/{path.name}" not in pages]
+        if folder.name == "reference":
+            pages.append(
+                {"Python, by room": [f"{folder}/python/{room.name}.md" for room in _rooms()]}
+            )
+    return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Adds the pages that are generated as a whole."""
+    from mkdocs.structure.files import File
+
+    for room in _rooms():
+        uri = f"reference/python/{room.name}.md"
+        files.append(File.generated(config, uri, content=_python(room)))
+    return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
