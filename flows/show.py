@@ -18,22 +18,15 @@ from tasks.settings import Settings, config, params
 from tasks.tracking import SCORES
 
 HEAD = (
-    "# Parameters",
+    "All keys of a profile in `profiles.yaml`, from `tasks/settings/params.py` and",
+    "`fcn/spec/recipe.py`, where they are declared and checked. `<name>` under `train` is a",
+    "variant (`fcn32s`, ...), under `archives` and `roots` a part of the data set, under `rates`",
+    "the beginning of a layer's name, under `class_weights` a class. `fcn show params` prints what",
+    "they are set to.",
     "",
-    "All keys of a profile in [`profiles.yaml`](../profiles.yaml), as `fcn show keys` prints them "
-    "from",
-    "[`tasks/settings/params.py`](../tasks/settings/params.py) and "
-    "[`fcn/spec/recipe.py`](../fcn/spec/recipe.py), where",
-    "they are declared and checked.",
-    "`<name>` under `train` is a variant (`fcn32s`, ...), under `archives` and `roots` a part of "
-    "the data set, under",
-    "`rates` the beginning of a layer's name, under `class_weights` a class. `fcn show params` "
-    "prints what they are set to.",
-    "",
-    "A profile may be `from` another one, and a block of `train` may name a `recipe`, with all of "
-    "which it begins.",
-    "In `params.yaml`, `profiles.<profile>.<key>` and `recipes.<recipe>.<key>` change a value; no "
-    "value takes a key away.",
+    "A profile may be `from` another one, and a block of `train` may name a `recipe`, with all of",
+    "which it begins. In `params.yaml`, `profiles.<profile>.<key>` and `recipes.<recipe>.<key>`",
+    "change a value; no value takes a key away.",
     "",
     "| key | may be | default | what it is |",
     "|---|---|---|---|",
@@ -128,7 +121,7 @@ def table(found: config.Resolved, settings: Settings, under: Sequence[str] = ())
 
 
 def reference() -> str:
-    """docs/parameters.md: all keys of a profile, from where they are declared."""
+    """All keys of a profile, from where they are declared."""
     rows = [
         f"| `{key}` | {allowed} | {f'`{given}`' if given else ''} | {what} |"
         for key, allowed, given, what in params.reference()

@@ -112,7 +112,7 @@ def test_no_file_of_the_project_names_a_registry():
     texts = [
         *ROOT.glob("*.*"),
         ROOT / "Makefile",
-        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("deploy/*"),
         *ROOT.glob("requirements/*"),
     ]

@@ -1,4 +1,4 @@
-"""docs/recipes.md: its numbers follow from profiles.yaml, and its formulas hold."""
+"""docs/explanation/recipes.md: its numbers follow from profiles.yaml, and its formulas hold."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from fcn.spec.recipe import TrainSpec
 from tasks.settings import config
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/explanation/recipes.md").read_text(encoding="utf-8")
 DATA = config.plain(ROOT / "profiles.yaml")
 HEAD, *TABLE = [
     [cell.strip() for cell in line.split("|")[1:-1]]

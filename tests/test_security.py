@@ -1,5 +1,5 @@
-"""What docs/security.md claims of the sources, the pinned packages and the servers; the values are
-tested where they arise.
+"""What docs/explanation/security.md claims of the sources, the pinned packages and the servers; the
+values are tested where they arise.
 """
 
 import ast
@@ -132,7 +132,7 @@ def test_numpy_is_told_not_to_unpickle():
 
 
 def test_no_server_of_the_sources_and_examples_is_told_to_listen_elsewhere():
-    files = [*SOURCES, ROOT / "Makefile", ROOT / "README.md", ROOT / "docs" / "serving.md"]
+    files = [*SOURCES, ROOT / "Makefile", ROOT / "README.md", ROOT / "docs/how-to/serving.md"]
     for path in files:
         text = path.read_text(encoding="utf-8")
         assert set(re.findall(r"--host[= ]+(\S+)", text)) <= {"127.0.0.1"}, path

@@ -17,7 +17,8 @@ def serve(
 ) -> None:
     """Answer programs on 127.0.0.1, until Ctrl-C.
 
-    They send pictures as base64 and get class maps and overlays; docs/serving.md has the form.
+    They send pictures as base64 and get class maps and overlays; docs/how-to/serving.md has the
+    form.
 
     Example: `fcn serve fcn8s --port 5001`
 

@@ -141,7 +141,7 @@ def join(settings: Mapping[str, str]) -> Share:
     if backend != "jax":
         raise UserError(
             f"{ADDRESSES} is set: several processes need KERAS_BACKEND=jax, here it is {backend}; "
-            "see docs/devices.md"
+            "see docs/how-to/devices.md"
         )
     import jax
 
@@ -155,7 +155,7 @@ def join(settings: Mapping[str, str]) -> Share:
         raise UserError(
             f"the processes of this training did not meet: {error}. {ADDRESSES} must be the same "
             f"address:port for all, {PROCESSES} their number, {PROCESS} 0, 1, ...; start all of "
-            "them within five minutes. See docs/devices.md"
+            "them within five minutes. See docs/how-to/devices.md"
         ) from error
     return Share(1, number, count)
 
@@ -185,7 +185,7 @@ def share(batch: int, accumulate: int = 1) -> Share:
         raise UserError(
             f"batch: expected a multiple of the {len(names)} devices that share it "
             f"({', '.join(names)}), got {batch}. Change batch and with it the rate "
-            "(docs/recipes.md), or show fewer devices: CUDA_VISIBLE_DEVICES=0,1"
+            "(docs/explanation/recipes.md), or show fewer devices: CUDA_VISIBLE_DEVICES=0,1"
         )
     if on_jax:
         shared = (

@@ -29,7 +29,9 @@ SECONDS = 60.0
 """After which a request is given up."""
 MAX_BODY = 100_000_000
 """Bytes of a request."""
-FORMS = "one of dataframe_records, dataframe_split, instances and inputs, see docs/serving.md"
+FORMS = (
+    "one of dataframe_records, dataframe_split, instances and inputs, see docs/how-to/serving.md"
+)
 
 
 class _Row(BaseModel, extra="forbid"):

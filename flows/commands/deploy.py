@@ -15,7 +15,7 @@ def deploy(*, kind: Literal["process", "docker", "kubernetes"] = "process") -> i
     """Put the deployments of prefect.yaml on the Prefect server that PREFECT_API_URL names.
 
     Makes the work pool `fcn` if there is none, lets it run one thing at a time, and deploys.
-    `prefect worker start --pool fcn` then does the work; docs/deploy.md says more.
+    `prefect worker start --pool fcn` then does the work; docs/how-to/deploy.md says more.
 
     Example: `fcn deploy`
 

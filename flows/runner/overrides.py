@@ -63,7 +63,7 @@ def change(text: str) -> tuple[str, Any]:
         if what := secret(url):
             raise UserError(
                 f"--set {key}: the URL holds {what}, and params.yaml is no place for "
-                "one; see docs/security.md"
+                "one; see docs/explanation/security.md"
             )
     if "${" in (written or ""):
         raise UserError(f"--set {key}: expected a plain value, got the interpolation {written!r}")

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAMED = re.findall(
-    r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "faithfulness.md").read_text(encoding="utf-8")
-)
+PAGE = ROOT / "docs/explanation/faithfulness.md"
+NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE.read_text(encoding="utf-8"))
 
 
 def test_every_test_that_the_page_names_is_there():

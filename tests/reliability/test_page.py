@@ -1,12 +1,11 @@
-"""docs/reliability.md names tests that exist, and all of this folder."""
+"""docs/explanation/reliability.md names tests that exist, and all of this folder."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NAMED = re.findall(
-    r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-)
+PAGE = ROOT / "docs/explanation/reliability.md"
+NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE.read_text(encoding="utf-8"))
 
 
 def test_every_test_that_the_page_names_is_there():

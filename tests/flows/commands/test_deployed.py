@@ -150,7 +150,7 @@ RATE = "profiles.voc2012.train.fcn32s.learning_rate"
 
 
 def test_the_example_of_the_docs_takes_effect_for_its_run_and_is_not_left_behind(project):
-    page = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/deploy.md").read_text(encoding="utf-8")
     profile, given = re.search(r"by-hand -p profile=(\w+) -p 'overrides=(.*)'", page).groups()
     before = Path("params.yaml").read_bytes()
     deployed._reproduce(["report"], True, {"profile": profile} | json.loads(given))

@@ -180,8 +180,8 @@ def test_a_params_yaml_of_another_shape_is_left_to_dvc(tmp_path, text):
 
 
 def test_why_dvc_itself_runs_what_stands_in_the_names(tmp_path):
-    """The boundary that docs/security.md draws: whoever writes params.yaml commands a bare `dvc
-    repro`.
+    """The boundary that docs/explanation/security.md draws: whoever writes params.yaml commands a
+    bare `dvc repro`.
     """
     (tmp_path / "params.yaml").write_text("profile: 'a; touch x'")
     (tmp_path / "dvc.yaml").write_text("stages: {a: {cmd: 'echo ${profile}'}}")
