@@ -3,6 +3,7 @@
 """
 
 import contextlib
+import os
 import platform
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -15,6 +16,16 @@ BLOCK_BYTES = 9 * 128 * 128 * 4
 maps.
 """
 _PORTABLE = ContextVar("portable", default=False)
+
+
+def give_back_memory() -> None:
+    """Lets TensorFlow return large arrays to the system as soon as they are not needed.
+
+    With oneDNN it keeps all that it ever had, in a pool that comes to be full of holes: a training
+    step of the full-width FCN-8s held 3.6 GB, and 3.2 without. Touching memory anew costs 8 % of
+    such a step's processor time. Holds for the process, if nothing was computed in it before.
+    """
+    os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
 
 
 def compiled(update: Callable[..., None], variable: Any) -> Callable[..., None]:

@@ -12,12 +12,15 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from fcn.hardware import cpu
 from fcn.net.bilinear import Bilinear, Upsample
 from fcn.net.layers import BlockedConv2D, Crop, DenseConv2D, Grey, MeanBGR
-from fcn.spec import BACKBONES, VARIANTS, ModelSpec, check, filters
+from fcn.spec import BACKBONES, VARIANTS, ModelSpec, check, filters, parameters
 
 Kernels = Mapping[str, np.ndarray]
 """Arrays by "layer/kernel", (H, W, in, out)."""
+LARGE = 2**24
+"""Weights from which on a net's memory matters more than the time that it takes to ask for it."""
 
 
 def _initial(name: str, kernels: dict[str, np.ndarray]) -> Callable[..., Any]:
@@ -105,6 +108,8 @@ def build(spec: ModelSpec, kernels: Kernels | None = None) -> keras.Model:
             rest.
     """
     check(spec)
+    if parameters(spec) > LARGE:
+        cpu.give_back_memory()
     variant, net, classes = VARIANTS[spec.variant], BACKBONES[spec.backbone], len(spec.classes)
     pad = net.paddings[spec.padding]
 

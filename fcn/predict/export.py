@@ -85,6 +85,7 @@ def write(
                 f"{allowed:.0e} is allowed; nothing was written. Other versions of TensorFlow or "
                 "onnxruntime than the locked ones?"
             )
+        FORMATS[form].finish(folder, options.get("size"))
     return found
 
 
@@ -158,6 +159,12 @@ def _save_onnx(
     onnx_graph.save(model, spec, folder, size, labels)
 
 
+def _finish_onnx(folder: Path, size: tuple[int, int] | None) -> None:
+    from fcn.predict import onnx_graph
+
+    onnx_graph.finish(folder, size)
+
+
 def _load_onnx(folder: Path) -> Scores:
     runtime = _needed("onnxruntime")
     # for little memory: weights are used where they lie, in no faster layout
@@ -196,15 +203,17 @@ class Format:
     """How a net is `save`d in a folder that is not there yet, and `load`ed from it again.
 
     `tolerance`: by how much its scores may differ, as a share of the largest score.
+    `finish`: what is left to do after they were compared; gets the folder and the fixed size.
     """
 
     save: Callable[..., None]
     load: Callable[[Path], Scores]
     tolerance: float = TOLERANCE
+    finish: Callable[[Path, tuple[int, int] | None], None] = lambda folder, size: None
 
 
 FORMATS = {
     "savedmodel": Format(_save_savedmodel, _load_savedmodel),
-    "onnx": Format(_save_onnx, _load_onnx),
+    "onnx": Format(_save_onnx, _load_onnx, finish=_finish_onnx),
     "int8": Format(_save_int8, _load_int8, tolerance=0.1),
 }

@@ -3,6 +3,7 @@ copy of the weights is made.
 """
 
 import json
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,7 @@ def save(
     size: tuple[int, int] | None = None,
     labels: bool = False,
 ) -> None:
-    """Writes `model.onnx`, and `model.onnx.data` with the weights beside it if they are many and
-    the size is free.
+    """Writes `model.onnx`, and `model.onnx.data` with the weights beside it; see `finish`.
 
     The graph takes `image`, float32 RGB (N, H, W, 3), 0..255, and gives `scores`, float32 (N, H, W,
     classes).
@@ -60,7 +60,6 @@ def save(
     with open(folder / DATA, "wb") as data:
         graph = _Graph(spec, surgery.named_weights(model), data, size)
         graph.build(labels)
-        written = data.tell()
     proto = helper.make_model(
         helper.make_graph(graph.nodes, spec.variant, [graph.ends["input"]], [graph.ends["output"]],
         graph.tensors),
@@ -69,11 +68,65 @@ def save(
     told = "the highest class" if labels else "before the softmax"
     described = {key: json.dumps(value) for key, value in asdict(spec).items()}
     helper.set_model_props(proto, {**described, "input": "RGB, 0..255", "output": told})
-    if size or written <= INSIDE:
-        onnx.load_external_data_for_model(proto, str(folder))
-        (folder / DATA).unlink()
     onnx.save(proto, path)
     onnx.checker.check_model(str(path))
+
+
+def finish(folder: Path, size: tuple[int, int] | None = None) -> None:
+    """Puts the weights into `model.onnx` where they belong there, once the graph has been checked.
+
+    They are copied from file to file. A protobuf that comes after another one in a file is merged
+    into it, so each array is a model of its own behind the graph, and memory holds none of them.
+
+    Args:
+        folder: as `save` left it.
+        size: see `save`.
+    """
+    path, beside = folder / "model.onnx", folder / DATA
+    if not size and beside.stat().st_size > INSIDE:
+        return
+    proto = onnx.load(path, load_external_data=False)
+    tensors = list(proto.graph.initializer)
+    outside = [each for each in tensors if each.data_location == TensorProto.EXTERNAL]
+    inside = [each for each in tensors if each.data_location != TensorProto.EXTERNAL]
+    del proto.graph.initializer[:]
+    proto.graph.initializer.extend(inside)
+    with open(beside, "rb") as data, open(path, "wb") as file:
+        file.write(proto.SerializeToString())
+        for tensor in outside:
+            place = {each.key: each.value for each in tensor.external_data}
+            length = int(place["length"])
+            plain = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+            begin = plain.SerializeToString() + _head(TensorProto, "raw_data", length)
+            whole = _head(onnx.GraphProto, "initializer", len(begin) + length) + begin
+            file.write(_head(onnx.ModelProto, "graph", len(whole) + length) + whole)
+            data.seek(int(place["offset"]))
+            shutil.copyfileobj(_Part(data, length), file, 2**22)
+    beside.unlink()
+
+
+def _head(message: Any, name: str, length: int) -> bytes:
+    """What stands before so many bytes of a field in a protobuf."""
+    head = bytearray()
+    for number in (message.DESCRIPTOR.fields_by_name[name].number << 3 | 2, length):
+        while number > 127:
+            head.append(number & 127 | 128)
+            number >>= 7
+        head.append(number)
+    return bytes(head)
+
+
+@dataclass
+class _Part:
+    """The next `left` bytes of a file, as a file."""
+
+    file: Any
+    left: int
+
+    def read(self, count: int) -> bytes:
+        piece: bytes = self.file.read(min(count, self.left))
+        self.left -= len(piece)
+        return piece
 
 
 @dataclass
