@@ -1,11 +1,13 @@
 """One model evaluated, and its scores added to its MLflow run."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 from fcn.compare import bootstrap
 from fcn.evaluate import Evaluation
 from fcn.evaluate import score as scoring
+from fcn.hardware import distribution
 from fcn.input import records
 from fcn.io import files
 from tasks import tracking
@@ -32,12 +34,18 @@ def score(
 
     A model that was trained with a `seed` in place of the recipe's, or on a `fold`, has its run in
     another experiment; see `tasks.train`. Without `register` it becomes no version in MLflow's
-    registry, and moves no alias there.
+    registry, and moves no alias there. Of several processes that evaluate together, see
+    `distribution.join`, the first one writes and tells, and the others compute.
 
     Raises:
-        UserError: see `fcn.evaluate.score.run`.
+        UserError: see `fcn.evaluate.score.run` and `distribution.join`.
     """
     log = steps.logger()
+    share = distribution.join(os.environ)
+    if not share.first:
+        log.info("process %d of %d computes; the first one tells", share.process, share.processes)
+        scoring.run(model, data, metrics, plots, profile.evaluate, lambda *_: None)
+        return
     progress = Progress(log.info, f"evaluate {variant}", "images", show=steps.Bar())
     recipe = asdict(profile.train[variant]) | ({} if seed is None else {"seed": seed})
     # the others are no outputs of DVC

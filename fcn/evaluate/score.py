@@ -1,6 +1,7 @@
 """The evaluation of one model from files to files: scores, tables for plots, and pictures."""
 
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from fcn.compare import Counts
 from fcn.errors import UserError
 from fcn.evaluate import boundary, results, tally, views
 from fcn.evaluate.results import Evaluation
-from fcn.hardware import devices
+from fcn.hardware import Share, devices, distribution
 from fcn.input import records, stream
 from fcn.io import files
 from fcn.net import surgery
@@ -43,6 +44,9 @@ def run(
     """Scores a model folder on the validation split: whole images at native size, and as other
     protocols do it.
 
+    All devices share the images, see `distribution.everywhere`: the scores are the same to the last
+    digit. Of several processes the first one writes.
+
     Args:
         model_dir: with `model.json` and `weights.npz`.
         data: folder of the records.
@@ -61,11 +65,31 @@ def run(
     Raises:
         UserError: a model or records that are not there or do not belong together.
     """
-    files.check_file(metrics_file)
-    files.check_folder(plots_dir, results.MARK)
     # For the GPU's memory and for operations that repeat; nothing here is random.
     devices.prepare(seed=0, precision=how.precision, training=False)
-    model, spec = surgery.load(model_dir)
+    share = distribution.everywhere()
+    if share.first:
+        return _run(model_dir, data, metrics_file, plots_dir, how, done, kept, share)
+    with tempfile.TemporaryDirectory() as own:
+        plots = Path(own, "plots")
+        return _run(model_dir, data, Path(own, "metrics.json"), plots, how, done, kept, share)
+
+
+def _run(
+    model_dir: Path,
+    data: Path,
+    metrics_file: Path,
+    plots_dir: Path,
+    how: Evaluate,
+    done: Callable[[int, int], None],
+    kept: str,
+    share: Share,
+) -> Evaluation:
+    files.check_file(metrics_file)
+    files.check_folder(plots_dir, results.MARK)
+    with share.scope():
+        model, spec = surgery.load(model_dir)
+    label = evaluation.divided(model, share)
     info = records.split_info(data, "val")
     names = records.read_index(data)["classes"]
     if tuple(names) != spec.classes:
@@ -80,7 +104,7 @@ def run(
 
     with records.explained(data), files.replacing_folder(plots_dir, results.MARK) as folder:
         (folder / "predictions").mkdir(parents=True)
-        total, counts = _headline(model, spec, data, info["images"], how.overlays, folder, step(0))
+        total, counts = _headline(label, spec, data, info["images"], how.overlays, folder, step(0))
         others = {
             name: _other(model, spec, data, PROTOCOLS[name], step(number))
             for number, name in enumerate(how.protocols, 1)
@@ -112,7 +136,7 @@ def run(
 
 
 def _headline(
-    model: keras.Model,
+    label: evaluation.Labeler | evaluation.Divided,
     spec: ModelSpec,
     data: Path,
     images: int,
@@ -124,7 +148,7 @@ def _headline(
     total = tally.nothing(len(spec.classes))
     ids, rows, pictures = [], [], []
     for seen, image in enumerate(
-        _images(model, spec, data, _spread(images, overlays), folder / "predictions"), 1
+        _images(label, spec, data, _spread(images, overlays), folder / "predictions"), 1
     ):
         total.add(image.tally)
         ids.append(image.image_id)
@@ -139,7 +163,11 @@ def _headline(
 
 
 def _images(
-    model: keras.Model, spec: ModelSpec, data: Path, drawn: set[int], predictions: Path
+    label: evaluation.Labeler | evaluation.Divided,
+    spec: ModelSpec,
+    data: Path,
+    drawn: set[int],
+    predictions: Path,
 ) -> Iterator[Scored]:
     """Predicts all images; those whose position in the split is in `drawn`
     come with their pixels.
@@ -157,7 +185,7 @@ def _images(
         pixels = (np.asarray(batch["image"])[0], truth, prediction) if image_id in chosen else None
         return Scored(image_id, tally.count(truth, prediction, len(spec.classes), stride), pixels)
 
-    return evaluation.each(evaluation.labeler(model), stream.validation(data, "val"), work)
+    return evaluation.each(label, stream.validation(data, "val"), work)
 
 
 def _other(

@@ -7,7 +7,7 @@ compute together, so the result does not depend on their number but for the roun
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,65 @@ class Share:
 
         return self.strategy.distribute_datasets_from_function(lambda _: batches.flat_map(parts))
 
+    def apart(self, net: keras.Model) -> Callable[[Sequence[Any]], list[np.ndarray]]:
+        """A net of which every device computes an input of its own.
+
+        Args:
+            net: from images (N, H, W, 3) to uint8 (N, H, W); made within `scope`.
+
+        Returns:
+            A function from at most `devices` inputs, the same in every process, to their outputs,
+            which every process gets.
+        """
+        here = _on_jax(net) if keras.backend.backend() == "jax" else self._on_tensorflow(net)
+        count = self.devices // self.processes
+
+        def run(inputs: Sequence[Any]) -> list[np.ndarray]:
+            # Of too few the last is computed again: all devices do the same at the same time.
+            filled = [*inputs, *[inputs[-1]] * (self.devices - len(inputs))]
+            begin = self.process * count
+            found = here(filled[begin : begin + count])
+            return self._exchanged(found, [x.shape[:-1] for x in filled])[: len(inputs)]
+
+        return run
+
+    def _on_tensorflow(self, net: keras.Model) -> Callable[[Sequence[Any]], list[np.ndarray]]:
+        kind = tf.TensorSpec((None, None, None, 3), tf.float32)
+
+        # One function with a part for each device, which TensorFlow runs at the same time.
+        @tf.function(input_signature=[kind] * self.devices, autograph=False)
+        def labels(*inputs: Any) -> Any:
+            def own() -> Any:
+                replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+                return net(inputs[int(tf.get_static_value(replica))], training=False)
+
+            return self.strategy.experimental_local_results(self.strategy.run(own))
+
+        def run(inputs: Sequence[Any]) -> list[np.ndarray]:
+            return [
+                np.asarray(found) for found in labels(*(tf.cast(x, tf.float32) for x in inputs))
+            ]
+
+        return run
+
+    def _exchanged(
+        self, found: list[np.ndarray], shapes: list[tuple[int, ...]]
+    ) -> list[np.ndarray]:
+        """The labels of all processes, uint8, by the shapes of all."""
+        if self.processes == 1:
+            return found
+        from jax.experimental import multihost_utils
+
+        room = max(int(np.prod(shape)) for shape in shapes)
+        mine = np.zeros((len(found), room), np.uint8)  # JAX exchanges arrays of one shape only
+        for row, each in zip(mine, found, strict=True):
+            row[: each.size] = each.reshape(-1)
+        rows = np.asarray(multihost_utils.process_allgather(mine)).reshape(-1, room)
+        return [
+            row[: int(np.prod(shape))].reshape(shape)
+            for row, shape in zip(rows, shapes, strict=True)
+        ]
+
     def from_first(self, value: Callable[[], Any]) -> np.ndarray:
         """An array or number that only the first process asks for; all get it. Waits for all of
         them.
@@ -102,6 +161,32 @@ class Share:
         raw = np.frombuffer(array.tobytes(), np.uint8) if self.first else np.zeros(size, np.uint8)
         sent = np.asarray(multihost_utils.broadcast_one_to_all(raw)) if size else raw
         return np.frombuffer(sent.astype(np.uint8).tobytes(), dtype).reshape(shape)
+
+
+def _on_jax(net: keras.Model) -> Callable[[Sequence[Any]], list[np.ndarray]]:
+    """Each device of this process computes with its own copy of the weights."""
+    import jax
+
+    step = jax.jit(lambda *given: net.stateless_call(*given, training=False)[0])
+    kinds = net.trainable_variables, net.non_trainable_variables
+
+    def run(inputs: Sequence[Any]) -> list[np.ndarray]:
+        found = []
+        for device, x in zip(jax.local_devices(), inputs, strict=True):
+            weights = [[_copy_on(device, variable.value) for variable in kind] for kind in kinds]
+            found.append(step(*weights, jax.device_put(np.asarray(x), device)))
+        return [np.asarray(each) for each in found]  # now they are waited for
+
+    return run
+
+
+def _copy_on(device: Any, array: Any) -> Any:
+    for shard in array.addressable_shards:
+        if shard.device == device:
+            return shard.data
+    import jax
+
+    return jax.device_put(array, device)
 
 
 _BY_NUMBER: dict[int, Any] = {
@@ -204,6 +289,12 @@ def share(batch: int, accumulate: int = 1) -> Share:
             "set KERAS_BACKEND=jax, or CUDA_VISIBLE_DEVICES=0"
         )
     return Share(len(names), strategy=_mirrored(tuple(names)))
+
+
+def everywhere() -> Share:
+    """All devices that there are, for images that come one by one; see `Share.apart`."""
+    on_jax = keras.backend.backend() == "jax"
+    return share(len(keras.distribution.list_devices() if on_jax else _logical()))
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """Predicts labels at each image's own size and counts them, the one while the other goes on."""
 
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from fcn.hardware import Share
 from fcn.score import metrics
 
 Labeler = Callable[[Any], np.ndarray]
@@ -39,8 +41,22 @@ def labeler(model: keras.Model) -> Labeler:
     return lambda images: net.predict_on_batch(np.asarray(images))
 
 
+class Divided:
+    """A labeler of as many batches at a time as there are devices: the same labels, sooner."""
+
+    def __init__(self, model: keras.Model, share: Share) -> None:
+        """`model` as of `labeler`, made within `share.scope()`; `share` of two devices or more."""
+        net = keras.Model(model.input, ops.cast(ops.argmax(model.output, axis=-1), "uint8"))
+        self.count, self.label = share.devices, share.apart(net)
+
+
+def divided(model: keras.Model, share: Share) -> Labeler | Divided:
+    """What `each` takes to predict on all devices of `share`; see `labeler` and `Divided`."""
+    return labeler(model) if share.devices == 1 else Divided(model, share)
+
+
 def each(
-    label: Labeler,
+    label: Labeler | Divided,
     examples: Iterable[dict[str, Any]],
     work: Callable[[dict[str, Any], np.ndarray], T],
 ) -> Iterator[T]:
@@ -48,7 +64,7 @@ def each(
     meanwhile.
 
     Args:
-        label: see `labeler`.
+        label: see `divided`.
         examples: batches with `image` uint8 (N, H, W, 3).
         work: called with a batch and its predicted labels (N, H, W), in any order and at the same
             time as others. NumPy, SciPy and Pillow compute without Python's lock, so the device
@@ -60,16 +76,29 @@ def each(
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         waiting: deque[Future[T]] = deque()
-        for batch in examples:
-            waiting.append(pool.submit(work, batch, label(batch["image"])))
+        for batch, found in _labelled(label, examples):
+            waiting.append(pool.submit(work, batch, found))
             while len(waiting) > 2 * _THREADS or (waiting and waiting[0].done()):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
+def _labelled(
+    label: Labeler | Divided, examples: Iterable[dict[str, Any]]
+) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    if not isinstance(label, Divided):
+        for batch in examples:
+            yield batch, label(batch["image"])
+        return
+    waiting = iter(examples)
+    while group := list(itertools.islice(waiting, label.count)):
+        found = label.label([np.asarray(batch["image"]) for batch in group])
+        yield from zip(group, found, strict=True)
+
+
 def evaluate(
-    label: Labeler,
+    label: Labeler | Divided,
     examples: Iterable[dict[str, Any]],
     classes: int,
     seen: Callable[[dict[str, Any], np.ndarray], None] | None = None,
@@ -77,7 +106,7 @@ def evaluate(
     """Scores a set at the native size of its images.
 
     Args:
-        label: see `labeler`.
+        label: see `divided`.
         examples: batches with `image` uint8 (N, H, W, 3) and `label` uint8 (N, H, W), 255 being
             void.
         classes: how many there are.

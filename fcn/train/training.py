@@ -8,7 +8,7 @@ training that was killed goes on from its last checkpoint and ends with the same
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def train(
         )
     rate = optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations, spec.warmup)
     optimizers.hold(model, spec.rates)
-    label = evaluation.labeler(model)  # for one device: outside of the scope
+    label = evaluation.divided(model, share)
     with share.scope():
         optimizer = optimizers.make(
             spec.optimizer,
@@ -158,7 +158,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(
         self,
         net: keras.Model,
-        label: evaluation.Labeler,
+        label: evaluation.Labeler | evaluation.Divided,
         spec: TrainSpec,
         stream: Stream,
         validation: Callable[[], Iterable[dict[str, Any]]],
@@ -295,7 +295,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.report(self.step, values)
 
     def validate(self) -> None:
-        histogram = evaluation.evaluate(self.look, self.validation(), self.net.output_shape[-1])
+        histogram = evaluation.evaluate(self.label, self.moments(), self.net.output_shape[-1])
         self.emit({f"val_{name}": value for name, value in metrics.scores(histogram).items()})
         self.say(
             health.from_validation(histogram, self.history, self.spec.iterations, self.classes)
@@ -305,12 +305,12 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
             for name, copy in self.best.items():
                 copy.assign(named_weights(self.net)[name])
 
-    def look(self, images: Any) -> np.ndarray:
-        """The labels of some images; then is a moment for Ctrl-C."""
-        labels = self.label(images)
-        if self.held:
-            self.held.let()
-        return labels
+    def moments(self) -> Iterator[dict[str, Any]]:
+        """The validation set; between two images is a moment for Ctrl-C."""
+        for example in self.validation():
+            yield example
+            if self.held:
+                self.held.let()
 
     def state(self) -> dict[str, Any]:
         return resume.variables(self.net, self.since_report(), self.best)

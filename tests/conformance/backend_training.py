@@ -5,6 +5,7 @@ run by `test_backends.py`.
 import contextlib
 import dataclasses
 import functools
+import json
 import os
 import signal
 import sys
@@ -15,8 +16,12 @@ import numpy as np
 
 from fcn.errors import UserError
 from fcn.evaluate import score
+from fcn.hardware import distribution
+from fcn.input import stream
 from fcn.io import files
+from fcn.net import surgery
 from fcn.predict import predictor
+from fcn.score import evaluation
 from fcn.spec import ModelSpec
 from fcn.spec.protocols import Evaluate
 from fcn.spec.recipe import TrainSpec
@@ -166,6 +171,24 @@ def scored(folder, recipe):
     return numbers | {"labels": tiled.labels, "probabilities": tiled.probabilities}
 
 
+def divided(folder):
+    """The counts of the net in `folder/net` by one device and by all, and its evaluation."""
+    metrics = folder / f"metrics {os.getpid()}.json"
+    plots = folder / f"plots {os.getpid()}"
+    score.run(folder / "net", folder / "records", metrics, plots, Evaluate(1), lambda *_: None)
+    found = json.loads(metrics.read_text()) if metrics.exists() else {}
+    share = distribution.everywhere()
+    with share.scope():
+        net, _ = surgery.load(folder / "net")
+    kinds = {"one": evaluation.labeler(net), "all": evaluation.divided(net, share)}
+    counts = {
+        kind: evaluation.evaluate(label, stream.validation(folder / "records", "train"), 3)
+        for kind, label in kinds.items()
+    }
+    numbers = {name: value for name, value in found.items() if isinstance(value, float)}
+    return {**counts, **numbers, "devices": share.devices, "wrote": metrics.exists()}
+
+
 def save(path, results):
     """Results by name, each a dictionary of numbers and arrays, a text, or None."""
     flat = {}
@@ -197,6 +220,7 @@ if __name__ == "__main__":
         results["interrupted"] = interrupted(folder, TWO, "interrupted", 2, 3, 7)
         results["handed over"] = train(folder, ONE, "tensorflow's")
         results["scored"] = scored(folder, LONG)
+        results["divided"] = divided(folder)
         stopped(folder, ONE, "jax's", 4)
         results["wild"] = error(folder, dataclasses.replace(ONE, learning_rate=1e30))
         results["odd"] = error(folder, dataclasses.replace(ONE, batch=3))
@@ -215,13 +239,12 @@ if __name__ == "__main__":
             for name, recipe in RECIPES.items()
             if name != "accumulated"
         }
+        results["divided"] = divided(folder)
         results["interrupted"] = interrupted(folder, TWO, "interrupted", 3)
         results["handed over"] = train(folder, TWO, "one's")
         results["odd"] = error(folder, dataclasses.replace(ONE, batch=3))
         results["accumulated"] = error(folder, RECIPES["accumulated"])
     if what in ("dying", "processes"):
-        from fcn.hardware import distribution
-
         me = distribution.join(os.environ)
         checkpoint = folder / "c.npz"
         results = (
@@ -238,4 +261,5 @@ if __name__ == "__main__":
         training.time = types.SimpleNamespace(monotonic=lambda: 0.0)
         fit.training.train = functools.partial(training.train, seconds=0)
         results |= {"two": train(folder, TWO, "c", die)}
+        results["divided"] = divided(folder)
     save(out, results)

@@ -22,6 +22,7 @@ from PIL import Image
 from tiny_voc import truth, write_images, write_records
 
 from fcn.io import files
+from fcn.net import model, surgery
 from fcn.pixels import labels
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +77,12 @@ def world(tmp_path_factory):
         folder / "classifier.npz",
         {name: array.astype(np.float32) for name, array in arrays.items()},
     )
+    net = model.build(backend_training.SPEC)
+    for weight in net.weights:
+        if weight.path.endswith("kernel") and "upscore" not in weight.path:
+            weight.assign(random.normal(0, np.sqrt(2 / np.prod(weight.shape[:-1])), weight.shape))
+    (folder / "net").mkdir()
+    surgery.save(net, backend_training.SPEC, folder / "net")
     return folder
 
 
@@ -94,6 +101,7 @@ def alone(world):
         world, dataclasses.replace(ONE, learning_rate=1e-13, momentum=0.2)
     )
     results["scored"] = backend_training.scored(world, LONG)
+    results["divided"] = backend_training.divided(world)
     return results
 
 
@@ -232,7 +240,7 @@ def processes(world, jax):
         for n in (0, 1):
             folder = world / f"machine {n}"
             folder.mkdir(exist_ok=True)
-            for name in ("records", "classifier.npz"):
+            for name in ("records", "classifier.npz", "net"):
                 if not (folder / name).exists():
                     (folder / name).symlink_to(world / name)
             rank = {"KERAS_DISTRIBUTION_PROCESS_ID": str(n), "KERAS_BACKEND": "jax"}
@@ -249,7 +257,7 @@ def test_a_worker_that_dies_leaves_a_state_to_go_on_from(processes):
     assert killed == -signal.SIGKILL
     assert code != 0
     assert "process 0 of 2 could not go on with the others: " in output
-    assert written == ["classifier.npz", "records"]
+    assert written == ["classifier.npz", "net", "records"]
 
 
 def test_two_processes_train_as_one_and_the_first_alone_writes(world, processes, alone):
@@ -260,4 +268,22 @@ def test_two_processes_train_as_one_and_the_first_alone_writes(world, processes,
     assert int(first["began"][""]) == 6
     assert_same(first["two"], alone["two"])
     assert "two" not in second
-    assert written == ["classifier.npz", "records", "results.npz"]
+    assert written == ["classifier.npz", "net", "records", "results.npz"]
+
+
+def test_devices_and_processes_divide_an_evaluation_and_its_scores_are_the_same(
+    world, alone, two_devices, jax, processes
+):
+    """Of five images, so that the last round leaves a device without one."""
+    first, second = (backend_training.load(world / f"machine {n}" / "results.npz") for n in (0, 1))
+    runs = [two_devices, jax, first, second]
+    assert [int(run["divided"]["devices"]) for run in runs] == [2] * 4
+    assert alone["divided"]["devices"] == 1
+    assert [bool(run["divided"]["wrote"]) for run in runs] == [True] * 3 + [False]
+    for run, wanted in zip(runs, (alone, jax, jax, jax), strict=True):
+        assert (run["divided"]["all"].sum(0) > 0).sum() > 1  # it predicts several classes
+        for name in ("all", "one"):
+            np.testing.assert_array_equal(run["divided"][name], wanted["divided"]["one"])
+    for run, wanted in zip(runs[:3], (alone, jax, jax), strict=True):
+        for name in ("mean_iu", "pixel_accuracy", "boundary_iu", "upper_bound"):
+            assert run["divided"][name] == wanted["divided"][name], name
