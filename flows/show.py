@@ -37,8 +37,8 @@ def show(what: str, under: Sequence[str]) -> None:
     """Print what a person asks for.
 
     Args:
-        what: `scores`, `params` (a line for each value, with its key and the place to change it at)
-            or `keys`.
+        what: `scores`, `params` (a line for each value, with its key and the place to change it
+            at), `keys` or `cost`.
         under: beginnings of the keys of `params` that are shown; none: all.
 
     Raises:
@@ -48,8 +48,21 @@ def show(what: str, under: Sequence[str]) -> None:
         Console().print(scores())
     elif what == "keys":
         print(reference(), end="")
+    elif what == "cost":
+        print(*cost(config.resolved()[1]), sep="\n")
     else:
         print(*table(*config.resolved(), under), sep="\n")
+
+
+def cost(settings: Settings) -> Iterator[str]:
+    """What the profile will cost, in lines; measures this machine for 20 seconds."""
+    from tasks import cost as costs  # only now: what is measured needs Keras
+
+    wanted = {recipe.precision for recipe in settings.train.values()}
+    wanted.add(settings.evaluate.precision)
+    share = costs.SECONDS / len(wanted)
+    rates = {precision: costs.measured(precision, share) for precision in sorted(wanted)}
+    return costs.told(costs.estimate(settings, rates), rates, settings.profile)
 
 
 def scores(folder: Path = Path("metrics"), plots: Path = Path("plots")) -> Table:

@@ -11,6 +11,7 @@ from fcn.spec.architecture import (
     check,
     check_dense,
     filters,
+    operations,
     parameters,
 )
 from fcn.spec.augment import Augment, moves
@@ -56,6 +57,7 @@ __all__ = [
     "moves",
     "nearest",
     "one_of",
+    "operations",
     "palette",
     "parameters",
     "that",

@@ -30,8 +30,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fcn.spec import BACKBONES
+from fcn.spec import MEAN_BGR, ModelSpec, operations
 from tests.benchmarks import pairs
+from tests.benchmarks.pairs import CLASSES
 
 SIZES = ((500, 375), (375, 500), (500, 333), (333, 500))
 """Width and height of most VOC images; what varying means where images are made."""
@@ -44,25 +45,11 @@ SIDES = (("ours", "same"), ("ours", "caffe"), ("peer", "caffe"))
 
 
 def flops(padding: str, width: int, height: int) -> float:
-    """Operations of one image on its way to fc7; multiplying and adding are two. The rest of the
-    net is 1 % of that.
-
-    The published net's: what a cleverer way to the same scores leaves out is counted all the same.
+    """Operations of one image. The published net's: what a cleverer way to the same scores leaves
+    out is counted all the same.
     """
-    net, channels, total = BACKBONES["vgg16"], 3, 0
-    pad = net.paddings[padding]
-    shrinks = 2 if pad.rest == "valid" else 0  # conv1_1
-    sides = np.array([width, height]) + 2 * pad.border - shrinks
-    for block in net.blocks:
-        for _, filters in block:
-            total += sides.prod() * net.side**2 * channels * filters
-            channels = filters
-        sides = -(-sides // 2)
-    for dense in net.dense:
-        sides = sides - (dense.side - 1 if pad.rest == "valid" else 0)
-        total += sides.prod() * dense.side**2 * channels * 4096
-        channels = 4096
-    return 2.0 * total
+    spec = ModelSpec("fcn8s", "vgg16", CLASSES, 1.0, 4096, padding, "fixed", 0.5, MEAN_BGR)
+    return operations(spec, height, width)
 
 
 def inputs(voc: Path | None, size: tuple[int, int], steps: int, folder: Path) -> dict[str, Sizes]:
