@@ -1,8 +1,13 @@
-"""How fast FCN-8s trains and predicts, beside wkentaro/pytorch-fcn's model on the same images, in
-one run.
+"""How fast FCN-8s trains and predicts, beside wkentaro/pytorch-fcn's model and torchvision's
+fcn_resnet50 on the same images, in one run.
 
     python -m tests.benchmarks.speed [--peer CHECKOUT --peer-python PYTHON] [--images VOC] [--size
     500x375] [--steps N]
+
+The table of one GPU is one command:
+
+    python -m tests.benchmarks.speed --device gpu --backend jax --batch 1 8 --torchvision
+    --peer CHECKOUT --peer-python PYTHON
 
 PYTHON is an interpreter that has PyTorch; without `--peer` its rows are left out. Every case runs
 in a process of its own, all cases take turns in every round, and what is told is the median of the
@@ -41,7 +46,8 @@ Sizes = list[tuple[int, int]]
 Round = dict[tuple[str, str, str, str], dict[str, Any]]
 """What came of every case, by (task, precision, side, padding)."""
 
-SIDES = (("ours", "same"), ("ours", "caffe"), ("peer", "caffe"))
+SIDES = (("ours", "same"), ("ours", "caffe"), ("peer", "caffe"), ("torchvision", "its own"))
+PRECISIONS = {"cpu": ("fp32", "bf16"), "gpu": ("fp32", "tf32", "bf16")}
 
 
 def flops(padding: str, width: int, height: int) -> float:
@@ -68,23 +74,28 @@ def inputs(voc: Path | None, size: tuple[int, int], steps: int, folder: Path) ->
     return sizes
 
 
-def case(args: argparse.Namespace, folder: Path, side: str, **what: str) -> dict[str, Any]:
+def case(
+    args: argparse.Namespace, folder: Path, side: str, batch: int, **what: str
+) -> dict[str, Any]:
     """Runs one case in its own process: seconds of all steps by kind of sizes, the peak, the matrix
     product's speed.
     """
-    python = sys.executable if side == "ours" else args.peer_python
+    ours = side == "ours"
+    python = sys.executable if ours else args.peer_python
     task = {
         **what,
+        "side": side,
         "folder": str(folder),
         "device": args.device,
-        "batch": args.batch,
+        "batch": batch,
         "peer": str(args.peer),
+        "tuned": args.tuned or args.device == "gpu",
     }
     # PyTorch's threads would else spin while they wait, at the cost of the others.
-    calm = {"OMP_WAIT_POLICY": "passive"} if side == "peer" else {}
+    calm = {"KERAS_BACKEND": args.backend} if ours else {"OMP_WAIT_POLICY": "passive"}
     hidden = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"} if args.device == "cpu" else {}
     done = subprocess.run(
-        [python, "-m", f"tests.benchmarks.speed_{side}", json.dumps(task)],
+        [python, "-m", f"tests.benchmarks.speed_{'ours' if ours else 'peer'}", json.dumps(task)],
         env={**os.environ, **hidden, **calm, "TF_CPP_MIN_LOG_LEVEL": "3"}, stdout=subprocess.PIPE,
         text=True, check=True,
     )  # fmt: skip
@@ -106,7 +117,7 @@ def table(rounds: list[Round], sizes: dict[str, Sizes], batch: int) -> None:
             for case, result in results.items()
             if case[1] == precision
         )
-        for precision in ("fp32", "bf16")
+        for precision in sorted({case[1] for case in rounds[0]})
     }
     for precision, found in products.items():
         print(f"fastest product in {precision}: {found / 1e12:.3g} TFLOP/s")
@@ -117,7 +128,7 @@ def table(rounds: list[Round], sizes: dict[str, Sizes], batch: int) -> None:
         work = (
             batch
             * (3 if task == "training" else 1)
-            * sum(flops(padding, *size) for size in sizes[kind])
+            * sum(flops(padding, *size) for size in sizes[kind] if side != "torchvision")
         )
         mine = [results[task, precision, side, padding] for results in rounds]
         seconds, processor = (
@@ -139,11 +150,12 @@ def table(rounds: list[Round], sizes: dict[str, Sizes], batch: int) -> None:
         speed = statistics.median(images / second for second in seconds)
         share = statistics.median(work / second / products[precision] for second in seconds)
         peak = max(result["peak"] for result in mine)
+        used = f"{share:.0%}" if work else "-"  # torchvision's is another net
         print(
             f"| {task} | {kind} | {precision} | {side}, {padding} | {speed:.3g} | "
             f"{times(precision, 0, seconds)} | {times('fp32', 0, seconds)} | "
             f"{statistics.median(processor) / images:.3g} | {times(precision, 1, processor)} | "
-            f"{times('fp32', 1, processor)} | {peak / 1e6:.0f} MB | {share:.0%} |"
+            f"{times('fp32', 1, processor)} | {peak / 1e6:.0f} MB | {used} |"
         )
 
 
@@ -166,8 +178,16 @@ def main() -> None:
         help="steps of every case in a round, each with an image of its own",
     )
     parser.add_argument(
-        "--batch", type=int, default=1, help="how often a step's image is in its batch"
+        "--batch",
+        type=int,
+        nargs="+",
+        default=[1],
+        help="how often a step's image is in its batch; a table for each",
     )
+    parser.add_argument("--torchvision", action="store_true", help="fcn_resnet50, too")
+    parser.add_argument("--backend", choices=("tensorflow", "jax"), default="tensorflow")
+    parser.add_argument("--tuned", action="store_true", help="PyTorch as on a GPU; see speed_peer")
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS["gpu"], help="of the rows")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--device",
@@ -178,24 +198,28 @@ def main() -> None:
         "--tasks", nargs="+", default=["training", "inference"], choices=("training", "inference")
     )
     args = parser.parse_args()
-    sides = [side for side in SIDES if args.peer or side[0] == "ours"]
+    wanted = {"ours": True, "peer": args.peer, "torchvision": args.torchvision}
+    sides = [side for side in SIDES if wanted[side[0]]]
+    precisions = args.precisions or PRECISIONS[args.device]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         width, height = map(int, args.size.split("x"))
-        sizes, rounds = inputs(args.images, (width, height), args.steps, folder), list[Round]()
-        for number in range(args.rounds):
-            rounds.append({})
-            for task, precision, (side, padding) in product(args.tasks, ("fp32", "bf16"), sides):
-                found = case(args, folder, side, task=task, precision=precision, padding=padding)
-                rounds[-1][task, precision, side, padding] = found
-                print(
-                    number + 1, task, precision, side, padding, found, file=sys.stderr, flush=True
-                )
-    for line in sorted(
-        {f"{result['versions']}, {result['device']}" for result in rounds[0].values()}
-    ):
-        print(line)
-    table(rounds, sizes, args.batch)
+        sizes = inputs(args.images, (width, height), args.steps, folder)
+        for batch in args.batch:
+            rounds = list[Round]()
+            for number in range(args.rounds):
+                rounds.append({})
+                for task, precision, (side, padding) in product(args.tasks, precisions, sides):
+                    what = {"task": task, "precision": precision, "padding": padding}
+                    found = case(args, folder, side, batch, **what)
+                    rounds[-1][task, precision, side, padding] = found
+                    print(number + 1, batch, side, what, found, file=sys.stderr, flush=True)
+            for line in sorted(
+                {f"{result['versions']}, {result['device']}" for result in rounds[0].values()}
+            ):
+                print(line)
+            print(f"batch {batch}")
+            table(rounds, sizes, batch)
 
 
 if __name__ == "__main__":

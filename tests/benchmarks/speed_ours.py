@@ -24,7 +24,7 @@ from tests.benchmarks.pairs import CLASSES
 Seconds = tuple[float, float]
 """By the clock, and of the processor (of all threads of this process together)."""
 
-PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
+PRECISIONS = {"fp32": "float32", "tf32": "float32", "bf16": "bfloat16"}
 
 
 def steps(path: Path, batch: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -111,9 +111,22 @@ def peak(device: str) -> int:
     return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
 
 
+def allow_tf32(allowed: bool) -> None:
+    """Whether a GPU may round what it multiplies in float32 to 10 bits."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "tensorfloat32" if allowed else "highest")
+    else:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_tensor_float_32_execution(allowed)
+
+
 def main() -> None:
     task = json.loads(sys.argv[1])
     dtype = PRECISIONS[task["precision"]]
+    allow_tf32(task["precision"] == "tf32")
     device = devices.prepare(1, dtype, training=task["task"] == "training")
     spec = ModelSpec("fcn8s", "vgg16", CLASSES, 1.0, 4096, task["padding"], "fixed", 0.5, MEAN_BGR)
     net = model.build(spec)

@@ -1,10 +1,11 @@
-"""One case of `speed` on the side of wkentaro/pytorch-fcn, with nothing but PyTorch and numpy
-installed.
+"""One case of `speed` on PyTorch's side: wkentaro/pytorch-fcn, or torchvision's `fcn_resnet50`.
 
-Its model as it is; step, groups and rates of the optimizer as its `train_fcn8s.py` sets them. In
-favour of the peer: images are turned into its tensors beforehand, PyTorch's own cross entropy takes
-the place of its slower one, the scores it computes from the labels at every step are left out, and
-bf16 inference has weights that are bf16 already.
+It needs nothing but PyTorch and numpy, and torchvision for its own net. The peer's model as it is;
+step, groups and rates of the optimizer as its `train_fcn8s.py` sets them. In favour of the peer:
+images are turned into its tensors beforehand, PyTorch's own cross entropy takes the place of its
+slower one, the scores it computes from the labels at every step are left out, and bf16 inference
+has weights that are bf16 already. torchvision's net has the same step, and no auxiliary loss. On a
+GPU, and with `--tuned`, channels come last in memory, and images of one size have a compiled net.
 """
 
 import importlib
@@ -23,7 +24,24 @@ import torch
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
 
 
-def build(checkout: Path) -> Any:
+def build(task: dict[str, Any]) -> Any:
+    """The net of a side, from images (N, 3, H, W) to scores (N, 21, H, W)."""
+    if task["side"] == "peer":
+        return peer(Path(task["peer"]))
+    from torchvision.models.segmentation import fcn_resnet50
+
+    class Plain(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = fcn_resnet50(weights=None, weights_backbone=None, num_classes=21)
+
+        def forward(self, image: Any) -> Any:
+            return self.net(image)["out"]
+
+    return Plain()
+
+
+def peer(checkout: Path) -> Any:
     """Its FCN8s with random weights; its packages without their `__init__`, which import what is
     not needed here.
     """
@@ -49,9 +67,7 @@ def steps(path: Path, batch: int, device: str) -> list[tuple[Any, Any]]:
 
 
 def trainer(net: Any, device: str, half: bool) -> Callable[[Any, Any], float]:
-    named = [
-        (name, value) for name, value in net.named_parameters() if not name.startswith("upscore")
-    ]
+    named = [(name, value) for name, value in net.named_parameters() if "upscore" not in name]
     groups = [
         {"params": [value for name, value in named if name.endswith("weight")]},
         {
@@ -104,11 +120,21 @@ def product(dtype: Any, device: str) -> float:
 def main() -> None:
     task = json.loads(sys.argv[1])
     device, half = {"cpu": "cpu", "gpu": "cuda"}[task["device"]], task["precision"] == "bf16"
-    net = build(Path(task["peer"])).to(device)
-    step = trainer(net, device, half) if task["task"] == "training" else predictor(net, half)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = (
+        task["precision"] == "tf32"
+    )
+    net = build(task).to(device)
+    if task["tuned"]:
+        net = net.to(memory_format=torch.channels_last)
     seconds = {}
     for kind in ("static", "varying"):
         data = steps(Path(task["folder"]) / f"{kind}.npz", task["batch"], device)
+        if task["tuned"]:
+            data = [(x.contiguous(memory_format=torch.channels_last), y) for x, y in data]
+        # Compiled anew for every size, a net of varying ones would be slower.
+        called = torch.compile(net) if task["tuned"] and kind == "static" else net
+        training = task["task"] == "training"
+        step = trainer(called, device, half) if training else predictor(called, half)
         for _ in range(2):  # the first does not count
             begin, processor = time.perf_counter(), time.process_time()
             for image, label in data:
