@@ -47,7 +47,7 @@ CHAIN = ("fcn32s", "fcn16s", "fcn8s")
 
 def spec(variant: str, padding: str = "same") -> Any:
     from fcn.datasets import voc
-    from fcn.spec.architecture import MEAN_BGR, ModelSpec
+    from fcn.spec import MEAN_BGR, ModelSpec
 
     return ModelSpec(variant, "vgg16", voc.CLASSES, 1.0, 4096, padding, "fixed", 0.5, MEAN_BGR)
 

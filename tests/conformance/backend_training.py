@@ -158,9 +158,10 @@ def scored(folder, recipe):
     train(folder, recipe, "scored")
     out, metrics = folder / f"model {os.getpid()}", folder / f"metrics {os.getpid()}.json"
     how = Evaluate(1, ("multiscale",))
-    found = score.run(
+    score.run(
         out, folder / "records", metrics, folder / f"plots {os.getpid()}", how, lambda *_: None
     )
+    found = json.loads(metrics.read_text())
     image = np.random.default_rng(5).integers(90, 130, (36, 100, 3)).astype(np.uint8)
     image[:, 20:60, 0] = image[:, 50:, 1] = 220
     tiled = predictor.load(out, tile=60).predict(image, probabilities=True)

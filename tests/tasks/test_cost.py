@@ -3,8 +3,7 @@
 import pytest
 import yaml
 
-from fcn.spec import ModelSpec, operations
-from fcn.spec.architecture import MEAN_BGR
+from fcn.spec import MEAN_BGR, ModelSpec, operations
 from tasks import cost
 from tasks.settings import config
 
