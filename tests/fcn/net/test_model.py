@@ -264,3 +264,13 @@ def test_what_does_not_go_together_is_refused(lenet, changes, message):
 def test_an_unknown_name_is_refused_with_the_choices(small, key):
     with pytest.raises(UserError, match=rf"{key}: expected one of \w+.*; got 'nonsense'"):
         model.build(small(**{"variant": "fcn32s", key: "nonsense"}))
+
+
+def test_only_a_large_net_has_its_memory_given_back(small, monkeypatch):
+    told = []
+    monkeypatch.setattr(model.cpu, "give_back_memory", lambda: told.append(True))
+    model.build(small("fcn8s"))
+    assert told == []
+    monkeypatch.setattr(model, "LARGE", 1000)
+    model.build(small("fcn8s"))
+    assert told == [True]
