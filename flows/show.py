@@ -58,7 +58,7 @@ def cost(settings: Settings) -> Iterator[str]:
     """What the profile will cost, in lines; measures this machine for 20 seconds."""
     from tasks import cost as costs  # only now: what is measured needs Keras
 
-    wanted = {recipe.precision for recipe in settings.train.values()}
+    wanted: set[str] = {recipe.precision for recipe in settings.train.values()}
     wanted.add(settings.evaluate.precision)
     share = costs.SECONDS / len(wanted)
     rates = {precision: costs.measured(precision, share) for precision in sorted(wanted)}

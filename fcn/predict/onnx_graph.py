@@ -3,7 +3,6 @@ copy of the weights is made.
 """
 
 import json
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,10 @@ INSIDE = 64 * 2**20
 maps them into its memory.
 """
 DATA = "model.onnx.data"
-PAGE, PIECE = 4096, 64
-"""Weights begin at multiples of so many bytes, and are written so many outputs at a time."""
+PAGE, PIECE, COPIED = 4096, 64, 2**22
+"""Weights begin at multiples of so many bytes, and are written so many outputs at a time, copied so
+many bytes at a time.
+"""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def finish(folder: Path, size: tuple[int, int] | None = None) -> None:
             whole = _head(onnx.GraphProto, "initializer", len(begin) + length) + begin
             file.write(_head(onnx.ModelProto, "graph", len(whole) + length) + whole)
             data.seek(int(place["offset"]))
-            shutil.copyfileobj(_Part(data, length), file, 2**22)
+            for start in range(0, length, COPIED):
+                file.write(data.read(min(COPIED, length - start)))
     beside.unlink()
 
 
@@ -114,19 +116,6 @@ def _head(message: Any, name: str, length: int) -> bytes:
             number >>= 7
         head.append(number)
     return bytes(head)
-
-
-@dataclass
-class _Part:
-    """The next `left` bytes of a file, as a file."""
-
-    file: Any
-    left: int
-
-    def read(self, count: int) -> bytes:
-        piece: bytes = self.file.read(min(count, self.left))
-        self.left -= len(piece)
-        return piece
 
 
 @dataclass
