@@ -1,6 +1,8 @@
 """A server of this machine alone: its socket, and the bytes of a request."""
 
+import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Callable
 
@@ -41,7 +43,14 @@ def serve(build: Callable[[], Starlette], port: int, says: str) -> None:
         app = build()
         print(says.format(f"http://{HOST}:{listening.getsockname()[1]}"), flush=True)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE)
+        logging.getLogger("uvicorn.error").addFilter(_told)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _told(record: logging.LogRecord) -> bool:
+    """Not that Ctrl-C ended a request, which uvicorn tells as an error, with a traceback."""
+    cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cancelled and "graceful shutdown exceeded" not in str(record.msg)
 
 
 async def body(request: Request, most: int) -> bytes | None:

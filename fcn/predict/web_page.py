@@ -47,6 +47,8 @@ MAX_PROBABILITIES = 200_000_000
 SHOWN = 1600
 """Pixels of the longer side up to which a picture is shown as it is."""
 
+_REMEDY = "it describes no model of this version: train the model again"
+
 Lines = Generator[dict[str, Any], None, None]
 
 
@@ -77,13 +79,12 @@ class Nets:
             return _net(folder, weights.stat().st_mtime_ns if weights.exists() else 0)
 
     def described(self) -> list[dict[str, Any]]:
-        """What each net is and knows, for the page."""
-        from fcn.net import surgery
-
+        """What each net is and knows, for the page; without Keras, which takes seconds."""
         found = []
         for name, folder in self._models.items():
             try:
-                found.append(_described(name, surgery.read_spec(folder), folder))
+                spec = reading.read_json(folder / "model.json", ModelSpec, _REMEDY)
+                found.append(_described(name, spec, folder))
             except UserError as error:
                 found.append({"name": name, "wrong": str(error)})
         return found

@@ -4,6 +4,7 @@ page_server.py FOLDER`.
 Appends the name of every net that runs to FOLDER/ran.
 """
 
+import contextlib
 import json
 import sys
 import time
@@ -78,7 +79,8 @@ def main(root):
         "[beside](results.md), [elsewhere](https://example.org)\n"
     )
     web_page._net = lambda folder, _written: Net(folder, root / "ran")
-    web_page.serve(web_page.Nets(models, "fcn8s"), 0)
+    with contextlib.suppress(KeyboardInterrupt):  # as the command does
+        web_page.serve(web_page.Nets(models, "fcn8s"), 0)
 
 
 if __name__ == "__main__":

@@ -527,13 +527,15 @@ def test_a_small_picture_passes_a_large_one_whose_work_ends_when_its_client_goes
 
 
 def test_ctrl_c_ends_it_while_a_browser_waits(tmp_path):
-    """Within the seconds that `local.GRACE` gives requests, and a tile."""
-    process = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("page_server.py"), tmp_path],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    """Within the seconds that `local.GRACE` gives requests, and a tile; without a traceback."""
+    with open(tmp_path / "errors", "w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("page_server.py"), tmp_path],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
     try:
         address = process.stdout.readline().split()[4]
         buffer = io.BytesIO()
@@ -544,6 +546,7 @@ def test_ctrl_c_ends_it_while_a_browser_waits(tmp_path):
             process.send_signal(signal.SIGINT)
             process.wait(60)
         assert (tmp_path / "ran").read_text().count("tile") < 190
+        assert (tmp_path / "errors").read_text() == ""
     finally:
         process.kill()
         process.wait(20)

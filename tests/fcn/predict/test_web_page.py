@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -120,11 +122,21 @@ def test_what_the_nets_are(client, models):
     assert good["classes"][1]["colour"] == labels.palette()[1].tolist()
     assert good["clear"]  # the background is not painted
     assert bad["name"] == "none"
-    assert "found no" in bad["wrong"]
+    assert "no such file; it describes no model" in bad["wrong"]
     (models["fcn32s"] / "README.md").write_text("# *A* <i>net</i>\n[x](javascript:alert(1))")
     card = client.get("/nets").json()["nets"][0]["card"]
     assert card.startswith("<h1><em>A</em> &lt;i&gt;net&lt;/i&gt;</h1>")
     assert "href" not in card
+
+
+def test_the_nets_are_named_before_keras_is_there():
+    code = (
+        "import sys\nfrom fcn import pretrained\nfrom fcn.predict import web_page\n"
+        "nets = web_page.Nets(pretrained.folders(), pretrained.DEFAULT).described()\n"
+        "print(nets[0]['name'], {'keras', 'tensorflow'} & set(sys.modules))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "voc20 set()\n"
 
 
 def test_what_is_wrong_is_said(client, tmp_path):
