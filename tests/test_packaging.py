@@ -73,9 +73,11 @@ def test_the_files_that_the_library_reads_are_packaged():
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
         "package-data"
     ]
-    packaged = {path for glob in data["fcn"] for path in (ROOT / "fcn").glob(glob)}
-    packaged |= {
-        path for glob in data["fcn.pretrained"] for path in (ROOT / "fcn/pretrained").glob(glob)
+    packaged = {
+        path
+        for package, globs in data.items()
+        for glob in globs
+        for path in (ROOT / package.replace(".", "/")).glob(glob)
     }
     other = {
         path

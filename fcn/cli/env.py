@@ -9,7 +9,7 @@ from importlib import metadata
 from fcn.cli import workspace
 from fcn.errors import shown
 
-LIBRARIES = ("tensorflow", "keras", "numpy", "dvc", "prefect", "mlflow", "gradio", "onnx", "jax")
+LIBRARIES = ("tensorflow", "keras", "numpy", "dvc", "prefect", "mlflow", "onnx", "jax")
 
 
 def env() -> None:

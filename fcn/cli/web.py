@@ -1,7 +1,5 @@
 """`fcn web`: a page to drop pictures on."""
 
-import os
-
 from fcn import pretrained
 from fcn.cli import workspace
 from fcn.cli.options import Allow, Model, Port, model_folder
@@ -20,12 +18,10 @@ def web(*, model: Model = pretrained.DEFAULT, port: Port = 7860, allow: Allow = 
         allow: Hosts of proxies.
 
     Raises:
-        UserError: no such net, Gradio is not installed, or the port is taken.
+        UserError: no such net, or the port is taken.
     """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import that reads it
     from fcn.predict import web_page
 
     chosen = model_folder(model)
     known = pretrained.folders() | workspace.trained() | {chosen.name: chosen}
-    page = web_page.build(dict(sorted(known.items())), chosen.name)
-    web_page.serve(page, port, allowed=allow or ())
+    web_page.serve(web_page.Nets(dict(sorted(known.items())), chosen.name), port, allow or ())

@@ -49,6 +49,9 @@ def allow(megapixels: float) -> None:
 
 allow(MEGAPIXELS)
 
+LISTED = "Replace it or take it off the list."
+"""What to do about a picture of a data set that cannot be read."""
+
 Refusal = Callable[[int, int], str]
 """Width and height, as the file states them -> why the picture is not to be decoded; "" if it may
 be.
@@ -135,6 +138,7 @@ def decode(
     name: str = "the data",
     formats: Sequence[str] = PHOTOGRAPHS,
     refusal: Refusal | None = None,
+    remedy: str = LISTED,
 ) -> np.ndarray:
     """Reads a picture from memory, as `read` does from a file.
 
@@ -143,6 +147,7 @@ def decode(
         name: what messages call it.
         formats: Pillow's names of those that are taken.
         refusal: see `opened`.
+        remedy: what to do about one that cannot be read.
 
     Returns:
         uint8 RGB (H, W, 3).
@@ -150,7 +155,7 @@ def decode(
     Raises:
         UserError: see `read`; another format; a refused size.
     """
-    explained = _explained(name, lambda: files.sniff_bytes(data), formats)
+    explained = _explained(name, lambda: files.sniff_bytes(data), formats, remedy=remedy)
     with explained, _checked(io.BytesIO(data), name, formats, refusal) as image:
         return _rgb(image, name)
 
@@ -210,7 +215,7 @@ def opened(
             what = "a folder" if path.is_dir() else "no regular file"
             raise UserError(
                 f"{path}: expected a {noun}, but it cannot be read: it is not a file ({what}). "
-                "Replace it or take it off the list."
+                f"{LISTED}"
             )
         with open(path, "rb") as file, _checked(file, str(path), formats, refusal) as image:
             yield image
@@ -236,6 +241,7 @@ def _explained(
     kind: Callable[[], str],
     formats: Sequence[str],
     noun: str = "picture",
+    remedy: str = LISTED,
 ) -> Iterator[None]:
     """Turns what Pillow raises into a `UserError` that says what `name` is instead of a picture."""
     try:
@@ -260,6 +266,5 @@ def _explained(
         except OSError:
             what = "a file that cannot be read"
         raise UserError(
-            f"{name}: expected a {noun}, but it cannot be read: it is {what} ({why}). Replace it "
-            "or take it off the list."
+            f"{name}: expected a {noun}, but it cannot be read: it is {what} ({why}). {remedy}"
         ) from error

@@ -4,7 +4,7 @@ tiles where it is large.
 
 import itertools
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,21 @@ MOST = 2_000_000_000
 """Pixels that the net may compute for one image: a photograph of 200 megapixels takes 1.1 billion
 with VGG-16.
 """
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a net makes of one tile of an image.
+
+    Attributes:
+        place: the rows and the columns of the image that it is about.
+        labels: uint8 (h, w).
+        probabilities: float32 (h, w, C); None unless asked for.
+    """
+
+    place: tuple[slice, slice]
+    labels: np.ndarray
+    probabilities: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -159,25 +174,55 @@ class Predictor:
         Raises:
             UserError: see `predict`.
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise UserError(
-                f"expected an image of uint8 RGB (H, W, 3), got {image.dtype} {image.shape}"
-            )
         height, width = image.shape[:2]
+        parts = self.parts(image, probabilities)
+        tiles = self.tiles(width, height)
         labels = np.empty((height, width), np.uint8)
         shares = (
             np.empty((height, width, len(self.spec.classes)), np.float32) if probabilities else None
         )
-        rows, columns = self._tiles(height, width)
-        for number, (row, column) in enumerate(itertools.product(rows, columns), 1):
-            kept = row.kept, column.kept
-            inner = row.inner, column.inner
-            found, soft = self._net(image[None, row.seen, column.seen], probabilities)
-            labels[kept] = found[inner]
+        for number, part in enumerate(parts, 1):
+            labels[part.place] = part.labels
             if shares is not None:
-                shares[kept] = soft[inner]
-            yield number, len(rows) * len(columns)
+                shares[part.place] = part.probabilities
+            yield number, tiles
         return Segmentation(labels, shares, image, self.spec.classes)
+
+    def parts(self, image: np.ndarray, probabilities: bool = False) -> Iterator[Part]:
+        """Predicts an image and keeps nothing of it: each tile comes on its own.
+
+        Args:
+            image: uint8 RGB (H, W, 3).
+            probabilities: see `predict`.
+
+        Yields:
+            The parts of the image, row by row.
+
+        Raises:
+            UserError: see `predict`; at once, before anything is computed.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise UserError(
+                f"expected an image of uint8 RGB (H, W, 3), got {image.dtype} {image.shape}"
+            )
+        return self._parts(image, probabilities)
+
+    def _parts(self, image: np.ndarray, probabilities: bool) -> Iterator[Part]:
+        for row, column in itertools.product(*self._tiles(*image.shape[:2])):
+            found, soft = self._net(image[None, row.seen, column.seen], probabilities)
+            inner = row.inner, column.inner
+            kept = None if soft is None else soft[inner]
+            yield Part((row.kept, column.kept), found[inner], kept)
+
+    def tiles(self, width: int, height: int) -> int:
+        """How many tiles an image is cut into.
+
+        Args:
+            width: of the image, in pixels.
+            height: of the image, in pixels.
+        """
+        rows, columns = self._tiles(height, width)
+        return len(rows) * len(columns)
 
     def cost(self, width: int, height: int) -> int:
         """How many pixels the net computes for an image.

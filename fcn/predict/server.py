@@ -2,12 +2,10 @@
 MLflow.
 """
 
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import uvicorn
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -18,13 +16,12 @@ from starlette.routing import Route
 
 from fcn import reading
 from fcn.errors import UserError
-from fcn.predict import serving
+from fcn.predict import local, serving
 from fcn.predict.own_door import OwnDoor
 
 if TYPE_CHECKING:
     from fcn.predict.predictor import Predictor
 
-HOST = "127.0.0.1"
 SECONDS = 60.0
 """After which a request is given up."""
 MAX_BODY = 100_000_000
@@ -138,17 +135,10 @@ def serve(folder: Path, port: int, allowed: Sequence[str] = (), seconds: float =
     Raises:
         UserError: the port is taken, or no model folder.
     """
-    with socket.socket() as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((HOST, port))
-            listening.listen()
-        except (OSError, OverflowError) as error:
-            raise UserError(f"--port {port}: {error}") from error
 
+    def build() -> Starlette:
         from fcn.predict import predictor  # only now: a port that is taken is told at once
 
-        app = application(predictor.load(folder), allowed, seconds)
-        where = f"http://{HOST}:{listening.getsockname()[1]}"
-        print(f"It answers on {where} until Ctrl-C.", flush=True)
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
+        return application(predictor.load(folder), allowed, seconds)
+
+    local.serve(build, port, "It answers on {} until Ctrl-C.")

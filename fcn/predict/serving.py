@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -26,6 +26,8 @@ from fcn.spec import palette
 if TYPE_CHECKING:
     from fcn.predict.predictor import Predictor
     from fcn.predict.segmentation import Segmentation
+
+T = TypeVar("T")
 
 MAX_BYTES = 50_000_000
 """Of a picture's file."""
@@ -119,29 +121,26 @@ class Turns:
                 self._changed.notify_all()
 
 
-def predicted(
-    net: "Predictor",
-    image: np.ndarray,
-    turns: Turns,
-) -> "Generator[tuple[int, int], None, Segmentation]":
-    """Predicts an image while others wait for the same net: see `Turns`.
+def in_turns(
+    steps: Generator[tuple[int, int], None, T], cost: int, turns: Turns
+) -> Generator[tuple[int, int], None, T]:
+    """Does work on an image while others wait for the same net: see `Turns`.
 
     Args:
-        net: called a tile at a time.
-        image: uint8 RGB (H, W, 3).
+        steps: yields (tiles done, tiles in all) after each tile.
+        cost: pixels that the net computes for all of them.
         turns: of all requests.
 
     Yields:
-        (tiles done, tiles in all) after each; closing the generator ends the work.
+        What `steps` yields; closing the generator ends the work.
     """
-    steps, cost = net.steps(image), net.cost(image.shape[1], image.shape[0])
     left = float(cost)
     while True:
         with turns.turn(left):
             try:
                 done, tiles = next(steps)
             except StopIteration as end:
-                found: Segmentation = end.value
+                found: T = end.value
                 return found
         left = cost * (tiles - done) / tiles
         yield done, tiles
@@ -154,14 +153,15 @@ def within(
     waits for the answer then.
 
     Args:
-        net: see `predicted`.
-        turns: see `predicted`.
+        net: called a tile at a time.
+        turns: of all requests.
         seconds: from now on, for all images together.
     """
     end = time.monotonic() + seconds
 
     def predict(image: np.ndarray) -> "Segmentation":
-        steps = predicted(net, image, turns)
+        cost = net.cost(image.shape[1], image.shape[0])
+        steps = in_turns(net.steps(image), cost, turns)
         while True:
             try:
                 done, tiles = next(steps)
@@ -177,7 +177,7 @@ def within(
     return predict
 
 
-def read(data: bytes, name: str, budget: Budget) -> np.ndarray:
+def read(data: bytes, name: str, budget: Budget, formats: Sequence[str] = FORMATS) -> np.ndarray:
     """Reads a picture that comes from anybody: what it says of itself is checked before its pixels
     are decoded.
 
@@ -185,6 +185,7 @@ def read(data: bytes, name: str, budget: Budget) -> np.ndarray:
         data: a file; what it is is told from its first bytes.
         name: what messages call it.
         budget: it is taken from.
+        formats: Pillow's names of those that are decoded.
 
     Returns:
         uint8 RGB (H, W, 3), upright, see `images.read`.
@@ -196,7 +197,7 @@ def read(data: bytes, name: str, budget: Budget) -> np.ndarray:
         raise UserError(f"{name}: {len(data) / 1e6:.0f} MB; {MAX_BYTES / 1e6:.0f} MB are allowed")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # these limits are tighter
-        return images.decode(data, name, FORMATS, budget.take)
+        return images.decode(data, name, formats, budget.take, "Take another one.")
 
 
 def decode(text: Any, name: str, budget: Budget) -> np.ndarray:

@@ -102,9 +102,9 @@ class Browser:
 
 
 @contextlib.contextmanager
-def open_browser(profile):
+def open_browser(profile, *flags):
     process = subprocess.Popen(
-        [PATH, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        [PATH, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

