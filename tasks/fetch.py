@@ -202,8 +202,12 @@ def _get(url: str, target: Path, checksums: Checksums, log: Log) -> None:
         f", going on at {_size(start)}" if start else "",
     )
     progress = Progress(log.info, target.name, "MB", start=start // MB)
-    for done, total in steps:
-        progress(done // MB, None if total is None else -(-total // MB))
+    try:
+        for done, total in steps:
+            progress(done // MB, None if total is None else -(-total // MB))
+    except KeyboardInterrupt as error:
+        error.add_note(f"{part}, what has come of {target.name}, is kept")
+        raise
     if problem := _problem(part, checksums):
         page = sniff(part).startswith(NO_DATA)
         part.unlink()

@@ -20,6 +20,7 @@ def seeds(*, n: int = 3, out: Place = Path("reports/seeds.json")) -> int:
         0; 1: a stage failed; 130: interrupted.
     """
     from flows import seeds
-    from flows.runner import stage
+    from flows.runner import console, stage
 
-    return stage.execute(seeds.seeds, {"n": n, "out": out}, name=None)
+    with console.opened("seeds"):
+        return stage.execute(seeds.seeds, {"n": n, "out": out}, name=None)

@@ -131,8 +131,8 @@ def execute(
         if errors is None:
             logs.begin()
             errors = _run_alone(function, parameters)
-    except KeyboardInterrupt:
-        output.tell("error", "interrupted")
+    except KeyboardInterrupt as stopped:
+        output.interrupted(stopped)
         return processes.INTERRUPTED
     for error in errors:
         output.tell(
