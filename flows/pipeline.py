@@ -12,12 +12,13 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from fcn.errors import LINE, UserError, shown
-from flows import outside
+from flows import download, outside
 from flows.runner import (
     children,
     committed,
@@ -32,11 +33,18 @@ from flows.runner import (
     stage,
     workspace,
 )
+from tasks.settings import config
 from tasks.tracking import console as messages
 from tasks.tracking import kept, steps
 
 
-def run(targets: list[str], force: bool, changes: list[str], pull: bool | None) -> int:
+def run(
+    targets: list[str],
+    force: bool,
+    changes: list[str],
+    pull: bool | None,
+    local: Path | None = None,
+) -> int:
     """Run the pipeline.
 
     Args:
@@ -44,6 +52,7 @@ def run(targets: list[str], force: bool, changes: list[str], pull: bool | None) 
         force: run every stage, changed or not.
         changes: `KEY=VALUE`, see `overrides.change`.
         pull: whether to take from the DVC remote; None: where it helps.
+        local: a file or a folder that has files of the profile, which are not downloaded.
 
     Returns:
         0, 1 (a stage failed or dvc refused: its own words stand in the output) or 130
@@ -55,10 +64,12 @@ def run(targets: list[str], force: bool, changes: list[str], pull: bool | None) 
     wanted = dict(overrides.change(change) for change in changes)
     try:
         # before a server starts, and before anything is written
-        overrides.check_file(changes=wanted)
+        settings = overrides.check_file(changes=wanted)
         command = words(targets, force, pull, bool(changes))
-        if not changes and command == ["repro", *targets] and is_done(targets):
+        if not changes and not local and command == ["repro", *targets] and is_done(targets):
             return 0
+        if settings and targets != ["settings"] and not {*command} & {*remote.LENIENT}:
+            download.check(settings, local)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -66,7 +77,8 @@ def run(targets: list[str], force: bool, changes: list[str], pull: bool | None) 
         return processes.INTERRUPTED
     name = " ".join(["dvc", *command, *(f"--set {change}" for change in changes)])
     with console.opened(f"repro {' '.join(targets)}".rstrip()):
-        return stage.execute(pipeline, {"command": command, "changes": changes}, name=name)
+        given = {"command": command, "changes": changes, "local": local}
+        return stage.execute(pipeline, given, name=name)
 
 
 def words(
@@ -123,12 +135,13 @@ def is_done(targets: list[str]) -> bool:
     return True
 
 
-def pipeline(command: list[str], changes: Sequence[str] = ()) -> None:
+def pipeline(command: list[str], changes: Sequence[str] = (), local: Path | None = None) -> None:
     """Run one dvc command; its stages become child runs, those that it skips task runs.
 
     Args:
         command: the words after `dvc`.
         changes: `KEY=VALUE`, written into params.yaml before, see `overrides.change`.
+        local: see `run`.
 
     Raises:
         UserError: another command than `pipeline` is for, see `overrides`; or dvc did not end well:
@@ -143,6 +156,9 @@ def pipeline(command: list[str], changes: Sequence[str] = ()) -> None:
                 f"params.yaml: {', '.join(changes)} is set, and stays set (`git diff "
                 "params.yaml` shows it)"
             )
+        if local:
+            for path in download.bring(config.read(), local):
+                console.say(f"{path}: taken from {local}")
         reproduce(command)
 
 

@@ -10,7 +10,6 @@ from fcn.errors import LINE, UserError, shown
 from fcn.io import without
 from tasks.tracking import console, known
 
-
 _only: list[logging.Handler] = []
 
 

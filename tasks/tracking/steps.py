@@ -87,7 +87,8 @@ def _as_task(function: Callable[..., Any], name: str, retries: int, args: Any, k
             raise
         except Exception as error:
             if left:
-                logger().warning("%s; it is tried again, %d times at most", error, left)
+                again = f"{left} more time{'s' if left > 1 else ''} at most"
+                logger().warning("%s; it is tried again, %s", error, again)
             raise
         except KeyboardInterrupt as error:  # which Prefect would take for a crash
             interrupts.append(error)
