@@ -125,7 +125,7 @@ def unpack(
     )
     if left:
         log.info(
-            "%s: left out, since they are called like neither pictures nor annotations: %s",
+            "%s: left out, since their names end like neither pictures nor annotations: %s",
             name,
             enumeration(left),
         )
@@ -217,7 +217,8 @@ def _get(url: str, target: Path, checksums: Checksums, log: Log) -> None:
             )
         if total is None and not page:
             raise download.Interrupted(
-                f"{shown}: broke off, or gave another file; its length was not told ({problem})"
+                f"{shown}: broke off, or gave another file; the server did not say its length "
+                f"({problem})"
             )
         raise UserError(
             f"{target}: {shown} gave another file: {problem}, and is removed. Try again later, put "

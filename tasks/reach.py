@@ -5,7 +5,6 @@ import queue
 import threading
 import time
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -14,9 +13,9 @@ from fcn.errors import UserError, shown
 from fcn.io import download, public
 from fcn.spec import Source
 
-SECONDS = 6.0
+SECONDS = 5.0
 """How long all servers together have for an answer."""
-PAUSE = 1.5
+PAUSE = 1.0
 """Seconds after which a server that refused is asked once more."""
 _GATEWAY = (502, 503, 504)
 """What a proxy answers that reaches nobody."""
@@ -66,22 +65,22 @@ def check(profile: str, missing: Iterable[Source], seconds: float = SECONDS) -> 
         f"There is no network, and the profile {shown(profile)} needs {count} that cannot be "
         f"had without: {files}. ({'; '.join(dict.fromkeys(problems))}.) Download them where there "
         "is a network, put them into one folder under these names, and type "
-        "`fcn repro --from-local FOLDER`. A proxy is named by HTTP_PROXY and HTTPS_PROXY."
+        f"`fcn repro --set profile={shown(profile)} --from-local FOLDER`. A proxy is named by "
+        "HTTP_PROXY and HTTPS_PROXY."
     )
 
 
 def _problem(url: str, deadline: float) -> str:
     """Why a server does not answer; empty: it does."""
-    host = shown(urlsplit(url).hostname)
     while True:
         try:
             left = max(deadline - time.monotonic(), 0.1)
             with requests.head(url, timeout=left, allow_redirects=False) as answer:
                 if answer.status_code not in _GATEWAY:
                     return ""
-                said = f"{host}: status {answer.status_code}"
+                said = f"status {answer.status_code}"
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-            said = f"{host}: {download.reason(error)}"
+            said = download.reason(error)
         if time.monotonic() + PAUSE > deadline:
             return said
         time.sleep(PAUSE)

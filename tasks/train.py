@@ -76,7 +76,7 @@ def train(
         return
     if not share.first:
         log.info(
-            "process %d of %d computes; the first one tells and writes",
+            "process %d of %d computes; the first one reports and writes",
             share.process,
             share.processes,
         )

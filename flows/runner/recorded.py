@@ -166,10 +166,7 @@ def run(
             return _run(watched, parameters, name, dvc)
     except NO_PREFECT as error:
         if not watched.run:
-            said = (
-                "running without Prefect, which will know nothing of this run: "
-                f"{_first_line(error)}"
-            )
+            said = f"running without Prefect, which does not record this run: {_first_line(error)}"
             output.tell("warning", said)
             return None
         is_known = _recorded_late(watched, name, dvc)

@@ -216,7 +216,7 @@ def test_what_a_killed_pipeline_leaves_behind(project, done, monkeypatch):
     state = project.client.read_flow_run(run.id).state
     assert (state.name, state.message) == (
         "Crashed",
-        "Its process is gone without a word: killed, or out of memory.",
+        "Its process ended without recording its end: killed, or out of memory.",
     )
     child = project.child(run, "first")
     # It was stopped when its dvc was gone, or could say nothing more to anybody, whichever came

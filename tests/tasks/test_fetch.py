@@ -219,7 +219,8 @@ def test_a_wrong_file_of_untold_length_may_have_broken_off_and_is_worth_another_
     server, raw
 ):
     server.plan = ["no length, breaks", "all"]
-    with pytest.raises(Interrupted, match=rf"its length was not told \(wanted {MD5}, but got md5:"):
+    said = rf"the server did not say its length \(wanted {MD5}, but got md5:"
+    with pytest.raises(Interrupted, match=said):
         fetch(source(server.url), raw)
     assert names(raw) == []
     assert fetch(source(server.url), raw).read_bytes() == DATA

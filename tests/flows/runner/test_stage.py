@@ -187,7 +187,7 @@ def test_a_server_that_is_not_there_is_said_once(tmp_path, console):
     errors = console()
     assert errors.count("warning: ") == 1
     assert (
-        "warning: running without Prefect, which will know nothing of this run: the Prefect "
+        "warning: running without Prefect, which does not record this run: the Prefect "
         "API http://127.0.0.1:1"
     ) in errors
 
@@ -322,6 +322,4 @@ def test_nothing_runs_twice_where_prefect_fails_at_the_start(api, tmp_path, monk
     monkeypatch.setattr(runs, "create", refuse)
     assert stage.main(halve, ["--number", "8", "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out").read_text() == "4.0True"
-    assert (
-        "warning: running without Prefect, which will know nothing of this run: gone\n"
-    ) in console()
+    assert ("warning: running without Prefect, which does not record this run: gone\n") in console()
