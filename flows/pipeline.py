@@ -44,6 +44,7 @@ def run(
     changes: list[str],
     pull: bool | None,
     local: Path | None = None,
+    verbose: bool = False,
 ) -> int:
     """Run the pipeline.
 
@@ -53,6 +54,7 @@ def run(
         changes: `KEY=VALUE`, see `overrides.change`.
         pull: whether to take from the DVC remote; None: where it helps.
         local: a file or a folder that has files of the profile, which are not downloaded.
+        verbose: print all messages.
 
     Returns:
         0, 1 (a stage failed or dvc refused: its own words stand in the output) or 130
@@ -76,7 +78,7 @@ def run(
     except KeyboardInterrupt:
         return processes.INTERRUPTED
     name = " ".join(["dvc", *command, *(f"--set {change}" for change in changes)])
-    with console.opened(f"repro {' '.join(targets)}".rstrip()):
+    with console.opened(f"repro {' '.join(targets)}".rstrip(), verbose):
         given = {"command": command, "changes": changes, "local": local}
         return stage.execute(pipeline, given, name=name)
 

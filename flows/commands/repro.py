@@ -15,6 +15,7 @@ def repro(
     set: Annotated[list[str] | None, Parameter(negative="")] = None,
     from_local: Place | None = None,
     pull: bool | None = None,
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False,
 ) -> int:
     """Bring everything up to date: data, nets, scores and the report.
 
@@ -33,6 +34,8 @@ def repro(
             the end of their URLs: taken, once checked, instead of downloading.
         pull: Take from the DVC remote what others have made. By default if there is a default
             remote and outputs are missing.
+        verbose: Print all messages, also those of TensorFlow and DVC, which else stand in a file
+            of .cache/logs alone.
 
     Returns:
         0; 1: a stage failed, or dvc refused; 130: interrupted.
@@ -42,4 +45,4 @@ def repro(
     """
     from flows import pipeline
 
-    return pipeline.run(targets or [], force, set or [], pull, from_local)
+    return pipeline.run(targets or [], force, set or [], pull, from_local, verbose)

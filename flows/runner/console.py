@@ -28,17 +28,18 @@ _current: list["Console"] = []
 
 
 @contextlib.contextmanager
-def opened(command: str) -> Iterator["Console"]:
+def opened(command: str, verbose: bool = False) -> Iterator["Console"]:
     """The console of this process; inside of another one, that one.
 
     Args:
         command: what runs, for the first line and the name of the file.
+        verbose: print all that the file gets, and no bars.
     """
     if _current:
         yield _current[0]
         return
     root = logging.getLogger()
-    before, seen = root.handlers[:], Console(command)
+    before, seen = root.handlers[:], Console(command, verbose)
     _current.append(seen)
     logs.only(_Handler(seen))
     logs.begin()  # once more by whoever imports Prefect, which sets up its own
@@ -71,8 +72,8 @@ class Console:
         running: the stage at work; empty: none.
     """
 
-    def __init__(self, command: str) -> None:
-        """`command`: see `opened`."""
+    def __init__(self, command: str, verbose: bool) -> None:
+        """`command`, `verbose`: see `opened`."""
         self.seconds: dict[str, float] = {}
         self.skipped: dict[str, str] = {}
         self.errors: list[str] = []
@@ -85,7 +86,8 @@ class Console:
         )  # takes a moment, and a command with nothing to do has no bars
 
         self.face: bars.Bars | bars.Lines
-        self.face = bars.Bars() if bars.possible() else bars.Lines()
+        self.face = bars.Bars() if bars.possible() and not verbose else bars.Lines()
+        self._verbose = verbose
         self.say(f"{command}; all messages: {self.log}" if self.log else command)
 
     def hear(self, line: str) -> str:
@@ -124,7 +126,10 @@ class Console:
             if message["note"]:
                 self._last = shown(message["note"])
             return
-        kind = next(kind for kind in ("log", "warning", "error", "interrupted") if kind in message)
+        kinds = [kind for kind in ("log", "warning", "error", "interrupted") if kind in message]
+        if not kinds:
+            return
+        kind = kinds[0]
         level = message["log"] if kind == "log" else kind.upper()
         self._write(f"{time.strftime('%H:%M:%S')} | {level:7} | {self.running} | {text}")
         if kind == "warning":
@@ -168,12 +173,14 @@ class Console:
         """Shows a warning, each once."""
         if text not in self._warned:
             self._warned.add(text)
-            self.face.warn(f"{self.running or 'warning'}: {text}")
+            if not self._verbose:
+                self.face.warn(f"{self.running or 'warning'}: {text}")
 
     def say(self, text: str) -> None:
         """Prints a line, also into the file."""
+        if not self._verbose:
+            self.face.say(text)
         self._write(text)
-        self.face.say(text)
 
     def failed(self, otherwise: str) -> UserError:
         """The error of a run in which something failed: what its processes gave as the reason, or
@@ -200,6 +207,8 @@ class Console:
         self.errors.append(f"{self.running}: {text}" if self.running else text)
 
     def _write(self, text: str) -> None:
+        if self._verbose:
+            output.say(text)
         if self._file:
             try:
                 self._file.write(f"{text}\n")

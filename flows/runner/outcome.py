@@ -24,7 +24,8 @@ def say(seen: "console.Console") -> None:
 
 def say_nothing_to_do(stages: Sequence[str]) -> None:
     """Ends a run in which no stage is out of date."""
-    output.say(f"Nothing to do: all {len(stages)} stages are up to date.")
+    number = "1 stage is" if len(stages) == 1 else f"{len(stages)} stages are"
+    output.say(f"Nothing to do: {number} up to date.")
     output.say("\n".join([*_scores(stages), *_next()]))
 
 

@@ -353,3 +353,15 @@ def test_prefect_retries_what_may_pass(error, again):
     state = namedtuple("State", "result")(lambda raise_on_failure: error)
     assert steps.may_pass(None, None, state) is again
     assert RETRIES == 5
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY"])
+def test_a_proxy_is_asked_for_what_is_elsewhere(name, raw, over_http, tmp_path, monkeypatch):
+    """A server that takes the whole address for a path stands for a proxy."""
+    for other in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(other, raising=False)
+    (tmp_path / "proxy/http:/host.invalid").mkdir(parents=True)
+    (tmp_path / "proxy/http:/host.invalid/voc.tar").write_bytes(DATA)
+    with over_http(tmp_path / "proxy") as url:
+        monkeypatch.setenv(name, url)
+        assert fetch(source("http://host.invalid/voc.tar"), raw).read_bytes() == DATA
