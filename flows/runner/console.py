@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from fcn.errors import LINE, UserError, shown
 from flows.runner import logs, output
-from flows.runner.dvclines import ABSL, RUNNING, SKIPPED, WARNING
+from flows.runner.dvclines import ABSL, EXPERIMENT, RUNNING, SKIPPED, WARNING
 from tasks.tracking import console as messages
 from tasks.tracking import duration
 
@@ -112,6 +112,8 @@ class Console:
             self.begin(found[1])
         elif line.startswith(WARNING) and not ABSL.match(line):
             self.warn(line.partition(" ")[2])
+        elif found := EXPERIMENT.match(line):
+            self.face.say(f"recorded as the experiment {found[1]} (`dvc exp show` compares them)")
         elif line.startswith("error: "):
             self._fail(line.removeprefix("error: "))
         else:

@@ -16,6 +16,7 @@ SKIPPED = {
 WARNING = ("WARNING: ", "warning: ")
 """The beginning of a warning, by DVC and by this project."""
 ABSL = re.compile("WARNING: All log messages before absl::InitializeLog")
+EXPERIMENT = re.compile(r"Ran experiment\(s\): (.+)")
 _FAILED = re.compile(r"failed to reproduce '(.+)': failed to run: .*, exited with (-?\d+)")
 
 

@@ -45,6 +45,7 @@ RUN = (
     step(10, None, "loss 3, mean IU 0.5"),
     "Updating lock file 'dvc.lock'",
     "WARNING: the cache is on another disk",
+    "Ran experiment(s): fatty-newt",
 )
 
 
@@ -65,6 +66,7 @@ def test_where_no_terminal_is_stages_warnings_and_little_else_are_shown(capsys):
         "TIME train@fcn32s begins",
         "TIME train@fcn32s: validation has 3 images",
         "TIME train@fcn32s: the cache is on another disk",
+        "recorded as the experiment fatty-newt (`dvc exp show` compares them)",
         "TIME train@fcn32s: done in 0 s; loss 3, mean IU 0.5",
     ]
     assert [*seen.seconds] == ["train@fcn32s"]
