@@ -213,7 +213,7 @@ def test_only_what_changed_is_run_again(stages, changed, again):
 
 def test_a_stage_that_fails_is_named(stages, monkeypatch):
     monkeypatch.setattr(children, "follow", lambda command, extra, say: 1)
-    with pytest.raises(UserError, match="train@fcn32s seed 1 ended with 1"):
+    with pytest.raises(UserError, match="train@fcn32s seed 1: its process ended with 1"):
         seeds.seeds(2)
     with pytest.raises(UserError, match="--n: expected at least 1 seed, got 0"):
         seeds.seeds(0)
