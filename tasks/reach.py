@@ -1,5 +1,6 @@
 """Which of a profile's files can be had: those that lie here already, and those whose server
-answers."""
+answers.
+"""
 
 import queue
 import threading

@@ -319,7 +319,8 @@ def _overfitting(
             f"the steps {begin:.0f} and {end:.0f}, {means[-1]:.4f} since {scores[-3][0]:.0f}; "
             f"training loss {np.mean(then):.6g} then, {np.mean(now):.6g} now. The net "
             f"overfits the training images. Stop earlier (`iterations: {end:.0f}`, or "
-            "`keep: best`), lower the rate towards the end (`schedule: poly`), add images, or use `augment`.",
+            "`keep: best`), lower the rate towards the end (`schedule: poly`), add images, or "
+            "use `augment`.",
         )
     ]
 

@@ -21,6 +21,7 @@ def folds(*, k: int = 5, out: Place = Path("reports/folds.json")) -> int:
         0; 1: a stage failed; 130: interrupted.
     """
     from flows import folds
-    from flows.runner import stage
+    from flows.runner import console, stage
 
-    return stage.execute(folds.folds, {"k": k, "out": out}, name=None)
+    with console.opened("folds"):
+        return stage.execute(folds.folds, {"k": k, "out": out}, name=None)
