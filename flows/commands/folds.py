@@ -9,7 +9,7 @@ def folds(*, k: int = 5, out: Place = Path("reports/folds.json")) -> int:
     """Train and evaluate all variants k times, each time on another part of the images.
 
     Every image is scored once, by a net that has not seen it; the scores of all together come with
-    their interval. What is done already is not done again, and what was broken off goes on.
+    their interval. What is done already is not done again, and what was interrupted is continued.
 
     Example: `fcn folds --k 5`
 

@@ -8,7 +8,7 @@ from fcn.cli import Place
 def seeds(*, n: int = 3, out: Place = Path("reports/seeds.json")) -> int:
     """Train and evaluate all variants with several seeds: mean and deviation of every score.
 
-    What is done already is not done again, and what was broken off goes on.
+    What is done already is not done again, and what was interrupted is continued.
 
     Example: `fcn seeds --n 5`
 

@@ -13,14 +13,14 @@ def sync(
 ) -> int:
     """Deliver to MLflow the records that could not reach it while it was down.
 
-    The next run that reaches MLflow does the same, but for what takes long, and for what was meant
-    for another address. Exit code: 0 nothing is left, 1 something is left, 2 misuse.
+    The next run that reaches MLflow delivers them as well, except what takes long and what was
+    meant for another address. Exit code: 0 nothing is left, 1 something is left, 2 misuse.
 
     Example: `fcn sync`
 
     Args:
-        from_: Deliver what was meant for this address, which MLflow has left.
-        refused: Try again what MLflow had refused.
+        from_: Deliver also what was meant for this former address of MLflow.
+        refused: Deliver again what MLflow refused.
 
     Returns:
         0: nothing is left; 1: MLflow does not work, or something is left.

@@ -54,7 +54,8 @@ class Lines:
             return
         self._next = time.monotonic() + MINUTE
         left = None if work["left"] is None else f"{duration(work['left'])} left"
-        parts = (shown(work["progress"]), _amount(work), left, shown(work["note"]))
+        what = shown(work["progress"]).removeprefix(self._stage.partition("@")[2])
+        parts = (what.removeprefix(": "), _amount(work), left, shown(work["note"]))
         self._say(f"{self._stage}: {', '.join(filter(None, parts))}")
 
     def warn(self, text: str) -> None:

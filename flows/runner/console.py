@@ -173,6 +173,7 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Shows a warning, each once."""
+        text = text.removeprefix(f"{self.running.partition('@')[2]}: ")  # stands before it anyway
         if text not in self._warned:
             self._warned.add(text)
             if not self._verbose:

@@ -39,8 +39,8 @@ RUN = (
     "I0000 00:00:1795743416.216042   14474 port.cc:153] oneDNN custom operations are on.",
     sent(log="INFO", name="prefect.flow_runs", text="Finished in state Completed()"),
     sent(log="WARNING", name="py.warnings", text="a library's own"),
-    sent(log="WARNING", name="prefect.task_runs", text="validation has 3 images"),
-    sent(log="WARNING", name="prefect.task_runs", text="validation has 3 images"),
+    sent(log="WARNING", name="prefect.task_runs", text="fcn32s: validation has 3 images"),
+    sent(log="WARNING", name="prefect.task_runs", text="fcn32s: validation has 3 images"),
     step(5, 80.0, "loss 12, mean IU 0.3"),
     step(10, None, "loss 3, mean IU 0.5"),
     "Updating lock file 'dvc.lock'",
@@ -76,14 +76,14 @@ def test_all_of_it_is_in_the_file(capsys):
     kept = heard().log.read_text()
     for text in ("oneDNN custom operations", "absl::Init", "a library's own", "exec python -m"):
         assert text in kept, text
-    assert re.search(r"\| WARNING \| train@fcn32s \| validation has 3 images", kept)
+    assert re.search(r"\| WARNING \| train@fcn32s \| fcn32s: validation has 3 images", kept)
 
 
 def test_a_line_a_minute_says_how_far_the_work_is(capsys, monkeypatch):
     monkeypatch.setattr(bars, "MINUTE", 0.0)
     heard()
     said = capsys.readouterr().out
-    assert "train@fcn32s: fcn32s, 5/10 iterations, 80 s left, loss 12, mean IU 0.3\n" in said
+    assert "train@fcn32s: 5/10 iterations, 80 s left, loss 12, mean IU 0.3\n" in said
     monkeypatch.setattr(bars, "MINUTE", 60.0)
     heard()
     assert "iterations" not in capsys.readouterr().out
