@@ -225,7 +225,8 @@ def test_what_a_killed_pipeline_leaves_behind(project, done, monkeypatch):
     # It was stopped when its dvc was gone, or could say nothing more to anybody, whichever came
     # first.
     assert child.state.name in ("Cancelled", "Crashed")
-    assert set(project.below(child).values()) <= {"Cancelled", "Crashed"}
+    # This stage prints, which fails where nobody reads any more.
+    assert set(project.below(child).values()) <= {"Cancelled", "Crashed", "Failed"}
     assert runs.reconcile(project.client) == 0
 
     project.params(first="hello", second="world")
