@@ -2,7 +2,6 @@
 run.
 """
 
-import contextlib
 import os
 import re
 import shutil
@@ -12,7 +11,7 @@ import sys
 import pytest
 
 from flows import pipeline
-from flows.runner import processes, remote
+from flows.runner import remote
 
 DVC = """
 stages:
@@ -111,11 +110,6 @@ def clone(origin, tmp_path, monkeypatch):
     run(tmp_path, "git", "clone", "--quiet", str(origin / "origin"), "clone")
     shutil.copytree(origin / "store", tmp_path / "store")
     monkeypatch.chdir(tmp_path / "clone")
-    monkeypatch.setattr(
-        pipeline,
-        "connected",
-        lambda: contextlib.nullcontext(({processes.PARENT_RUN: ""}, lambda line: None)),
-    )
 
     def reproduce(capfd):
         (origin / "ran").write_text("")
