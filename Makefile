@@ -9,7 +9,8 @@ export NO_MKDOCS_2_WARNING := 1
 # Beside the pipeline: gpu where there is one; `make env WITH="gpu web s3"` says it otherwise, docs and dev are for `make test`.
 WITH ?= $(if $(shell command -v nvidia-smi),gpu)
 # Each package stands in one of requirements/*.txt. --no-deps: together they are complete, and nothing is looked for elsewhere.
-INSTALL := python -m pip install --quiet --disable-pip-version-check --no-deps
+# What pip says of it stands in .cache/pip.log.
+INSTALL := python -m pip install --quiet --disable-pip-version-check --no-deps --log .cache/pip.log
 
 .PHONY: help env repro test lint format docs coverage lock audit clean
 
@@ -53,17 +54,19 @@ format: $(TOOLS) ## lint and format in place
 	ruff format .
 
 $(BIN)/.pipeline: requirements/pipeline.txt pyproject.toml | $(BIN)/python
-	$(INSTALL) --require-hashes -r $<
-	$(INSTALL) --no-build-isolation --editable .
-	touch $@
+	@echo 'Installing $<: minutes, once; messages: .cache/pip.log' && mkdir -p .cache
+	@$(INSTALL) --require-hashes -r $<
+	@$(INSTALL) --no-build-isolation --editable .
+	@touch $@
 
 $(BIN)/.%: requirements/%.txt | $(BIN)/.pipeline
-	$(INSTALL) --require-hashes -r $<
-	touch $@
+	@echo 'Installing $<; messages: .cache/pip.log' && mkdir -p .cache
+	@$(INSTALL) --require-hashes -r $<
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v < (3, 14) or sys.exit(f"Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is {v[0]}.{v[1]}: try make PYTHON=python3.12")'
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv
 
 .git: # a downloaded copy without git: DVC does without too
 	dvc config --local core.no_scm true

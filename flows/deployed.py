@@ -17,7 +17,7 @@ from pydantic import Field, WithJsonSchema
 from fcn.errors import UserError
 from fcn.spec import VARIANTS
 from flows import pipeline
-from flows.runner import children, runs, workspace
+from flows.runner import children, console, runs, workspace
 from flows.runner import overrides as setting
 from tasks.settings import config
 
@@ -133,14 +133,17 @@ def evaluate_model(model: Folder, variant: Name, out: Name) -> None:
     ]
     command += ["--metrics", f"{folder / out}.json", "--plots", str(folder / out), "--no-registry"]
     _tag()
-    with workspace.held(f"evaluate {model}"), pipeline.connected() as (extra, record):
+    called = f"evaluate {model}"
+    with (
+        console.opened(called) as seen,
+        workspace.held(called),
+        pipeline.connected() as (extra, hear),
+    ):
         folder.mkdir(parents=True, exist_ok=True)
-        code = children.follow(command, {**extra, "DVC_STAGE": f"evaluate {model}"}, record)
-    if code:
-        raise UserError(
-            f"the evaluation of {model} with profile {profile.profile} ended with "
-            f"{code}; its run below says why"
-        )
+        seen.begin(called)
+        if code := children.follow(command, {**extra, "DVC_STAGE": called}, hear):
+            raise seen.failed(f"{called}: its process ended with {code} and gave no reason")
+        seen.end()
 
 
 def _reproduce(
@@ -152,8 +155,8 @@ def _reproduce(
 
 
 def _push() -> None:
-    with pipeline.connected() as (extra, record):
-        error = pipeline.dvc(["push", "--run-cache"], extra, record)
+    with pipeline.connected() as (extra, hear):
+        error = pipeline.dvc(["push", "--run-cache"], extra, hear)
     if error:
         raise UserError(f"all stages are done, but dvc push --run-cache: {error}")
 

@@ -13,7 +13,7 @@ from fcn.errors import UserError
 from fcn.evaluate import Evaluation
 from fcn.io import files
 from flows import repeats
-from flows.runner import output
+from flows.runner import console
 from tasks.settings import config
 from tasks.tracking import steps
 
@@ -56,7 +56,7 @@ def folds(k: int = 5, out: Path = Path("reports/folds.json")) -> None:
     }
     content = {"profile": name, "folds": k, "pooled": of_all, "variants": summed, "words": words}
     files.write_json(out, content)
-    output.say("\n".join(["", "By fold:", table, "", *words, f"All values: {out}"]))
+    console.say("\n".join(["", "By fold:", table, "", *words, f"All values: {out}"]))
     steps.show("folds", f"{name} in {k} folds", markdown="\n\n".join([*words, table]))
 
 

@@ -7,23 +7,24 @@ The stages attach themselves to that run.
 import contextlib
 import logging
 import os
-import re
 import signal
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from fcn.errors import LINE, UserError, shown
-from flows import outside
+from flows import download, outside
 from flows.runner import (
     children,
     committed,
-    output,
+    console,
+    dvclines,
+    outcome,
     overrides,
     processes,
     remote,
@@ -32,18 +33,19 @@ from flows.runner import (
     stage,
     workspace,
 )
+from tasks.settings import config
+from tasks.tracking import console as messages
 from tasks.tracking import kept, steps
 
-# What dvc says of a stage that it does not run, and the name of the state in which Prefect then
-# shows that stage.
-SKIPPED = {
-    re.compile(r"(?:Stage )?'(.+)' didn't change, skipping"): "Cached",
-    re.compile(r"Stage '(.+)' is cached - skipping run, checking out outputs"): "Restored",
-    re.compile(r"Pulling data for stage: '(.+)'"): "Pulled",
-}
 
-
-def run(targets: list[str], force: bool, changes: list[str], pull: bool | None) -> int:
+def run(
+    targets: list[str],
+    force: bool,
+    changes: list[str],
+    pull: bool | None,
+    local: Path | None = None,
+    verbose: bool = False,
+) -> int:
     """Run the pipeline.
 
     Args:
@@ -51,6 +53,8 @@ def run(targets: list[str], force: bool, changes: list[str], pull: bool | None) 
         force: run every stage, changed or not.
         changes: `KEY=VALUE`, see `overrides.change`.
         pull: whether to take from the DVC remote; None: where it helps.
+        local: a file or a folder that has files of the profile, which are not downloaded.
+        verbose: print all messages.
 
     Returns:
         0, 1 (a stage failed or dvc refused: its own words stand in the output) or 130
@@ -62,17 +66,21 @@ def run(targets: list[str], force: bool, changes: list[str], pull: bool | None) 
     wanted = dict(overrides.change(change) for change in changes)
     try:
         # before a server starts, and before anything is written
-        overrides.check_file(changes=wanted)
+        settings = overrides.check_file(changes=wanted)
         command = words(targets, force, pull, bool(changes))
-        if not changes and command == ["repro", *targets] and is_done(targets):
+        if not changes and not local and command == ["repro", *targets] and is_done(targets):
             return 0
+        if settings and targets != ["settings"] and not {*command} & {*remote.LENIENT}:
+            download.check(settings, local)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return processes.INTERRUPTED
     name = " ".join(["dvc", *command, *(f"--set {change}" for change in changes)])
-    return stage.execute(pipeline, {"command": command, "changes": changes}, name=name)
+    with console.opened(f"repro {' '.join(targets)}".rstrip(), verbose):
+        given = {"command": command, "changes": changes, "local": local}
+        return stage.execute(pipeline, given, name=name)
 
 
 def words(
@@ -121,11 +129,7 @@ def is_done(targets: list[str]) -> bool:
             stages = [*dict.fromkeys(stage.addressing for stage in (wanted or repo.index.stages))]
     except (UserError, DvcException, OSError, ValueError):  # dvc has the words for it
         return False
-    lines = [
-        *(f"Stage '{stage}' didn't change, skipping" for stage in stages),
-        "Data and pipelines are up to date.",
-    ]
-    output.say("\n".join(shown(line, LINE) for line in lines))
+    outcome.say_nothing_to_do(stages)
     with contextlib.suppress(OSError, httpx.HTTPError, ValueError, LookupError):
         if url := server.join(server.home(), [], None):
             with server.client(url) as client:
@@ -133,12 +137,13 @@ def is_done(targets: list[str]) -> bool:
     return True
 
 
-def pipeline(command: list[str], changes: Sequence[str] = ()) -> None:
+def pipeline(command: list[str], changes: Sequence[str] = (), local: Path | None = None) -> None:
     """Run one dvc command; its stages become child runs, those that it skips task runs.
 
     Args:
         command: the words after `dvc`.
         changes: `KEY=VALUE`, written into params.yaml before, see `overrides.change`.
+        local: see `run`.
 
     Raises:
         UserError: another command than `pipeline` is for, see `overrides`; or dvc did not end well:
@@ -149,10 +154,13 @@ def pipeline(command: list[str], changes: Sequence[str] = ()) -> None:
     with workspace.held(" ".join(["dvc", *command])):
         overrides.restore()
         if wanted and overrides.write(wanted):
-            output.say(
+            console.say(
                 f"params.yaml: {', '.join(changes)} is set, and stays set (`git diff "
                 "params.yaml` shows it)"
             )
+        if local:
+            for path in download.bring(config.read(), local):
+                console.say(f"{path}: taken from {local}")
         reproduce(command)
 
 
@@ -161,58 +169,63 @@ def reproduce(command: list[str]) -> None:
     overrides.check_command(command)  # also of a deployment, whose parameters others give
     overrides.check_file()
     outside.note()
-    with connected() as (extra, record):
-        error = dvc(command, extra, record)
-        plain = [word for word in command if word not in remote.LENIENT]
-        if error is not None and plain != command and workspace.is_cut_off(error):
-            output.say(
-                f"Not to be had from the remote ({shown(error)}); going on with `dvc "
-                f"{' '.join(plain)}`"
-            )
-            error = dvc(plain, extra, record)
-    if error is not None:
-        raise UserError(
-            *(workspace.busy(error) or f"dvc {' '.join(command)}: {error}").splitlines()
-        )
-    kept.forget()
-    if said := committed.words():
-        output.say(said)
-    if steps.recorded():
-        from flows.runner import outcome
-
-        outcome.show()
+    with console.opened("repro") as seen:
+        with connected() as (extra, hear):
+            error = dvc(command, extra, hear)
+            plain = [word for word in command if word not in remote.LENIENT]
+            if error is not None and plain != command and workspace.is_cut_off(error):
+                seen.say(f"not to be had from the remote ({shown(error)}): it is made here")
+                error = dvc(plain, extra, hear)
+        if error is not None:
+            raise seen.failed(workspace.busy(error) or dvclines.words(error, seen.log))
+        seen.end()
+        kept.forget()
+        if steps.recorded():
+            outcome.show()
+        if said := committed.words():
+            seen.say(said)
+        outcome.say(seen)
 
 
 @contextlib.contextmanager
-def connected() -> Iterator[tuple[dict[str, str], Callable[[str], None]]]:
+def connected() -> Iterator[tuple[dict[str, str], Callable[[str], object]]]:
     """What the stages below this flow run need in their environment to find it, and the function
-    that records their lines.
+    that takes in their lines: for the console, and for Prefect.
 
     Runs that have lost their process are put right after it: that of a stage which ran out of
     memory.
     """
-    if not steps.recorded():
-        yield {processes.PARENT_RUN: ""}, lambda line: None
-        return
+    with console.opened("run") as seen:
+        try:
+            if steps.recorded():
+                with _recording(seen) as found:
+                    yield found
+            else:
+                yield {processes.PARENT_RUN: "", messages.ASKED: "1"}, seen.hear
+        except KeyboardInterrupt as error:
+            error.add_note(seen.stopped())
+            raise
+
+
+@contextlib.contextmanager
+def _recording(seen: console.Console) -> Iterator[tuple[dict[str, str], Callable[[str], object]]]:
     from prefect.client.orchestration import get_client
 
     from flows.runner import recorded
 
     with get_client(sync_client=True) as client:
-        yield (
-            {
-                processes.PARENT_RUN: steps.run_id(),
-                "PREFECT_API_URL": str(client.api_url).rstrip("/"),
-            },
-            _recorder(client),
-        )
+        url = str(client.api_url).rstrip("/")
+        if url == os.environ.get(recorded.FOUND):
+            seen.say(f"in Prefect: {url.removesuffix('/api')}/runs/flow-run/{steps.run_id()}")
+        extra = {processes.PARENT_RUN: steps.run_id(), "PREFECT_API_URL": url, messages.ASKED: "1"}
+        yield extra, _recorder(client, seen)
         with contextlib.suppress(*recorded.NO_PREFECT):  # a record is worth no run
             runs.reconcile(client)
 
 
-def _recorder(client: Any) -> Callable[[str], None]:
-    """Makes the function that records lines of output with this run in Prefect, and the stages that
-    they say to be skipped.
+def _recorder(client: Any, seen: console.Console) -> Callable[[str], object]:
+    """Makes the function that takes in lines of output, and records with this run in Prefect the
+    messages, and the stages that are skipped.
     """
     from prefect.logging.handlers import APILogHandler
 
@@ -220,71 +233,40 @@ def _recorder(client: Any) -> Callable[[str], None]:
 
     run_id, handler, lost = steps.run_id(), APILogHandler(), False
 
-    def record(line: str) -> None:
+    def hear(line: str) -> None:
         nonlocal lost
-        known = {"name": "dvc", "levelno": logging.INFO, "msg": shown(line, LINE)}
+        text = seen.hear(line)
+        if not text:
+            return
+        known = {"name": "dvc", "levelno": logging.INFO, "msg": shown(text, LINE)}
         handler.handle(logging.makeLogRecord({**known, "flow_run_id": run_id}))
-        for pattern, how in SKIPPED.items():
-            if not lost and (found := pattern.fullmatch(line)):
+        for pattern, how in dvclines.SKIPPED.items():
+            if not lost and (found := pattern.fullmatch(text)):
                 try:
                     runs.record_skipped(client, run_id, found[1], how)
                 except recorded.NO_PREFECT:
                     # asking again costs seconds a line; `stage.execute` will say so at the end
                     lost = True
 
-    return record
+    return hear
 
 
-def dvc(command: list[str], extra: dict[str, str], record: Callable[[str], None]) -> str | None:
+def dvc(command: list[str], extra: dict[str, str], hear: Callable[[str], object]) -> str | None:
     """Run dvc with the words `command`; its last error, None if there was none. See
     `children.follow`.
 
     DVC ends with 0 although its cache could not take what a stage has made: that is an error, too.
     """
-    errors = _Errors()
+    errors = dvclines.Errors()
 
-    def say(line: str) -> None:
-        record(line)
+    def both(line: str) -> None:
+        hear(line)
         errors.hear(line)
 
-    code = children.follow(["dvc", *command], extra, say)
+    code = children.follow(["dvc", *command], extra, both)
     if code < 0 and not errors.last:
-        errors.last = (
-            f"it was ended by {signal.Signals(-code).name}, by somebody or for want of memory"
-        )
+        name = signal.Signals(-code).name
+        errors.last = f"dvc was ended by {name}: by somebody, or because the memory was full"
     if errors.lost or not code:
         return errors.lost or None
-    return errors.last or "it failed without saying why"
-
-
-@dataclass
-class _Errors:
-    """What dvc's lines say to be wrong.
-
-    Attributes:
-        last: its last error.
-        lost: what its cache could not take.
-    """
-
-    last: str = ""
-    lost: str = ""
-    _running: str = ""
-    _incomplete: bool = False
-
-    def hear(self, line: str) -> None:
-        """Take in the next line."""
-        if found := re.fullmatch(r"Running stage '(.+)':", line):
-            self._running = found[1]
-        elif any(pattern.fullmatch(line) for pattern in SKIPPED):
-            self._running = ""
-        # so it says it of its own files
-        elif line.endswith((" validation failed.", " is invalid.")):
-            self.last, self._incomplete = line, True
-        elif self._incomplete and line.strip():
-            self.last, self._incomplete = f"{self.last} {line.strip()}", False
-        elif line.startswith("ERROR: "):
-            self.last = line.removeprefix("ERROR: ").strip()
-            if self._running and self.last.startswith("failed to transfer"):  # else it is a pull
-                what = f"{workspace.NOT_STORED} what the stage {self._running} made"
-                reason = self.last.partition(" - ")[2] or self.last
-                self.lost = f"{what}: {reason}. Make room for it, and run this again"
+    return errors.last or "dvc failed without saying why"

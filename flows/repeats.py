@@ -20,7 +20,7 @@ from fcn.errors import UserError
 from fcn.evaluate import Evaluation
 from fcn.io import files
 from flows import pipeline
-from flows.runner import children, output, workspace
+from flows.runner import children, console, workspace
 from tasks.settings import config
 from tasks.tracking import dvcfiles
 
@@ -151,11 +151,16 @@ def run(
         UserError: a stage did not end well, what it was made from changed meanwhile, or somebody
             else is at work here.
     """
-    with workspace.held(command), pipeline.connected() as (extra, record):
-        if error := pipeline.dvc(["repro", *prepared], extra, record):
-            raise UserError(f"dvc repro {' '.join(prepared)}: {error}")
+    with (
+        console.opened(command.removeprefix("fcn ")) as seen,
+        workspace.held(command),
+        pipeline.connected() as (extra, hear),
+    ):
+        if error := pipeline.dvc(["repro", *prepared], extra, hear):
+            raise seen.failed(error)
         for repeat in repeats:
-            _repeat(repeat, prepared, chain, extra, record)
+            _repeat(repeat, prepared, chain, extra, seen, hear)
+        seen.end()
         measured: dict[str, list[Job]] = {}
         for repeat in repeats:
             found, known = _now(repeat, prepared, chain)
@@ -195,26 +200,20 @@ def _repeat(
     prepared: Sequence[str],
     chain: Sequence[str],
     extra: dict[str, str],
-    record: Callable[[str], None],
+    seen: console.Console,
+    hear: Callable[[str], object],
 ) -> None:
     """Runs the jobs of one repetition that have to be."""
     found, known = _now(repeat, prepared, chain)
     for job in found:
         called = f"{job.name} {repeat.name}"
         if job.is_done(known):
-            # as DVC says it; Prefect shows it as Cached
-            line = f"Stage '{called}' didn't change, skipping"
-            output.say(line)
-            record(line)
+            hear(f"Stage '{called}' didn't change, skipping")  # as DVC says it
             continue
-        output.say(f"Running stage '{called}':\n> python -m {' '.join(job.command)}")
+        hear(f"Running stage '{called}':")
         key = job.key(known)
-        code = children.follow(job.command, {**extra, "DVC_STAGE": called}, lambda line: None)
-        if code:
-            raise UserError(
-                f"{called} ended with {code}, for the reason above. The same command "
-                "again goes on from there."
-            )
+        if code := children.follow(job.command, {**extra, "DVC_STAGE": called}, hear):
+            raise seen.failed(f"{called}: its process ended with {code} and gave no reason")
         with files.replacing_file(job.done) as temporary:
             temporary.write_text(key)
 

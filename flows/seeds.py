@@ -12,7 +12,7 @@ from fcn.compare import spread
 from fcn.errors import UserError
 from fcn.io import files
 from flows import repeats
-from flows.runner import output
+from flows.runner import console
 from tasks.settings import config
 from tasks.tracking import steps
 
@@ -49,5 +49,5 @@ def seeds(n: int = 3, out: Path = Path("reports/seeds.json")) -> None:
     files.write_json(
         out, {"profile": name, "seeds": [*numbers], "variants": summed, "words": words}
     )
-    output.say("\n".join(["", table, "", *words, f"All values: {out}"]))
+    console.say("\n".join(["", table, "", *words, f"All values: {out}"]))
     steps.show("seeds", f"{name} with {n} seeds", markdown="\n\n".join([table, *words]))

@@ -224,4 +224,4 @@ def _run_mlflow(port: int) -> int:
     extra = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     # after SIGINT it would print a traceback
     stop = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
-    return children.follow(["mlflow", "server", *options, *places], extra, lambda line: None, stop)
+    return children.follow(["mlflow", "server", *options, *places], extra, children.show, stop)

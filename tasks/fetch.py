@@ -125,7 +125,7 @@ def unpack(
     )
     if left:
         log.info(
-            "%s: left out, since they are called like neither pictures nor annotations: %s",
+            "%s: left out, since their names end like neither pictures nor annotations: %s",
             name,
             enumeration(left),
         )
@@ -202,8 +202,12 @@ def _get(url: str, target: Path, checksums: Checksums, log: Log) -> None:
         f", going on at {_size(start)}" if start else "",
     )
     progress = Progress(log.info, target.name, "MB", start=start // MB)
-    for done, total in steps:
-        progress(done // MB, None if total is None else -(-total // MB))
+    try:
+        for done, total in steps:
+            progress(done // MB, None if total is None else -(-total // MB))
+    except KeyboardInterrupt as error:
+        error.add_note(f"{part}, what has come of {target.name}, is kept")
+        raise
     if problem := _problem(part, checksums):
         page = sniff(part).startswith(NO_DATA)
         part.unlink()
@@ -213,7 +217,8 @@ def _get(url: str, target: Path, checksums: Checksums, log: Log) -> None:
             )
         if total is None and not page:
             raise download.Interrupted(
-                f"{shown}: broke off, or gave another file; its length was not told ({problem})"
+                f"{shown}: broke off, or gave another file; the server did not say its length "
+                f"({problem})"
             )
         raise UserError(
             f"{target}: {shown} gave another file: {problem}, and is removed. Try again later, put "

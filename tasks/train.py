@@ -1,5 +1,6 @@
 """One variant trained, watched and recorded."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -75,7 +76,7 @@ def train(
         return
     if not share.first:
         log.info(
-            "process %d of %d computes; the first one tells and writes",
+            "process %d of %d computes; the first one reports and writes",
             share.process,
             share.processes,
         )
@@ -122,18 +123,19 @@ def train(
         told = _Told(variant, spec, recipe, data, parent, run, entry, log, resumed)
         # DVC cannot know a model that is kept apart, nor one that it did not ask for.
         first = made if seed is None and not fold and "DVC_STAGE" in os.environ else out
-        fit.run(
-            spec,
-            recipe,
-            data,
-            parent,
-            first,
-            checkpoint,
-            told.begins,
-            told.report,
-            told.watch,
-            told.note,
-        )
+        with _kept(checkpoint, recipe.iterations):
+            fit.run(
+                spec,
+                recipe,
+                data,
+                parent,
+                first,
+                checkpoint,
+                told.begins,
+                told.report,
+                told.watch,
+                told.note,
+            )
         if first != out:
             kept.copy(first, out)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
@@ -141,6 +143,19 @@ def train(
     curves = pictures.figure_url(charts.learning(out))
     steps.show("curves", f"{variant}: loss and scores as it was trained", image=curves)
     kept.remove_others(name, made)
+
+
+@contextlib.contextmanager
+def _kept(checkpoint: Path, iterations: int) -> Iterator[None]:
+    """Notes on Ctrl-C what it leaves."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            with np.load(checkpoint) as arrays:  # reads what is asked for
+                step = int(arrays["optimizer/0"])
+            error.add_note(f"the checkpoint of iteration {step} of {iterations} is kept")
+        raise
 
 
 @dataclass
@@ -160,6 +175,7 @@ class _Told:
     resumed: bool = False
     progress: Progress | None = None
     notes: dict[str, str] = field(default_factory=dict)
+    score: str = ""
 
     def begins(self, device: str, transfers: list[surgery.Transfer]) -> None:
         self.log.info(
@@ -182,6 +198,7 @@ class _Told:
                 f"{name.removeprefix('val_')} {value:.4f}" for name, value in values.items()
             )
             self.log.info("%s: validation at %d: %s", self.variant, step, scores)
+            self.score = f", mean IU {values['val_mean_iu']:.4f}"
         # The clock starts at the first report: what comes before builds and traces the graph.
         if not self.progress:
             self.progress = Progress(
@@ -190,7 +207,7 @@ class _Told:
             if self.resumed and "loss" in values:
                 steps.remark(f"resumed at step {step - self.recipe.log_every}")
         if "loss" in values:
-            self.progress(step, self.recipe.iterations, f"loss {values['loss']:.6g}")
+            self.progress(step, self.recipe.iterations, f"loss {values['loss']:.6g}{self.score}")
 
     def watch(self, examples: Iterable[Any]) -> Iterator[Any]:
         say = Progress(self.log.info, f"{self.variant}: validating", "images")

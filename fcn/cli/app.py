@@ -63,6 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # Before TensorFlow comes in, which says things that are not about this.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if any(name.lower().endswith("_proxy") for name in os.environ):
+        from fcn.io import sparing
+
+        os.environ.update(sparing(os.environ))
     root = workspace.find()
     given = list(sys.argv[1:] if argv is None else argv)
     try:

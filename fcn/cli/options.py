@@ -36,7 +36,7 @@ Model = Annotated[
 Allow = Annotated[
     list[str] | None,
     Parameter(
-        group=SERVER, negative="", help="Answer as this host, too: that of a proxy in front."
+        group=SERVER, negative="", help="A further host to answer as: that of a proxy in front."
     ),
 ]
 Port = Annotated[int, Parameter(group=SERVER, help="Where to listen; 0: a port that is free.")]

@@ -145,7 +145,7 @@ def _run(
         print(line, flush=True)
     left = predictions.skipped(wanted, out)
     for path in left:
-        kind = "a video" if video.is_video(path) else "called like no image"
+        kind = "a video" if video.is_video(path) else "no image by its name"
         then = "to predict its frames" if video.is_video(path) else "if it is one"
         print(f"left out: {shown(path)} is {kind}; name it by itself {then}", file=sys.stderr)
     besides = f", {len(left)} other files left out" if left else ""

@@ -64,7 +64,7 @@ def words(summed: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
     )
     n = len(headline[variants[0]]["values"])
     if n == 1:
-        return ["One seed tells nothing of the spread: two are the least, three give an idea."]
+        return ["One seed says nothing about the spread: use two at least, better three."]
     said = []
     for one, other in itertools.pairwise(variants):
         # In pairs: a seed's variant starts from the same seed's variant before, so they have part

@@ -53,7 +53,7 @@ def unclear(diagnosis: Diagnosis) -> str:
     """Why it is not clear what class each pixel is of; "" if it is."""
     meaning, kinds = diagnosis.meaning, {finding.kind for finding in diagnosis.findings}
     if meaning.kind in ("indices", "ade20k") and "smeared" in kinds:
-        return f"{KINDS['smeared'].title} (mixtures of two classes cannot be told from a third one)"
+        return f"{KINDS['smeared'].title} (a mixture of two classes looks like a third one)"
     if meaning.classes and meaning.kind not in _UNCLEAR:
         return ""
     title = KINDS[meaning.kind].title if meaning.kind in KINDS else meaning.kind

@@ -114,7 +114,7 @@ KINDS = {
     "two_values": Kind(STOP, p.meant("two_values"),
         "the labels have two values that are not 0 and 1", CONVERT),
     "scaled": Kind(STOP, p.meant("scaled"),
-        "the labels are grey values spread for the eye, not indices", CONVERT),
+        "the labels are grey values spread out for viewing, not indices", CONVERT),
     "voc_greys": Kind(STOP, p.meant("voc_greys"), "the labels are VOC's colours turned into grey",
         "Export them in colour or as indices. Where there are 16 classes or less, --classes N"
         " --convert OUT will do."),

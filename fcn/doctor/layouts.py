@@ -187,7 +187,7 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
         labels = stems.aligned(images, labels)
         for file in walk(root / layout.images):
             if file.suffix.lower() not in stems.IMAGES:
-                note(noted, "left_out", stems.shown(file), "is called like no image")
+                note(noted, "left_out", stems.shown(file), "the name ends like no image's")
     lists: dict[Path, frozenset[str]] = {}
     for file in _lists(root, layout):
         try:

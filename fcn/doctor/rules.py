@@ -138,7 +138,7 @@ def _scaled(labels: Labels) -> Meaning | None:
             steps = np.diff(found)
             even = found[0] == 0 and int(np.ptp(steps)) <= 1
             if even or (len(found) == labels.classes and steps.min() >= 8):
-                words = f"{len(found)} grey values spread for the eye: {labels.listed(found)}"
+                words = f"{len(found)} grey values spread out for viewing: {labels.listed(found)}"
                 return Meaning("scaled", words, classes=_ranks(labels, found))
     return None
 

@@ -88,7 +88,7 @@ def table(diagnosis: Diagnosis) -> str:
     if stops:
         verdict = f"{_number(len(stops), 'thing')} to be put right first."
     elif not images:
-        verdict = "The labels are well. `records` needs an image for each, and there are none here."
+        verdict = "The labels are fine. `records` needs an image for each, and there are none here."
     return "\n".join(shown(line, LINE) for line in (*lines, "", verdict))
 
 

@@ -238,8 +238,9 @@ def join(settings: Mapping[str, str]) -> Share:
         )
     except (KeyError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"the processes of this training did not meet: {error}. {ADDRESSES} must be the same "
-            f"address:port for all, {PROCESSES} their number, {PROCESS} 0, 1, ...; start all of "
+            f"the processes of this training did not connect: {error}. {ADDRESSES} must be the "
+            f"same address:port for all, {PROCESSES} their number, {PROCESS} 0, 1, ...; start "
+            "all of "
             "them within five minutes. See docs/how-to/devices.md"
         ) from error
     return Share(1, number, count)

@@ -2,7 +2,7 @@
 redaction.
 """
 
-from fcn.io.addresses import path_of, public, secret, without
+from fcn.io.addresses import path_of, public, secret, sparing, without
 from fcn.io.contents import PICTURES
 from fcn.io.files import BROKEN, check_file, digest, links, replacing_file, sniff, walk
 
@@ -17,6 +17,7 @@ __all__ = [
     "replacing_file",
     "secret",
     "sniff",
+    "sparing",
     "walk",
     "without",
 ]

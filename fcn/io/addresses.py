@@ -1,7 +1,7 @@
 """What of an address may be shown, and what an address must not hold where it is written down."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl, urlsplit
 
 from fcn.errors import LINE
@@ -154,6 +154,28 @@ def _named_secret(query: str) -> str | None:
     """
     names = [name for part in query.split("&") for name, given, _ in [part.partition("=")] if given]
     return next((f"a secret, `{name}`" for name in names if _NAMED.fullmatch(name)), None)
+
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+def sparing(environment: Mapping[str, str]) -> dict[str, str]:
+    """What to set so that no proxy is asked for a server of this machine.
+
+    Args:
+        environment: environment variables.
+
+    Returns:
+        `no_proxy` and `NO_PROXY`: what they are, and this machine; nothing where there is no proxy.
+    """
+    proxies = ("http_proxy", "https_proxy", "all_proxy")
+    if not any(value and name.lower() in proxies for name, value in environment.items()):
+        return {}
+    direct = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in direct.split(",") if host.strip()]
+    if "*" not in hosts:
+        hosts += [host for host in LOCAL if host not in hosts]
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(hosts))
 
 
 def path_of(url: str) -> str:

@@ -95,7 +95,7 @@ def pieces(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
             # the error itself may name an address with a secret
             raise UserError(public(f"{url}: {error}")) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise Interrupted(public(f"{url}: {error}")) from None
+            raise Interrupted(f"{public(url)}: {reason(error)}") from None
         except OSError as error:
             if error.errno == errno.ENOSPC:  # the server had not said how much would come
                 raise UserError(
@@ -104,6 +104,17 @@ def pieces(url: str, part: Path) -> Iterator[tuple[int, int | None]]:
             raise
     else:
         raise UserError(f"{public(url)!r}: wanted an http:, https: or file: URL")
+
+
+def reason(error: BaseException) -> str:
+    """Why a server could not be asked, in the words of whoever looks for the cause."""
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy that HTTP_PROXY or HTTPS_PROXY names does not answer, or refuses"
+    if isinstance(error, requests.exceptions.Timeout | urllib3.exceptions.TimeoutError):
+        return "the server does not answer"
+    text = str(error)
+    known = {"resolve": "the server's name is not known", "refused": "the connection was refused"}
+    return next((words for key, words in known.items() if key in text), public(shown(text)))
 
 
 def _copy(url: str, part: Path) -> Iterator[tuple[int, int]]:

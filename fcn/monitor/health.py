@@ -128,26 +128,85 @@ def from_little(splits: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     findings = []
     if images < FEW:
         text = (
-            f"validation has {images} image{'s' * (images != 1)}, fewer than {FEW}: that nothing "
-            "else is said here means little, and the scores would be others with other images. "
-            "Add images, or read the scores with their interval."
+            f"validation has {images} image{'s' * (images != 1)}, fewer than {FEW}: with so "
+            "few, a problem may stay unseen, and other images would give other scores. Add images, "
+            "or read the scores with their intervals."
         )
         findings.append(Finding("few_images", text))
     unseen = [name for name, count in pixels.items() if not count]
     if unseen:
         text = (
-            f"validation never shows {len(unseen)} of {len(pixels)} classes: "
-            f"{enumeration(unseen)}. Nothing is known of how well they are found, and the mean IU "
-            "is that of the others. Put images that show them into the validation list."
+            f"no validation image shows {len(unseen)} of {len(pixels)} classes: "
+            f"{enumeration(unseen)}. Their IU is not known, and the mean IU is that of the other "
+            "classes. Add images of them to the validation list."
         )
         findings.append(Finding("unseen_classes", text))
     return findings
 
 
+VOC_PIXELS = 187_500
+"""Of an image of 500 x 375, as most of VOC's are."""
+
+
+def usual_rate(recipe: TrainSpec, pixels: float) -> float:
+    """The published rate of FCN-32s, as it comes out for another recipe.
+
+    That is 1e-10 on the sum of an image's 187 500 pixels, with momentum 0.99. A weight's change for
+    a lasting gradient is rate x gradient / (1 - momentum), and a mean's gradient is that of the sum
+    divided by the pixels. For Adam, which scales gradients itself, 1e-4.
+
+    Args:
+        recipe: the training.
+        pixels: of a step's images together.
+
+    Example:
+        >>> from fcn.spec import TrainSpec
+        >>> heavy = TrainSpec("sgd", 1e-10, 0.99, 5e-4, 2.0, "sum", 100000, 20, 4000, 1)
+        >>> f"{usual_rate(heavy, VOC_PIXELS):.3g}"
+        '1e-10'
+    """
+    if recipe.optimizer == "adam":
+        return 1e-4
+    rate = 1e-10 * VOC_PIXELS * (1 - recipe.momentum) / (1 - 0.99)
+    return rate / pixels if recipe.loss == "sum" else rate
+
+
+def pixels_of_a_step(split: Mapping[str, Any], recipe: TrainSpec) -> float:
+    """How many pixels the images of a training step have together, on average.
+
+    Args:
+        split: the training split's `images`, `pixels` by class and `void_pixels`.
+        recipe: the training.
+    """
+    image = (sum(split["pixels"].values()) + split["void_pixels"]) / max(split["images"], 1)
+    if recipe.augment.crop:
+        image = min(image, recipe.augment.crop**2)
+    return float(image * recipe.batch)
+
+
+def _lower(recipe: TrainSpec, pixels: float) -> str:
+    """The remedy for a rate that is too high."""
+    rate = min(recipe.learning_rate / 10, usual_rate(recipe, pixels))
+    return f"Lower `learning_rate`, to {rate:.2g} for a try ({_usual(recipe, pixels)})"
+
+
+def _higher(recipe: TrainSpec, pixels: float) -> str:
+    """The remedy for a rate that is too low."""
+    rate = max(recipe.learning_rate * 10, usual_rate(recipe, pixels))
+    return f"Raise `learning_rate`, to {rate:.2g} for a try ({_usual(recipe, pixels)})"
+
+
+def _usual(recipe: TrainSpec, pixels: float) -> str:
+    what = "Adam" if recipe.optimizer == "adam" else f"`loss: {recipe.loss}`"
+    size = f" and {pixels:,.0f} pixels a step" if recipe.loss == "sum" else ""
+    return f"{usual_rate(recipe, pixels):.2g} is usual for {what}{size}"
+
+
 def from_validation(
     histogram: np.ndarray,
     history: Sequence[Mapping[str, float]],
-    iterations: int,
+    recipe: TrainSpec,
+    pixels: float,
     classes: Sequence[str] = (),
 ) -> list[Finding]:
     """What a validation shows.
@@ -156,7 +215,8 @@ def from_validation(
         histogram: its confusion (classes, classes), rows true; see `fcn.score.metrics`.
         history: all rows up to now, that of this validation included: `step` with `loss` or with
             `val_mean_iu`.
-        iterations: steps of the whole training.
+        recipe: the training.
+        pixels: of a step's images together.
         classes: names; without them classes are called by number. The background is the class that
             most pixels are of.
 
@@ -177,14 +237,15 @@ def from_validation(
         if "val_mean_iu" in row and row["step"] > 0
     ]
     losses = [(row["step"], row["loss"]) for row in history if "loss" in row]
-    collapsed = _collapsed(histogram, scores, iterations, names) if scores else []
+    collapsed = _collapsed(histogram, scores, recipe, pixels, names) if scores else []
     return [*collapsed, *_swapped(histogram, names), *_overfitting(scores, losses)]
 
 
 def _collapsed(
     histogram: np.ndarray,
     scores: Sequence[tuple[float, float]],
-    iterations: int,
+    recipe: TrainSpec,
+    pixels: float,
     names: Sequence[str],
 ) -> list[Finding]:
     step, score = scores[-1]
@@ -193,7 +254,7 @@ def _collapsed(
     if present < 2 or predicted[most] < 0.999 * total:
         return []
     constant = truth.max() / total / present  # the mean IU of the best constant prediction
-    if step < iterations and (len(scores) < 2 or scores[-2][1] > 1.05 * constant):
+    if step < recipe.iterations and (len(scores) < 2 or scores[-2][1] > 1.05 * constant):
         return []
     text = (
         f"after {step:.0f} steps {predicted[most] / total:.2%} of the validation pixels are "
@@ -202,16 +263,15 @@ def _collapsed(
     )
     if most == truth.argmax():  # which decides what the background is, whatever it is called
         text += (
-            "So it is as long as the score layers have learned nothing. Likely the rate is too low "
-            "for the loss (1e-10 is for `loss: sum`; on a mean it is nothing), or the net starts "
-            "from weights that know nothing. Raise the rate tenfold, and see that the stage before "
-            "scores well."
+            "The score layers have learned nothing yet. Likely cause: the rate is too low, or the "
+            f"weights that the net starts from are of no use. {_higher(recipe, pixels)}, and check "
+            "the scores of the stage before."
         )
         return [Finding("background", text)]
     text += (
-        "Likely the rate is too high and the scores have run away, or all images look the same to "
-        "the net (dead layers, images misread). Lower the rate to a tenth, and look at the "
-        "pictures that the stage `records` makes."
+        "Likely cause: the rate is too high and the training diverged, or all images give the same "
+        f"scores (dead ReLUs, images that are read wrongly). {_lower(recipe, pixels)}, and look at "
+        "the pictures that the stage `records` makes in plots/data."
     )
     return [Finding("one_class", text)]
 
@@ -257,10 +317,10 @@ def _overfitting(
             "overfitting",
             f"validation gets worse while training gets better: mean IU {means[best]:.4f} between "
             f"the steps {begin:.0f} and {end:.0f}, {means[-1]:.4f} since {scores[-3][0]:.0f}; "
-            f"training loss {np.mean(then):.6g} then, {np.mean(now):.6g} now. The net learns its "
-            f"training images by heart. Stop earlier (`iterations: {end:.0f}`, or `keep: best`), "
-            "lower the rate (a schedule such as poly does), add images, or change them at random "
-            "(`augment`).",
+            f"training loss {np.mean(then):.6g} then, {np.mean(now):.6g} now. The net "
+            f"overfits the training images. Stop earlier (`iterations: {end:.0f}`, or "
+            "`keep: best`), lower the rate towards the end (`schedule: poly`), add images, or "
+            "use `augment`.",
         )
     ]
 
@@ -284,7 +344,7 @@ def stopped_early(history: Sequence[Mapping[str, float]], recipe: TrainSpec) -> 
 
 
 def not_finite(
-    loss: float, step: int, first: int | None, rate: float, recipe: TrainSpec,
+    loss: float, step: int, first: int | None, rate: float, recipe: TrainSpec, pixels: float,
     images: Sequence[str] = (), images_before: Sequence[str] = (), kept: int | None = None,
 ) -> Finding:  # fmt: skip
     """The finding, and the error, of a loss that is no longer finite.
@@ -296,6 +356,7 @@ def not_finite(
             known.
         rate: at this step.
         recipe: the training.
+        pixels: of a step's images together.
         images: ids of the images of step `first`.
         images_before: those of the step before, whose update made the weights that gave such
             scores.
@@ -303,7 +364,7 @@ def not_finite(
     """
     text = (
         f"the loss is {loss} after step {step}: the rate {rate:g} is too high for `loss: "
-        f"{recipe.loss}`, or the weights do not fit the recipe. "
+        f"{recipe.loss}`, or the weights that the net starts from are wrong. "
     )
     if first is not None:
         text += f"The scores of step {first} are the first that are not finite"
@@ -319,10 +380,7 @@ def not_finite(
         if kept is not None
         else ("There was no checkpoint yet. ")
     )
-    text += (
-        f"Lower the rate, to {recipe.learning_rate / 10:g} for a try; if it stops at the same "
-        "images again, look at them."
-    )
+    text += f"{_lower(recipe, pixels)}; if it stops at the same images again, look at them."
     return Finding("not_finite", text)
 
 

@@ -145,7 +145,7 @@ def from_updates(before: Sample, after: Sample, recipe: TrainSpec, loss: float) 
     # Score layers start at zero: the first gradient that reaches the layers below comes with the
     # second update.
     if dead and after.updates > 1:
-        findings.append(_dead(dead, len(biases), updates, loss))
+        findings.append(_dead(dead, len(biases), updates, loss, recipe))
     if (
         before.updates >= round(3 / (1 - recipe.momentum))
         and after.rate >= 0.1 * recipe.learning_rate
@@ -160,21 +160,22 @@ def _pushed(before: Sample, after: Sample, name: str, momentum: float) -> bool:
     return not np.abs(after.slots[name] - momentum**updates * old).max() <= rounding
 
 
-def _dead(layers: Sequence[str], count: int, updates: int, loss: float) -> Finding:
+def _dead(
+    layers: Sequence[str], count: int, updates: int, loss: float, recipe: TrainSpec
+) -> Finding:
+    again = f"Start this stage anew with `learning_rate: {recipe.learning_rate / 10:.2g}`."
     if len(layers) < count:
         return Finding(
             "dead_layers",
             f"no gradient reached {', '.join(layers)} in {updates} updates: {len(layers)} of "
-            f"{count} layers do not learn. Likely one of them gives 0 for every image (ReLUs that "
-            "died of too high a rate), or weights above are all zero. Start this stage anew at a "
-            "tenth of the rate.",
+            f"{count} layers do not learn. Likely cause: a rate that was too high has made one of "
+            f"them 0 for every image (dead ReLUs), or the weights above are all 0. {again}",
         )
     why = (
         "The loss is 0 as well: every pixel of these labels is void. Look at the labels."
         if loss == 0
-        else f"The loss is {loss:.6g}, so there is something to learn: likely the scores are so "
-        "large that float32 knows no difference any more. Start this stage anew at a tenth "
-        "of the rate."
+        else f"The loss is {loss:.6g}, so there is something to learn. Likely cause: scores so "
+        f"large that their differences are lost in float32. {again}"
     )
     return Finding(
         "no_gradient", f"all gradients were zero in {updates} updates: nothing is learned. {why}"
@@ -196,18 +197,19 @@ def _lost(before: Sample, after: Sample, recipe: TrainSpec) -> list[Finding]:
         [np.abs(after.slots[n] / np.where(w == 0, np.inf, w)) for n, w in after.weights.items()]
     )
     size = (
-        (f", typically by {np.median(sizes[sizes > 0]):.1g} of themselves")
+        (f", and would move them, typically by {np.median(sizes[sizes > 0]):.1g} of themselves")
         if recipe.optimizer == "sgd"
         else ""
     )
     return [
         Finding(
             "resolution",
-            f"{lost / count:.0%} of {count} weights looked at stayed the same for "
-            f"{after.updates - before.updates} updates, though each was to move{size}: at a rate "
-            f"of {after.rate:.3g} that is below what float32 resolves, {FLOAT32:g} of a weight. "
-            f"What moves freely: {', '.join(free) or 'no variable'}. This is no error: the "
-            "published rates of FCN-16s and FCN-8s (1e-12, 1e-14) come near that. If the scores "
-            "do not rise, raise the rate; `accumulate` averages, and makes no update larger.",
+            f"{lost / count:.0%} of {count} sampled weights stayed the same for "
+            f"{after.updates - before.updates} updates, though their velocity is not 0{size}: "
+            f"at a rate of {after.rate:.3g} an update is below the resolution of float32, "
+            f"{FLOAT32:g} of a weight. Variables that change: {', '.join(free) or 'none'}. This is "
+            "no error: the published rates of FCN-16s and FCN-8s (1e-12, 1e-14) come near that. If "
+            "the scores do not rise, raise `learning_rate`; `accumulate` averages, and makes no "
+            "update larger.",
         )
     ]

@@ -130,6 +130,7 @@ def run(
             report,
             note=note,
             classes=spec.classes,
+            pixels=health.pixels_of_a_step(splits["train"], recipe),
         )
     if not share.first:
         return

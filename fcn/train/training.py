@@ -42,6 +42,7 @@ def train(
     seconds: float = 30.0,
     note: Callable[[str, str], None] = lambda kind, text: None,
     classes: Sequence[str] = (),
+    pixels: float = health.VOC_PIXELS,
 ) -> list[dict[str, float]]:
     """Trains `model` in place.
 
@@ -62,6 +63,7 @@ def train(
             a checkpoint that could not be written, which stops nothing: the one before stays, and
             the next is tried at its time.
         classes: names, for `class_weights` and for messages.
+        pixels: of a step's images together, for messages.
 
     Returns:
         The history: a row for every report, with `step` first.
@@ -101,7 +103,7 @@ def train(
         )
     seed_dropout(net, spec.seed)
     loop = _Loop(net, label, spec, stream, validation, checkpoint, report, seconds)
-    loop.watch(not_finite, health.once(note), classes)
+    loop.watch(not_finite, health.once(note), classes, pixels)
     if share.from_first(checkpoint.is_file):
         loop.restore()
     else:
@@ -199,9 +201,11 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         not_finite: watches.NotFinite,
         say: Callable[[Iterable[health.Finding]], None],
         classes: Sequence[str],
+        pixels: float,
     ) -> None:
         """What looks after the training's health."""
         self.not_finite, self.say, self.classes = not_finite, say, classes
+        self.pixels = pixels
 
     @property
     def step(self) -> int:
@@ -285,7 +289,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         before = self.stream.ids(step - 2) if step and step > 1 else ()
         rate = float(np.asarray(self.net.optimizer.learning_rate))
         finding = health.not_finite(
-            loss, self.step, step, rate, self.spec, images, before, self.kept
+            loss, self.step, step, rate, self.spec, self.pixels, images, before, self.kept
         )
         self.say([finding])
         return UserError(finding.text)
@@ -298,7 +302,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         histogram = evaluation.evaluate(self.label, self.moments(), self.net.output_shape[-1])
         self.emit({f"val_{name}": value for name, value in metrics.scores(histogram).items()})
         self.say(
-            health.from_validation(histogram, self.history, self.spec.iterations, self.classes)
+            health.from_validation(histogram, self.history, self.spec, self.pixels, self.classes)
         )
         self.looked = watches.sample(self.net)  # until the next report
         if not self.waited:

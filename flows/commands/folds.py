@@ -9,7 +9,7 @@ def folds(*, k: int = 5, out: Place = Path("reports/folds.json")) -> int:
     """Train and evaluate all variants k times, each time on another part of the images.
 
     Every image is scored once, by a net that has not seen it; the scores of all together come with
-    their interval. What is done already is not done again, and what was broken off goes on.
+    their interval. What is done already is not done again, and what was interrupted is continued.
 
     Example: `fcn folds --k 5`
 
@@ -21,6 +21,7 @@ def folds(*, k: int = 5, out: Place = Path("reports/folds.json")) -> int:
         0; 1: a stage failed; 130: interrupted.
     """
     from flows import folds
-    from flows.runner import stage
+    from flows.runner import console, stage
 
-    return stage.execute(folds.folds, {"k": k, "out": out}, name=None)
+    with console.opened("folds"):
+        return stage.execute(folds.folds, {"k": k, "out": out}, name=None)

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fcn.cli import Place
+
 
 def repro(
     targets: Annotated[list[str] | None, Parameter(name="STAGE", negative="")] = None,
@@ -11,7 +13,9 @@ def repro(
     *,
     force: Annotated[bool, Parameter(negative="")] = False,
     set: Annotated[list[str] | None, Parameter(negative="")] = None,
+    from_local: Place | None = None,
     pull: bool | None = None,
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False,
 ) -> int:
     """Bring everything up to date: data, nets, scores and the report.
 
@@ -26,8 +30,12 @@ def repro(
             any key of `fcn show params`; ~KEY takes it out again; repeatable. The outcome is
             recorded as an experiment of DVC, if there is a git commit to start from and no output
             is missing.
+        from_local: A file that you have already, or a folder with such files, under the names at
+            the end of their URLs: taken, once checked, instead of downloading.
         pull: Take from the DVC remote what others have made. By default if there is a default
             remote and outputs are missing.
+        verbose: Print all messages, also those of TensorFlow and DVC, which else stand in a file
+            of .cache/logs alone.
 
     Returns:
         0; 1: a stage failed, or dvc refused; 130: interrupted.
@@ -37,4 +45,4 @@ def repro(
     """
     from flows import pipeline
 
-    return pipeline.run(targets or [], force, set or [], pull)
+    return pipeline.run(targets or [], force, set or [], pull, from_local, verbose)

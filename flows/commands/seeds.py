@@ -8,7 +8,7 @@ from fcn.cli import Place
 def seeds(*, n: int = 3, out: Place = Path("reports/seeds.json")) -> int:
     """Train and evaluate all variants with several seeds: mean and deviation of every score.
 
-    What is done already is not done again, and what was broken off goes on.
+    What is done already is not done again, and what was interrupted is continued.
 
     Example: `fcn seeds --n 5`
 
@@ -20,6 +20,7 @@ def seeds(*, n: int = 3, out: Place = Path("reports/seeds.json")) -> int:
         0; 1: a stage failed; 130: interrupted.
     """
     from flows import seeds
-    from flows.runner import stage
+    from flows.runner import console, stage
 
-    return stage.execute(seeds.seeds, {"n": n, "out": out}, name=None)
+    with console.opened("seeds"):
+        return stage.execute(seeds.seeds, {"n": n, "out": out}, name=None)

@@ -1,4 +1,4 @@
-"""`fcn sync`: MLflow is told what stands in the ledgers and it was not told yet."""
+"""`fcn sync`: MLflow gets the records of the ledgers that it does not have yet."""
 
 import sys
 from typing import Annotated
@@ -11,16 +11,16 @@ def sync(
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     refused: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Tell MLflow what it could not be told while it was down.
+    """Deliver to MLflow the records that could not reach it while it was down.
 
-    The next run that reaches MLflow does the same, but for what takes long, and for what was meant
-    for another address. Exit code: 0 nothing is left, 1 something is left, 2 misuse.
+    The next run that reaches MLflow delivers them as well, except what takes long and what was
+    meant for another address. Exit code: 0 nothing is left, 1 something is left, 2 misuse.
 
     Example: `fcn sync`
 
     Args:
-        from_: Deliver what was meant for this address, which MLflow has left.
-        refused: Try again what MLflow had refused.
+        from_: Deliver also what was meant for this former address of MLflow.
+        refused: Deliver again what MLflow refused.
 
     Returns:
         0: nothing is left; 1: MLflow does not work, or something is left.
@@ -33,23 +33,19 @@ def sync(
         with store.asked():
             outcome = forward.forward_all(moved=from_, again=refused)
     except store.failures() as error:
-        _complain(
-            f"{where} failed: {store.reason(error)}. What it should know stands in {ledger.FOLDER}."
-        )
+        _complain(f"{where} failed: {store.reason(error)}. The records wait in {ledger.FOLDER}.")
         return 1
     if outcome == forward.Outcome():
         print(f"{where} has all that stands in {ledger.FOLDER}.")
         return 0
-    print(f"{where} has now what {outcome.done} runs could not tell it before.")
+    print(f"{where} has now the records of {outcome.done} earlier runs, too.")
     for address in sorted(outcome.elsewhere):
         _complain(
             f"Some is meant for {address}: set MLFLOW_TRACKING_URI to it, or, if that is where it "
             f"has moved, say --from {address}."
         )
     if outcome.left:
-        _complain(
-            f"{outcome.left} runs have something left, which another process tells MLflow now."
-        )
+        _complain(f"{outcome.left} runs have records left, which another process delivers now.")
     if outcome.refused:
         _complain(
             f"Refused by MLflow: {outcome.refused} runs. When the reason is gone (a deleted run is "

@@ -4,7 +4,7 @@
 def ui(*, prefect_port: int = 0, mlflow_port: int = 0) -> int:
     """Serve the pages of Prefect and MLflow on the runs of this workspace, until Ctrl-C.
 
-    They answer this machine alone.
+    Only this machine can open them.
 
     Example: `fcn ui --mlflow-port 5050`
 

@@ -24,15 +24,15 @@ STOP = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 def follow(
     command: Sequence[str],
     extra: Mapping[str, str],
-    say: Callable[[str], None],
+    hear: Callable[[str], object],
     stop: Sequence[tuple[signal.Signals, float]] = STOP,
 ) -> int:
-    """Run a Python module with its arguments, and print its output line by line as it comes.
+    """Run a Python module with its arguments, and hand on its output line by line as it comes.
 
     Args:
         command: the words after `python -m`.
         extra: variables for its environment.
-        say: is called with each line, too, without its end.
+        hear: is called with each line, without its end; `show` prints it.
         stop: how to end it: signals, and seconds to wait after each.
 
     Returns:
@@ -68,24 +68,23 @@ def follow(
     try:
         with _stopped_with_us(child.pid):
             for line in child.stdout:
-                _print(line)
-                say(line.rstrip())
+                hear(line.rstrip())
             child.wait()
     except BaseException:
-        _stop(child, stop)
+        _stop(child, stop, hear)
         raise
     child.stdout.close()
     return child.returncode
 
 
-def _print(line: str) -> None:
-    """A line of a child's output, which repeats names of files and more from outside."""
-    output.say(shown(line.rstrip("\n"), LINE))
+def show(line: str) -> None:
+    """Print a line of a child's output, which repeats names of files and more from outside."""
+    output.say(shown(line, LINE))
 
 
-def _print_all(lines: Iterable[str]) -> None:
+def _hand_on(lines: Iterable[str], hear: Callable[[str], object]) -> None:
     for line in lines:
-        _print(line)
+        hear(line.rstrip())
 
 
 @contextlib.contextmanager
@@ -110,13 +109,17 @@ def _stopped_with_us(group: int) -> Iterator[None]:
         signal.signal(signal.SIGTSTP, before)
 
 
-def _stop(child: subprocess.Popen[str], stop: Sequence[tuple[signal.Signals, float]]) -> None:
+def _stop(
+    child: subprocess.Popen[str],
+    stop: Sequence[tuple[signal.Signals, float]],
+    hear: Callable[[str], object],
+) -> None:
     """End a child and all that it started, gently at first; another Ctrl-C goes on to the next
     step.
     """
     assert child.stdout is not None
     rest: Iterable[str] = child.stdout
-    reader = threading.Thread(target=_print_all, args=[rest], daemon=True)
+    reader = threading.Thread(target=_hand_on, args=[rest, hear], daemon=True)
     reader.start()  # else a full pipe could keep them from ending
     for number, seconds in stop:
         with contextlib.suppress(KeyboardInterrupt):

@@ -7,7 +7,7 @@ import os
 import sys
 
 from fcn.errors import LINE, UserError, shown
-from tasks.tracking import hidden
+from tasks.tracking import console, hidden
 
 
 def say(text: object, end: str = "\n") -> None:
@@ -33,7 +33,21 @@ def complain(text: str) -> None:
 
 
 def tell(kind: str, message: object) -> None:
-    """Print an "error" or a "warning" to standard error, without secrets."""
-    complain(
-        hidden(f"{kind}: {message if isinstance(message, UserError) else shown(message, LINE)}")
-    )
+    """Say an "error" or a "warning": to the command that reads this process's output, or else on
+    standard error. Without secrets.
+    """
+    expected = isinstance(message, UserError)
+    text = hidden(str(message) if expected else shown(message, LINE))
+    if console.asked():
+        console.send(**{kind: True, "text": text, "expected": expected})
+    else:
+        complain(f"{kind}: {text}")
+
+
+def interrupted(error: KeyboardInterrupt) -> None:
+    """Say that this process was interrupted, and what is kept: the notes of `error`."""
+    text = hidden("; ".join(getattr(error, "__notes__", ())))
+    if console.asked():
+        console.send(interrupted=True, text=text)
+    else:
+        complain(f"interrupted: {text}" if text else "interrupted")

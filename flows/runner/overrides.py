@@ -23,7 +23,7 @@ from fcn.errors import UserError
 from fcn.io import files, secret
 from fcn.spec import nearest
 from flows.runner import output, remote
-from tasks.settings import FOLDER, NAME, NAME_WORDS, config, yamlfile
+from tasks.settings import FOLDER, NAME, NAME_WORDS, Settings, config, yamlfile
 
 BEFORE = Path(".cache/params-before.json")
 """What params.yaml was and is while a run changes it for itself; by it the next run repairs a
@@ -110,21 +110,28 @@ def check_command(command: Sequence[str]) -> None:
             )
 
 
-def check_file(path: Path = config.PARAMS, changes: Mapping[str, Any] | None = None) -> None:
+def check_file(
+    path: Path = config.PARAMS, changes: Mapping[str, Any] | None = None
+) -> Settings | None:
     """Refuses a params.yaml that is wrong, or would be with these changes.
 
     Where there is no profiles.yaml, the workspace is none of this project's: then names of profile
     and variants that a shell would not take for names are refused, and all else is left to DVC.
 
+    Returns:
+        What is set, with the changes; None: there is no profiles.yaml.
+
     Raises:
         UserError: a name with other characters than letters, digits, `_`, `.` and `-`; or see
             `config.read`.
     """
+    settings = None
     if path.with_name(config.PROFILES).exists():
-        config.read(path) if not changes else changed(_text(path), changes)
+        own = yamlfile.parsed(changed(_text(path), changes), "") if changes else config.plain(path)
+        settings = config.resolve(own, config.plain(path.with_name(config.PROFILES)), path.name)[1]
     data = config.plain(path) if path.exists() else None
     if not isinstance(data, Mapping):
-        return
+        return settings
     variants = data.get("variants")
     pairs = variants.items() if isinstance(variants, Mapping) else ()
     named = [("profile", data.get("profile", "none"), NAME)]
@@ -136,6 +143,7 @@ def check_file(path: Path = config.PARAMS, changes: Mapping[str, Any] | None = N
     for where, name, form in named:
         if not form.fullmatch(str(name)):
             raise UserError(f"{path}: {where}: expected {NAME_WORDS}; got {name!r}")
+    return settings
 
 
 def changed(text: str, changes: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from prefect.flow_engine import run_flow
 from prefect.settings import get_current_settings, temporary_settings
 from prefect.states import Cancelled, Completed
 
-from fcn.io import public
+from fcn.io import public, sparing
 from flows.runner import output, processes, runs, server
 from tasks.tracking import steps
 
@@ -79,9 +79,7 @@ def connected(*users: psutil.Process) -> Iterator[str]:
             ) from error
         own[FOUND] = url
         own["PREFECT_API_URL"] = url
-        # A proxy that is configured for the world must not be asked for a server on this machine.
-        direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-        own["no_proxy"] = f"{direct},127.0.0.1" if direct else "127.0.0.1"
+        own |= sparing(os.environ)
     in_context = {
         "api.url": url,  # and in the environment, because a thread starts without a context
         # costs a second at the end of each run; what it is for, `runs.reconcile` does
@@ -168,10 +166,7 @@ def run(
             return _run(watched, parameters, name, dvc)
     except NO_PREFECT as error:
         if not watched.run:
-            said = (
-                "running without Prefect, which will know nothing of this run: "
-                f"{_first_line(error)}"
-            )
+            said = f"running without Prefect, which does not record this run: {_first_line(error)}"
             output.tell("warning", said)
             return None
         is_known = _recorded_late(watched, name, dvc)

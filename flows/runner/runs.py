@@ -24,7 +24,7 @@ from tasks.tracking import root
 
 PIPELINE = "pipeline"  # the name of the flow around one `dvc repro`, whoever started that
 UNFINISHED = ["RUNNING", "PENDING", "CANCELLING"]
-LOST = ("CRASHED", "Its process is gone without a word: killed, or out of memory.")
+LOST = ("CRASHED", "Its process ended without recording its end: killed, or out of memory.")
 
 State = tuple[str, str]
 """A type of state, and its words."""

@@ -4,10 +4,10 @@ an exit code.
 
 import argparse
 import inspect
+import logging
 import os
 import re
 import sys
-import traceback
 import types
 import typing
 from collections.abc import Callable
@@ -131,8 +131,8 @@ def execute(
         if errors is None:
             logs.begin()
             errors = _run_alone(function, parameters)
-    except KeyboardInterrupt:
-        output.tell("error", "interrupted")
+    except KeyboardInterrupt as stopped:
+        output.interrupted(stopped)
         return processes.INTERRUPTED
     for error in errors:
         output.tell(
@@ -147,6 +147,7 @@ def _run_alone(function: Callable[..., Any], parameters: dict[str, Any]) -> list
         function(**parameters)
     except Exception as error:
         if not isinstance(error, UserError):
-            traceback.print_exc()  # nobody else does it here
+            # nobody else does it here
+            logging.getLogger("fcn").error("%s", type(error).__name__, exc_info=error)
         return [error]
     return []

@@ -152,7 +152,7 @@ def _take_out_stale() -> None:
             whose = ", ".join(
                 dict.fromkeys(f"{entry.cmd} (process {entry.pid})" for entry in stale)
             )
-            output.say(f"{path}: taken out, because it is not at work any more: {whose}")
+            output.say(f"{path}: removed the entry of a process that has ended: {whose}")
 
 
 def _at_work() -> Iterator[psutil.Process]:

@@ -113,7 +113,7 @@ def resolve(own: Any, shared: Any, name: str = PARAMS.name) -> tuple[Resolved, S
         lines = [*{re.sub(r" \(for \S+\)", "", line): line for line in reversed(lines)}.values()][
             ::-1
         ]
-        raise UserError(*([f"{len(lines)} faults in what is set:"] if lines[1:] else []), *lines)
+        raise UserError(*([f"{len(lines)} errors in the settings:"] if lines[1:] else []), *lines)
     return resolved, settings
 
 

@@ -129,7 +129,7 @@ def _forward(ledger: Ledger, deadline: float) -> tuple[Target, str | None]:
     except Refused as reason:
         mark.save(ledger, refused=str(reason))
         log.warning(
-            "MLflow at %s does not take what a run had to say: %s. It stays in %s.",
+            "MLflow at %s refuses a record of a run: %s. The record stays in %s.",
             store.address(), reason, ledger.path,
         )  # fmt: skip
         raise

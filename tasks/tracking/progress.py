@@ -3,6 +3,11 @@
 import time
 from collections.abc import Callable
 
+from tasks.tracking import console
+
+SENT = 0.5
+"""Seconds between two messages to the console."""
+
 
 class Progress:
     """Says how far a piece of work is, at most every few seconds, and at the end."""
@@ -29,21 +34,25 @@ class Progress:
             show,
         )
         self.begin = self.last = time.monotonic()
+        self.sent = self.begin - SENT
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
         """`done` of `total` are done, of how many nobody knows if that is None; `note` is added to
         the line.
         """
         now = time.monotonic()
-        if (total is None or done < total) and now - self.last < self.every:
+        rate = (done - self.start) / max(now - self.begin, 1e-9)
+        unfinished = total is None or done < total
+        seconds = (total - done) / rate if total is not None and unfinished and rate > 0 else None
+        if not unfinished or now - self.sent >= SENT:
+            self.sent = now
+            console.send(
+                progress=self.what, done=done, total=total, unit=self.unit, left=seconds, note=note
+            )
+        if unfinished and now - self.last < self.every:
             return
         self.last = now
-        rate = (done - self.start) / max(now - self.begin, 1e-9)
-        left = (
-            (f", {duration((total - done) / rate)} left")
-            if total is not None and done < total and rate > 0
-            else ""
-        )
+        left = "" if seconds is None else f", {duration(seconds)} left"
         amount = str(done) if total is None else f"{done}/{total}"
         text = f"{amount} {self.unit}, {rate:.3g}/s{left}{', ' + note if note else ''}"
         self.say(f"{self.what}: {text}")

@@ -178,10 +178,10 @@ class Run:
             self._fail(error)
             return
         if outcome.done:
-            log.info("MLflow has now what %d runs could not tell it before.", outcome.done)
+            log.info("MLflow has now the records of %d earlier runs, too.", outcome.done)
         if outcome.elsewhere:
             log.warning(
-                "What runs could not tell MLflow at %s waits for it.",
+                "Records of earlier runs wait for MLflow at %s.",
                 ", ".join(sorted(outcome.elsewhere)),
             )
 
@@ -209,7 +209,7 @@ class Run:
         try:
             return self._ledger.keep(path) if self._ledger else None
         except (OSError, UserError) as error:
-            log.warning("MLflow will not have %s: %s", path, error)
+            log.warning("MLflow refuses %s: %s", path, error)
             return None
 
     def _lose(self, error: Exception) -> None:
@@ -252,9 +252,8 @@ class Run:
     def _fail(self, error: Exception) -> None:
         if not self._failed:
             log.warning(
-                "MLflow at %s failed: %s. The stage goes on without it: what it should know stands "
-                "in %s and is told by the next run or `fcn sync`. Check MLFLOW_TRACKING_URI and "
-                "that server.",
+                "MLflow at %s failed: %s. The stage goes on without it: the records wait in %s "
+                "for the next run or `fcn sync`. Check MLFLOW_TRACKING_URI and that server.",
                 store.address(), store.reason(error), ledger.FOLDER,
             )  # fmt: skip
         self._failed = True

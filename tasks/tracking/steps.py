@@ -76,10 +76,20 @@ def _as_task(function: Callable[..., Any], name: str, retries: int, args: Any, k
     from prefect.states import Cancelled
     from prefect.tasks import exponential_backoff
 
+    attempts = iter(range(retries, 0, -1))
+
     @functools.wraps(function)
     def ended(*args: Any, **kwargs: Any) -> Any:
+        left = next(attempts, 0)
         try:
             return function(*args, **kwargs)
+        except UserError:
+            raise
+        except Exception as error:
+            if left:
+                again = f"{left} more time{'s' if left > 1 else ''} at most"
+                logger().warning("%s; it is tried again, %s", error, again)
+            raise
         except KeyboardInterrupt as error:  # which Prefect would take for a crash
             interrupts.append(error)
             return Cancelled(message=stopped(error))

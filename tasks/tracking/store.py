@@ -186,8 +186,8 @@ def set_aside(error: Exception) -> bool:
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(f"{path}{end}", f"{aside}{end}")
             log.warning(
-                "%s is damaged: it is called %s now. A new one is begun, which is told again what "
-                "stands in .cache/ledger.",
+                "%s is damaged, and is now called %s. A new one is made of the records in "
+                ".cache/ledger.",
                 path.name, aside.name,
             )  # fmt: skip
     return True

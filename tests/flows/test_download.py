@@ -1,11 +1,14 @@
 """The stage `download` in a checkout, and in the copy that DVC makes of it for an experiment."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from fcn.errors import UserError
+from fcn.io.download import Interrupted
 from flows import download
 from tasks.settings import config
 
@@ -38,6 +41,7 @@ def run(monkeypatch, profile):
 
     monkeypatch.setattr(download, "fetch", fetch)
     monkeypatch.setattr(download, "unpack", lambda *_: None)
+    monkeypatch.setattr(download.reach, "check", lambda *_: None)  # asks servers of the world
     download.download(Path("data/raw") / profile)
     return fetched
 
@@ -77,3 +81,57 @@ def test_in_the_checkout_itself_nothing_is_taken_from_elsewhere(copy, tmp_path, 
         ("file:sample/world.tar.gz",),
         None,
     )
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout with a profile whose archive and weights a server has that is gone."""
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    own = config.plain(ROOT / "params.yaml")
+    gone = {"urls": ["http://127.0.0.1:9/a/world.tar.gz"], "checksums": []}
+    weights = {"urls": ["http://127.0.0.1:9/vgg.caffemodel"], "checksums": [MD5]}
+    own["profiles"] = {"sample": {"download": {"archives": {"voc": gone}, "weights": weights}}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(own, sort_keys=False))
+    shutil.copy(ROOT / "profiles.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    return tmp_path
+
+
+CONTENT = b"weights"
+MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
+
+
+def test_files_of_ones_own_are_put_where_the_stage_looks_for_them(checkout, monkeypatch):
+    asked = []
+    monkeypatch.setattr(download.reach, "check", lambda profile, missing: asked.extend(missing))
+    settings, mine = config.read(), checkout / "mine"
+    download.check(settings)
+    assert [source.name for source in asked] == ["world.tar.gz", "vgg.caffemodel"]
+    (mine / "vgg.caffemodel").write_bytes(CONTENT)
+    asked.clear()
+    download.check(settings, mine)
+    assert [source.name for source in asked] == ["world.tar.gz"]
+    assert download.bring(settings, mine) == [Path("data/raw/sample/weights/vgg.caffemodel")]
+    assert Path("data/raw/sample/weights/vgg.caffemodel").read_bytes() == CONTENT
+    asked.clear()
+    download.check(settings)
+    assert [source.name for source in asked] == ["world.tar.gz"]
+
+
+def test_a_wrong_file_of_ones_own_is_refused(checkout):
+    (checkout / "mine/vgg.caffemodel").write_bytes(b"others")
+    with pytest.raises(UserError, match=r"vgg.caffemodel: not the file that is wanted"):
+        download.bring(config.read(), checkout / "mine")
+    with pytest.raises(UserError, match="expected one of the profile's files"):
+        download.check(config.read(), checkout / "params.yaml")
+
+
+def test_a_download_that_does_not_come_says_how_to_go_on(checkout, monkeypatch):
+    def fetch(*_):
+        raise Interrupted("http://127.0.0.1:9/a/world.tar.gz: the server does not answer")
+
+    monkeypatch.setattr(download, "fetch", fetch)
+    monkeypatch.setattr(download.reach, "check", lambda *_: None)
+    with pytest.raises(UserError, match=r"does not answer\. The same command .*--from-local"):
+        download.download(Path("data/raw/sample"))

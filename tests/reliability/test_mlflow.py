@@ -128,14 +128,14 @@ def test_down_from_the_start_everything_comes_later_as_if_it_had_been_up(
         record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING
     ]
     assert len(warnings) == 2, "one each"
-    assert "stands in .cache/ledger and is told by the next run or `fcn sync`" in warnings[0]
+    assert "wait in .cache/ledger for the next run or `fcn sync`" in warnings[0]
     assert main(["sync"]) == 1
     assert "What it should know stands in .cache/ledger." in capsys.readouterr().err
 
     server.start()
     assert runs_of(client, experiment) == []
     assert main(["sync"]) == 0
-    assert "has now what 1 runs could not tell it before" in capsys.readouterr().out
+    assert "has now the records of 1 earlier runs, too" in capsys.readouterr().out
     assert left() == []
     (up,), (down,) = runs_of(client, f"{experiment}-up"), runs_of(client, experiment)
     assert told(client, down) == told(client, up)

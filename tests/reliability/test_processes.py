@@ -172,7 +172,7 @@ def test_kill_9_of_dvc_or_of_a_stage_leaves_nothing_behind(project, made, victim
 
 def test_ctrl_c_twice_ends_what_does_not_want_to_end(project, made):
     project.params(second="stubborn")
-    process, below = project.waiting("-m", "fcn", "repro")
+    process, below = project.waiting("-m", "fcn", "repro", "--verbose")
     said = ""
     os.killpg(process.pid, signal.SIGINT)
     while "got SIGINT" not in said:

@@ -164,7 +164,7 @@ def test_a_folder_of_22_files_is_accounted_for_one_by_one(known, tmp_path, capsy
         assert str(path.relative_to(tmp_path)) in said.out + said.err
     assert "photos/s.jpg: expected a picture" in said.err
     assert (
-        "left out: photos/u.CR2 is called like no image; name it by itself if it is one"
+        "left out: photos/u.CR2 is no image by its name; name it by itself if it is one"
     ) in said.err
     assert "left out: photos/t.mp4 is a video; name it by itself to predict its frames" in said.err
     wanted = np.repeat(np.repeat(FOUND, 32, 0), 32, 1)

@@ -72,6 +72,6 @@ def test_one_seed_has_no_spread():
     summed = spread.summary({"fcn32s": [{"mean_iu": 0.5}]})
     assert summed == {"fcn32s": {"mean_iu": {"values": [0.5], "mean": 0.5, "sd": None}}}
     assert spread.words(summed) == [
-        "One seed tells nothing of the spread: two are the least, three give an idea."
+        "One seed says nothing about the spread: use two at least, better three."
     ]
     assert spread.table(summed).splitlines()[2] == "| mean_iu | 0.5000 |"

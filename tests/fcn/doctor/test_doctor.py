@@ -278,7 +278,7 @@ def test_smoothed_indices_are_found_though_each_value_is_allowed(tmp_path):
     assert (diagnosis.kind, kinds(diagnosis)) == ("indices", ["smeared"])
     with pytest.raises(
         UserError,
-        match=r"cannot be converted: .*mixtures of two classes cannot be told from a third one",
+        match=r"cannot be converted: .*a mixture of two classes looks like a third one",
     ):
         doctor.convert(diagnosis, tmp_path / "out")
     clean = doctor.examine(

@@ -218,7 +218,7 @@ def test_labels_alone_are_not_said_to_be_enough(own):
     shutil.rmtree(own / "images")
     diagnosis = doctor.examine(own / "masks")
     assert not diagnosis.stops
-    end = "The labels are well. `records` needs an image for each, and there are none here."
+    end = "The labels are fine. `records` needs an image for each, and there are none here."
     assert doctor.table(diagnosis).endswith(end)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from fcn.errors import UserError
-from fcn.io.addresses import public, secret, without
+from fcn.io.addresses import public, secret, sparing, without
 from tasks.settings.params import Source
 
 
@@ -129,3 +129,20 @@ def test_a_url_without_the_name_of_a_file_would_be_a_folder(url):
         UserError, match=r"^urls\[0\]: expected a URL that ends in the name of a file"
     ):
         Source((url,), ())
+
+
+@pytest.mark.parametrize(
+    ("environment", "direct"),
+    [
+        ({}, None),
+        ({"no_proxy": "host"}, None),  # without a proxy there is nothing to spare
+        ({"HTTP_PROXY": ""}, None),
+        ({"HTTP_PROXY": "http://proxy"}, "localhost,127.0.0.1,::1"),
+        ({"https_proxy": "p", "no_proxy": "a.b, 127.0.0.1"}, "a.b,127.0.0.1,localhost,::1"),
+        ({"ALL_PROXY": "p", "NO_PROXY": "a.b"}, "a.b,localhost,127.0.0.1,::1"),
+        ({"http_proxy": "p", "NO_PROXY": "*"}, "*"),
+    ],
+)
+def test_no_proxy_is_asked_for_this_machine(environment, direct):
+    wanted = {} if direct is None else {"no_proxy": direct, "NO_PROXY": direct}
+    assert sparing(environment) == wanted

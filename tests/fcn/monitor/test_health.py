@@ -1,15 +1,22 @@
 import io
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fcn.monitor import health
+from fcn.spec.augment import Augment
 from fcn.spec.recipe import TrainSpec
 
 VOC = ("background", "cat", "dog", "cow")
 RECIPE = TrainSpec("sgd", 1e-10, 0.99, 5e-4, 2.0, "sum", 100, 10, 10, 1)
+VOC_PIXELS = health.VOC_PIXELS
+
+
+def training(iterations):
+    return replace(RECIPE, iterations=iterations)
 
 
 def good():
@@ -137,20 +144,20 @@ def test_real_labels_are_silent(realdata):
         (
             49,
             {"sky": 9, "sea": 1},
-            {"few_images": "validation has 49 images, fewer than 50: that nothing else is said"},
+            {"few_images": "validation has 49 images, fewer than 50: with so few"},
         ),
         (1, {"sky": 9, "sea": 1}, {"few_images": "validation has 1 image, fewer than 50"}),
         (
             80,
             {"sky": 9, "sea": 0, "ship": 0},
-            {"unseen_classes": "validation never shows 2 of 3 classes: sea, ship. "},
+            {"unseen_classes": "no validation image shows 2 of 3 classes: sea, ship. "},
         ),
         (
             0,
             {"sky": 0},
             {
                 "few_images": "validation has 0 images",
-                "unseen_classes": "never shows 1 of 1 classes: sky",
+                "unseen_classes": "no validation image shows 1 of 1 classes: sky",
             },
         ),
     ],
@@ -163,31 +170,36 @@ def test_little_data_is_never_well_without_a_word(images, pixels, words):
 
 
 def test_a_good_validation_is_silent():
-    assert health.from_validation(good(), rows(0.3, 0.5, 0.6), 100, VOC) == []
+    assert health.from_validation(good(), rows(0.3, 0.5, 0.6), training(100), VOC_PIXELS, VOC) == []
 
 
 def test_everything_background():
     histogram = predicted_as(good(), 0)
     constant = 730 / 949 / 4  # one IU of 730/949 and three of 0
     assert (
-        health.from_validation(histogram, [{"step": 0, "val_mean_iu": constant}], 100, VOC) == []
+        health.from_validation(
+            histogram, [{"step": 0, "val_mean_iu": constant}], training(100), VOC_PIXELS, VOC
+        )
+        == []
     ), "scores are zero at first"
-    assert health.from_validation(histogram, rows(constant), 100, VOC) == [], (
-        "the first validation may be early"
+    assert (
+        health.from_validation(histogram, rows(constant), training(100), VOC_PIXELS, VOC) == []
+    ), "the first validation may be early"
+    (finding,) = health.from_validation(
+        histogram, rows(constant, constant), training(100), VOC_PIXELS, VOC
     )
-    (finding,) = health.from_validation(histogram, rows(constant, constant), 100, VOC)
     assert finding.kind == "background"
     assert finding.text.startswith(
         "after 20 steps 100.00% of the validation pixels are predicted as `background`, which "
         "makes 76.9% of the truth: mean IU 0.1923. "
     )
     assert "rate is too low" in finding.text
-    assert kinds(health.from_validation(histogram, rows(constant), 10, VOC)) == ["background"], (
-        "the last one"
-    )
-    assert health.from_validation(histogram, rows(0.5, constant), 100, VOC) == [], (
-        "it was better: this may be a slip"
-    )
+    assert kinds(
+        health.from_validation(histogram, rows(constant), training(10), VOC_PIXELS, VOC)
+    ) == ["background"], "the last one"
+    assert (
+        health.from_validation(histogram, rows(0.5, constant), training(100), VOC_PIXELS, VOC) == []
+    ), "it was better: this may be a slip"
 
 
 @pytest.mark.parametrize("name", ["bg", "unlabeled", "wall", "_background_"])
@@ -198,7 +210,9 @@ def test_the_commonest_class_is_the_background_whatever_its_name_and_place(name,
     order.insert(place, 0)
     classes = tuple(name if which == 0 else VOC[which] for which in order)
     histogram = predicted_as(good()[np.ix_(order, order)], place)
-    (finding,) = health.from_validation(histogram, rows(0.19, 0.19), 100, classes)
+    (finding,) = health.from_validation(
+        histogram, rows(0.19, 0.19), training(100), VOC_PIXELS, classes
+    )
     assert (finding.kind, f"are predicted as `{name}`" in finding.text) == ("background", True)
     assert "the rate is too low" in finding.text
 
@@ -208,7 +222,11 @@ def test_voc_s_signature():
     truth = np.array([7332, *[133.4] * 20])
     histogram = predicted_as(np.diag(truth), 0)
     (finding,) = health.from_validation(
-        histogram, rows(0.0349, 0.0349), 100, ["background", *map(str, range(20))]
+        histogram,
+        rows(0.0349, 0.0349),
+        training(100),
+        VOC_PIXELS,
+        ["background", *map(str, range(20))],
     )
     assert finding.kind == "background"
     assert "mean IU 0.0349" in finding.text
@@ -218,9 +236,11 @@ def test_voc_s_signature():
 def test_a_trace_of_another_class_is_still_background():
     histogram = predicted_as(1000 * good(), 0)
     histogram[0, 0], histogram[0, 1] = histogram[0, 0] - 949, 949  # 1 of 1000
-    assert kinds(health.from_validation(histogram, rows(0.19, 0.19), 100, VOC)) == ["background"]
+    assert kinds(
+        health.from_validation(histogram, rows(0.19, 0.19), training(100), VOC_PIXELS, VOC)
+    ) == ["background"]
     histogram[0, 0], histogram[0, 1] = histogram[0, 0] - 949, 2 * 949
-    assert health.from_validation(histogram, rows(0.19, 0.19), 100, VOC) == []
+    assert health.from_validation(histogram, rows(0.19, 0.19), training(100), VOC_PIXELS, VOC) == []
 
 
 @pytest.mark.parametrize(
@@ -229,7 +249,9 @@ def test_a_trace_of_another_class_is_still_background():
 )
 def test_only_one_class(k, classes, name):
     """Which most pixels are not of."""
-    (finding,) = health.from_validation(predicted_as(good(), k), rows(0.1, 0.1), 100, classes)
+    (finding,) = health.from_validation(
+        predicted_as(good(), k), rows(0.1, 0.1), training(100), VOC_PIXELS, classes
+    )
     assert finding.kind == "one_class"
     assert f"are predicted as `{name}`" in finding.text
 
@@ -237,12 +259,12 @@ def test_only_one_class(k, classes, name):
 def test_a_truth_of_one_class_is_the_labels_fault():
     histogram = np.zeros((4, 4), int)
     histogram[0, 0] = 100
-    assert health.from_validation(histogram, rows(1.0, 1.0), 100, VOC) == []
+    assert health.from_validation(histogram, rows(1.0, 1.0), training(100), VOC_PIXELS, VOC) == []
 
 
 def test_classes_under_each_other_s_names():
     histogram = good()[:, [0, 2, 3, 1]]  # cat is called cow, dog cat, cow dog
-    (finding,) = health.from_validation(histogram, rows(0.2), 100, VOC)
+    (finding,) = health.from_validation(histogram, rows(0.2), training(100), VOC_PIXELS, VOC)
     assert finding.kind == "swapped_classes"
     assert finding.text.startswith(
         "3 classes are found in the right places under the wrong names: `cat` as `cow`, `dog` as "
@@ -255,14 +277,14 @@ def test_one_class_taken_for_another_is_an_ordinary_mistake():
     histogram[1] = [0, 0, 89, 0]  # all cats are dogs
     histogram[2, 2] = 0
     assert 89 / (89 + 10) > 0.5
-    assert health.from_validation(histogram, rows(0.3), 100, VOC) == []
+    assert health.from_validation(histogram, rows(0.3), training(100), VOC_PIXELS, VOC) == []
 
 
 WORSE = (0.3, 0.5, 0.6, 0.62, 0.61, 0.58, 0.57, 0.56)
 
 
 def test_validation_gets_worse_while_training_gets_better():
-    (finding,) = health.from_validation(good(), rows(*WORSE), 100, VOC)
+    (finding,) = health.from_validation(good(), rows(*WORSE), training(100), VOC_PIXELS, VOC)
     assert finding.kind == "overfitting"
     # The best three in a row: 0.6, 0.62, 0.61. Losses are 1/(n + 1): 1/4 and 1/5 there, 1/7 and 1/8
     # at the end.
@@ -285,28 +307,65 @@ def test_validation_gets_worse_while_training_gets_better():
     ],
 )
 def test_validations_that_only_scatter_are_silent(scores, losses):
-    assert health.from_validation(good(), rows(*scores, losses=losses), 100, VOC) == []
+    assert (
+        health.from_validation(good(), rows(*scores, losses=losses), training(100), VOC_PIXELS, VOC)
+        == []
+    )
+
+
+# The rate that is advised
+
+
+@pytest.mark.parametrize(
+    ("recipe", "pixels", "higher", "lower"),
+    [
+        # Published for VOC: 1e-10 on the sum, so 1.875e-5 on the mean.
+        (RECIPE, VOC_PIXELS, 1e-9, 1e-11),
+        # A tenth of the pixels and of what momentum adds up: the sample's 1e-8.
+        (replace(RECIPE, momentum=0.9, learning_rate=1e-4), 18_750, 1e-3, 1e-8),
+        (replace(RECIPE, loss="mean", learning_rate=1e-10), VOC_PIXELS, 1.9e-5, 1e-11),
+        (replace(RECIPE, optimizer="adam", loss="mean", learning_rate=0.1), 9, 1.0, 1e-4),
+    ],
+)
+def test_the_rate_fits_the_loss_the_momentum_and_the_images(recipe, pixels, higher, lower):
+    collapsed = predicted_as(good(), 0), predicted_as(good(), 1)
+    for histogram, rate in zip(collapsed, (higher, lower), strict=True):
+        (finding,) = health.from_validation(histogram, rows(0.19, 0.19), recipe, pixels, VOC)
+        assert f"`learning_rate`, to {rate:.2g} for a try" in finding.text
+    assert f"to {lower:.2g} for a try" in health.not_finite(0.0, 1, 1, 1.0, recipe, pixels).text
+
+
+def test_pixels_of_a_step():
+    index = {"images": 4, "pixels": {"a": 30_000, "b": 6_000}, "void_pixels": 4_000}
+    assert health.pixels_of_a_step(index, replace(RECIPE, batch=2)) == 20_000
+    cropped = replace(RECIPE, batch=2, augment=Augment(crop=50))
+    assert health.pixels_of_a_step(index, cropped) == 5_000
 
 
 # The loss
 
 
 def test_a_loss_that_is_not_finite_names_step_images_rate_and_remedy():
-    finding = health.not_finite(float("nan"), 20, 13, 1e-10, RECIPE, ["a", "b"], ["c"], kept=10)
+    finding = health.not_finite(
+        float("nan"), 20, 13, 1e-10, RECIPE, VOC_PIXELS, ["a", "b"], ["c"], kept=10
+    )
     assert finding == health.Finding(
         "not_finite",
         "the loss is nan after step 20: the rate 1e-10 is too high for `loss: sum`, or the weights "
-        "do not fit the recipe. The scores of step 13 are the first that are not finite; its "
-        "images: a, b; those of step 12, whose update led there: c. The checkpoint of step 10 is "
-        "kept. Lower the rate, to 1e-11 for a try; if it stops at the same images again, look at "
-        "them.",
+        "that the net starts from are wrong. The scores of step 13 are the first that are not "
+        "finite; its images: a, b; those of step 12, whose update led there: c. The checkpoint "
+        "of step 10 is kept. Lower `learning_rate`, to 1e-11 for a try (1e-10 is usual for "
+        "`loss: sum` and "
+        "187,500 pixels a step); if it stops at the same images again, look at them.",
     )
 
 
 def test_what_is_not_known_of_a_loss_is_left_out():
-    text = health.not_finite(float("inf"), 20, None, 1e-10, RECIPE).text
-    assert "recipe. There was no checkpoint yet. Lower the rate" in text
-    long = health.not_finite(float("inf"), 20, 1, 1e-10, RECIPE, [str(n) for n in range(25)]).text
+    text = health.not_finite(float("inf"), 20, None, 1e-10, RECIPE, VOC_PIXELS).text
+    assert "wrong. There was no checkpoint yet. Lower `learning_rate`" in text
+    long = health.not_finite(
+        float("inf"), 20, 1, 1e-10, RECIPE, VOC_PIXELS, [str(n) for n in range(25)]
+    ).text
     assert "18, 19 and 5 more. There" in long
 
 

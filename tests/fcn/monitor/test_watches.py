@@ -230,10 +230,10 @@ def test_a_rate_below_the_resolution_of_the_weights(spec, vgg, batches):
     model = compiled(spec, recipe, vgg)
     (finding,) = looks(model, recipe, batches, 30, 2)
     assert finding.kind == "resolution"
-    assert "stayed the same for 2 updates, though each was to move, typically by " in finding.text
-    assert (
-        "at a rate of 1e-14 that is below what float32 resolves, 6e-08 of a weight."
-    ) in finding.text
+    said = "stayed the same for 2 updates, though their velocity is not 0 and would move them, "
+    assert said in finding.text
+    said = "at a rate of 1e-14 an update is below the resolution of float32, 6e-08 of a weight."
+    assert said in finding.text
 
 
 def look(weights, slots, updates=30, rate=1e-2):
@@ -255,10 +255,10 @@ def test_the_share_of_lost_updates_by_hand():
     )
     (finding,) = watches.from_updates(before, after, SGD, 1.0)
     assert finding.text.startswith(
-        "60% of 5 weights looked at stayed the same for 10 updates, though each was to move, "
-        "typically by 1e-09 of themselves: "
+        "60% of 5 sampled weights stayed the same for 10 updates, though their velocity is not 0 "
+        "and would move them, typically by 1e-09 of themselves: "
     )
-    assert "What moves freely: b/kernel. " in finding.text
+    assert "Variables that change: b/kernel. " in finding.text
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 DRIVER = (
     "import sys; from flows.runner import children; sys.exit(children.follow(['worker'], {}, "
-    "lambda line: None))"
+    "children.show))"
 )
 WORKER = """
 import pathlib, subprocess, sys, time

@@ -120,8 +120,8 @@ ROOM = (
             ],
             "'./dvc.lock' validation failed. required key not provided, in schema",
         ),
-        (1, [], "it failed without saying why"),
-        (-9, [], "it was ended by SIGKILL, by somebody or for want of memory"),
+        (1, [], "dvc failed without saying why"),
+        (-9, [], "dvc was ended by SIGKILL: by somebody, or because the memory was full"),
         (0, ["Running stage 'a':", "ERROR: a word of the stage's own"], None),
     ],
 )

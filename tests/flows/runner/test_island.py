@@ -65,7 +65,7 @@ def one(tmp_path):
 
 
 def test_a_copy_of_a_working_clone_has_its_own_server_port_and_runs(one, tmp_path):
-    process, said = one.start("fcn", "repro"), ""
+    process, said = one.start("fcn", "repro", "--verbose"), ""
     while "waiting\n" not in said:
         line = process.stdout.readline()
         assert line, said
@@ -73,7 +73,7 @@ def test_a_copy_of_a_working_clone_has_its_own_server_port_and_runs(one, tmp_pat
     two = clone(tmp_path / "two")
     shutil.copytree(one.folder, two.folder)
     two.params(first="hello")
-    code, other = two.run("fcn", "repro")
+    code, other = two.run("fcn", "repro", "--verbose")
     assert code == 0, other
     (one.folder / "go").touch()
     said += process.communicate()[0]

@@ -40,7 +40,7 @@ def lonely(tmp_path):
 
 
 def test_all_stages_stay_below_their_pipeline(lonely):
-    process = lonely.start("fcn", "repro")
+    process = lonely.start("fcn", "repro", "--verbose")
     line = ""
     while line != "waiting\n":
         line = process.stdout.readline()

@@ -211,9 +211,7 @@ def test_a_stage_does_its_work_where_a_stranger_is_configured(
         signal.signal(number, handler)
     said = capsys.readouterr().err
     assert (code, (tmp_path / "out").read_text()) == (0, "done"), said
-    assert (
-        said.count("warning: running without Prefect, which will know nothing of this run: ") == 1
-    )
+    assert said.count("warning: running without Prefect, which does not record this run: ") == 1
     assert "Traceback" not in said
 
 

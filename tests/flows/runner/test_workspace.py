@@ -126,7 +126,7 @@ def test_what_a_killed_dvc_holds_is_taken_out(folder, capsys, mode, words, below
         with workspace.held("dvc repro"):
             pass
     said = (
-        f".dvc/tmp/rwlock: taken out, because it is not at work any more: {cmd} (process {pid})\n"
+        f".dvc/tmp/rwlock: removed the entry of a process that has ended: {cmd} (process {pid})\n"
     )
     assert capsys.readouterr().out == said * stale
     rest = {"read": {"/w": [mine]}} if mode == "read" else {"read": {"/v": [mine]}}

@@ -219,7 +219,7 @@ def test_all_contradictions_come_at_once():
         },
         recipes={"transfer": {"log_every": 33}},
     ).splitlines()
-    assert found[0] == "7 faults in what is set:"
+    assert found[0] == "7 errors in the settings:"
     assert found[1:] == [
         "params.yaml: profiles.sample.model.dropout: expected a number, at least 0 and below 1; "
         "got 1",

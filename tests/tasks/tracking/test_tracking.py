@@ -621,7 +621,7 @@ def test_a_damaged_database_is_set_aside_and_a_new_one_told_all(
     assert (empty / "mlflow.db.damaged-1").read_bytes() == content
     (said,) = warnings_in(caplog)
     assert said.getMessage().startswith(
-        "mlflow.db is damaged: it is called mlflow.db.damaged-1 now. A new one is begun"
+        "mlflow.db is damaged, and is now called mlflow.db.damaged-1. A new one is made"
     )
 
 
