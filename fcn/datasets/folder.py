@@ -15,6 +15,7 @@ from fcn.datasets.annotations.tree import Tree, beside, identified
 from fcn.datasets.names import is_void, split_of
 from fcn.datasets.pairs import LONGEST, Listing, Pair, choose_classes
 from fcn.errors import CONTROL, UserError, enumeration
+from fcn.io import PICTURES
 from fcn.spec import VOID_COLOUR, Colour
 
 _COLOURED = re.compile(r"(.*\S)\s*#([0-9a-fA-F]{6})")
@@ -150,20 +151,28 @@ def _place(root: Path, name: str) -> str:
 
 
 def loose_pairs(root: Path, encoding: str) -> dict[str, list[Pair]]:
-    """Pairs by split of a folder without images/ and masks/, which go by their names; none if there
-    are none.
+    """Pairs by split of a folder without images/ and masks/, or where these have folders for the
+    splits with the same names in them, which go by their names; none if there are none.
 
     Raises:
         UserError: an image or a label without the other.
     """
     tree = Tree(root)
-    if all((root / name).is_dir() for name in ("images", "masks")) or not tree.has_pairs:
+    named = all((root / name).is_dir() for name in ("images", "masks"))
+    if (named and not repeated(root)) or not tree.has_pairs:
         return {}
     found = identified(((split, image, label, None) for split, image, label in beside(tree)), root)
     return {
         split: [replace(pair, encoding=encoding) for pair in pairs]
         for split, pairs in found.items()
     }
+
+
+def repeated(root: Path) -> bool:
+    """Whether images of the same name lie in the folders of different splits, below images/."""
+    images = Tree(root / "images").ending(PICTURES)
+    by_split = {(path.stem, split_of(path)) for path in images}
+    return len(by_split) > len({stem for stem, _ in by_split})
 
 
 def _divided(

@@ -96,7 +96,7 @@ KINDS = {
     "image_transparent": Kind(NOTE, p.image("mode {0.mode}", lambda head: head.mode in ("RGBA",
     "LA", "PA")),
         "an image with transparency", "It is laid on white; save it without, if that is wrong."),
-    "left_out": Kind(NOTE, p.noted("left_out"), "what no label holds",
+    "left_out": Kind(NOTE, p.noted("left_out"), "what was left out",
         "Nothing, if you know why."),
     # What the labels are.
     "classes_missing": Kind(STOP, p.classes_missing, "nothing says which label is which class",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fcn.datasets import Annotated, ade20k, folder, formats, pairs, splits, stems, voc
+from fcn.datasets import Annotated, ade20k, folder, formats, names, pairs, splits, stems, voc
 from fcn.errors import UserError, enumeration
-from fcn.io import links, walk
+from fcn.io import VIDEOS, links, walk
 
 Draw = Callable[[], np.ndarray] | None
 
@@ -124,20 +124,30 @@ def find(path: Path) -> Found:
     for depth in (1, 2, 3):
         if not roots and path.is_dir():
             roots = _data_sets(sorted(path.glob("/".join("*" * depth))))
+    parents = {root.parent for root, _ in roots}
+    if (
+        len(roots) > 1
+        and len(parents) == 1
+        and all(names.split_named(root.name) for root, _ in roots)
+    ):
+        roots = []  # one data set, whose splits have a folder each
+        path = parents.pop()
     if len({root for root, _ in roots}) > 1:
         named = enumeration([root for root, _ in roots])
         raise UserError(f"{path}: several data sets: {named}. Name one of them")
     if roots:
-        return _data_set(path, *roots[0])
+        root, kind = roots[0]
+        loose = _loose(root) if kind.name == "folder" and folder.repeated(root) else None
+        return loose or _data_set(path, root, kind)
     return (_loose(path) if path.is_dir() else None) or _labels_alone(path)
 
 
 def _loose(root: Path) -> Found | None:
     """Images and labels that go by their names, wherever below a folder; None if these are none."""
-    names, colours = _classes(root, LOOSE)
+    called, colours = _classes(root, LOOSE)
     encoding = "colours" if colours else "indices"
     by_split = folder.loose_pairs(root, encoding)
-    found = _annotated(Annotated("folder", root, names, by_split))
+    found = _annotated(Annotated("folder", root, called, by_split))
     return replace(found, layout=LOOSE, colours=colours, encoding=encoding) if by_split else None
 
 
@@ -187,7 +197,9 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
         labels = stems.aligned(images, labels)
         for file in walk(root / layout.images):
             if file.suffix.lower() not in stems.IMAGES:
-                note(noted, "left_out", stems.shown(file), "the name ends like no image's")
+                video = file.suffix.lower() in VIDEOS
+                what = "a video: take pictures out of it" if video else "the name ends like no image's"
+                note(noted, "left_out", stems.shown(file), what)
     lists: dict[Path, frozenset[str]] = {}
     for file in _lists(root, layout):
         try:

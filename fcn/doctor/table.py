@@ -56,7 +56,9 @@ def _first(diagnosis: Diagnosis) -> str:
     words = {kind.name: kind.words for kind in (*LAYOUTS, ALONE)}
     what = words.get(diagnosis.layout, diagnosis.layout)
     numbers = (_number(count, part[:-1]) for part, count in diagnosis.files.items())
-    return f"{diagnosis.path}: {', '.join((what, *numbers))}"
+    left = sum(finding.kind == "left_out" and finding.file != "" for finding in diagnosis.findings)
+    besides = [f"{_number(left, 'other file')} left out"] if left else []
+    return f"{diagnosis.path}: {', '.join((what, *numbers, *besides))}"
 
 
 def _titles(diagnosis: Diagnosis, stops: bool) -> list[str]:

@@ -3,12 +3,13 @@ redaction.
 """
 
 from fcn.io.addresses import path_of, public, secret, sparing, without
-from fcn.io.contents import PICTURES
+from fcn.io.contents import PICTURES, VIDEOS
 from fcn.io.files import BROKEN, check_file, digest, links, replacing_file, sniff, walk
 
 __all__ = [
     "BROKEN",
     "PICTURES",
+    "VIDEOS",
     "check_file",
     "digest",
     "links",

@@ -8,6 +8,12 @@ PICTURES = (
 )  # fmt: skip
 """How the names of pictures end, in small letters."""
 
+VIDEOS = (
+    ".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv",
+    ".3gp", ".ogv",
+)  # fmt: skip
+"""How the names of videos end, in small letters."""
+
 VOC = ("ImageSets/Segmentation", "JPEGImages", "SegmentationClass")
 """Of `VOCdevkit/VOC2012` and its like; boxes, instances and actions stay in the archive."""
 

@@ -13,14 +13,9 @@ from typing import Any
 import numpy as np
 
 from fcn.errors import UserError
-from fcn.io import files
+from fcn.io import VIDEOS, files
 from fcn.pixels import visualize
 
-ENDINGS = (
-    ".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv",
-    ".3gp", ".ogv",
-)  # fmt: skip
-"""How the names of videos end, in small letters."""
 _CAMERA = re.compile(r"webcam(?::(\d{1,3}))?")
 _RATE = 10.0
 """Frames a second of what a webcam gives: a picture is repeated for as long as the next one
@@ -34,7 +29,7 @@ Painter = Callable[[np.ndarray], np.ndarray]
 
 def is_video(path: Path) -> bool:
     """Whether a file is called like a video."""
-    return path.suffix.lower() in ENDINGS
+    return path.suffix.lower() in VIDEOS
 
 
 def camera(name: str) -> int | None:

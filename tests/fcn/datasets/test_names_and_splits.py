@@ -8,6 +8,7 @@ import pytest
 from label_folders import NAMES, photograph, truth, voc, write_folder
 from PIL import Image
 
+from fcn import doctor
 from fcn.datasets import folder, names
 from fcn.datasets.splits import listed
 from fcn.errors import UserError
@@ -86,6 +87,29 @@ def test_folders_that_are_kept_apart_stay_apart(tmp_path, layout, train, val):
         ids = {split: [pair.id for pair in pairs] for split, pairs in listing.splits.items()}
         assert ids == {"train": ["p0", "p1"], "val": ["p2"]}
     assert folder.load({"folder": tmp_path}, (), "train", "test", 0).splits["val"][0].id == "p3"
+
+
+@pytest.mark.parametrize("layout", ["images/{}", "{}/images"])
+def test_the_same_names_in_folders_that_are_kept_apart(tmp_path, layout):
+    """Both number their pictures from 0 on."""
+    for number, split in enumerate(("train", "train", "valid", "valid")):
+        for kind in ("images", "masks"):
+            place = tmp_path / layout.format(split).replace("images", kind)
+            place.mkdir(parents=True, exist_ok=True)
+            picture = photograph(number) if kind == "images" else voc(truth(number))
+            picture.save(place / f"{number % 2}.png")
+    (tmp_path / "classes.txt").write_text("\n".join(NAMES))
+    listing = folder.load({"folder": tmp_path}, (), "80%", "20%", 0)
+    found = {
+        split: [(pair.image.parent, pair.label.parent, pair.image.stem) for pair in pairs]
+        for split, pairs in listing.splits.items()
+    }
+    for split, name in (("train", "train"), ("val", "valid")):
+        images = tmp_path / layout.format(name)
+        masks = tmp_path / layout.format(name).replace("images", "masks")
+        assert found[split] == [(images, masks, "0"), (images, masks, "1")]
+    diagnosis = doctor.examine(tmp_path)
+    assert (diagnosis.files, diagnosis.findings) == ({"images": 4, "labels": 4}, ())
 
 
 def test_lists_that_are_there_are_not_passed_over_for_shares(tmp_path):
