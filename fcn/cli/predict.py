@@ -43,7 +43,7 @@ def predict(
         tile: Cut images with a side of more than so many pixels into tiles. With larger ones less
             is computed twice, with smaller ones less memory is used; the result is the same.
         precision: Of the net's numbers.
-        megapixels: The largest picture that is read; memory grows with it, by 10 bytes a pixel.
+        megapixels: The largest picture that is read; memory grows with it, by 14 bytes a pixel.
         frames: Of each video or webcam, at most so many frames; 0: all.
         out: Folder for the predictions.
         probabilities: Write OUT/probabilities, float16 .npz, as well.

@@ -4,7 +4,7 @@ shares drawn by a seed.
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,6 +25,16 @@ def shown(path: Path) -> str:
 def nameable(path: Path) -> bool:
     """Whether the name is UTF-8: others stand in no list and in no record."""
     return shown(path) == str(path)
+
+
+def refuse_unnameable(folder: Path, paths: Iterable[Path]) -> None:
+    """Raises UserError for names that are no UTF-8; ten are named."""
+    odd = sorted(shown(path) for path in paths if not nameable(path))
+    if odd:
+        raise UserError(
+            f"{folder}: names that are no UTF-8: {enumeration(odd)}. Rename them "
+            "(convmv -f latin1 -t utf8)"
+        )
 
 
 def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
@@ -48,16 +58,7 @@ def by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
             f"{folder}: no such folder; {folder.parent} holds {enumeration(there) or 'nothing'}"
         )
     files = list(walk(folder))
-    odd = [
-        shown(path)
-        for path in sorted(files)
-        if path.suffix.lower() in suffixes and not nameable(path)
-    ]
-    if odd:
-        raise UserError(
-            f"{folder}: names that are no UTF-8: {enumeration(odd)}. Rename them "
-            "(convmv -f latin1 -t utf8)"
-        )
+    refuse_unnameable(folder, (path for path in files if path.suffix.lower() in suffixes))
     found: dict[str, Path] = {}
     twice = set()
     for path in sorted(path for path in files if path.suffix.lower() in suffixes):

@@ -154,7 +154,8 @@ def _loose(root: Path) -> Found | None:
 def _annotated(known: Annotated) -> Found:
     """What an annotation tool has exported."""
     items = [Item(p.id, p.image, p.label, p.draw) for found in known.splits.values() for p in found]
-    noted: Noted = {"left_out": [("", words) for words in known.notes]}
+    noted: Noted = {"left_out": [("", words) for words in known.notes]} if known.notes else {}
+    _note_odd(known.root, noted)
     lists = {
         known.root / f"{split}/": frozenset(p.id for p in found)
         for split, found in known.splits.items()

@@ -269,10 +269,9 @@ def _refuse_labels(
         case = Case(looks, classes=len(listing.classes), table=table, encoding=encoding)
         stops += [str(finding) for finding in findings(case) if finding.stops]
     if stops:
-        more = f"\n- and {len(stops) - NAMED} more" if len(stops) > NAMED else ""
-        raise UserError(
-            "the labels cannot be used:" + "".join(f"\n- {each}" for each in stops[:NAMED]) + more
-        )
+        more = [f"- and {len(stops) - NAMED} more"] if len(stops) > NAMED else []
+        lines = [f"- {each}" for each in stops[:NAMED]]
+        raise UserError("the labels cannot be used:", *lines, *more)
     for split, found in splits.items():
         if not found.pixels[: len(listing.classes)].any():
             raise UserError(

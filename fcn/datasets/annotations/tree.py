@@ -10,6 +10,7 @@ import numpy as np
 
 from fcn.datasets import names
 from fcn.datasets.pairs import Pair
+from fcn.datasets.stems import refuse_unnameable
 from fcn.errors import UserError, enumeration
 from fcn.io import PICTURES, walk
 
@@ -106,9 +107,10 @@ def identified(
         Pairs whose ids are the images' names without ending, with folders where that is not enough.
 
     Raises:
-        UserError: the same image twice.
+        UserError: the same image twice, or a name that is no UTF-8.
     """
     found = list(found)
+    refuse_unnameable(root, (path for _, *both, _ in found for path in both))
     stems = Counter(image.stem for _, image, _, _ in found)
     twice = [
         path for path, times in Counter(image for _, image, _, _ in found).items() if times > 1

@@ -233,6 +233,20 @@ def test_a_latin_1_name_is_said_by_both(own, tmp_path):
     assert "images: names that are no UTF-8: " in refusal(own, tmp_path / "out")
 
 
+def test_a_latin_1_name_beside_its_mask_in_one_folder(own, tmp_path):
+    for part, end in (("images", ""), ("masks", "_mask")):
+        for path in (own / part).iterdir():
+            path.rename(own / f"{path.stem}{end}{path.suffix}")
+        (own / part).rmdir()
+    records(own, tmp_path / "out")
+    for end in (b".jpg", b"_mask.png"):
+        os.rename(os.fsencode(own) + b"/p01" + end, os.fsencode(own) + b"/caf\xe9" + end)
+    words = r"names that are no UTF-8: caf\\udce9.jpg, caf\\udce9_mask.png"
+    with pytest.raises(UserError, match=words):
+        doctor.examine(own)
+    assert "names that are no UTF-8: " in refusal(own, tmp_path / "second")
+
+
 def with_mark(image, path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
