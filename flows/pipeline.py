@@ -171,7 +171,9 @@ def reproduce(command: list[str]) -> None:
     outside.note()
     with console.opened("repro") as seen:
         with connected() as (extra, hear):
-            error = dvc(command, extra, hear)
+            lacking = remote.lacking()
+            error = dvc(["pull", *lacking], extra, hear) if lacking else None
+            error = error or dvc(command, extra, hear)
             plain = [word for word in command if word not in remote.LENIENT]
             if error is not None and plain != command and workspace.is_cut_off(error):
                 seen.say(f"not to be had from the remote ({shown(error)}): it is made here")

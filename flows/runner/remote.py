@@ -9,6 +9,8 @@ from pathlib import Path
 from tasks.tracking import dvcfiles
 
 LENIENT = ("--pull", "--allow-missing")
+OWN = Path("data/own")
+"""One's own data, which `dvc add` may version: DVC's pipelines do not bring them by themselves."""
 _VALUE = re.compile(r"\\\$\\\{[^}]*\\\}")  # what `re.escape` makes of DVC's ${profile}
 
 
@@ -31,6 +33,12 @@ def options() -> list[str]:
         return []
     elsewhere = re.compile("|".join(_uncached()) or r"(?!)")
     return ["--allow-missing" if all(elsewhere.fullmatch(path) for path in missing) else "--pull"]
+
+
+def lacking(folder: Path = OWN) -> list[str]:
+    """The files of `dvc add` in a folder whose data are not here: others have pushed them."""
+    added = sorted(folder.rglob("*.dvc"))
+    return [str(path) for path in added if not path.with_suffix("").exists()]
 
 
 def _outputs() -> Iterator[str]:
