@@ -163,6 +163,7 @@ def test_own_data_that_were_added_are_brought_before_the_pipeline_runs(clone, tm
     """`dvc add data/own/photos` and `dvc push` by one, a clone by another."""
     clone(capfd)
     here = tmp_path / "clone"
+    (here / ".gitignore").write_text("raw\ndata/*\n!data/own/\nmodels\n")
     (here / "data/own/photos").mkdir(parents=True)
     (here / "data/own/photos/a.jpg").write_text("a photograph")
     for words in (["add", "data/own/photos"], ["push", "data/own/photos.dvc"]):
