@@ -199,7 +199,9 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
         for file in walk(root / layout.images):
             if file.suffix.lower() not in stems.IMAGES:
                 video = file.suffix.lower() in VIDEOS
-                what = "a video: take pictures out of it" if video else "the name ends like no image's"
+                what = (
+                    "a video: take pictures out of it" if video else "the name ends like no image's"
+                )
                 note(noted, "left_out", stems.shown(file), what)
     lists: dict[Path, frozenset[str]] = {}
     for file in _lists(root, layout):
