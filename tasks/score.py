@@ -1,6 +1,7 @@
 """One model evaluated, and its scores added to its MLflow run."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -84,12 +85,7 @@ def score(
     experiment = tracking.experiment(profile_name, seed, fold)
     sha256 = files.digest(model / "weights.npz")
     with tracking.scoring(experiment, variant, sha256, params=params, tags=tags) as run:
-        ends = {
-            f"{name}_{end}": getattr(score, end)
-            for name, score in spread.items()
-            for end in ("low", "high")
-        }
-        run.metrics(scores | ends | _more(found))
+        run.metrics(scores | _ends(spread) | _more(found))
         on = {name: str(measured[name]) for name in ("split", "dataset", "protocol", "images")}
         note = tracking.sentence(variant, params)
         note += f"; mean IU {shown['mean_iu']} on {on['images']} images of {on['split']}."
@@ -120,15 +116,28 @@ def score(
 
     table = [{"score": name, "value": text} for name, text in shown.items()]
     steps.show("scores", f"{variant} on {measured['split']}; in brackets: {interval}", table=table)
-    accuracy = found.class_accuracy
-    classes = [
-        {"class": name, "iu": _short(iu), "accuracy": _short(accuracy.get(name))}
-        for name, iu in found.class_iu.items()
-    ]
-    steps.show("class-iu", f"{variant} on {measured['split']}, by class", table=classes)
+    steps.show("class-iu", f"{variant} on {measured['split']}, by class", table=_by_class(found))
     if (plots / "overlays.png").is_file():
         url = pictures.data_url(plots / "overlays.png")
         steps.show("overlays", f"{variant}: image, truth, prediction", image=url)
+
+
+def _ends(spread: Mapping[str, bootstrap.Score]) -> dict[str, float]:
+    """The ends of the scores' intervals, by the names that they have in MLflow."""
+    found = {}
+    for name, score in spread.items():
+        found[f"{name}_low"] = score.low
+        found[f"{name}_high"] = score.high
+    return found
+
+
+def _by_class(found: Evaluation) -> list[dict[str, str]]:
+    """A row for each class."""
+    accuracy = found.class_accuracy
+    return [
+        {"class": name, "iu": _short(iu), "accuracy": _short(accuracy.get(name))}
+        for name, iu in found.class_iu.items()
+    ]
 
 
 def _short(value: float | None) -> str:

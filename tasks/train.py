@@ -108,15 +108,8 @@ def train(
             tracking.experiment(profile_name, seed, fold), variant, key, params=params, tags=tags
         ) as run,
     ):
-        facts = {"parent": str(parent), "training.key": key, **made_from}
-        for split, context in (("train", "training"), ("val", "validation")):
-            info = records.split_info(data, split)
-            facts[f"dataset.{context}"] = info["digest"]
-            run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
-        run.facts("training", facts)
-        with look.charts(data_look) as paths:
-            for path in (data_look, *paths):
-                run.artifact(path, "data")
+        origin = {"parent": str(parent), "training.key": key, **made_from}
+        _note_origin(run, profile_name, data, data_look, origin)
         if run.url:
             steps.show("mlflow", f"{variant} in MLflow", link=run.url)
             log.info("MLflow: %s", run.models_url)
@@ -156,6 +149,21 @@ def _kept(checkpoint: Path, iterations: int) -> Iterator[None]:
                 step = int(arrays["optimizer/0"])
             error.add_note(f"the checkpoint of iteration {step} of {iterations} is kept")
         raise
+
+
+def _note_origin(
+    run: tracking.Run, profile_name: str, data: Path, data_look: Path, origin: dict[str, str]
+) -> None:
+    """What a training was made from goes to its run: facts, records, and the look at them."""
+    facts = dict(origin)
+    for split, context in (("train", "training"), ("val", "validation")):
+        info = records.split_info(data, split)
+        facts[f"dataset.{context}"] = info["digest"]
+        run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
+    run.facts("training", facts)
+    with look.charts(data_look) as paths:
+        for path in (data_look, *paths):
+            run.artifact(path, "data")
 
 
 @dataclass

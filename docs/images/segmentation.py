@@ -12,7 +12,6 @@ from PIL import Image
 
 from fcn import pretrained
 from fcn.cli.options import model_folder
-from fcn.pixels import images, visualize
 from fcn.predict import predictions
 from fcn.predict import predictor as predict
 
@@ -23,14 +22,13 @@ GAP = 8
 
 def picture(photo: Path, predictor: predict.Predictor) -> tuple[Image.Image, str]:
     """The photograph beside its segmentation, and the shares of the classes in words."""
-    image, classes = images.read(photo), predictor.spec.classes
-    labels = predictor(image).labels
-    segmented = visualize.explained(image, labels, classes)
-    left = image.shape[1] + GAP
+    found = predictor.predict(photo)
+    segmented = found.explained()
+    left = found.image.shape[1] + GAP
     sheet = Image.new("RGB", (left + segmented.width, segmented.height), "white")
-    sheet.paste(Image.fromarray(image), (0, 0))
+    sheet.paste(Image.fromarray(found.image), (0, 0))
     sheet.paste(segmented, (left, 0))
-    return sheet, predictions.shares(labels, classes)
+    return sheet, predictions.shares(found.labels, found.classes)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -69,13 +69,12 @@ def submit(
         listed = official.to_predict(images, ids)
         if check:
             submission.check(check, listed, where)
+        elif predictions:
+            found = submission.from_folder(predictions, listed)
+            submission.pack(out, _told(found, len(listed)), listed, where)
         else:
-            predicted = (
-                submission.from_folder(predictions, listed)
-                if predictions
-                else _by(str(model), precision, listed)
-            )
-            submission.pack(out, _told(predicted, len(listed)), listed, where)
+            found = _by(str(model), precision, listed)
+            submission.pack(out, _told(found, len(listed)), listed, where)
     except (UserError, OSError) as error:
         print(words(error), file=sys.stderr)
         return REFUSED

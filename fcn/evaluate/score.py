@@ -109,30 +109,37 @@ def _run(
             name: _other(model, spec, data, PROTOCOLS[name], step(number))
             for number, name in enumerate(how.protocols, 1)
         }
-        bands = list(boundary.curve(total.rings))
-        narrow = [mean_iu for width, mean_iu, _ in bands if width == boundary.NARROW]
-        content = {
-            **_rounded(metrics.scores(total.histogram)),
-            **({"boundary_iu": round(narrow[0], 6)} if narrow else {}),
-            "upper_bound": round(metrics.scores(total.bound)["mean_iu"], 6),
-            "protocols": {
-                name: _rounded(metrics.scores(histogram)) for name, histogram in others.items()
-            },
-            "provenance": {
-                "split": info["list"],
-                "images": info["images"],
-                "padding": spec.padding,
-                "checkpoint": kept,
-                # Short, so that `dvc metrics show` stays readable: enough to tell two data sets or
-                # models apart.
-                "dataset": info["digest"][:12],
-                "model": files.digest(model_dir / "weights.npz")[:12],
-                "protocol": HEADLINE,
-                "precision": how.precision,
-            },
+        # Digests are short, so that `dvc metrics show` stays readable: enough to tell two data sets
+        # or models apart.
+        provenance = {
+            "split": info["list"],
+            "images": info["images"],
+            "padding": spec.padding,
+            "checkpoint": kept,
+            "dataset": info["digest"][:12],
+            "model": files.digest(model_dir / "weights.npz")[:12],
+            "protocol": HEADLINE,
+            "precision": how.precision,
         }
+        bands = list(boundary.curve(total.rings))
+        content = {**_numbers(total, bands, others), "provenance": provenance}
         Evaluation.save(metrics_file, folder, content, total.histogram, bands, counts)
     return Evaluation(metrics_file, plots_dir)
+
+
+def _numbers(
+    total: tally.Tally,
+    bands: list[tuple[int, float, float]],
+    others: dict[str, np.ndarray],
+) -> dict[str, Any]:
+    """The scores as the metrics file has them; a set without boundaries has no `boundary_iu`."""
+    narrow = [mean_iu for width, mean_iu, _ in bands if width == boundary.NARROW]
+    return {
+        **_rounded(metrics.scores(total.histogram)),
+        **({"boundary_iu": round(narrow[0], 6)} if narrow else {}),
+        "upper_bound": round(metrics.scores(total.bound)["mean_iu"], 6),
+        "protocols": {name: _rounded(metrics.scores(each)) for name, each in others.items()},
+    }
 
 
 def _headline(

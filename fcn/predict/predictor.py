@@ -145,8 +145,12 @@ class Predictor:
         return images.read(path, lambda width, height: self.too_much(width, height, most))
 
     def too_much(self, width: int, height: int, most: int = MOST) -> str:
-        """Why a picture of this size is refused; "" if the net computes no more pixels than
-        `most`.
+        """Why a picture is refused; "" if it is not.
+
+        Args:
+            width: of the picture, in pixels.
+            height: of the picture, in pixels.
+            most: pixels that the net may compute for it, see `cost`.
         """
         computed = self.cost(width, height)
         if computed <= most:

@@ -141,13 +141,15 @@ def write(
     leaks(listing.splits["train"], listing.splits["val"])
     work = functools.partial(_attempt, classes=len(listing.classes), colours=listing.colours)
     most_bad = MOST_BAD if on_bad == "stop" else sys.maxsize
+    order = np.random.default_rng(seed).permutation(len(listing.splits["train"]))
+    stored = {
+        "train": [listing.splits["train"][number] for number in order],
+        "val": listing.splits["val"],
+    }
     splits: dict[str, _Split] = {}
     with files.replacing_folder(out, MARK) as folder:
         folder.mkdir()
-        for split in ("train", "val"):
-            pairs = listing.splits[split]
-            if split == "train":
-                pairs = [pairs[n] for n in np.random.default_rng(seed).permutation(len(pairs))]
+        for split, pairs in stored.items():
             dealt = [pairs[n::shards] for n in range(min(shards, len(pairs)))]
             results = _in_order(work, itertools.chain(*dealt), workers or os.cpu_count() or 1)
             names = [f"{split}-{n:05d}-of-{len(dealt):05d}.tfrecord" for n in range(len(dealt))]

@@ -9,6 +9,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from fcn.errors import UserError
 from fcn.hardware import devices, distribution
 from fcn.input import records, stream
@@ -114,10 +116,9 @@ def run(
     share = distribution.share(recipe.batch, recipe.accumulate)
     with share.scope():
         model, transfers = surgery.start(spec, parent, recipe.new_layers, recipe.seed)
-    begins(
-        device if share.devices == 1 else f"{device} ({share.devices} devices share each batch)",
-        transfers,
-    )
+    if share.devices > 1:
+        device = f"{device} ({share.devices} devices share each batch)"
+    begins(device, transfers)
     splits = {split: records.split_info(data, split) for split in ("train", "val")}
     health.once(note)([*health.from_labels(splits), *health.from_little(splits)])
     with records.explained(data):
@@ -132,25 +133,23 @@ def run(
             classes=spec.classes,
             pixels=health.pixels_of_a_step(splits["train"], recipe),
         )
-    if not share.first:
-        return
-    try:
-        with files.replacing_folder(out, MARK) as folder:
-            folder.mkdir()
-            surgery.save(model, spec, folder)
-            _write_rows(folder / "history.csv", [row for row in history if "loss" in row])
-            _write_rows(folder / "validation.csv", [row for row in history if "loss" not in row])
-    except OSError as error:
-        kept = (
-            (f"The checkpoint {checkpoint} is kept: the next run goes on from there.")
-            if checkpoint.is_file()
-            else ""
-        )
-        raise UserError(
-            f"the trained model could not be written: {health.unwritten(error, out)} "
-            f"{kept}".rstrip()
-        ) from error
-    checkpoint.unlink(missing_ok=True)
+    if share.first:
+        try:
+            _write(out, model, spec, history)
+        except OSError as error:
+            said = f"the trained model could not be written: {health.unwritten(error, out)}"
+            if checkpoint.is_file():
+                said += f" The checkpoint {checkpoint} is kept: the next run goes on from there."
+            raise UserError(said) from error
+        checkpoint.unlink(missing_ok=True)
+
+
+def _write(out: Path, model: keras.Model, spec: ModelSpec, history: list[dict[str, float]]) -> None:
+    with files.replacing_folder(out, MARK) as folder:
+        folder.mkdir()
+        surgery.save(model, spec, folder)
+        _write_rows(folder / "history.csv", [row for row in history if "loss" in row])
+        _write_rows(folder / "validation.csv", [row for row in history if "loss" not in row])
 
 
 def _write_rows(path: Path, rows: list[dict[str, float]]) -> None:

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from fcn.errors import UserError, enumeration
-from fcn.hardware import interrupts
+from fcn.hardware import Share, interrupts
 from fcn.input import Stream
 from fcn.monitor import health, watches
 from fcn.net import masked, named_weights
@@ -80,27 +80,10 @@ def train(
             f"loss: dice is computed on one device, there are {share.devices}: use "
             "one, or `loss: mean`"
         )
-    rate = optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations, spec.warmup)
     optimizers.hold(model, spec.rates)
     label = evaluation.divided(model, share)
     with share.scope():
-        optimizer = optimizers.make(
-            spec.optimizer,
-            rate,
-            spec.momentum,
-            spec.weight_decay,
-            spec.bias_rate,
-            spec.accumulate,
-            spec.rates,
-            spec.clip_norm,
-        )
-        net = masked(model) if spec.batch > 1 else model  # with the same weights
-        optimizer.build(net.trainable_variables)
-        not_finite = watches.NotFinite(spec.log_every)
-        loss = PixelLoss(spec.loss, share.total, weights=weights)
-        net.compile(
-            optimizer=optimizer, loss=loss, metrics=[not_finite], jit_compile=evaluation.COMPILED
-        )
+        net, not_finite = _compiled(model, spec, share, weights)
     seed_dropout(net, spec.seed)
     loop = _Loop(net, label, spec, stream, validation, checkpoint, report, seconds)
     loop.watch(not_finite, health.once(note), classes, pixels)
@@ -122,6 +105,35 @@ def train(
             "Start all of them again; they go on from the last checkpoint."
         ) from error
     return loop.history
+
+
+def _compiled(
+    model: keras.Model,
+    spec: TrainSpec,
+    share: Share,
+    weights: tuple[float, ...],
+) -> tuple[keras.Model, watches.NotFinite]:
+    """The net with optimizer and loss, and what looks at its losses; for several images at once it
+    is the masked net, which has the same weights.
+    """
+    optimizer = optimizers.make(
+        spec.optimizer,
+        optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations, spec.warmup),
+        spec.momentum,
+        spec.weight_decay,
+        spec.bias_rate,
+        spec.accumulate,
+        spec.rates,
+        spec.clip_norm,
+    )
+    net = masked(model) if spec.batch > 1 else model
+    optimizer.build(net.trainable_variables)
+    not_finite = watches.NotFinite(spec.log_every)
+    loss = PixelLoss(spec.loss, share.total, weights=weights)
+    net.compile(
+        optimizer=optimizer, loss=loss, metrics=[not_finite], jit_compile=evaluation.COMPILED
+    )
+    return net, not_finite
 
 
 def _class_weights(spec: TrainSpec, classes: Sequence[str]) -> tuple[float, ...]:
@@ -169,24 +181,18 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         seconds: float,
     ) -> None:
         super().__init__()
-        self.net, self.label, self.spec, self.stream, self.validation = (
-            net,
-            label,
-            spec,
-            stream,
-            validation,
-        )
-        self.checkpoint, self.report, self.seconds, self.share = (
-            checkpoint,
-            report,
-            seconds,
-            stream.share,
-        )
-        self.told, self.history, self.next_save = (
-            0,
-            list[dict[str, float]](),
-            time.monotonic() + seconds,
-        )
+        self.net = net
+        self.label = label
+        self.spec = spec
+        self.stream = stream
+        self.share = stream.share
+        self.validation = validation
+        self.checkpoint = checkpoint
+        self.report = report
+        self.seconds = seconds
+        self.told = 0
+        self.history: list[dict[str, float]] = []
+        self.next_save = time.monotonic() + seconds
         self.mean_so_far: list[np.ndarray] | None = None
         self.kept: int | None = None  # the step of the last checkpoint
         weights = named_weights(net).items() if spec.keep == "best" else ()

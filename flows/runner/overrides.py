@@ -17,6 +17,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from fcn import reading
 from fcn.errors import UserError
@@ -159,6 +160,7 @@ def changed(text: str, changes: Mapping[str, Any]) -> str:
     """
     writer = YAML()  # as DVC has it, so that neither writes anew what the other has written
     writer.default_flow_style = False
+    writer.preserve_quotes = True  # DVC reads no `[file:a.npz]`, which would be written without
     try:
         data = writer.load(text)
     except (YAMLError, ValueError) as error:  # DVC's parser is another one than ours
@@ -206,9 +208,13 @@ def _dumped(writer: YAML, data: CommentedMap) -> str:
 
 
 def _flowing(value: Any) -> Any:
-    """Mappings in one line, if it is not too long."""
+    """Mappings in one line, if it is not too long; addresses in quotes, see `changed`."""
+    if isinstance(value, str) and ":" in value:
+        return DoubleQuotedScalarString(value)
+    if isinstance(value, list):
+        return [_flowing(each) for each in value]
     if isinstance(value, Mapping):
-        value = CommentedMap(value)
+        value = CommentedMap({key: _flowing(each) for key, each in value.items()})
         if len(json.dumps(value)) < _WIDTH - 30:
             value.fa.set_flow_style()
     return value

@@ -261,7 +261,7 @@ def test_a_full_disk_is_noticed_before_the_download(server, raw, monkeypatch):
 def eager(monkeypatch, caplog):
     """Progress after every piece instead of every few seconds; the text of the log."""
 
-    class Eager(tasks_fetch.Progress):
+    class Eager(tasks_fetch.Progress):  # type: ignore[name-defined]
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs, every=0)
 

@@ -93,7 +93,7 @@ def test_a_pair_that_takes_longer_than_those_after_it_keeps_its_place(world, tmp
 def test_threads_run_only_a_few_pairs_ahead(workers):
     """However many pairs there are: each that is ahead holds an encoded image in memory."""
     taken = itertools.count()
-    results = writing._in_order(lambda pair: pair, taken, workers)
+    results = writing._in_order(lambda pair: pair, taken, workers)  # type: ignore[return-value]
     for number in range(50):
         assert next(results) == number
     ahead = next(taken) - 50

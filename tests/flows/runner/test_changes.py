@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import parse_yaml
 
 from fcn.errors import UserError
 from flows import show
@@ -171,6 +172,17 @@ def test_changes_upon_changes_stay_lines_of_their_own(monkeypatch, tmp_path):
         text, {"profiles.sample": overrides.REMOVE, "recipes.heavy": overrides.REMOVE}
     )
     assert back == TEXT
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"profiles.mine.model.width": 0.5}, {"profiles.mine.download.weights.urls": ["file:b.npz"]}],
+)
+def test_an_address_in_a_list_keeps_the_quotes_that_dvc_needs(changes, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    weights = "{download: {weights: {urls: ['file:a.npz'], checksums: []}}, from: sample}"
+    text = overrides.changed(TEXT.replace("profiles: {}", f"profiles:\n  mine: {weights}"), changes)
+    assert parse_yaml(text, "params.yaml")["profiles"]["mine"]["from"] == "sample"
 
 
 @pytest.mark.parametrize(
