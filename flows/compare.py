@@ -10,10 +10,13 @@ from fcn.datasets import read_ids
 from fcn.errors import LINE, UserError, shown
 from fcn.evaluate import Evaluation
 from fcn.io import files
-from tasks.tracking import evaluated
+from tasks import tracking
+from tasks.tracking import evaluated, steps
 
 SAME = ("split", "dataset", "protocol")
 """What must be equal for two scores to be compared."""
+EXPERIMENT = "fcn-comparisons"
+"""Of MLflow: a run for each comparison that has a page."""
 RECORDS = Path("data/records")
 """Where the page's pictures come from, if the images are those that were compared."""
 
@@ -47,12 +50,36 @@ def compare(
         counts = _listed(counts, images)
     found = bootstrap.compare(*counts)
     print(table(*runs, counts[0], found))
+    numbers = to_json(*runs, counts[0], found)
     if json:
-        files.write_json(json, to_json(*runs, counts[0], found))
+        files.write_json(json, numbers)
     if page:
         from tasks.report import comparison
 
         comparison.write(page, *runs, counts, found, RECORDS)
+        _keep(page, numbers)
+
+
+def _keep(page: Path, numbers: dict[str, Any]) -> None:
+    """A run of its own in MLflow: the page, and what it says, as artifacts."""
+    names, wheres = ([numbers[letter][key] for letter in "ab"] for key in ("name", "where"))
+    params = {"a": wheres[0], "b": wheres[1], "images": numbers["images"]}
+    tags = {"pipeline": steps.pipeline_id()}
+    text = " and ".join(names)
+    digest = files.digest(page)
+    with tracking.training(
+        EXPERIMENT, text, f"comparison {digest}", params=params, tags=tags
+    ) as run:
+        run.metrics(
+            {
+                f"{score}.{key}": value
+                for score in ("mean_iu", "pixel_accuracy")
+                for key, value in numbers[score].items()
+                if value is not None
+            }
+        )
+        run.facts("comparison", numbers)
+        run.artifact(page)
 
 
 def _listed(

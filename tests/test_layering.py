@@ -12,8 +12,8 @@ from rooms import FACE, LAYERS, ROOT, arrows, imports, room, sources
 HOUSE = (
     "flows/commands", "flows", "flows/runner", "tasks", "tasks/report", "tasks/tracking",
     "tasks/settings",
-    "fcn/cli", FACE, "fcn/predict", "fcn/published", "fcn/evaluate", "fcn/train", "fcn/monitor",
-    "fcn/score", "fcn/net",
+    "fcn/cli", FACE, "fcn/predict", "fcn/explain", "fcn/published", "fcn/evaluate", "fcn/train",
+    "fcn/monitor", "fcn/score", "fcn/net",
     "fcn/records", "fcn/input", "fcn/hardware", "fcn/doctor", "fcn/datasets", "fcn/weights",
     "fcn/compare",
     "fcn/pixels", "fcn/spec", "fcn/io", "fcn/pretrained", "fcn",

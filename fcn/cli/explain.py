@@ -37,16 +37,14 @@ def explain(
     files.check_file(target, "--out")
     folder, picture = model_folder(model), images.read(image)
 
-    from fcn.hardware import devices  # only now: TensorFlow takes seconds
+    from fcn.evaluate import explain as steps  # only now: TensorFlow takes seconds
+    from fcn.explain import page
+    from fcn.hardware import devices
     from fcn.net import surgery
-    from fcn.predict import explain as steps
-    from fcn.predict import explained_page
 
     devices.prepare(seed=0, training=False)
     net, spec = surgery.load(folder)
-    picture = explained_page.reduced(picture)
-    found = steps.explain(net, spec, picture)
-    text = explained_page.page(picture, image.name, spec, found, steps.kernels(net, spec))
+    text = page.page(steps.explain(net, spec, picture), spec, image.name)
     with files.replacing_file(target) as path:
         path.write_text(text, encoding="utf-8")
     print(f"{shown(target)}: open it in a browser; it needs no network")

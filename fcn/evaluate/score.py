@@ -12,7 +12,7 @@ import numpy as np
 
 from fcn.compare import Counts
 from fcn.errors import UserError
-from fcn.evaluate import boundary, results, tally, views
+from fcn.evaluate import boundary, explain, results, tally, views
 from fcn.evaluate.results import Evaluation
 from fcn.hardware import Share, devices, distribution
 from fcn.input import records, stream
@@ -54,8 +54,8 @@ def run(
             `boundary.NARROW` pixels of a boundary), `upper_bound` (of mean IU, at the net's
             stride), the four scores by the other `protocols`, and the `provenance`.
         plots_dir: folder to make or replace: the tables (see `Evaluation`), `overlays.png` (image,
-            truth, prediction), and the labels predicted for every image as VOC's palette images,
-            `predictions/<id>.png`.
+            truth, prediction), the labels predicted for every image as VOC's palette images,
+            `predictions/<id>.png`, and what the net does with one of them, see `explain.save`.
         how: what to do beyond the headline, and how many images are drawn: evenly spread over the
             split.
         done: called with (images scored, images to score), each image being scored once by every
@@ -124,6 +124,12 @@ def _run(
         bands = list(boundary.curve(total.rings))
         content = {**_numbers(total, bands, others), "provenance": provenance}
         Evaluation.save(metrics_file, folder, content, total.histogram, bands, counts)
+        if share.first:
+            place = info["ids"].index(explain.chosen(counts))
+            [(_, image, _)] = records.read(data, "val", [place])
+            # one image is for one device
+            one = model if share.devices == 1 else surgery.load(model_dir)[0]
+            explain.save(folder / explain.FILE, explain.explain(one, spec, image))
     return Evaluation(metrics_file, plots_dir)
 
 

@@ -136,6 +136,25 @@ def boundary(found: Mapping[str, Evaluation], column: str, title: str) -> Figure
     return figure
 
 
+def sorted_gains(gains: Mapping[str, float], clear: float) -> Figure:
+    """By how much B is better than A in each image, the largest gain first; beyond the dashed lines
+    one of them wins clearly.
+    """
+    values = [*gains.values()]
+    with matplotlib.rc_context(_STYLE):
+        figure, axes = _axes(9, 2.6)
+        edges = np.arange(len(values) + 1)
+        axes.stairs(values, edges, fill=True, alpha=0.35)
+        axes.stairs(values, edges, linewidth=1.2)
+        axes.axhline(0, linewidth=0.8, color=_INK)
+        for line in (clear, -clear):
+            axes.axhline(line, linewidth=0.8, linestyle="--", color=_INK)
+        reach = max(2 * clear, *(abs(value) for value in values), 0.0)
+        axes.set(xlim=(0, len(values)), ylim=(-1.05 * reach, 1.05 * reach))
+        axes.set(xlabel="images, by difference", ylabel="mean IU, B \N{MINUS SIGN} A")
+    return figure
+
+
 def svg(figure: Figure, text: str) -> str:
     """The figure as an `<svg>` element; the same figure, the same bytes.
 

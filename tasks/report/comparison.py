@@ -13,7 +13,10 @@ from fcn.compare import Comparison, Counts, Difference, bootstrap
 from fcn.evaluate import Evaluation
 from fcn.input import records
 from fcn.io import files
-from tasks.report import examples, gallery, page
+from tasks.report import charts, examples, gallery, page
+
+CLEAR = 0.1
+"""Mean IU by which one model wins an image clearly: a look at the picture shows as much."""
 
 
 def write(
@@ -40,10 +43,9 @@ def write(
     """
     names = (f"A {first.name}", f"B {second.name}")
     missing = _missing(first, second, counts[0], data)
+    gains = _gains(first, second, counts[0].images)
     looked = (
-        None
-        if missing
-        else _looked(dict(zip(names, (first, second), strict=True)), counts[0].images, data)
+        None if missing else _looked(dict(zip(names, (first, second), strict=True)), gains, data)
     )
     classes = sorted(
         found.classes.items(), key=lambda item: (np.isnan(item[1].value), -item[1].value)
@@ -62,6 +64,9 @@ def write(
         resamples=bootstrap.RESAMPLES,
         scale=max(ends, default=0) or 1,
         missing=missing,
+        clear=CLEAR,
+        gains=_wins(gains),
+        chart=charts.svg(charts.sorted_gains(gains, CLEAR), "Difference of each image, sorted"),
         pictures=looked and len(looked["images"]),
         **page.script(looked or {}),
     )
@@ -93,12 +98,37 @@ def _missing(first: Evaluation, second: Evaluation, counts: Counts, data: Path) 
     return "" if set(counts.images) <= set(info["ids"]) else f"{data} holds other images."
 
 
-def _looked(runs: Mapping[str, Evaluation], images: Sequence[str], data: Path) -> dict[str, Any]:
-    """The data of the gallery: the images with the largest differences, as many gains as losses."""
-    first, second = (run.mean_ius for run in runs.values())
-    ranked = sorted(images, key=lambda image: first.get(image, 0.0) - second.get(image, 0.0))
-    half = gallery.INSIDE // 2
+def _gains(first: Evaluation, second: Evaluation, images: Sequence[str]) -> dict[str, float]:
+    """Mean IU of B less that of A by image, the largest first."""
+    a, b = first.mean_ius, second.mean_ius
+    gains = {image: b.get(image, 0.0) - a.get(image, 0.0) for image in images}
+    return dict(sorted(gains.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _wins(gains: Mapping[str, float]) -> dict[str, int]:
+    """How many images each model wins, how many of them clearly, and how many neither."""
+    values = np.array([*gains.values()])
+    return {
+        "b": int((values > 0).sum()),
+        "a": int((values < 0).sum()),
+        "same": int((values == 0).sum()),
+        "b_clear": int((values >= CLEAR).sum()),
+        "a_clear": int((values <= -CLEAR).sum()),
+    }
+
+
+def _looked(
+    runs: Mapping[str, Evaluation], gains: Mapping[str, float], data: Path
+) -> dict[str, Any]:
+    """The data of the gallery: the images with the largest differences, as many gains as losses;
+    of each its `gain`, and the `winner`: 1 is B, -1 is A, 0 neither clearly.
+    """
+    ranked, half = [*gains], gallery.INSIDE // 2
     chosen = list(dict.fromkeys((*ranked[:half], *ranked[-half:])))
     folders = {name: run.folder for name, run in runs.items() if run.folder}
     classes = records.read_index(data)["classes"]
-    return gallery.build(examples.read(data, folders, chosen), runs, classes, Path(), chosen)
+    found = gallery.build(examples.read(data, folders, chosen), runs, classes, Path(), chosen)
+    for image in found["images"]:
+        gain = gains[image["id"]]
+        image |= {"gain": round(gain, 4), "winner": int(np.sign(gain)) * (abs(gain) >= CLEAR)}
+    return found

@@ -18,7 +18,7 @@ from fcn.compare import bootstrap
 from fcn.evaluate import Evaluation
 from fcn.input import records
 from fcn.spec import ModelSpec
-from tasks.report import charts, examples
+from tasks.report import charts, examples, gallery, references
 from tasks.report.pictures import present
 from tasks.settings import Profile
 from tasks.tracking import duration, durations, provenance
@@ -31,23 +31,6 @@ SCORES = {
     "frequency_weighted_iu": "f.w. IU",
 }
 
-REFERENCES = {
-    "authors' weights": {
-        "fcn32s": (0.9048, 0.7648, 0.6363, 0.8346),
-        "fcn16s": (0.9100, 0.7807, 0.6501, 0.8426),
-        "fcn8s": (0.9122, 0.7761, 0.6551, 0.8454),
-        "fcn8s_atonce": (0.9113, 0.7850, 0.6540, 0.8443),
-    },
-    "CVPR 2015": {
-        "fcn32s": (0.891, 0.733, 0.594, 0.814),
-        "fcn16s": (0.900, 0.757, 0.624, 0.830),
-        "fcn8s": (0.903, 0.759, 0.627, 0.832),
-    },
-}
-"""On seg11valid (736 images of VOC2011), in the order of `SCORES`: the published weights, and the
-paper's table.
-"""
-
 CELLS = 30
 """Classes of a confusion matrix that is printed as a table; a larger one is a picture."""
 CONFUSED = 10
@@ -57,6 +40,7 @@ CONFUSED = 10
 def render(
     profile_name: str, profile: Profile, found: Mapping[str, Evaluation],
     data: Path, models: Path, looked: Mapping[str, Any],
+    explained: Mapping[str, Mapping[str, str]],
     lock: Path = Path("dvc.lock"), runs: Path = durations.RUNS,
 ) -> str:  # fmt: skip
     """The page as HTML, without times and machines, see `times`. Sections whose files are not there
@@ -69,11 +53,13 @@ def render(
         data: folder of the records.
         models: folder with a model folder per variant.
         looked: see `gallery.build`.
+        explained: see `explained.write`.
         lock: DVC's lock file.
         runs: what was said of the trainings' health; see `tasks.tracking.durations`.
     """
     names, classes = list(found), records.read_index(data)["classes"]
     measured = {n: evaluation.content for n, evaluation in found.items()}
+    beside, where = references.beside(profile.records.dataset, classes, measured)
     ious = {n: evaluation.class_iu for n, evaluation in found.items()}
     return template("report.html").render(
         **script(looked),
@@ -83,8 +69,11 @@ def render(
         measured=measured,
         spans={n: span for n, evaluation in found.items() if (span := evaluation.interval)},
         level=bootstrap.LEVEL,
-        references=REFERENCES if _is_papers(measured) else {},
+        references=[each for each in beside if {*each.scores} & {*names}],
+        measured_on=where,
+        explained=explained,
         protocols=any(row.get("protocols") for row in measured.values()),
+        kept=(gallery.ERRORS, f"{100 * gallery.LEAST:g}"),
         bands=any("boundary_iu" in row for row in measured.values()),
         bounds=any("upper_bound" in row for row in measured.values()),
         ious=ious,
@@ -93,15 +82,20 @@ def render(
         boundary=_boundary(found),
         trained={n: durations.read(models / n / "weights.npz", runs) for n in names},
         confusions={n: _confusion(evaluation) for n, evaluation in found.items()},
-        specs={
-            n: reading.read_json(models / n / "model.json", ModelSpec, "train the model again")
-            for n in names
-        },
+        specs=specs(models, names),
         model=asdict(profile.model),
         recipes={n: asdict(profile.train[n]) for n in names},
         records=asdict(profile.records),
         hashes=_hashes(lock, found, data, models),
     )
+
+
+def specs(models: Path, names: Sequence[str]) -> dict[str, ModelSpec]:
+    """What the models are, by variant."""
+    return {
+        n: reading.read_json(models / n / "model.json", ModelSpec, "train the model again")
+        for n in names
+    }
 
 
 def times(names: Sequence[str], models: Path, metrics: Path, runs: Path = durations.RUNS) -> str:
@@ -200,8 +194,3 @@ def template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
     )
     return environment.get_template(name)
-
-
-def _is_papers(measured: Mapping[str, Any]) -> bool:
-    """Whether the images are those of the paper's scores."""
-    return all(row["provenance"].get("split") == "seg11valid" for row in measured.values())

@@ -91,6 +91,7 @@ function wanted() {
     const iu = score(n);
     if (value != null && !image.truth.includes(value) && classIU(image, which, value) == null) return false;
     if (error && !share(image, which, error)) return false;
+    if (fields.winner?.value && image.winner !== Number(fields.winner.value)) return false;
     return iu == null ? low === 0 && high === 1 : iu >= low && iu <= high;
   });
   const sorted = error && fields.order.value === "worst" ? (n) => -share(data.images[n], which, error) : key;
@@ -103,14 +104,16 @@ function card(n) {
   const seen = picture(image, fields.layer.value, which);
   near.observe(seen);
   const scores = data.models.map((name, who) => `${name} ${image.kept[who] ? number(image.iu[who]) : "not kept"}`).join(", ");
-  const button = make("button", { type: "button", dataset: { image: n } }, seen, make("b", {}, image.id), ` ${scores}`);
+  const gap = image.gain == null ? [] // a comparison has it: how much better B is
+    : [make("span", { className: "gap" }, ` B ${image.gain < 0 ? "−" : "+"}${number(Math.abs(image.gain))}`)];
+  const button = make("button", { type: "button", dataset: { image: n } }, seen, make("b", {}, image.id), ` ${scores}`, ...gap);
   return make("li", {}, button);
 }
 
-// A hundred cards at a time: more where the reader comes to their end.
+// Thirty cards at a time, so that no frame waits: more where the reader comes to their end.
 function more() {
   const there = $("#cards").childElementCount;
-  $("#cards").append(...shown.slice(there, there + 100).map(card));
+  $("#cards").append(...shown.slice(there, there + 30).map(card));
 }
 
 function fill() {
@@ -231,6 +234,29 @@ function matrix(table, which) {
   }));
 }
 
+// A matrix of many classes is a picture: a click, or the two fields below it, show examples.
+function heat(image) {
+  const which = Number(image.dataset.model);
+  const choice = $(`.pair[data-model="${which}"]`);
+  const fields = [choice.elements.truth, choice.elements.prediction];
+  for (const field of fields) field.append(...data.classes.map((name, n) => make("option", { value: n }, name)));
+  const cell = (event) => {
+    const box = image.getBoundingClientRect();
+    const at = (place, length) => Math.min(data.classes.length - 1, Math.max(0, Math.floor((data.classes.length * place) / length)));
+    return [at(event.clientY - box.top, box.height), at(event.clientX - box.left, box.width)];
+  };
+  image.addEventListener("mousemove", (event) => { image.title = pair(...cell(event)); });
+  image.addEventListener("click", (event) => {
+    cell(event).forEach((value, n) => { fields[n].value = value; });
+    examples(which, ...cell(event));
+  });
+  choice.addEventListener("submit", (event) => {
+    event.preventDefault();
+    examples(which, ...fields.map((field) => Number(field.value)));
+  });
+  choice.hidden = false;
+}
+
 function sortClasses(key) {
   const body = $(".bars tbody");
   const rows = [...body.rows];
@@ -247,20 +273,22 @@ function links() {
   told.addEventListener("load", () => { $("#times").innerHTML = window.fcnTimes; });
   document.head.append(told);
   const script = make("script", { src: live });
-  const link = (href, text) => make("a", { href, target: "_blank", rel: "noopener" }, text);
-  script.addEventListener("load", () => Object.entries(window.fcnPages ?? {}).forEach(async ([name, address]) => {
-    const experiment = `fcn-${profile}`;
-    if (!/^http:\/\/127\.0\.0\.1:\d+\//.test(address) || ![experiment, "Prefect"].includes(name)) return;
+  const link = (href, text, of = "") => make("a", { href, target: "_blank", rel: "noopener", ariaLabel: `${text}${of}` }, text);
+  script.addEventListener("load", () => Object.entries(window.fcnPages ?? {}).forEach(async ([key, address]) => {
+    const filters = { // of a model's runs
+      Prefect: (model) => `flow-run-search=${model}`,
+      MLflow: (model) => `searchFilter=${encodeURIComponent(`tags.variant = '${model}'`)}`,
+    };
+    const name = key === `fcn-${profile}` ? "MLflow" : key;
+    if (!/^http:\/\/127\.0\.0\.1:\d+\//.test(address) || !filters[name]) return;
     try {
       await fetch(address, { mode: "no-cors" });
     } catch {
       return;
     }
-    $("nav").append(link(address, name === experiment ? "MLflow" : name));
-    if (name !== experiment) return;
+    $("nav").append(link(address, name));
     for (const row of $$("[data-run]")) {
-      const filter = encodeURIComponent(`tags.variant = '${row.dataset.run}'`);
-      row.append(" ", link(`${address}?searchFilter=${filter}`, "runs"));
+      row.append(" ", link(`${address}?${filters[name](row.dataset.run)}`, name, `: runs of ${row.dataset.run}`));
     }
   }));
   document.head.append(script);
@@ -322,6 +350,7 @@ function start() {
     event.preventDefault();
     actions[keys[event.key]]();
   });
+  $$(".heat").forEach(heat);
   $$(".matrix[data-model]").forEach((table) => matrix(table, Number(table.dataset.model)));
   $$("[data-confused]").forEach((button) => {
     const [which, truth, prediction] = JSON.parse(button.dataset.confused);

@@ -11,7 +11,7 @@ from fcn.evaluate import Evaluation
 from fcn.input import records
 from fcn.io import files
 from tasks import tracking
-from tasks.report import charts, examples, gallery, page, pictures
+from tasks.report import charts, examples, explained, gallery, page, pictures
 from tasks.settings import Profile
 from tasks.tracking import durations, provenance, steps
 
@@ -71,7 +71,8 @@ def build(
     """Writes the folder `out` from what the other stages left in `data` (records), `models`,
     `metrics` and `plots`.
 
-    `index.html` is the page; `pictures/` beside it has the pictures of more images than it holds
+    `index.html` is the page; `explained-<variant>.html` says what a model does with an image;
+    `pictures/` beside it has the pictures of more images than it holds
     itself, see `gallery`. As files for others: `overview.jpg`, and if there are the tables for
     them, `worst.jpg`, `best.jpg` and `boundary.png`; see `PICTURES`. What differs from machine to
     machine goes to `TIMES`, see `page.times`. `lock` and `runs`: see `page.render`.
@@ -103,7 +104,8 @@ def build(
         folders = {name: plots / name for name in names}
         pictured = examples.read(data, folders)
         looked = gallery.build(pictured, found, classes, folder, inside[: gallery.INSIDE])
-        html = page.render(profile_name, profile, found, data, models, looked, lock, runs)
+        shown = explained.write(folder, found, page.specs(models, names))
+        html = page.render(profile_name, profile, found, data, models, looked, shown, lock, runs)
         (folder / "index.html").write_text(html, encoding="utf-8")
         loaded = (
             {each.id: each for each in examples.read(data, folders, inside)}

@@ -4,10 +4,14 @@ import json
 from html.parser import HTMLParser
 from pathlib import Path
 
+import html5lib
 import numpy as np
 from tiny import scene, write_records, write_world
 
+from fcn.evaluate import explain
+from fcn.net.model import build as build_net
 from fcn.pixels import labels
+from fcn.spec import ModelSpec
 from tasks.report import write
 from tasks.settings import config
 
@@ -92,6 +96,11 @@ class Page(HTMLParser):
             self.data += text
 
 
+def strict(path):
+    """Reads a page as a browser does; whatever a browser would mend in silence raises."""
+    html5lib.HTMLParser(strict=True).parse(path.read_text(encoding="utf-8"))
+
+
 def table(path, header, rows):
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = (header, *rows)
@@ -160,6 +169,12 @@ def write_project(folder):
             labels.to_image(np.where(truth == 255, 0, truth)).save(
                 plots / "predictions" / f"{image}.png"
             )
+    # What the last one does with x, for the page that explains it.
+    spec = ModelSpec(
+        "fcn16s", "vgg16", CLASSES, 1 / 32, 8, "same", "fixed", 0.5, (104.0, 117.0, 123.0)
+    )
+    steps = explain.explain(build_net(spec), spec, scene("x")[0])
+    explain.save(folder / "plots/fcn16s" / explain.FILE, steps)
     (folder / "dvc.lock").write_text(LOCK)
     return folder
 

@@ -266,7 +266,9 @@ def test_the_same_model_and_records_give_the_same_bytes(scored, model, data, tmp
     assert contents(tmp_path / "plots") == contents(scored[0] / "plots")
     assert (tmp_path / "metrics.json").read_bytes() == (scored[0] / "metrics.json").read_bytes()
     pictures = [f"predictions/{name}.png" for name in records.split_info(data, "val")["ids"]]
-    assert sorted(contents(tmp_path / "plots")) == sorted([*TABLES, "overlays.png", *pictures])
+    assert sorted(contents(tmp_path / "plots")) == sorted(
+        [*TABLES, "overlays.png", "explained.npz", *pictures]
+    )
 
 
 def test_the_predictions_of_all_images_are_palette_images(scored, predicted):

@@ -1,10 +1,12 @@
 """The comparison as a command: what it prints, writes, returns and refuses."""
 
+import contextlib
 import json
 
 import pytest
 
 from fcn.cli.app import main
+from flows import compare
 
 # Two images. IU of sky: 4/10 and 6/8; of tree: 5/11 and 7/9. pixels right: 9 and 13 of 15.
 A = "image,class,both,truth,prediction\na,sky,4,8,6\na,tree,0,2,4\nb,tree,5,5,5\n"
@@ -178,3 +180,33 @@ def test_a_missing_run_and_a_wrong_command_line(write, capsys):
     assert main(["compare", "a", "b"]) == 2
     assert "b: there is no plots/b/images.csv, no b/images.csv." in capsys.readouterr().err
     assert main(["compare", "a"]) == 2
+
+
+def test_mlflow_holds_the_page_of_a_comparison(write, tmp_path, monkeypatch):
+    write("fcn16s", A, round(MEAN["a"], 6))
+    write("fcn8s", B, round(MEAN["b"], 6))
+    kept = {}
+
+    class Run:
+        def metrics(self, values):
+            kept["metrics"] = values
+
+        def facts(self, name, values):
+            kept[name] = values
+
+        def artifact(self, path):
+            kept["page"] = path.read_text()
+
+    @contextlib.contextmanager
+    def training(experiment, variant, key, *, params, tags):
+        kept["run"] = (experiment, variant, params["a"], params["b"])
+        yield Run()
+
+    monkeypatch.setattr(compare.tracking, "training", training)
+    assert main(["compare", "fcn16s", "fcn8s"]) == 0
+    assert kept == {}  # no page, no run
+    assert main(["compare", "fcn16s", "fcn8s", "--page", "c.html"]) == 0
+    assert kept["run"] == ("fcn-comparisons", "fcn16s and fcn8s", "plots/fcn16s", "plots/fcn8s")
+    assert kept["page"] == (tmp_path / "c.html").read_text()
+    assert kept["metrics"]["mean_iu.difference"] == 0.336616
+    assert kept["comparison"]["mean_iu"]["excludes_0"] is False

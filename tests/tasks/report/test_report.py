@@ -4,13 +4,15 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
+import html5lib
 import pytest
-from reported import MEASURED, NASTY, ROOT, Page, build, table, write_project
+from reported import MEASURED, NASTY, ROOT, Page, build, strict, table, write_project
 
+from fcn.datasets import CLASSES as VOC
 from fcn.errors import UserError
 from fcn.evaluate import Evaluation
 from fcn.io import files
-from tasks.report import page, write
+from tasks.report import page, references, write
 from tasks.settings import config
 from tasks.tracking import durations
 
@@ -43,38 +45,59 @@ def project(made, tmp_path, monkeypatch):
     folder = shutil.copytree(made, tmp_path / "project", ignore=shutil.ignore_patterns("report"))
     monkeypatch.chdir(folder)
     monkeypatch.setattr(page.charts, "svg", lambda figure, text: "<svg></svg>")
+    (folder / "plots/fcn16s/explained.npz").unlink()
     return folder
 
 
-def test_the_paper_stands_beside_scores_of_its_own_images_alone(found, project):
+OURS = {
+    "fcn32s": ["fcn32s", "0.8000", "0.7000", "0.6001", "0.7500", "0.3333", "0.8600"],
+    "fcn16s": ["fcn16s", "0.9000", "0.6500", "0.6636", "0.8500", "0.3333", "0.8600"],
+}
+
+
+def test_the_scores_and_the_best_of_each(found, text):
     head = [
-        "model",
-        "pixel accuracy",
-        "mean accuracy",
-        "mean IU",
-        "f.w. IU",
-        "boundary IU",
+        "model", "pixel accuracy", "mean accuracy", "mean IU", "f.w. IU", "boundary IU",
         "upper bound",
-    ]
-    ours = {
-        "fcn32s": ["fcn32s", "0.8000", "0.7000", "0.6001", "0.7500", "0.3333", "0.8600"],
-        "fcn16s": ["fcn16s", "0.9000", "0.6500", "0.6636", "0.8500", "0.3333", "0.8600"],
-    }
-    assert found.rows["scores"] == [head, *ours.values()]
+    ]  # fmt: skip
+    assert found.rows["scores"] == [head, *OURS.values()]
+    # The best of each column: mean accuracy is 32s's (column 2), the others 16s's.
+    assert found.best == [2, 1, 3, 4]
+    assert "The paper has no scores of these classes." in text
+
+
+def test_the_paper_stands_beside_scores_of_its_own_images(project):
     for variant in MEASURED:
         path = project / f"metrics/{variant}.json"
         path.write_text(path.read_text().replace('"split": "val"', '"split": "seg11valid"'))
-    assert build(project).rows["scores"] == [
-        head,
-        ours["fcn32s"],
+    assert build(project).rows["scores"][1:] == [
+        OURS["fcn32s"],
         ["authors' weights", "0.9048", "0.7648", "0.6363", "0.8346", "", ""],
         ["CVPR 2015", "0.8910", "0.7330", "0.5940", "0.8140", "", ""],
-        ours["fcn16s"],
+        OURS["fcn16s"],
         ["authors' weights", "0.9100", "0.7807", "0.6501", "0.8426", "", ""],
         ["CVPR 2015", "0.9000", "0.7570", "0.6240", "0.8300", "", ""],
     ]
-    # The best of each column: mean accuracy is 32s's (column 2), the others 16s's.
-    assert found.best == [2, 1, 3, 4]
+    assert "table. On these images, seg11valid.\n" in (project / "report/index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "classes", "images", "titles", "where"),
+    [
+        ("voc2012", VOC, 1449, 4, "For orientation, of the same classes on other images"),
+        ("voc", VOC, 40, 2, "For orientation, of the same classes on other images"),
+        ("voc", VOC[:20], 40, 0, ""),
+        ("ade20k", ("wall", "building"), 2000, 1, "On these images"),
+        ("ade20k", ("wall", "building"), 1000, 0, ""),
+        ("folder", ("wall", "building"), 2000, 0, ""),
+    ],
+)
+def test_beside_which_scores_others_may_stand(dataset, classes, images, titles, where):
+    measured = {"fcn8s": {"provenance": {"split": "val", "images": images}}}
+    found, said = references.beside(dataset, classes, measured)
+    assert len(found) == titles
+    assert said.startswith(where)
+    assert bool(said) == bool(found)
 
 
 def test_other_protocols_on_the_same_weights(found):
@@ -128,8 +151,18 @@ def test_the_gallery_has_every_image_and_the_sheets_the_extremes(found, made):
     assert images["x"]["ius"] == [[[0, 0.25]], [[0, 0.8], [2, 0.25]]]
     assert images["v"]["iu"] == [None, 0.5]
     assert {path.name for path in (made / "report").iterdir()} == {
-        "index.html", "overview.jpg", "worst.jpg", "best.jpg", "boundary.png",
+        "index.html", "explained-fcn16s.html", "overview.jpg", "worst.jpg", "best.jpg",
+        "boundary.png",
     }  # fmt: skip
+
+
+def test_what_a_net_does_with_an_image_of_many_classes(found, made):
+    # Of those with two classes, w has the smallest part of background, 95 of 135.
+    assert ("a", "explained-fcn16s.html") in found.addresses
+    text = (made / "report/explained-fcn16s.html").read_text(encoding="utf-8")
+    assert "<h1>w, seen by fcn16s</h1>" in text
+    assert '<a href="index.html">The report</a>' in text
+    assert NASTY not in text
 
 
 def times(project):
@@ -156,7 +189,7 @@ def test_what_is_not_there_is_left_out(project, found):
     (project / "plots/fcn32s/predictions/v.png").unlink()
     (project / "dvc.lock").unlink()
     found = build(project)
-    assert full - set(found.headings) == {"protocols", "boundary"}
+    assert full - set(found.headings) == {"protocols", "boundary", "explained"}
     assert found.rows["scores"][0] == [
         "model",
         "pixel accuracy",
@@ -230,6 +263,17 @@ def test_names_are_text_and_never_html(found, text):
     assert NASTY not in text
 
 
+@pytest.mark.parametrize("name", ["index.html", "explained-fcn16s.html"])
+def test_a_browser_has_nothing_to_mend(found, made, name):
+    strict(made / "report" / name)
+
+
+def test_a_reader_that_mends_nothing_finds_a_fault(tmp_path):
+    (tmp_path / "a.html").write_text("<!DOCTYPE html><title>a</title><p><table><p></table>")
+    with pytest.raises(html5lib.html5parser.ParseError):
+        strict(tmp_path / "a.html")
+
+
 def test_a_page_of_the_user_s_is_left_alone(made, project):
     out = project / "report"
     build(project)
@@ -248,6 +292,7 @@ def test_the_page_needs_nothing_else(found, text):
         "data:image/png",
     }
     local = {address for tag, address in found.addresses if tag in ("a", "use")}
+    local -= {"explained-fcn16s.html"}
     assert all(
         address.startswith("#") and text.count(f'id="{address[1:]}"') == 1 for address in local
     )
@@ -265,7 +310,7 @@ def test_the_same_files_give_the_same_bytes(made, found, tmp_path, monkeypatch):
         for root in (made, folder)
     )
     assert first == second
-    assert len(first) == 5
+    assert len(first) == 6
 
 
 def test_prefect_and_mlflow_get_the_pictures(project, monkeypatch):

@@ -3,6 +3,8 @@ there is no chromium.
 """
 
 import io
+import json
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -12,11 +14,12 @@ import pytest
 from accessible import violations
 from browser import PATH, open_browser
 from PIL import Image
-from reported import NASTY, build, table, write_project
+from reported import NASTY, build, strict, table, write_project
 
 from fcn.errors import UserError
 from fcn.pixels import labels
 from flows import compare
+from tasks.report import page as pages
 
 pytestmark = pytest.mark.skipif(PATH is None, reason="there is no chromium")
 CARDS = "[...document.querySelectorAll('#cards b')].map(each => each.textContent)"
@@ -176,35 +179,106 @@ def test_a_cell_of_the_confusion_shows_its_images(page, tab):
     assert tab.run(rows) == [NASTY, "background", "green"]
 
 
-def test_mlflow_and_prefect_are_linked_while_they_answer(page, tab):
+LINKS = "[...document.querySelectorAll('nav [target]')].map(each => each.innerText)"
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_mlflow_and_prefect_are_linked_while_they_answer(page, tab, both):
     live = page.parents[1] / ".cache/pages.js"
     live.parent.mkdir(exist_ok=True)
+    tab.requests.clear()
     with HTTPServer(("127.0.0.1", 0), Alive) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        here, gone = f"http://127.0.0.1:{server.server_port}/", "http://127.0.0.1:9/runs"
+        here = f"http://127.0.0.1:{server.server_port}/"
+        prefect = f"{here}runs" if both else "http://127.0.0.1:9/runs"  # where nobody answers
         live.write_text(
-            f"window.fcnPages = {{'fcn-sample': '{here}#/experiments/1/runs', Prefect: '{gone}', "
-            f"'fcn-voc': '{here}'}};"
+            f"window.fcnPages = {{'fcn-sample': '{here}#/experiments/1/runs', "
+            f"Prefect: '{prefect}', 'fcn-voc': '{here}'}};"
         )
         tab.call("Page.navigate", url=page.as_uri())
-        tab.wait("document.querySelectorAll('nav [target]').length > 0")
+        tab.wait(f"{LINKS}.length > {int(both)}")
         server.shutdown()
         thread.join()
-    assert tab.run(
-        "[...document.querySelectorAll('nav [target]')].map(each => each.innerText)"
-    ) == ["MLflow"]
+    assert set(tab.run(LINKS)) == {"MLflow", *(["Prefect"] if both else [])}
     # what the page itself has not
     tab.wait("document.querySelector('#times').innerText.includes('evaluate@fcn16s')")
-    assert tab.run("document.querySelector('[data-run=fcn16s] a').href").endswith(
-        "?searchFilter=tags.variant%20%3D%20'fcn16s'"
+    links = tab.run(
+        "Object.fromEntries([...document.querySelectorAll('[data-run=fcn16s] a')]"
+        ".map(each => [each.ariaLabel, each.href]))"
     )
+    wanted = {
+        "MLflow: runs of fcn16s": f"{here}#/experiments/1/runs"
+        "?searchFilter=tags.variant%20%3D%20'fcn16s'"
+    }
+    if both:
+        wanted["Prefect: runs of fcn16s"] = f"{prefect}?flow-run-search=fcn16s"
+    assert links == wanted
+    assert violations(tab) == []
     elsewhere = [
         address
         for address in tab.requests
-        if not address.startswith(("file:", "data:", here, gone))
+        if not address.startswith(("file:", "data:", here, prefect))
     ]
     assert elsewhere == []
+
+
+def test_a_matrix_that_is_a_picture_shows_examples_too(page, tab, monkeypatch):
+    monkeypatch.chdir(page.parents[1])
+    monkeypatch.setattr(pages, "CELLS", 2)
+    monkeypatch.setattr(pages.charts, "svg", lambda *_: "<svg></svg>")
+    shutil.copytree("report", "kept")
+    build(page.parents[1])
+    tab.look(1280, 900)
+    tab.call("Page.navigate", url=page.as_uri())
+    tab.wait("document.querySelectorAll('#cards li').length === 3")
+    tab.run("document.querySelector('.heat[data-model=\"1\"]').scrollIntoView({block: 'center'})")
+    box = tab.run(
+        "(b => [b.x, b.y, b.width, b.height])"
+        "(document.querySelector('.heat[data-model=\"1\"]').getBoundingClientRect())"
+    )
+    place = {"x": box[0] + box[2] / 6, "y": box[1] + box[3] / 2, "button": "left", "clickCount": 1}
+    for kind in ("mouseMoved", "mousePressed", "mouseReleased"):  # second row, first column
+        tab.call("Input.dispatchMouseEvent", type=kind, **place)
+    tab.wait(f"{COUNT} === {json.dumps(f'1 of 3 images, {NASTY} taken for background by fcn16s.')}")
+    assert tab.run("document.querySelector('.heat[data-model=\"1\"]').title").startswith(NASTY)
+    tab.run(
+        "(form => { form.elements.truth.value = 0; form.elements.prediction.value = 2; "
+        "form.requestSubmit(); })(document.querySelector('.pair[data-model=\"0\"]'))"
+    )
+    tab.wait(f"{COUNT} === '0 of 3 images, background taken for green by fcn32s.'")
+    assert violations(tab) == []
+    shutil.rmtree("report")
+    Path("kept").rename("report")
+
+
+def test_what_the_net_does_with_an_image(page, tab):
+    tab.look(1280, 900)
+    tab.call("Page.navigate", url=page.as_uri())
+    tab.wait("document.querySelectorAll('#cards li').length === 3")
+    click(tab, "a[href='explained-fcn16s.html']")
+    tab.wait("document.querySelector('h1')?.innerText === 'w, seen by fcn16s'")
+    sections = "[...document.querySelectorAll('h2')].map(each => each.innerText)"
+    assert tab.run(sections) == [
+        "The classifier as a net", "What each skip adds", "The bilinear kernel",
+        "Where the crop takes its window from",
+    ]  # fmt: skip
+    click(tab, "nav a[href='#skips']")
+    assert tab.run("location.hash") == "#skips"
+    pictures = "[...document.querySelectorAll('img')]"
+    assert tab.run(f"{pictures}.every(each => each.complete && each.naturalWidth && each.alt)")
+    parts = "[...document.querySelectorAll('h3')].map(each => each.innerText)"
+    assert tab.run(parts) == ["Stride 32", "Stride 16: pool4 is added"]
+    # A cell of score_fr for every 32 of 41 rows and 43 columns.
+    cells = "document.querySelector('img.cells')"
+    assert tab.run(f"[{cells}.naturalWidth, {cells}.naturalHeight]") == [2, 2]
+    for dark in (False, True):
+        tab.look(390, 800, dark)
+        assert tab.run("document.documentElement.scrollWidth") <= 390
+        assert violations(tab) == []
+    click(tab, "nav a")
+    tab.wait("document.querySelectorAll('#cards li').length === 3")
+    assert [entry for entry in tab.logged if entry[0] == "exception"] == []
 
 
 def test_axe_finds_what_is_wrong(page, tab):
@@ -247,7 +321,9 @@ def test_the_page_of_a_comparison(page, tab, tmp_path, monkeypatch):
     )
     for path in Path("metrics").iterdir():  # of other numbers
         path.rename(tmp_path / path.name)
+    monkeypatch.setattr(compare, "_keep", lambda *_: None)
     compare.compare("fcn32s", "fcn16s", page=tmp_path / "c.html")
+    strict(tmp_path / "c.html")
     tab.look(1280, 900)
     tab.call("Page.navigate", url=(tmp_path / "c.html").as_uri())
     tab.wait("document.querySelectorAll('#cards li').length === 3")
@@ -260,9 +336,22 @@ def test_the_page_of_a_comparison(page, tab, tmp_path, monkeypatch):
     assert found[NASTY] == ["1", "1.0000", "0.0000", "-1.0000", "-1.0000 to -1.0000", "", "A"]
     assert found["green"] == ["2", "1.0000", "1.0000", "+0.0000", "+0.0000 to +0.0000", "", ""]
     assert tab.run(CARDS)[-1] == "x"
+    # x: 1 of A; (9 / 14 + 0) / 2 of B.
+    gaps = "[...document.querySelectorAll('.gap')].map(each => each.innerText.trim())"
+    assert tab.run(gaps) == ["B +0.000", "B +0.000", "B \N{MINUS SIGN}0.679"]
+    said = "document.querySelector('#images + p').innerText"
+    assert "B is better on 0 images, on 0 of them clearly, by 0.1 or more" in tab.run(said)
+    assert "A is better on 1, on 1 clearly; 2 are the same." in tab.run(said)
+    for winner, cards in (("-1", ["x"]), ("1", []), ("0", ["v", "w"])):
+        choose(tab, "winner", winner)
+        assert sorted(tab.run(CARDS)) == cards
+    choose(tab, "winner", "")
     choose(tab, "order", "loss 0")
     assert tab.run(CARDS)[0] == "x"
-    assert violations(tab) == []
+    for dark in (False, True):
+        tab.look(390, 800, dark)
+        assert tab.run("document.documentElement.scrollWidth") <= 390
+        assert violations(tab) == []
     assert [entry for entry in tab.logged if entry[0] == "exception"] == []
     with pytest.raises(UserError, match="--page"):
         compare.compare("fcn32s", "fcn16s", page=tmp_path)  # a folder
