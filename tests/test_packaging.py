@@ -92,12 +92,12 @@ def test_each_package_is_locked_in_one_file_and_all_that_is_declared_is_locked()
         name: {normal(line) for line in re.findall(r"^[\w.-]+==", text, re.MULTILINE)}
         for name, text in LOCK.items()
     }
-    assert set(pins) == {"pipeline", "gpu", "s3", "web", "dev"}
+    assert set(pins) == {"pipeline", "gpu", "s3", "web", "video", "docs", "dev"}
     assert sum(map(len, pins.values())) == len(set().union(*pins.values()))
     files = {
         "pipeline": ("pipeline",),
         "onnx": ("pipeline", "web"),
-        "dev": ("pipeline", "web", "dev"),
+        "dev": ("pipeline", "web", "video", "docs", "dev"),
     }
     for extra, wanted in {"": PROJECT["dependencies"], **EXTRAS}.items():
         locked = set().union(
