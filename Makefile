@@ -6,7 +6,7 @@ export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := 1
 export NO_MKDOCS_2_WARNING := 1
 
-# Beside the pipeline: gpu where there is one; `make env WITH="gpu web s3"` says it otherwise, docs and dev are for `make test`.
+# Beside the pipeline: gpu where there is one; `make env WITH="gpu onnx s3"` says it otherwise, docs and dev are for `make test`.
 WITH ?= $(if $(shell command -v nvidia-smi),gpu)
 # Each package stands in one of requirements/*.txt. --no-deps: together they are complete, and nothing is looked for elsewhere.
 # What pip says of it stands in .cache/pip.log.
@@ -23,7 +23,7 @@ env: $(addprefix $(BIN)/.,pipeline $(WITH)) ## install what is needed into .venv
 repro: $(addprefix $(BIN)/.,pipeline $(WITH)) .git ## `fcn repro`: the whole DAG; only what is out of date runs
 	fcn repro $(ARGS)
 
-TOOLS := $(addprefix $(BIN)/.,pipeline web docs dev)
+TOOLS := $(addprefix $(BIN)/.,pipeline onnx video docs dev)
 TESTS := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: lint .git ## lint, types, tests
@@ -46,7 +46,7 @@ coverage: $(TOOLS) .git ## which lines the tests run: a table, and pages in .cac
 	coverage report --sort=cover --fail-under=0
 	coverage html --quiet --directory=.cache/coverage/html
 
-docs: $(addprefix $(BIN)/.,pipeline docs) ## build the documentation into site/, without a network
+docs: $(addprefix $(BIN)/.,pipeline docs) ## build the documentation into site/, without a network; `mkdocs serve` shows it, with a search
 	mkdocs build --strict
 
 format: $(TOOLS) ## lint and format in place
@@ -81,9 +81,8 @@ lock: ## pin what pyproject.toml adds; UPGRADE=--upgrade: the newest of all that
 	    $$(cat /dev/null $$3 | sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p'); }; \
 	cd requirements && rm -f *.txt && cd .. && pin pipeline \
 	&& for extra in gpu s3; do pin $$extra "--extra $$extra" requirements/pipeline.txt || exit 1; done \
-	&& pin web "--extra web --extra onnx" requirements/pipeline.txt \
-	&& pin docs "--extra docs" requirements/pipeline.txt \
-	&& pin dev "--extra dev" "requirements/pipeline.txt requirements/web.txt requirements/docs.txt"
+	&& for extra in onnx video docs; do pin $$extra "--extra $$extra" requirements/pipeline.txt || exit 1; done \
+	&& pin dev "--extra dev" "requirements/pipeline.txt requirements/onnx.txt requirements/video.txt requirements/docs.txt"
 
 audit: $(BIN)/python ## known vulnerabilities of the pinned packages; needs the network
 	$(PYTHON) -m venv .cache/audit && .cache/audit/bin/python -m pip install --quiet pip-audit==2.10.1

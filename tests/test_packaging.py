@@ -40,7 +40,7 @@ def imported(folder):
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("fcn", ("web", "onnx")),
+        ("fcn", ("onnx", "video")),
         ("tasks", ("pipeline",)),
         ("flows", ("pipeline",)),
         ("sample", ("pipeline",)),
@@ -61,7 +61,6 @@ def test_the_library_needs_neither_prefect_nor_mlflow_nor_dvc():
         "prefect",
         "mlflow",
         "dvc",
-        "gradio",
     } == set()
     include = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
         "packages"
@@ -92,12 +91,12 @@ def test_each_package_is_locked_in_one_file_and_all_that_is_declared_is_locked()
         name: {normal(line) for line in re.findall(r"^[\w.-]+==", text, re.MULTILINE)}
         for name, text in LOCK.items()
     }
-    assert set(pins) == {"pipeline", "gpu", "s3", "web", "dev"}
+    assert set(pins) == {"pipeline", "gpu", "s3", "onnx", "video", "docs", "dev"}
     assert sum(map(len, pins.values())) == len(set().union(*pins.values()))
     files = {
         "pipeline": ("pipeline",),
-        "onnx": ("pipeline", "web"),
-        "dev": ("pipeline", "web", "dev"),
+        "onnx": ("pipeline", "onnx"),
+        "dev": ("pipeline", "onnx", "video", "docs", "dev"),
     }
     for extra, wanted in {"": PROJECT["dependencies"], **EXTRAS}.items():
         locked = set().union(

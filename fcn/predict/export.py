@@ -193,7 +193,7 @@ def _needed(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise UserError(
-            f"{name} is not installed, and ONNX needs it: `make env WITH=web` in a clone, or the "
+            f"{name} is not installed, and ONNX needs it: `make env WITH=onnx` in a clone, or the "
             "extra `onnx`"
         ) from error
 

@@ -7,8 +7,6 @@ import urllib.request
 
 import pytest
 
-pytest.importorskip("gradio")
-
 
 @pytest.mark.parametrize("case", [str.lower, str.upper])
 def test_the_page_is_served_past_a_proxy_that_is_gone(case, tmp_path):
