@@ -25,7 +25,7 @@ def give_back_memory() -> None:
     step of the full-width FCN-8s held 3.6 GB, and 3.2 without. Touching memory anew costs 8 % of
     such a step's processor time. Holds for the process, if nothing was computed in it before.
     """
-    os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
+    os.putenv("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")  # TensorFlow asks for it in C++
 
 
 def compiled(update: Callable[..., None], variable: Any) -> Callable[..., None]:
