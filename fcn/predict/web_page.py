@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from fcn.predict.predictor import Predictor
 
 HERE = Path(__file__).parent / "page"
-AT_ONCE = 4
+AT_ONCE = 8
 """Pictures that are in memory at a time, with five bytes for each of their pixels."""
 FORMATS = (*serving.FORMATS, "HEIF")
 MAX_PIXELS = 50_000_000

@@ -12,6 +12,7 @@ import sys
 import tarfile
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ from browser import PATH, open_browser
 from PIL import Image
 
 from fcn.cli.app import main
+from fcn.predict import web_page
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "fcn" / "predict" / "page"
@@ -524,6 +526,19 @@ def test_a_small_picture_passes_a_large_one_whose_work_ends_when_its_client_goes
         assert "fcn8s" in ran
         assert ran.count("fcn8s-tile") < 100
     assert stops(site.ran) < 190
+
+
+def test_more_pictures_at_once_than_are_held_are_all_answered(site):
+    def answer(side):
+        buffer = io.BytesIO()
+        Image.new("RGB", (side, 10)).save(buffer, "PNG")
+        options = {"content": buffer.getvalue(), "timeout": 60, "trust_env": False}
+        said = httpx.post(f"{site.address}/segment", **options).text
+        return json.loads(said.splitlines()[-1])["found"]["width"]
+
+    sides = list(range(20, 20 + 3 * web_page.AT_ONCE))
+    with ThreadPoolExecutor(len(sides)) as pool:
+        assert list(pool.map(answer, sides)) == sides
 
 
 def test_ctrl_c_ends_it_while_a_browser_waits(tmp_path):
