@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from fcn.errors import LINE, UserError, shown
-from flows import download, outside
+from flows import outside
 from flows.runner import (
     children,
     committed,
@@ -70,6 +70,8 @@ def run(
         command = words(targets, force, pull, bool(changes))
         if not changes and not local and command == ["repro", *targets] and is_done(targets):
             return 0
+        from flows import download  # only now: where there is nothing to do, it is not needed
+
         if settings and targets != ["settings"] and not {*command} & {*remote.LENIENT}:
             download.check(settings, local)
     except UserError as error:
@@ -159,6 +161,8 @@ def pipeline(command: list[str], changes: Sequence[str] = (), local: Path | None
                 "params.yaml` shows it)"
             )
         if local:
+            from flows import download
+
             for path in download.bring(config.read(), local):
                 console.say(f"{path}: taken from {local}")
         reproduce(command)

@@ -13,6 +13,7 @@ from fcn.cli.app import main
 from fcn.errors import UserError
 from flows import pipeline
 from flows.runner import runs, workspace
+from tasks import reach
 from tests.living import living
 
 STAGES = ["first", "second@a", "second@b"]
@@ -258,7 +259,7 @@ def test_command_line(words, whole, command, changes, monkeypatch, capsys):
     monkeypatch.setattr(pipeline.remote, "is_whole", lambda: whole)
     monkeypatch.setattr(pipeline, "git_has_a_commit", lambda: True)
     monkeypatch.setattr(pipeline, "is_done", lambda command: False)
-    monkeypatch.setattr(pipeline.download.reach, "check", lambda *_: None)
+    monkeypatch.setattr(reach, "check", lambda *_: None)
     assert main(["repro", *words]) == 7
     name = " ".join(["dvc", *command, *(f"--set {change}" for change in changes)])
     assert called == [
