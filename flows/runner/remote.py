@@ -35,9 +35,9 @@ def options() -> list[str]:
     return ["--allow-missing" if all(elsewhere.fullmatch(path) for path in missing) else "--pull"]
 
 
-def lacking(folder: Path = OWN) -> list[str]:
-    """The files of `dvc add` in a folder whose data are not here: others have pushed them."""
-    added = sorted(folder.rglob("*.dvc"))
+def lacking() -> list[str]:
+    """The files of `dvc add` below `OWN` whose data are not here: others have pushed them."""
+    added = sorted(OWN.rglob("*.dvc"))
     return [str(path) for path in added if not path.with_suffix("").exists()]
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -159,19 +160,21 @@ def test_without_a_default_remote_nothing_is_pulled(clone, tmp_path):
     assert remote.options() == []
 
 
-def test_own_data_that_were_added_are_brought_before_the_pipeline_runs(clone, tmp_path, capfd):
-    """`dvc add data/own/photos` and `dvc push` by one, a clone by another."""
+def test_own_data_that_were_added_are_brought_before_the_pipeline_runs(
+    clone, tmp_path, monkeypatch, capfd
+):
+    """`dvc add own/photos` and `dvc push` by one, a clone by another."""
+    monkeypatch.setattr(remote, "OWN", Path("own"))
     clone(capfd)
     here = tmp_path / "clone"
-    (here / ".gitignore").write_text("raw\ndata/*\n!data/own/\nmodels\n")
-    (here / "data/own/photos").mkdir(parents=True)
-    (here / "data/own/photos/a.jpg").write_text("a photograph")
-    for words in (["add", "data/own/photos"], ["push", "data/own/photos.dvc"]):
+    (here / "own/photos").mkdir(parents=True)
+    (here / "own/photos/a.jpg").write_text("a photograph")
+    for words in (["add", "own/photos"], ["push", "own/photos.dvc"]):
         run(here, sys.executable, "-m", "dvc", *words)
     assert remote.lacking() == []
-    shutil.rmtree(here / "data/own/photos")
+    shutil.rmtree(here / "own/photos")
     shutil.rmtree(here / ".dvc/cache")
-    assert remote.lacking() == ["data/own/photos.dvc"]
+    assert remote.lacking() == ["own/photos.dvc"]
     clone(capfd)
-    assert (here / "data/own/photos/a.jpg").read_text() == "a photograph"
+    assert (here / "own/photos/a.jpg").read_text() == "a photograph"
     assert remote.lacking() == []
