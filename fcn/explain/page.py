@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from fcn.evaluate import explain
-from fcn.evaluate.explain import Explained, Kernel, Stage, Window
 from fcn.pixels import visualize
 from fcn.spec import ModelSpec, palette
 
@@ -61,7 +60,9 @@ HTML = """<!DOCTYPE html>
 _FROM, _TO = (247, 251, 255), (8, 48, 107)
 
 
-def page(found: Explained, spec: ModelSpec, name: str, back: tuple[str, str] = ("", "")) -> str:
+def page(
+    found: explain.Explained, spec: ModelSpec, name: str, back: tuple[str, str] = ("", "")
+) -> str:
     """The page.
 
     Args:
@@ -99,7 +100,7 @@ def page(found: Explained, spec: ModelSpec, name: str, back: tuple[str, str] = (
     return HTML.format(title=title, style=STYLE, body="\n".join(parts))
 
 
-def _legend(stages: Sequence[Stage], spec: ModelSpec) -> str:
+def _legend(stages: Sequence[explain.Stage], spec: ModelSpec) -> str:
     shown, table = visualize.painted([stage.labels for stage in stages], spec.classes), palette()
     spots = [
         f'<li><i style="background: #{bytes(table[value]).hex()}"></i>'
@@ -110,7 +111,11 @@ def _legend(stages: Sequence[Stage], spec: ModelSpec) -> str:
 
 
 def _classifier(
-    stage: Stage, window: Window, image: np.ndarray, values: Sequence[int], spec: ModelSpec
+    stage: explain.Stage,
+    window: explain.Window,
+    image: np.ndarray,
+    values: Sequence[int],
+    spec: ModelSpec,
 ) -> str:
     rows, columns = stage.scores.shape[:2]
     name = escape(spec.classes[values[0]])
@@ -147,7 +152,7 @@ def _classifier(
     )
 
 
-def _skips(stages: Sequence[Stage], image: np.ndarray, value: int, spec: ModelSpec) -> str:
+def _skips(stages: Sequence[explain.Stage], image: np.ndarray, value: int, spec: ModelSpec) -> str:
     parts, before = [], None
     name = escape(spec.classes[value])
     for stage in stages:
@@ -178,7 +183,7 @@ def _skips(stages: Sequence[Stage], image: np.ndarray, value: int, spec: ModelSp
     )
 
 
-def _kernels(kernels: Sequence[Kernel]) -> str:
+def _kernels(kernels: Sequence[explain.Kernel]) -> str:
     figures = []
     for kernel in kernels:
         side = 2 * kernel.factor
@@ -200,7 +205,7 @@ def _kernels(kernels: Sequence[Kernel]) -> str:
     )
 
 
-def _enlarged(found: Explained, spec: ModelSpec) -> str:
+def _enlarged(found: explain.Explained, spec: ModelSpec) -> str:
     """A score map before and after the net's last layer."""
     scores, name = found.stages[-1].scores[..., found.value], escape(spec.classes[found.value])
     (rows, columns), (height, width) = scores.shape, found.enlarged.shape
@@ -211,7 +216,7 @@ def _enlarged(found: Explained, spec: ModelSpec) -> str:
     return f'<div class="row">{"".join(figures)}</div>'
 
 
-def _crops(stages: Sequence[Stage], image: np.ndarray) -> str:
+def _crops(stages: Sequence[explain.Stage], image: np.ndarray) -> str:
     figures, (height, width) = [], image.shape[:2]
     for stage in stages:
         rows, columns = stage.enlarged.shape
@@ -244,7 +249,7 @@ def _range(values: np.ndarray) -> str:
     return f"scores from {values.min():.1f} (light) to {values.max():.1f} (dark)"
 
 
-def _framed(image: np.ndarray, window: Window) -> np.ndarray:
+def _framed(image: np.ndarray, window: explain.Window) -> np.ndarray:
     """The image with the window's frame, as far as it lies on it: white beside black."""
     picture = Image.fromarray(image)
     draw, (height, width) = ImageDraw.Draw(picture), image.shape[:2]
