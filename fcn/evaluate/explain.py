@@ -270,7 +270,9 @@ def stages(model: keras.Model, spec: ModelSpec, image: np.ndarray) -> list[Stage
 def _enlarge(scores: np.ndarray, factor: int, spec: ModelSpec) -> np.ndarray:
     """Scores, float32 (h, w, C), as the net's last layer enlarges them: (H', W', C)."""
     rest = BACKBONES[spec.backbone].paddings[spec.padding].rest
-    return np.asarray(ops.convert_to_numpy(Upsample(factor, rest)(scores[None]))[0])
+    return np.asarray(
+        ops.convert_to_numpy(Upsample(factor, rest, dtype="float32")(scores[None]))[0]
+    )
 
 
 def kernels(model: keras.Model, spec: ModelSpec) -> list[Kernel]:

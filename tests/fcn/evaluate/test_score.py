@@ -285,7 +285,7 @@ def test_no_overlays_are_no_file(model, data, tmp_path):
         model, data, tmp_path / "metrics.json", tmp_path / "plots", Evaluate(0), lambda *_: None
     )
     assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == sorted(
-        [*TABLES, "predictions"]
+        [*TABLES, "explained.npz", "predictions"]
     )
     assert result.content["protocols"] == {}
 
