@@ -194,8 +194,9 @@ def ask_server(folder: Path, address: str) -> None:
 
 def ask_page(folder: Path, address: str) -> None:
     """What a browser does when a picture is dropped on the page."""
-    said = _sent(f"{address.rstrip('/')}/segment", (folder / "500x375.jpg").read_bytes())
-    assert "found" in json.loads(said.splitlines()[-1])
+    body = (folder / "500x375.jpg").read_bytes()
+    said = _sent(f"{address.rstrip('/')}/segment?net=fcn8s", body, {"Content-Type": "image/jpeg"})
+    assert json.loads(said.splitlines()[-1])["found"]["labels"], said[:1000]
 
 
 def _sent(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> str:
