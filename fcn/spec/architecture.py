@@ -164,6 +164,11 @@ def operations(spec: ModelSpec, height: int, width: int) -> float:
     """Operations of one image on its way to the last dense layer; multiplying and adding are two.
 
     The rest of a net is 1 % of that. A step of training takes three times as many.
+
+    Args:
+        spec: of the net.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
     """
     net, total = BACKBONES[spec.backbone], 0
     pad, inputs, border = net.paddings[spec.padding], net.channels, net.side - 1
