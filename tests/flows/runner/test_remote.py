@@ -141,7 +141,7 @@ def test_a_clone_pulls_and_makes_nothing_until_something_changes(clone, tmp_path
     command, ran, said = clone(capfd)
     assert ran == ["download", "records", "train", "evaluate"]
     assert (
-        "Not to be had from the remote (failed to reproduce 'records': [Errno 2] No such file "
+        "not to be had from the remote (failed to reproduce 'records': [Errno 2] No such file "
         "or directory: "
     ) in said
     assert remote.options() == [], "all is there"
