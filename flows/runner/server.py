@@ -33,7 +33,7 @@ from tasks.tracking import checkout, database
 # a first start creates the database and copies the UI: 5 s here, far more on a busy disk
 START_SECONDS = 180.0
 STOP_SECONDS = 15.0  # a service of the server that has not stopped by then is not waited for
-ANSWER_SECONDS = 5.0  # it may have much to do
+ANSWER_SECONDS = 20.0  # it may have much to do, or its database may be locked
 # long enough for an interrupted stage to record its end, and for the next command to join
 GRACE_SECONDS = 5.0
 PROOF = "/workspace"  # where our server says whose it is

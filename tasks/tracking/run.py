@@ -15,7 +15,7 @@ from typing import Any
 
 from fcn.errors import UserError
 from fcn.io import files
-from tasks.tracking import checkout, entries, forwarder, ledger, store
+from tasks.tracking import checkout, entries, forwarder, ledger, steps, store
 from tasks.tracking.mark import Mark
 
 log = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ class Run:
         self._looked = time.monotonic()
         forwarder.wake()
         for level, text in forwarder.news():
-            log.log(level, text)
+            steps.logger().log(level, text)
 
     def _keep(self, path: Path) -> str | None:
         try:

@@ -21,7 +21,7 @@ _COLUMNS = {  # from left to right: name in MLflow's UI -> width in pixels
 }
 _SECTION = {
     "uuid": "fcn-models",
-    "name": "The models compared",
+    "name": "A comparison of the models",  # MLflow orders its sections by their names
     "display": True,
     "isReordered": True,
 }

@@ -2,13 +2,10 @@
 server shows all of it.
 """
 
-import contextlib
 import json
 import shutil
-import sqlite3
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
@@ -77,19 +74,3 @@ def test_all_stages_stay_below_their_pipeline(lonely):
             )
             assert lonely.child(run, "first").state.name == "Completed"
         keeper.end()
-
-
-def test_a_database_that_is_locked_for_a_while_delays_a_stage_and_loses_nothing(project):
-    database = project.folder / ".prefect/prefect.db"
-    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with project.start("tiny", "--text", "hello", "--out", "locked.txt") as process:
-            time.sleep(15)  # longer than its client waits for an answer
-            assert process.poll() is None
-            other.execute("ROLLBACK")
-            said = process.communicate()[0]
-    assert process.returncode == 0, said
-    assert (project.folder / "locked.txt").read_text() == "hello"
-    top = project.top()
-    assert top.state.name == "Completed", said
-    assert project.below(top) == {"make": "Completed"}
