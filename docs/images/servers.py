@@ -70,7 +70,7 @@ def take(tab: Browser, address: str, ready: str, name: str) -> None:
     """Writes a picture of a page, once it has these words."""
     tab.call("Page.navigate", url="about:blank")
     tab.call("Page.navigate", url=address)
-    tab.wait(f"document.body.innerText.includes({json.dumps(ready)})", seconds=180)
+    tab.wait(f"document.body?.innerText.includes({json.dumps(ready)})", seconds=180)
     tab.run(CLOSE)
     time.sleep(SECONDS)
     picture = Image.open(io.BytesIO(tab.picture())).convert("RGB").quantize(128)
