@@ -26,7 +26,7 @@ from tests.fcn.browser import Browser, open_browser
 
 DOCS = Path(__file__).parents[1]
 SIZE = (1440, 900)
-SECONDS = 20
+SECONDS = 30
 """For what a page still draws when its words are there."""
 CLOSE = """
 for (const each of document.querySelectorAll('[aria-label="Close"], [aria-label="close"]'))
