@@ -177,7 +177,11 @@ def trained(monkeypatch, tmp_path):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(distribution, "join", lambda environment: share)
         monkeypatch.setattr(train.records, "read_index", lambda data: {"classes": MODEL.classes})
-        monkeypatch.setattr(train.fit, "facts", lambda *_: {"train.schedule": "fixed"})
+        monkeypatch.setattr(
+            train.fit,
+            "facts",
+            lambda *_: {"train.schedule": "fixed", "train.keep": "last", "train.patience": 0},
+        )
         monkeypatch.setattr(train.fit, "fingerprint", lambda _: key)
         monkeypatch.setattr(train.fit, "run", lambda *arguments: computed.append(arguments))
         monkeypatch.setattr(train.steps, "show", lambda *_, **__: pytest.fail("an artifact"))

@@ -320,7 +320,7 @@ def test_prefect_and_mlflow_get_the_pictures(project, monkeypatch):
             kept.append((path.name, folder))
 
     @contextmanager
-    def scoring(experiment, variant, sha256, *, params, tags):
+    def scoring(experiment, variant, sha256, *, params, tags, stage):
         kept.append((experiment, variant, sha256, params["train"]["optimizer"]))
         yield Run()
 
