@@ -89,4 +89,4 @@ audit: $(BIN)/python ## known vulnerabilities of the pinned packages; needs the 
 	.cache/audit/bin/pip-audit --strict --disable-pip --require-hashes $(patsubst %,-r %,$(wildcard requirements/*.txt))
 
 clean: ## remove everything that `make repro` can make again, except downloads and the environment
-	rm -rf site models plots reports report data/records .cache/checkpoints .cache/seeds .cache/runs .cache/audit
+	rm -rf site models plots reports report data/records .cache/checkpoints .cache/seeds .cache/audit

@@ -6,12 +6,14 @@ whoever may reach the server: they become single words of a command, never text 
 is checked before anything is written.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow, runtime
 from prefect.client.orchestration import get_client
+from prefect.states import Cancelled
 from pydantic import Field, WithJsonSchema
 
 from fcn.errors import UserError
@@ -20,6 +22,7 @@ from flows import pipeline
 from flows.runner import children, console, runs, workspace
 from flows.runner import overrides as setting
 from tasks.settings import config
+from tasks.tracking import steps
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 Profile = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")]
@@ -40,6 +43,22 @@ Overrides = Annotated[dict[Key, Value] | None, WithJsonSchema(_SCHEMA)]
 Folder = Annotated[str, Field(pattern=r"^[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$", max_length=500)]
 
 
+def _flow(**options: Any) -> Callable[[Callable[..., None]], Any]:
+    """A flow that ends as Cancelled when it is stopped, which Prefect would take for a crash."""
+
+    def made(function: Callable[..., None]) -> Any:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except KeyboardInterrupt as error:
+                return Cancelled(message=steps.stopped(error))
+
+        return flow(**options)(call)
+
+    return made
+
+
 def _called() -> str:
     """The name of a run: what one would type."""
     given = runtime.flow_run.parameters
@@ -53,7 +72,7 @@ def _called() -> str:
     return " ".join(["dvc repro", *filter(None, words)])
 
 
-@flow(name=runs.PIPELINE, flow_run_name=_called)
+@_flow(name=runs.PIPELINE, flow_run_name=_called)
 def run_pipeline(
     profile: Profile = "",
     overrides: Overrides = None,
@@ -84,7 +103,7 @@ def run_pipeline(
         _push()
 
 
-@flow(name="stage", flow_run_name=_called)
+@_flow(name="stage", flow_run_name=_called)
 def run_stage(stage: Stage, force: bool = False) -> None:
     """Bring one stage up to date, with all that it needs.
 
@@ -98,7 +117,7 @@ def run_stage(stage: Stage, force: bool = False) -> None:
     _reproduce([stage], force, {})
 
 
-@flow(name="evaluate-model", flow_run_name="evaluate {model}")
+@_flow(name="evaluate-model", flow_run_name="evaluate {model}")
 def evaluate_model(model: Folder, variant: Name, out: Name) -> None:
     """Score a given model folder on the workspace's validation records. It is no result of this
     workspace: no version is registered, no alias moves.

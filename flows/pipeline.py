@@ -35,7 +35,7 @@ from flows.runner import (
 )
 from tasks.settings import config
 from tasks.tracking import console as messages
-from tasks.tracking import kept, steps
+from tasks.tracking import forwarder, kept, steps
 
 
 def run(
@@ -199,15 +199,18 @@ def connected() -> Iterator[tuple[dict[str, str], Callable[[str], object]]]:
     that takes in their lines: for the console, and for Prefect.
 
     Runs that have lost their process are put right after it: that of a stage which ran out of
-    memory.
+    memory. And MLflow is given some time to hear of all.
     """
-    with console.opened("run") as seen:
+    with console.opened("run") as seen, forwarder.needed():
         try:
             if steps.recorded():
                 with _recording(seen) as found:
                     yield found
             else:
                 yield {processes.PARENT_RUN: "", messages.ASKED: "1"}, seen.hear
+            forwarder.wait()
+            for _, text in forwarder.news():
+                seen.say(text)
         except KeyboardInterrupt as error:
             error.add_note(seen.stopped())
             raise

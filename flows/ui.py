@@ -22,7 +22,7 @@ import psutil
 from fcn.errors import UserError
 from fcn.io import files, public
 from flows.runner import children, processes, server
-from tasks.tracking import checkout, store
+from tasks.tracking import checkout, forwarder, store
 
 TABLE = "workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
 """MLflow's table with the scores as columns, see `store.VIEW`."""
@@ -72,7 +72,7 @@ def _check_nothing_else_is_meant() -> None:
     """Pages of this folder would stay empty where the stages report to another place."""
     for what, place in (
         ("PREFECT_API_URL", os.environ.get("PREFECT_API_URL")),
-        ("MLFLOW_TRACKING_URI", _database()),
+        ("MLFLOW_TRACKING_URI", store.uri()),
     ):
         if place and not place.startswith("sqlite"):
             where = public(place)
@@ -80,10 +80,6 @@ def _check_nothing_else_is_meant() -> None:
                 f"{what} is {where}: the stages report there, so look there, or unset "
                 "it to see this folder's runs"
             )
-
-
-def _database() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
 
 
 def _check_free(port: int, what: str, option: str) -> None:
@@ -209,6 +205,7 @@ def _run_mlflow(port: int) -> int:
     store.prepare()
     # Makes or moves what the database names: the server's processes would disturb each other.
     checkout.mark(store.connect().client)
+    forwarder.wake()  # of what waits
     options = (
         "--host",
         "127.0.0.1",
@@ -219,7 +216,8 @@ def _run_mlflow(port: int) -> int:
         "--uvicorn-opts",
         "--log-level warning",
     )
-    places = ("--backend-store-uri", _database(), "--default-artifact-root", "mlartifacts")
+    artifacts = (checkout.root() / store.ARTIFACTS).as_uri()
+    places = ("--backend-store-uri", store.uri(), "--default-artifact-root", artifacts)
     # Its queue of jobs, which nothing here uses, would start more processes.
     extra = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     # after SIGINT it would print a traceback

@@ -11,6 +11,7 @@ from fcn.evaluate import score as scoring
 from fcn.hardware import distribution
 from fcn.input import records
 from fcn.io import files
+from fcn.net import surgery
 from tasks import tracking
 from tasks.report import pictures
 from tasks.settings import Profile
@@ -58,33 +59,32 @@ def score(
         "git.commit": made["git.commit"],
         **({"fold": fold} if fold else {}),
     }
-    with durations.recording(f"evaluate-{variant}", made) as entry:
-        kept = profile.train[variant].keep
-        found = scoring.run(model, data, metrics, plots, profile.evaluate, progress, kept)
-        entry.done(metrics)
-    scores, measured = found.scores, found.provenance
-    spread = bootstrap.scores(found.counts)
-    shown = {name: str(spread.get(name, f"{value:.4f}")) for name, value in scores.items()}
-    interval = f"95 % of draws of {measured['images']} such images"
-    log.info(
-        "%s: %s (in brackets: %s)",
-        variant,
-        ", ".join(f"{name} {text}" for name, text in shown.items()),
-        interval,
-    )
-
-    validation = records.split_info(data, "val")
     params = {
         "profile": profile_name,
         "variant": variant,
         "model": asdict(profile.model),
         "train": recipe,
     }
-    # What the training noted stays; params and tags are for a model whose training this store does
-    # not know.
+    # What the training noted stays; params and tags are for a model whose training is not known.
     experiment = tracking.experiment(profile_name, seed, fold)
+    surgery.read_spec(model)  # what is no model folder is said in its own words
     sha256 = files.digest(model / "weights.npz")
     with tracking.scoring(experiment, variant, sha256, params=params, tags=tags) as run:
+        run.facts(durations.MACHINE.format("evaluate"), durations.facts(made))
+        kept = profile.train[variant].keep
+        found = scoring.run(model, data, metrics, plots, profile.evaluate, progress, kept)
+        run.made(metrics)
+        scores, measured = found.scores, found.provenance
+        spread = bootstrap.scores(found.counts)
+        shown = {name: str(spread.get(name, f"{value:.4f}")) for name, value in scores.items()}
+        interval = f"95 % of draws of {measured['images']} such images"
+        log.info(
+            "%s: %s (in brackets: %s)",
+            variant,
+            ", ".join(f"{name} {text}" for name, text in shown.items()),
+            interval,
+        )
+        validation = records.split_info(data, "val")
         run.metrics(scores | _ends(spread) | _more(found))
         on = {name: str(measured[name]) for name in ("split", "dataset", "protocol", "images")}
         note = tracking.sentence(variant, params)
@@ -101,7 +101,7 @@ def score(
         # Apart from the others it is a measurement, no model to use: the best of many seeds would
         # owe that to luck.
         if register and not apart:
-            said = registry.register(
+            registry.register(
                 run,
                 profile_name,
                 variant,
@@ -111,8 +111,6 @@ def score(
                 on["dataset"],
                 sha256,
             )
-            if said:
-                log.info("MLflow: %s", said)
 
     table = [{"score": name, "value": text} for name, text in shown.items()]
     steps.show("scores", f"{variant} on {measured['split']}; in brackets: {interval}", table=table)

@@ -102,18 +102,14 @@ def train(
         tracking.NOTE: f"{tracking.sentence(variant, params)}.",
         **({"fold": fold} if fold else {}),
     }
-    with (
-        durations.recording(f"{variant}-{key}", made_from) as entry,
-        tracking.training(
-            tracking.experiment(profile_name, seed, fold), variant, key, params=params, tags=tags
-        ) as run,
-    ):
+    experiment = tracking.experiment(profile_name, seed, fold)
+    with tracking.training(
+        experiment, variant, key, params=params, tags=tags, resumed=resumed
+    ) as run:
         origin = {"parent": str(parent), "training.key": key, **made_from}
         _note_origin(run, profile_name, data, data_look, origin)
-        if run.url:
-            steps.show("mlflow", f"{variant} in MLflow", link=run.url)
-            log.info("MLflow: %s", run.models_url)
-        told = _Told(variant, spec, recipe, data, parent, run, entry, log, resumed)
+        machine = durations.facts(made_from)
+        told = _Told(variant, spec, recipe, data, parent, run, machine, log, resumed)
         # DVC cannot know a model that is kept apart, nor one that it did not ask for.
         first = made if seed is None and not fold and "DVC_STAGE" in os.environ else out
         with _kept(checkpoint, recipe.iterations):
@@ -132,7 +128,8 @@ def train(
         if first != out:
             kept.copy(first, out)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
-        entry.done(out / "weights.npz")
+        run.made(out / "weights.npz")
+        told.link()
     curves = pictures.figure_url(charts.learning(out))
     steps.show("curves", f"{variant}: loss and scores as it was trained", image=curves)
     kept.remove_others(name, made)
@@ -168,9 +165,7 @@ def _note_origin(
 
 @dataclass
 class _Told:
-    """What is told of a training while it runs: to the log, to Prefect, to MLflow, and to the entry
-    of its duration.
-    """
+    """What is told of a training while it runs: to the log, to Prefect, and to its ledger."""
 
     variant: str
     spec: ModelSpec
@@ -178,18 +173,23 @@ class _Told:
     data: Path
     parent: Path
     run: tracking.Run
-    entry: durations.Entry
+    machine: dict[str, Any]
     log: Any
     resumed: bool = False
     progress: Progress | None = None
     notes: dict[str, str] = field(default_factory=dict)
     score: str = ""
+    linked: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resumed:
+            self.notes |= self.run.said(durations.HEALTH)
 
     def begins(self, device: str, transfers: list[surgery.Transfer]) -> None:
         self.log.info(
             "training %s for %d iterations on %s", self.variant, self.recipe.iterations, device
         )
-        self.entry.facts["device"] = device
+        self.run.facts(durations.MACHINE.format("train"), {**self.machine, "device": device})
         _warn_if_slow(device, self.spec, self.recipe.iterations, self.data)
         for action in ("copied", "new", "dropped"):
             names = dict.fromkeys(t.name.rsplit("/", 1)[0] for t in transfers if t.action == action)
@@ -200,7 +200,7 @@ class _Told:
 
     def report(self, step: int, values: dict[str, float]) -> None:
         self.run.metrics(values, step)
-        self.entry.beat()
+        self.link()
         if "loss" not in values:
             scores = ", ".join(
                 f"{name.removeprefix('val_')} {value:.4f}" for name, value in values.items()
@@ -230,10 +230,17 @@ class _Told:
             "%s: %s", self.variant, text
         )
         steps.show(f"health-{kind.replace('_', '-')}", f"Health of {self.variant}", markdown=text)
-        self.notes[kind] = text
+        self.notes.setdefault(kind, text)
         self.run.tags({"health": ", ".join(self.notes)})
-        self.run.facts("health", self.notes)
-        self.entry.note(kind, text)
+        self.run.facts(durations.HEALTH, self.notes)
+
+    def link(self) -> None:
+        """Shows where the run is in MLflow, as soon as it is there and somebody serves it."""
+        if not self.linked and self.run.id:
+            self.linked = True
+            if url := self.run.url:
+                steps.show("mlflow", f"{self.variant} in MLflow", link=url)
+                self.log.info("MLflow: %s", self.run.models_url)
 
 
 def _agree(share: distribution.Share, key: str) -> None:

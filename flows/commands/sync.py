@@ -30,12 +30,11 @@ def sync(
     store.prepare()
     where = f"MLflow at {store.address()}"
     try:
-        with store.asked():
-            outcome = forward.forward_all(moved=from_, again=refused)
-    except store.failures() as error:
-        _complain(f"{where} failed: {store.reason(error)}. The records wait in {ledger.FOLDER}.")
+        outcome = forward.forward_all(moved=from_, again=refused)
+    except store.Unavailable as error:
+        _complain(f"{where} failed: {error}. The records wait in {ledger.FOLDER}.")
         return 1
-    if outcome == forward.Outcome():
+    if outcome == forward.Outcome(outcome.database):
         print(f"{where} has all that stands in {ledger.FOLDER}.")
         return 0
     print(f"{where} has now the records of {outcome.done} earlier runs, too.")

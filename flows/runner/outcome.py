@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import mimetypes
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,12 @@ from tasks.settings import config
 from tasks.tracking import SCORES, steps
 
 REPORT = Path("report")
+PICTURES = {
+    "overview.jpg": "Images, truth, and what each model makes of them",
+    "worst.jpg": "The images with the lowest IU",
+    "boundary.png": "Mean IU around the true boundaries",
+}
+"""Of the report, as far as they are there."""
 SHORT = {"mean_iu": "mean IU", "frequency_weighted_iu": "f.w. IU"}
 
 
@@ -84,10 +91,11 @@ def show() -> None:
     ]
     if rows:
         steps.show("result", "The scores of the models", table=rows)
-    picture = REPORT / "overview.jpg"
-    if picture.is_file():
-        url = f"data:image/jpeg;base64,{base64.b64encode(picture.read_bytes()).decode()}"
-        steps.show("result-overview", "Images, truth, and what each model makes of them", image=url)
+    for name, text in PICTURES.items():
+        if (picture := REPORT / name).is_file():
+            kind = mimetypes.guess_type(name)[0]
+            url = f"data:{kind};base64,{base64.b64encode(picture.read_bytes()).decode()}"
+            steps.show(f"result-{picture.stem}", text, image=url)
     found = os.environ.get(recorded.FOUND)
     if found and (REPORT / "index.html").is_file():
         steps.show("result-report", "The report", link=f"{found.removesuffix('/api')}/report/")

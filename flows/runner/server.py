@@ -13,7 +13,6 @@ import hashlib
 import os
 import secrets
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -29,12 +28,12 @@ from pydantic import BaseModel, Field
 from fcn.predict import OwnDoor, origins
 from flows.runner import output, runs
 from flows.runner.processes import identity, is_alive
-from tasks.tracking import checkout
+from tasks.tracking import checkout, database
 
 # a first start creates the database and copies the UI: 5 s here, far more on a busy disk
 START_SECONDS = 180.0
 STOP_SECONDS = 15.0  # a service of the server that has not stopped by then is not waited for
-ANSWER_SECONDS = 5.0  # it may have much to do
+ANSWER_SECONDS = 20.0  # it may have much to do, or its database may be locked
 # long enough for an interrupted stage to record its end, and for the next command to join
 GRACE_SECONDS = 5.0
 PROOF = "/workspace"  # where our server says whose it is
@@ -170,8 +169,13 @@ def _start(folder: Path, port: int) -> Entry:
     """Starts our server in a session of its own, waits until it answers, and ends the rows of
     processes that were killed.
     """
-    log, token, database = folder / "server.log", secrets.token_hex(), _database(folder)
-    _set_aside(folder / "prefect.db")
+    log, token, settings = folder / "server.log", secrets.token_hex(), _database(folder)
+    path = folder / "prefect.db"
+    if found := database.set_aside(path, "quick_check"):
+        output.say(
+            f"{path}: damaged ({found[1]}), set aside as {found[0].name}; Prefect begins a new "
+            "one, without the runs so far"
+        )
     # The server inherits the bound socket, so that nobody else can take the port meanwhile.
     with checkout.listen("prefect", port) as listener, log.open("w") as said:
         number = listener.getsockname()[1]
@@ -180,7 +184,7 @@ def _start(folder: Path, port: int) -> Entry:
         # Of a stage that starts it, it is no part.
         environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"} | {
             "PREFECT_HOME": str(folder),
-            **database,
+            **settings,
             TOKEN: token,
             "PREFECT_SERVER_UI_API_URL": f"{url}/api",  # else the UI asks the default port
             ORIGINS: ",".join(allowed),  # else any page may read and write
@@ -217,7 +221,7 @@ def _start(folder: Path, port: int) -> Entry:
             if time.monotonic() > deadline:
                 raise OSError(f"it did not answer within {START_SECONDS:.0f} s; see {log}")
             time.sleep(0.1)
-        if database and not (folder / "prefect.db").is_file():
+        if settings and not path.is_file():
             raise OSError(
                 "its database is in another place; set PREFECT_HOME to a folder with a plainer name"
             )
@@ -225,7 +229,7 @@ def _start(folder: Path, port: int) -> Entry:
             contextlib.suppress(httpx.HTTPError, ValueError, LookupError),
             client(entry.url) as asking,
         ):
-            runs.reconcile(asking, all_are_ours=bool(database))
+            runs.reconcile(asking, all_are_ours=bool(settings))
     except BaseException:
         process.kill()
         process.wait()
@@ -243,30 +247,7 @@ def _database(folder: Path) -> dict[str, str]:
     """Where the database is to be, where nobody has said it: in a folder that may hold ? and %."""
     if any(name.startswith((DATABASE, "PREFECT_API_DATABASE_")) for name in os.environ):
         return {}
-    return {f"{DATABASE}CONNECTION_URL": checkout.sqlite("aiosqlite", folder / "prefect.db")}
-
-
-def _set_aside(database: Path, seconds: float = 30.0) -> None:
-    """Gives a damaged database another name, so that a new one can begin, and says so."""
-    if not database.is_file():
-        return
-    try:
-        with contextlib.closing(sqlite3.connect(database, timeout=seconds)) as connection:
-            (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError:  # locked, or no room: not damaged
-        return
-    except sqlite3.DatabaseError as error:
-        said = str(error)
-    if said == "ok":
-        return
-    aside = database.with_name(f"{database.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-    for suffix in ("", "-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(f"{database}{suffix}", f"{aside}{suffix}")
-    output.say(
-        f"{database}: damaged ({said}), set aside as {aside.name}; Prefect begins a new "
-        "one, without the runs so far"
-    )
+    return {f"{DATABASE}CONNECTION_URL": database.sqlite("aiosqlite", folder / "prefect.db")}
 
 
 def _last_line(log: Path) -> str:

@@ -18,7 +18,6 @@ import psutil
 
 from fcn.errors import UserError
 from flows.runner import logs, output, processes
-from tasks.tracking import root, sqlite
 
 
 def main(function: Callable[..., Any], argv: list[str] | None = None) -> int:
@@ -45,9 +44,6 @@ def main(function: Callable[..., Any], argv: list[str] | None = None) -> int:
         processes.end_with(*owners)
     if stage:
         processes.refuse_alone()
-    # an experiment in a copy, which vanishes: what MLflow knows of it must not
-    if root() != Path.cwd():
-        os.environ.setdefault("MLFLOW_TRACKING_URI", sqlite("pysqlite", root() / "mlflow.db"))
     return execute(function, parameters, name=stage, dvc=dvc)
 
 

@@ -41,7 +41,7 @@ def render(
     profile_name: str, profile: Profile, found: Mapping[str, Evaluation],
     data: Path, models: Path, looked: Mapping[str, Any],
     explained: Mapping[str, Mapping[str, str]],
-    lock: Path = Path("dvc.lock"), runs: Path = durations.RUNS,
+    lock: Path = Path("dvc.lock"),
 ) -> str:  # fmt: skip
     """The page as HTML, without times and machines, see `times`. Sections whose files are not there
     are left out.
@@ -55,7 +55,6 @@ def render(
         looked: see `gallery.build`.
         explained: see `explained.write`.
         lock: DVC's lock file.
-        runs: what was said of the trainings' health; see `tasks.tracking.durations`.
     """
     names, classes = list(found), records.read_index(data)["classes"]
     measured = {n: evaluation.content for n, evaluation in found.items()}
@@ -80,7 +79,7 @@ def render(
         classes=sorted(classes, key=lambda name: -ious[names[-1]].get(name, -1.0)),
         learning=_learning(models, names),
         boundary=_boundary(found),
-        trained={n: durations.read(models / n / "weights.npz", runs) for n in names},
+        trained={n: durations.read(models / n / "weights.npz", "train") for n in names},
         confusions={n: _confusion(evaluation) for n, evaluation in found.items()},
         specs=specs(models, names),
         model=asdict(profile.model),
@@ -98,17 +97,16 @@ def specs(models: Path, names: Sequence[str]) -> dict[str, ModelSpec]:
     }
 
 
-def times(names: Sequence[str], models: Path, metrics: Path, runs: Path = durations.RUNS) -> str:
+def times(names: Sequence[str], models: Path, metrics: Path) -> str:
     """How long the results took here, and on what: a script that the page loads where it finds it.
 
     Args:
         names: of the models.
         models: see `render`.
         metrics: see `render`.
-        runs: see `tasks.tracking.durations`.
     """
-    made = {f"train@{n}": durations.read(models / n / "weights.npz", runs) for n in names}
-    made |= {f"evaluate@{n}": durations.read(metrics / f"{n}.json", runs) for n in names}
+    made = {f"train@{n}": durations.read(models / n / "weights.npz", "train") for n in names}
+    made |= {f"evaluate@{n}": durations.read(metrics / f"{n}.json", "evaluate") for n in names}
     return (
         "window.fcnTimes = "
         f"{json.dumps(template('times.html').render(made=made, duration=duration))};\n"

@@ -13,7 +13,7 @@ from fcn.io import files
 from tasks import tracking
 from tasks.report import charts, examples, explained, gallery, page, pictures
 from tasks.settings import Profile
-from tasks.tracking import durations, provenance, steps
+from tasks.tracking import provenance, steps
 
 MARK = ("index.html", "<title>FCN, profile ")
 """By which a folder is known as a report; see `files.replacing_folder`."""
@@ -55,7 +55,7 @@ def write_report(
         tags = {"pipeline": steps.pipeline_id(), "git.commit": provenance.tags()["git.commit"]}
         sha256 = files.digest(models / variant / "weights.npz")
         with tracking.scoring(
-            f"fcn-{profile_name}", variant, sha256, params=params, tags=tags
+            f"fcn-{profile_name}", variant, sha256, params=params, tags=tags, stage="report"
         ) as run:
             for path in sorted(out.iterdir()):
                 # the pictures beside a large page: MLflow's viewer would not find them
@@ -66,7 +66,7 @@ def write_report(
 def build(
     profile_name: str, profile: Profile, variants: Sequence[str],
     data: Path, models: Path, metrics: Path, plots: Path, out: Path,
-    lock: Path = Path("dvc.lock"), runs: Path = durations.RUNS,
+    lock: Path = Path("dvc.lock"),
 ) -> dict[str, Evaluation]:  # fmt: skip
     """Writes the folder `out` from what the other stages left in `data` (records), `models`,
     `metrics` and `plots`.
@@ -75,7 +75,7 @@ def build(
     `pictures/` beside it has the pictures of more images than it holds
     itself, see `gallery`. As files for others: `overview.jpg`, and if there are the tables for
     them, `worst.jpg`, `best.jpg` and `boundary.png`; see `PICTURES`. What differs from machine to
-    machine goes to `TIMES`, see `page.times`. `lock` and `runs`: see `page.render`.
+    machine goes to `TIMES`, see `page.times`. `lock`: see `page.render`.
 
     Returns:
         The evaluations, by variant.
@@ -105,7 +105,7 @@ def build(
         pictured = examples.read(data, folders)
         looked = gallery.build(pictured, found, classes, folder, inside[: gallery.INSIDE])
         shown = explained.write(folder, found, page.specs(models, names))
-        html = page.render(profile_name, profile, found, data, models, looked, shown, lock, runs)
+        html = page.render(profile_name, profile, found, data, models, looked, shown, lock)
         (folder / "index.html").write_text(html, encoding="utf-8")
         loaded = (
             {each.id: each for each in examples.read(data, folders, inside)}
@@ -121,7 +121,7 @@ def build(
             charts.boundary(found, "mean_iu", "mean IU").savefig(folder / "boundary.png", dpi=120)
     TIMES.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing_file(TIMES) as path:
-        path.write_text(page.times(names, models, metrics, runs), encoding="utf-8")
+        path.write_text(page.times(names, models, metrics), encoding="utf-8")
     return found
 
 

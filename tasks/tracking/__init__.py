@@ -6,15 +6,15 @@ process, finds it again by the digest of the weights. No run id lies in a DVC ou
 DVC restores keeps its run.
 
 The store is `mlflow.db` with `mlartifacts/` beside it in the checkout, or what
-`MLFLOW_TRACKING_URI` names. Tracking is a record, never a condition: when the store fails, one
-warning is logged, and what it should know stands in the ledger (`tasks.tracking.ledger`).
+`MLFLOW_TRACKING_URI` names. Tracking is a record, never a condition: a stage writes its ledger, and
+a process of its own tells MLflow (`tasks.tracking.forwarder`). When the store fails, one warning is
+logged, and what it should know stands in the ledger.
 """
 
-from tasks.tracking.checkout import root, sqlite
+from tasks.tracking.checkout import root
 from tasks.tracking.progress import Progress, duration
-from tasks.tracking.recorded import MODEL, NOTE, experiment, scoring, sentence, training
 from tasks.tracking.redaction import hidden, known
-from tasks.tracking.run import Run
+from tasks.tracking.run import MODEL, NOTE, Run, experiment, scoring, sentence, training
 from tasks.tracking.store import SCORES
 
 __all__ = [
@@ -30,6 +30,5 @@ __all__ = [
     "root",
     "scoring",
     "sentence",
-    "sqlite",
     "training",
 ]

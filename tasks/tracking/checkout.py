@@ -28,15 +28,6 @@ def root() -> Path:
     return here
 
 
-def sqlite(driver: str, database: Path) -> str:
-    """The address of a database in a file, whatever its path holds: ?, % and # too."""
-    from sqlalchemy.engine import URL
-
-    return URL.create(f"sqlite+{driver}", database=database.as_posix()).render_as_string(
-        hide_password=False
-    )
-
-
 def port(name: str) -> int:
     """The port that a server of this checkout had last; 0 if there is none that is known."""
     return _ports().get(name, 0)

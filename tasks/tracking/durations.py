@@ -1,140 +1,108 @@
-"""How a model was made: how long it took, on which machine, with which versions, and what looked
-wrong meanwhile.
+"""How a result was made: how long it took, on which machine, with which versions, and what looked
+wrong meanwhile. Read from the ledgers: none of it decides a byte of the result.
 
-Kept outside of DVC and git, one JSON file per result, called by the digest of the result's file:
-none of it decides a byte of the result, and yet the report, which is an output of DVC, shows it. So
-the first complete run that made a result stays what is known of it, and a forced repetition changes
+The first complete run that made a result stays what is known of it, so a forced repetition changes
 nothing.
 """
 
 import importlib.metadata
 import os
 import platform
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import psutil
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from fcn import reading
 from fcn.io import files
+from tasks.tracking import ledger
+from tasks.tracking.entries import Begin, End, Facts
 
-RUNS = Path(".cache/runs")
 PACKAGES = ("keras", "tensorflow", "numpy")
-# seconds between two writings of what is not finished: that much of the time is lost when a process
-# is killed
-_EVERY = 10.0
+MACHINE, HEALTH = "machine-{}", "health"
+"""The names of the facts that are read here; the machine's with the stage in it."""
 
 
-class _Known(reading.Model):
-    """What such a file holds, see `read`."""
+class Made(reading.Model):
+    """What is known of the run that made a result.
+
+    Attributes:
+        seconds: of all its parts together.
+        parts: 1, or more if it was interrupted.
+        machine: in words.
+        versions: by package.
+        commit: of the sources.
+        changes: digest of the local changes, or `none`.
+        device: what computed, if it was told.
+        notes: what looked wrong, texts by kind, see `fcn.monitor.health`.
+    """
 
     seconds: Annotated[float, Field(ge=0)]
-    parts: Annotated[int, Field(ge=1, le=2**31)]
+    parts: Annotated[int, Field(ge=1)]
     machine: str
     versions: dict[str, str]
     commit: str
     changes: str
-    device: str = ""
+    device: str | None = None
     notes: dict[str, str]
 
 
-class Entry:
-    """What is noted of one run; see `recording`."""
-
-    def __init__(self, part: Path, facts: dict[str, Any]) -> None:
-        """`part`: the file of what is not finished; one that lies there is gone on from. `facts`
-        are new in every part.
-        """
-        before = _read(part) if part.exists() else None
-        self._part, self._begin, self._written = part, time.monotonic(), 0.0
-        self._seconds, self._parts = (before.seconds, before.parts + 1) if before else (0.0, 1)
-        self._notes = dict(before.notes) if before else {}
-        self.facts = facts
-        self.finished = False
-
-    def note(self, kind: str, text: str) -> None:
-        """Keep what looked wrong; of a kind the first. A resumed training may say it again."""
-        self._notes.setdefault(kind, text)
-        self._save(self._part)
-
-    def beat(self) -> None:
-        """Still running: to be called often. What is kept outlives the process; a run that never
-        calls it has no parts.
-        """
-        if time.monotonic() - self._written > _EVERY:
-            self._save(self._part)
-
-    def done(self, result: Path) -> None:
-        """Keep it as what made the file `result`, unless that is known already."""
-        self.finished = True
-        path = path_of(result, self._part.parent)
-        if not path.is_file():
-            self._save(path)
-        self._part.unlink(missing_ok=True)
-
-    def leave(self) -> None:
-        """The run ends without a result: what `beat` has kept is brought up to date."""
-        if self._written and not self.finished:
-            self._save(self._part)
-
-    def _save(self, path: Path) -> None:
-        self._written = time.monotonic()
-        seconds = round(self._seconds + self._written - self._begin, 1)
-        files.write_json(
-            path, {"seconds": seconds, "parts": self._parts, **self.facts, "notes": self._notes}
-        )
-
-
-@contextmanager
-def recording(key: str, tags: Mapping[str, str], folder: Path = RUNS) -> Iterator[Entry]:
-    """What is noted while a result is made. End it with `Entry.done`; a run that ends otherwise is
-    continued by the next.
+def read(result: Path, stage: str) -> Made | None:
+    """What is known of the run that made the file `result`; None if none was recorded (the file
+    came from elsewhere), or not all of it can be read.
 
     Args:
-        key: fingerprint of what the result depends on, by which an interrupted run is found again.
-        tags: see `provenance.tags`: the commit and the digest of the local changes are kept.
-        folder: of all such files.
+        result: the file that `Run.made` was told.
+        stage: that made it, `train` or `evaluate`.
     """
-    facts = {
+    digest = files.digest(result)
+    for each in ledger.ledgers():
+        if each.mentions(digest) and (found := _read(each, digest, stage)):
+            return found
+    return None
+
+
+def _read(told: ledger.Ledger, digest: str, stage: str) -> Made | None:
+    parts: list[int] = []  # the ms of each
+    machine = MACHINE.format(stage)
+    facts: dict[str, dict[str, Any]] = {machine: {}, HEALTH: {}}
+    begin: Begin | None = None
+    for entry in told.entries():
+        match entry:
+            case Begin():
+                begin = entry if entry.stage == stage else None
+                if begin and not begin.resumed:
+                    parts, facts[HEALTH] = [], {}
+                parts += [0] if begin else []
+            case Facts(name=name, values=values) if begin and name in facts:
+                facts[name] = values
+        if begin:
+            parts[-1] = max(parts[-1], entry.time - begin.time)
+        if begin and isinstance(entry, End):
+            if entry.made == digest:
+                seconds = round(sum(parts) / 1000, 1)
+                try:
+                    known = {"seconds": seconds, "parts": len(parts), "notes": facts[HEALTH]}
+                    return Made.model_validate(known | facts[machine])
+                except ValidationError:  # other facts, of another version
+                    return None
+            begin = None
+    return None
+
+
+def facts(tags: dict[str, str]) -> dict[str, object]:
+    """What `read` finds of this machine, to be recorded as the facts `MACHINE`.
+
+    Args:
+        tags: see `provenance.tags`.
+    """
+    return {
         "machine": machine(),
         "versions": versions(),
         "commit": tags["git.commit"],
         "changes": tags["git.diff.sha256"],
     }
-    entry = Entry(folder / f"{key}.part.json", facts)
-    try:
-        yield entry
-    finally:
-        entry.leave()
-
-
-def read(result: Path, folder: Path = RUNS) -> dict[str, Any] | None:
-    """What is known of the run that made the file `result`; None if nothing was recorded (the file
-    came from elsewhere).
-
-    Returns:
-        `seconds` of all its parts together; `parts`: 1, or more if it was interrupted; `machine`;
-        `device`, if it was told; `versions` by package; `commit` and `changes`; `notes`: texts by
-        kind, see `fcn.monitor.health`.
-
-    Raises:
-        UserError: what is kept of it is damaged.
-    """
-    path = path_of(result, folder)
-    return _read(path).model_dump(exclude_unset=True) if path.exists() else None
-
-
-def _read(path: Path) -> _Known:
-    return reading.read_json(path, _Known, "remove it: only how long the run took is lost with it")
-
-
-def path_of(result: Path, folder: Path = RUNS) -> Path:
-    """Where it is kept."""
-    return folder / f"{files.digest(result)[:16]}.json"
 
 
 def machine() -> str:

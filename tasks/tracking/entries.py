@@ -1,8 +1,8 @@
 """What a run can say, as lines of its ledger. How each is told to MLflow: `tell`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from tasks.tracking.redaction import hidden
 
@@ -10,18 +10,20 @@ from tasks.tracking.redaction import hidden
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
+    time: int  # in ms
+
     def line(self) -> bytes:
         """The entry in the ledger."""
-        return self.model_dump_json().encode() + b"\n"
+        return f"{self.model_dump_json()}\n".encode()
 
 
-class _Texts(_Entry):
-    values: dict[str, str]
-
-    def line(self) -> bytes:
-        """See `_Entry`; no secret of the environment is written down."""
-        self.values.update({name: hidden(text) for name, text in self.values.items()})
-        return super().line()
+def _shown(value: Any) -> Any:
+    """The value without secrets of the environment, at any depth."""
+    if isinstance(value, str):
+        return hidden(value)
+    if isinstance(value, dict):
+        return {key: _shown(each) for key, each in value.items()}
+    return value
 
 
 class _Kept(_Entry):
@@ -35,7 +37,6 @@ class Opening(_Entry):
         id: the tag by which MLflow's run is found again.
         experiment: its experiment's name.
         name: its name in MLflow.
-        time: when it began, in ms, as all times here.
         key: what a training depends on.
         model: digest of the weights, by which scores find the run of a training that has no ledger
             here.
@@ -45,15 +46,16 @@ class Opening(_Entry):
     id: str
     experiment: str
     name: str
-    time: int
     key: str | None = None
     model: str | None = None
 
 
-class Resume(_Entry):
-    """An interrupted run goes on."""
+class Begin(_Entry):
+    """A stage begins to work on it; a training that is `resumed` goes on with that before."""
 
-    do: Literal["resume"] = "resume"
+    do: Literal["begin"] = "begin"
+    stage: str
+    resumed: bool = False
 
 
 class Metrics(_Entry):
@@ -62,26 +64,29 @@ class Metrics(_Entry):
     do: Literal["metrics"] = "metrics"
     values: dict[str, float]
     step: int
-    time: int
 
 
-class Params(_Texts):
+class Params(_Entry):
     """Parameters; what the run already has stays."""
 
     do: Literal["params"] = "params"
+    values: Annotated[dict[str, str], AfterValidator(_shown)]
 
 
-class Tags(_Texts):
+class Tags(_Entry):
     """Tags; with `missing` those alone that the run has not."""
 
     do: Literal["tags"] = "tags"
+    values: Annotated[dict[str, str], AfterValidator(_shown)]
     missing: bool = False
 
 
-class Text(_Texts):
-    """Texts by the names of the artifacts that they become."""
+class Facts(_Entry):
+    """What nobody filters by, under a name."""
 
-    do: Literal["texts"] = "texts"
+    do: Literal["facts"] = "facts"
+    name: str
+    values: Annotated[dict[str, Any], AfterValidator(_shown)]
 
 
 class Dataset(_Entry):
@@ -108,17 +113,22 @@ class Register(_Kept):
     source: str
     model: str
     tags: dict[str, str]
-    time: int
 
 
 class End(_Entry):
-    """The run has ended. The end of mere `scores` leaves a run that has finished as it is."""
+    """A stage has ended its work.
+
+    Attributes:
+        stage: which one.
+        status: how the run has ended with it; None: it is as it was.
+        made: digest of what the stage has made.
+    """
 
     do: Literal["end"] = "end"
-    status: str
-    scores: bool
-    time: int
+    stage: str
+    status: str | None
+    made: str | None = None
 
 
-Entry = Opening | Resume | Metrics | Params | Tags | Text | Dataset | Artifact | Register | End
+Entry = Opening | Begin | Metrics | Params | Tags | Facts | Dataset | Artifact | Register | End
 ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="do")])

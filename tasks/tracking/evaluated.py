@@ -77,10 +77,10 @@ def _fetch(run: str, folder: Path) -> tuple[str, str]:
             for artifact in (results.IMAGES, f"{name}.json"):
                 if artifact in there:
                     client.download_artifacts(found.info.run_id, artifact, str(folder))
-    except store.failures() as error:
+    except store.Unavailable as error:
         raise UserError(
-            f"{run}: MLflow at {store.address()} has no such run, or does not answer: "
-            f"{store.reason(error)}. Expected {FORMS}."
+            f"{run}: MLflow at {store.address()} has no such run, or does not answer: {error}. "
+            f"Expected {FORMS}."
         ) from error
     if not (folder / results.IMAGES).is_file():
         raise UserError(

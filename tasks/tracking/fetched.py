@@ -1,6 +1,7 @@
 """A version in MLflow's registry as a model folder of this project."""
 
 import re
+import tempfile
 from pathlib import Path
 
 from fcn.errors import UserError
@@ -23,8 +24,6 @@ def model(uri: str) -> Path:
     Raises:
         UserError: there is none, or MLflow does not answer.
     """
-    import tempfile
-
     from mlflow import artifacts
 
     store.prepare()
@@ -36,10 +35,9 @@ def model(uri: str) -> Path:
                 got = artifacts.download_artifacts(
                     artifact_uri=uri, dst_path=temporary, tracking_uri=client.tracking_uri
                 )
-        except store.failures() as error:
+        except store.Unavailable as error:
             raise UserError(
-                f"{uri}: MLflow at {store.address()} has no such model, or does not answer: "
-                f"{store.reason(error)}"
+                f"{uri}: MLflow at {store.address()} has no such model, or does not answer: {error}"
             ) from error
         found = sorted(Path(got).glob("artifacts/*/model.json"))
         if not found:

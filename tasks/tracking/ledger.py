@@ -1,11 +1,12 @@
 """The ledger of a run: a file of JSON lines, to which everything is appended that the run says.
 
-    .cache/ledger/000001.jsonl    the opening, which says what run this is, and then a line per
-    entry .cache/ledger/000001.json     how far it has been forwarded to MLflow, see `forward`
+    .cache/ledger/000001.jsonl    the opening, which says what run this is, and then its entries
+    .cache/ledger/000001.json     how far it has been forwarded to MLflow, see `forward`
     .cache/ledger/000001/         files that MLflow has not got yet: hard links, which cost no room
 
-It is written first, whether MLflow works or not. A line is one write, so that `kill -9` loses none.
-A torn line, which a loss of power or a full disk can leave, is dropped on reading.
+It is all that a stage writes; MLflow and the report only read it. A line is one write, so that
+`kill -9` loses none. A torn line, which a loss of power or a full disk can leave, is dropped on
+reading.
 """
 
 import contextlib
@@ -15,18 +16,17 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fcn.io import disk
 from tasks.tracking.checkout import root
-from tasks.tracking.entries import ENTRY, End, Entry, Metrics, Opening
+from tasks.tracking.entries import ENTRY, End, Entry, Facts, Metrics, Opening
 
 FOLDER = Path(".cache/ledger")
 
 
 def folder() -> Path:
-    """Where the ledgers lie: in the checkout, also for an experiment in a copy of it, which
-    vanishes.
-    """
+    """Where the ledgers lie: in the checkout, also for an experiment in a copy, which vanishes."""
     return FOLDER if root() == Path.cwd() else root() / FOLDER
 
 
@@ -86,7 +86,7 @@ class Ledger:
         self._late = b""
 
     def keep(self, path: Path) -> str:
-        """Keeps a file or a folder as it is now, for a `Kept` with this path.
+        """Keeps a file or a folder as it is now, for an `Artifact` or `Register` with this path.
 
         A hard link does it, since outputs are replaced and never written into.
 
@@ -120,13 +120,18 @@ class Ledger:
 
     def status(self) -> str | None:
         """How the run has ended; None as long as it goes on."""
-        ends = [entry.status for entry in self.entries() if isinstance(entry, End)]
+        ends = [entry.status for entry in self.entries() if isinstance(entry, End) and entry.status]
         return ends[-1] if ends else None
 
     def points(self) -> dict[tuple[str, int], float]:
         """By metric and step the last value that was said."""
         said = (entry for entry in self.entries() if isinstance(entry, Metrics))
         return {(name, each.step): value for each in said for name, value in each.values.items()}
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """What was said last under a name."""
+        said = (entry for entry in self.entries() if isinstance(entry, Facts))
+        return next((each.values for each in reversed([*said]) if each.name == name), {})
 
     def mentions(self, text: str) -> bool:
         """Whether an entry has this text, quoted as it is in JSON."""
@@ -141,13 +146,13 @@ def paths() -> list[Path]:
     )
 
 
-def ledgers() -> Iterator[Ledger]:
-    """Those that can be read, the newest first."""
-    for path in reversed(paths()):
-        try:
-            yield Ledger(path)
-        except (OSError, ValueError):  # damaged: the others are as they were
-            continue
+def ledgers() -> list[Ledger]:
+    """Those that can be read, the oldest first; a damaged one leaves the others as they were."""
+    found = []
+    for path in paths():
+        with contextlib.suppress(OSError, ValueError):
+            found.append(Ledger(path))
+    return found
 
 
 def now() -> int:

@@ -7,8 +7,8 @@ import warnings
 from importlib import metadata
 from pathlib import Path
 
+from fcn.errors import UserError
 from fcn.io import files
-from fcn.net import surgery
 from fcn.predict import serving
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,9 @@ def save(model_dir: Path, out: Path) -> None:
     Raises:
         UserError: no model folder.
     """
-    surgery.read_spec(model_dir)  # before anything is copied
+    if not (model_dir / "model.json").is_file():  # before anything is copied
+        wanted = "expected a model folder with model.json and weights.npz"
+        raise UserError(f"{model_dir}: {wanted}, found no {model_dir / 'model.json'}")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     marks = ("MLmodel", "python_function")
     with (

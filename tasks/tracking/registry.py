@@ -30,7 +30,7 @@ def register(
     split: str,
     dataset: str,
     model_sha256: str,
-) -> str | None:
+) -> None:
     """Makes a scored model a version of the registered model `fcn-<profile>`, unless it is one:
     then its tags are renewed.
 
@@ -48,9 +48,6 @@ def register(
         split: what it was scored on, e.g. `seg11valid`.
         dataset: digest of that data.
         model_sha256: digest of the weights, hexadecimal.
-
-    Returns:
-        What happened, in words; None if that will happen later.
     """
     name = "fcn-" + store.plain(profile_name).replace("/", "_")
     tags = {
@@ -60,14 +57,15 @@ def register(
         "dataset": dataset,
         SHA: model_sha256,
     }
-    return run.register(name, model_dir, tags)
+    run.register(name, model_dir, tags)
 
 
 def enter(client: Any, run_id: str, entry: Register, model_dir: Path) -> str:
     """What `register` does, with MLflow. Twice is once, but for a logged model that broke off."""
     name, tags = entry.model, {**entry.tags, SCORED: str(entry.time)}
     variant = tags["variant"]
-    _make(client, name)
+    if not client.search_registered_models(f"name='{name}'"):
+        client.create_registered_model(name)
     versions = {
         int(version.version): dict(version.tags)
         for version in client.search_model_versions(f"name='{name}'")
@@ -146,16 +144,6 @@ def _words(versions: Mapping[int, Mapping[str, str]], before: int | None, after:
             f"set {dataset}"
         )
     return f"{CHAMPION} is now {which}"
-
-
-def _make(client: Any, name: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
 
 
 def _new_version(

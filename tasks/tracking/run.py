@@ -1,62 +1,55 @@
-"""One run while a stage is at work on it: what the stage says goes to its ledger, and from there to
-MLflow.
+"""The run of a staged model: opened by its training, found again by its evaluation and its report.
+All that a stage says goes to the run's ledger, and from there to MLflow, see `forwarder`.
 """
 
-import json
+import contextlib
 import logging
 import operator
+import re
 import time
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from fcn.errors import UserError
-from fcn.io import public
-from tasks.tracking import checkout, entries, forward, ledger, store, tell
+from fcn.io import files
+from tasks.tracking import checkout, entries, forwarder, ledger, steps, store
+from tasks.tracking.mark import Mark
 
 log = logging.getLogger(__name__)
 
+MODEL = "model.sha256"
+"""The tag by which `scoring` finds the run of a model; training sets it with its weights."""
+NOTE = "mlflow.note.content"
+"""The tag that MLflow shows as the run's description: a sentence."""
 _MODE = "workflowType=machine_learning"  # else the UI opens in its GenAI mode
-_EVERY, _REST = 5.0, 60.0  # seconds between two tries to forward; after a failure
-_SHARE = 20.0  # and no try for so many times as long as the last one took
-_LONGEST = 30.0  # seconds that a stage spends at once on forwarding
+_EVERY = 60.0  # seconds between two looks whether the forwarder is still at work
 
 
 class Run:
-    """One run, opened by `tracking.training` or `tracking.scoring`.
-
-    Everything is written to the ledger first. Now and then, and when the run ends, it is forwarded
-    to MLflow; no more than a twentieth of the time goes into that. What MLflow does not get,
-    because it is down, it gets from the next run or from `fcn sync`.
+    """One run, opened by `training` or `scoring`: what is said is written to its ledger.
 
     Names of metrics, parameters and tags may hold any character: what MLflow refuses becomes `_`.
     """
 
-    def __init__(self, told: ledger.Ledger | None, new: bool = False) -> None:
-        """Opens a run.
-
-        Args:
-            told: its ledger; None, if not even that can be written: then all that is said is lost.
-            new: whether the ledger was made for this.
-        """
-        self._ledger, self.new = told, new
-        self._target: tell.Target | None = None
-        self._again, self._failed, self._full = 0.0, False, told is None
-        self._begun = ledger.now()
+    def __init__(self, told: ledger.Ledger | None) -> None:
+        """`told`: its ledger; None, if not even that can be written: all that is said is lost."""
+        self._ledger, self._full = told, told is None
+        self._looked, self._since, self._begun = float("-inf"), time.monotonic(), ledger.now()
+        self._made: str | None = None
         self._points = told.points() if told else {}
-        self.finished = told is not None and told.status() == "FINISHED"
-        self.refused = False
+        self._finished = told is not None and told.status() == "FINISHED"
 
     @property
     def id(self) -> str | None:
-        """MLflow's id of the run; None as long as MLflow could not be reached."""
-        return self._target.id if self._target else None
+        """MLflow's id of the run; None as long as MLflow was not told of it."""
+        return Mark.of(self._ledger).run if self._ledger else None
 
     @property
     def url(self) -> str | None:
-        """The run's page, in `fcn ui` where the store is a file; None while
-        there is no such page.
-        """
+        """The run's page, in `fcn ui` where the store is a file; None while there is none."""
         return self._page(f"/{self.id}?{_MODE}")
 
     @property
@@ -65,17 +58,16 @@ class Run:
         return self._page(f"?{_MODE}&viewStateShareKey=scores&compareRunsMode=CHART")
 
     def _page(self, rest: str) -> str | None:
-        if self._target is None:
+        mark = Mark.of(self._ledger) if self._ledger else None
+        if mark is None or mark.run is None:
             return None
-        uri = self._target.client.tracking_uri
-        server = checkout.mlflow_url() if uri.startswith("sqlite") else public(uri).rstrip("/")
+        server = store.address().rstrip("/")
         if not server.startswith(("http://", "https://")):
-            return None
-        return f"{server}/#/experiments/{self._target.experiment}/runs{rest}"
+            server = checkout.mlflow_url()
+        return f"{server}/#/experiments/{mark.experiment}/runs{rest}" if server else None
 
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """Record numbers. What a resumed training says again, after its last checkpoint, stands
-        there once.
+        """Record numbers. What a resumed training says again stands there once.
 
         Args:
             values: name -> number. Two names that MLflow cannot tell apart get a trailing `_`.
@@ -94,18 +86,16 @@ class Run:
             while clean in taken:
                 clean += "_"
             taken[clean] = float(value)
-        new = {
-            name: value for name, value in taken.items() if self._points.get((name, at)) != value
-        }
+        new = {name: each for name, each in taken.items() if self._points.get((name, at)) != each}
         self._points |= {(name, at): value for name, value in new.items()}
         if new:
-            self._say(entries.Metrics(values=new, step=at, time=self._now()))
+            self._say(entries.Metrics, values=new, step=at)
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Record parameters: `{"train": {"lr": 1e-10}}` becomes `train.lr`. What the run already
         has stays as it is.
         """
-        self._say(entries.Params(values=dict(_flatten(values))))
+        self._say(entries.Params, values=dict(_flatten(values)))
 
     def tags(self, values: Mapping[str, str], missing: bool = False) -> None:
         """Set tags; a tag that the run already has is overwritten, or, with `missing`, stays.
@@ -117,12 +107,17 @@ class Run:
             if not isinstance(value, str):
                 raise TypeError(f"tag {name!r} must be a string, got {value!r}")
         plain = {store.plain(name): value for name, value in values.items()}
-        self._say(entries.Tags(values=plain, missing=missing))
+        self._say(entries.Tags, values=plain, missing=missing)
 
     def facts(self, name: str, values: Mapping[str, Any]) -> None:
-        """Record what nobody filters by, as the artifact `made_from/<name>.json`."""
-        text = json.dumps(values, indent=2, ensure_ascii=False)
-        self._say(entries.Text(values={f"made_from/{name}.json": text}))
+        """Record what nobody filters by, as the artifact `made_from/<name>.json`, in place of what
+        was said under this name before.
+        """
+        self._say(entries.Facts, name=name, values=dict(values))
+
+    def said(self, name: str) -> dict[str, Any]:
+        """The facts that were recorded last under this name, by an earlier part of the run too."""
+        return self._ledger.facts(name) if self._ledger else {}
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """Keep a copy of a file, or of all files of a directory, under `folder` of the run's
@@ -134,7 +129,7 @@ class Run:
         if not path.exists():
             raise FileNotFoundError(f"artifact {path} does not exist")
         if kept := self._keep(path):
-            self._say(entries.Artifact(path=kept, folder=folder, tree=path.is_dir()))
+            self._say(entries.Artifact, path=kept, folder=folder, tree=path.is_dir())
 
     def dataset(self, name: str, digest: str, context: str) -> None:
         """Record the data that a run used, in MLflow's column Dataset.
@@ -144,66 +139,36 @@ class Run:
             digest: hexadecimal digest of the data; MLflow shows 36 characters.
             context: `training` or `validation`.
         """
-        self._say(entries.Dataset(name=name, digest=digest, context=context))
+        self._say(entries.Dataset, name=name, digest=digest, context=context)
 
-    def register(self, model: str, model_dir: Path, tags: Mapping[str, str]) -> str | None:
+    def register(self, model: str, model_dir: Path, tags: Mapping[str, str]) -> None:
         """See `tasks.tracking.registry.register`, which is for everybody to call."""
-        if not (kept := self._keep(model_dir)):
-            return None
-        source, time = str(model_dir), self._now()
-        self._write(
-            entries.Register(path=kept, source=source, model=model, tags=dict(tags), time=time)
-        )
-        return self._forward(at_once=True)
+        if kept := self._keep(model_dir):
+            source = str(model_dir)
+            self._say(entries.Register, path=kept, source=source, model=model, tags=dict(tags))
 
-    def _open(
-        self, resumed: bool, params: Mapping[str, Any], tags: Mapping[str, str], missing: bool
-    ) -> None:
-        """Say the first things, and bring MLflow up to date."""
-        if resumed:
-            self._write(entries.Resume())
-        self._write(entries.Params(values=dict(_flatten(params))))
-        self._write(
-            entries.Tags(
-                values={store.plain(name): text for name, text in tags.items()}, missing=missing
-            )
-        )
-        self._forward(at_once=True)
-        if self._target is None:
-            return
+    def made(self, result: Path) -> None:
+        """The stage has made this file, by which `durations.read` finds how long it took."""
+        self._made = files.digest(result)
+
+    def _say(self, kind: Callable[..., entries.Entry], **what: Any) -> None:
         try:
-            with store.asked():
-                outcome = forward.forward_all(_LONGEST)
-        except store.failures() as error:
-            self._fail(error)
-            return
-        if outcome.done:
-            log.info("MLflow has now the records of %d earlier runs, too.", outcome.done)
-        if outcome.elsewhere:
-            log.warning(
-                "Records of earlier runs wait for MLflow at %s.",
-                ", ".join(sorted(outcome.elsewhere)),
-            )
-
-    def _close(self, status: str | None, scores: bool = False) -> None:
-        """End the run, if it has a status, and is not one that mere scores were added to."""
-        if status and not (scores and self.finished):
-            self._write(entries.End(status=status, scores=scores, time=self._now()))
-        self._forward(at_once=True)
-
-    def _say(self, entry: entries.Entry) -> None:
-        self._write(entry)
-        self._forward()
-
-    def _write(self, entry: entries.Entry) -> None:
-        if self._ledger is None:
-            return
-        try:
-            self._ledger.add(entry)
+            if self._ledger is not None:
+                self._ledger.add(kind(**what, time=self._now()))
         except OSError as error:
-            self._lose(error)
-        else:
-            self._full = False
+            if not self._full:
+                self._full = True
+                said = "%s cannot be written: %s. The stage goes on. It is tried again."
+                log.warning(said, ledger.FOLDER, error)
+        if time.monotonic() - self._looked > _EVERY:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Sees to it that somebody tells MLflow, and repeats what went wrong with that."""
+        self._looked = time.monotonic()
+        forwarder.wake()
+        for level, text in forwarder.news():
+            steps.logger().log(level, text)
 
     def _keep(self, path: Path) -> str | None:
         try:
@@ -212,55 +177,154 @@ class Run:
             log.warning("MLflow refuses %s: %s", path, error)
             return None
 
-    def _lose(self, error: Exception) -> None:
-        if not self._full:
-            self._full = True
-            log.warning(
-                "%s cannot be written: %s. The stage goes on. It is tried again.",
-                ledger.FOLDER,
-                error,
-            )
-
-    def _forward(self, at_once: bool = False) -> str | None:
-        """Tell MLflow what is new, if it is time to; `at_once`: unless MLflow has just failed."""
-        begun = time.monotonic()
-        if (
-            self._ledger is None
-            or self.refused
-            or (begun < self._again and (self._failed or not at_once))
-        ):
-            return None
-        said = None
-        try:
-            with store.asked():
-                target, said = forward.forward(self._ledger, _LONGEST)
-        except tell.Refused:
-            self.refused = True
-        except store.failures() as error:
-            self._fail(error)
-        else:
-            self._target = target or self._target
-            if self._failed:
-                log.info(
-                    "MLflow at %s has all of %s again.", store.address(), self._ledger.opening.name
-                )
-            self._failed = False
-        took = time.monotonic() - begun
-        self._again = begun + took + max(_REST if self._failed else _EVERY, _SHARE * took)
-        return said
-
-    def _fail(self, error: Exception) -> None:
-        if not self._failed:
-            log.warning(
-                "MLflow at %s failed: %s. The stage goes on without it: the records wait in %s "
-                "for the next run or `fcn sync`. Check MLFLOW_TRACKING_URI and that server.",
-                store.address(), store.reason(error), ledger.FOLDER,
-            )  # fmt: skip
-        self._failed = True
+    def _ends_with(self, scoring: str) -> bool:
+        """Whether the end of scoring is the run's. A model's training did not fail because its
+        scoring did, nor does it end a second time.
+        """
+        alone = self._ledger is not None and self._ledger.opening.key is None
+        return not self._finished and (scoring == "FINISHED" or alone)
 
     def _now(self) -> int:
-        """In ms, and never before the run began: a clock may be set back."""
-        return max(time.time_ns() // 1_000_000, self._begun)
+        """In ms. Where the clock is set meanwhile, this one goes on."""
+        return self._begun + round(1000 * (time.monotonic() - self._since))
+
+
+def experiment(profile: str, seed: int | None = None, fold: str | None = None) -> str:
+    """The experiment of a profile's runs; those with a seed of their own (`fcn seeds`), or on a
+    part of the data (`fcn folds`), have another, with a row for each.
+    """
+    return f"fcn-{profile}" + ("-folds" if fold else "" if seed is None else "-seeds")
+
+
+@contextlib.contextmanager
+def training(
+    experiment: str, variant: str, key: str,
+    *, params: Mapping[str, Any], tags: Mapping[str, str], resumed: bool = False,
+) -> Iterator[Run]:  # fmt: skip
+    """The run of one training. A run with this key that has not finished (it was killed or failed)
+    is continued; one that has finished is left alone, so that a forced repetition makes a new one.
+
+    It ends FINISHED, after an exception FAILED, after Ctrl-C or another end of the process KILLED.
+
+    Args:
+        experiment: e.g. `fcn-sample`; made if it is missing.
+        variant: e.g. `fcn32s`.
+        key: fingerprint of what the training depends on.
+        params: parameters, nested or flat.
+        tags: at least `pipeline`, the id that ties the runs of one pipeline. Of all tags of a run
+            there are at most twelve, which one filters by; the rest are `Run.facts`.
+        resumed: from a checkpoint: its time is added to that of the run so far.
+    """
+    run = _known(experiment, lambda each: each.opening.key == key)
+    if run is None or run._finished:
+        run = _made(experiment, variant, params, key=key)
+    with _at_work(run, "train", resumed):
+        run.params(params)
+        run.tags({"variant": variant, **tags})
+        yield run
+
+
+@contextlib.contextmanager
+def scoring(
+    experiment: str, variant: str, model_sha256: str,
+    *, params: Mapping[str, Any], tags: Mapping[str, str], stage: str = "evaluate",
+) -> Iterator[Run]:  # fmt: skip
+    """The run of a trained model, to add its scores to: the newest with this digest, or a new one
+    where the training was not recorded (no ledger, and none in MLflow). A finished run keeps its
+    times and status.
+
+    Args:
+        experiment: as for `training`.
+        variant: as for `training`.
+        model_sha256: digest of the model's weights file, hexadecimal.
+        params: those of the training; recorded as far as the run lacks them.
+        tags: likewise: the tags that training set stay. `Run.tags` overwrites.
+        stage: which one adds something.
+
+    Raises:
+        ValueError: a digest with other characters than letters, digits, `.`, `_`, `-`.
+    """
+    if not re.fullmatch(r"[\w.-]+", model_sha256):  # it stands in a query
+        wanted = f"{MODEL} must consist of letters, digits, '.', '_' and '-'"
+        raise ValueError(f"{wanted}, got {model_sha256!r}")
+    run = _known(experiment, lambda each: each.mentions(model_sha256))
+    if run is None:
+        run = _made(experiment, variant, params, model=model_sha256)
+    with _at_work(run, stage):
+        run.params(params)
+        run.tags({"variant": variant, **tags, MODEL: model_sha256}, missing=True)
+        yield run
+
+
+@contextlib.contextmanager
+def _at_work(run: Run, stage: str, resumed: bool = False) -> Iterator[None]:
+    """Writes down when the work of a stage on a run begins, and how it ends."""
+    status = "KILLED" if stage == "train" else "FAILED"
+    with forwarder.needed():
+        run._say(entries.Begin, stage=stage, resumed=resumed)
+        try:
+            yield
+            status = "FINISHED"
+        except Exception:
+            status = "FAILED"
+            raise
+        finally:
+            said = status if stage == "train" or run._ends_with(status) else None
+            run._say(entries.End, stage=stage, status=said, made=run._made)
+            run._wake()
+
+
+def _known(experiment: str, wanted: Callable[[ledger.Ledger], bool]) -> Run | None:
+    """The run of the newest ledger that is `wanted`, of an experiment in this MLflow."""
+    with contextlib.suppress(OSError):  # it was deleted meanwhile, or cannot be read
+        for each in reversed(ledger.ledgers()):
+            mark = Mark.of(each)
+            here = each.opening.experiment == experiment and mark.store == store.address()
+            if here and not mark.refused and wanted(each):
+                return Run(each)
+    return None
+
+
+def _made(
+    experiment: str, variant: str, params: Mapping[str, Any],
+    *, key: str | None = None, model: str | None = None,
+) -> Run:  # fmt: skip
+    """A new run."""
+    now = ledger.now()
+    opening = entries.Opening(
+        id=uuid.uuid4().hex,
+        experiment=experiment,
+        name=_name(variant, params, now),
+        time=now,
+        key=key,
+        model=model,
+    )
+    try:
+        made = ledger.Ledger.new(opening)
+        Mark(store=store.address()).save(made)
+        return Run(made)
+    except OSError as error:
+        said = "%s: %s. The stage goes on; nothing of this run is recorded."
+        log.warning(said, ledger.FOLDER, error)
+        return Run(None)
+
+
+def sentence(variant: str, params: Mapping[str, Any]) -> str:
+    """What a model is, for `NOTE`; without a full stop."""
+    train = params["train"]
+    return (
+        f"{variant} of the profile {params['profile']}, trained for {train['iterations']} "
+        f"iterations with seed {train['seed']}"
+    )
+
+
+def _name(variant: str, params: Mapping[str, Any], time: int) -> str:
+    """Such as `fcn8s · voc · seed 2 · 26 Nov 12:40`."""
+    train, when = params.get("train"), datetime.fromtimestamp(time / 1000)
+    seed = train.get("seed") if isinstance(train, Mapping) else None
+    named = seed is not None and f"seed {seed}"
+    parts = (variant, params.get("profile"), named, f"{when.day} {when:%b %H:%M}")
+    return " · ".join(str(part) for part in parts if part)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

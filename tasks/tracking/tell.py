@@ -28,14 +28,12 @@ class Target:
     Attributes:
         client: MLflow's.
         id: of the run.
-        experiment: the id of its experiment.
         files: folder of what the ledger has kept.
         former: folder of the run's artifacts, if MLflow's database was lost.
     """
 
     client: Any
     id: str
-    experiment: str
     files: Path
     former: Path | None = None
 
@@ -53,14 +51,12 @@ class Target:
 
 
 def tell(entry: entries.Entry, target: Target) -> str | None:
-    """Tells an entry that has no points; returns what came of it in words, if
-    that is worth them.
-    """
+    """Tells an entry that has no points; returns what came of it in words, if it is worth them."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
     client, run = target.client, target.id
     match entry:
-        case entries.Resume():
+        case entries.Begin(stage="train"):
             client.update_run(run, status="RUNNING")
         case entries.Params(values=values):
             known = client.get_run(run).data.params  # MLflow refuses a second value
@@ -68,9 +64,8 @@ def tell(entry: entries.Entry, target: Target) -> str | None:
         case entries.Tags(values=values, missing=missing):
             known = client.get_run(run).data.tags if missing else {}
             target.log("tags", [RunTag(*each) for each in values.items() if each[0] not in known])
-        case entries.Text(values=values):
-            for name, text in values.items():
-                client.log_text(run, text, name)
+        case entries.Facts(name=name, values=values):
+            client.log_dict(run, values, f"made_from/{name}.json")
         case entries.Dataset():
             source = json.dumps({"name": entry.name, "digest": entry.digest})
             data = Dataset(entry.name, entry.digest[:36], "local", source)
@@ -87,7 +82,6 @@ def tell(entry: entries.Entry, target: Target) -> str | None:
             same = weights.is_file() and files.digest(weights) == tags[registry.SHA]
             model = target.path(entry.path, weights.parent if same else None)
             return registry.enter(client, run, entry, model)
-        case entries.End():
-            if not (entry.scores and client.get_run(run).info.status == "FINISHED"):
-                client.set_terminated(run, entry.status, entry.time)
+        case entries.End(status=str(status)):
+            client.set_terminated(run, status, entry.time)
     return None

@@ -267,8 +267,8 @@ def interrupted(project, *command, by=signal.SIGINT):
     Under a shell that stays above the command that it runs, and dies of the signal at once: DVC
     takes $SHELL, else /bin/sh.
 
-    Returns its exit code and output, and the processes below it that live on, which may be
-    Prefect's server only.
+    Returns its exit code and output, and the processes below it that live on, but for Prefect's
+    server and the process that tells MLflow.
     """
     with subprocess.Popen(
         command, cwd=project.folder, env=project.environment | {"SHELL": "/bin/sh"},
@@ -282,7 +282,9 @@ def interrupted(project, *command, by=signal.SIGINT):
             output += line
         below = psutil.Process(process.pid).children(recursive=True)
         assert any("flows.train" in child.cmdline() for child in below)
-        below = [child for child in below if "flows.runner.server" not in child.cmdline()]
+        # The servers' processes outlive a command.
+        others = {"flows.runner.server", "tasks.tracking"}
+        below = [child for child in below if others.isdisjoint(child.cmdline())]
         os.killpg(process.pid, by)
         output += process.stdout.read()
     return process.returncode, output, living(below)
@@ -307,6 +309,7 @@ def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, firs
         (checkpoint,) = (project.folder / ".cache/checkpoints").glob("*.npz")
         with np.load(checkpoint) as arrays:
             steps.append(int(arrays["optimizer/0"]))
+        assert project.run("python", "-m", "fcn", "sync").returncode == 0
         with sqlite3.connect(project.folder / "mlflow.db") as database:
             runs = database.execute(
                 "select name, status from runs where status != 'FINISHED'"

@@ -9,9 +9,11 @@ import threading
 import types
 
 import pytest
+from tracked import at_once
 
 import tasks.tracking
-from tasks.tracking import store, training
+from tasks.tracking import forwarder, store, training
+from tasks.tracking.database import sqlite
 
 SETTINGS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *store.ENVIRONMENT)
 
@@ -97,6 +99,12 @@ def enter(folder, patch):
         patch.delenv(name)
 
 
+@pytest.fixture(autouse=True)
+def teller(monkeypatch):
+    """MLflow hears nothing; the tests of tracking/ have another."""
+    monkeypatch.setattr(forwarder, "wake", lambda: None)
+
+
 @pytest.fixture
 def empty(tmp_path, monkeypatch):
     """An empty project's root, in whose name every letter stands that means something in an
@@ -116,6 +124,7 @@ def database(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         enter(folder, patch)
+        at_once(patch)
         with training("fcn-first", "fcn32s", "first", params={}, tags={}):
             pass
     return folder / "mlflow.db"
@@ -128,7 +137,7 @@ def client(empty, database):
 
     shutil.copy(database, "mlflow.db")
     store._follow(empty / "mlflow.db")
-    return MlflowClient(tracking_uri=store._uri(empty / "mlflow.db"))
+    return MlflowClient(tracking_uri=sqlite("pysqlite", empty / "mlflow.db"))
 
 
 @pytest.fixture

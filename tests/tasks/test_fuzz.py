@@ -41,12 +41,11 @@ from fcn.train import checkpoint
 from fcn.weights import readers
 from flows.runner import remote
 from tasks.report import charts
-from tasks.tracking import durations, provenance
+from tasks.tracking import provenance
 
 SPEC = ModelSpec(
     "fcn32s", "vgg16", ("background", "cat", "dog"), 1 / 32, 8, "caffe", "fixed", 0.5, MEAN_BGR
 )
-TAGS = {"git.commit": "abc", "git.diff.sha256": "none"}
 SHARD = "val-00000-of-00002.tfrecord"
 STATE = {"weights/x": np.ones(2, np.float32)}
 PROGRESS = {"told": 10, "history": [{"step": 10, "loss": 0.5}]}
@@ -63,15 +62,6 @@ def load_checkpoint(path):
     return checkpoint.load(
         path, {"weights/x": keras.Variable(np.zeros(2, np.float32))}, distribution.ONE
     )
-
-
-def load_entry(path):
-    with durations.recording("key", TAGS, path.parent):
-        pass
-
-
-def load_known(path):
-    return durations.read(path.parent.parent / "models/fcn32s/weights.npz", path.parent)
 
 
 def uncached(path):
@@ -118,8 +108,6 @@ KINDS = {
     "data/records/index.json": (FIELDS, lambda path: records.split_info(path.parent, "val"), 400),
     f"data/records/{SHARD}": (of_shard, read_shard, 20),
     "checkpoint.npz": (mutations.of_progress, load_checkpoint, 100),
-    "runs/key.part.json": (FIELDS, load_entry, 100),
-    "runs/known.json": (FIELDS, load_known, 50),
     "dvc.lock": (BYTES, provenance.outputs, 300),
     "dvc.yaml": (BYTES, uncached, 100),
     "train.txt": (BYTES, pairs.read_ids, 200),
@@ -140,20 +128,6 @@ def make(root):
     surgery.save(net, SPEC, root / "models/fcn32s")
     progress = np.frombuffer(json.dumps(PROGRESS).encode(), np.uint8)
     files.save_arrays(root / "checkpoint.npz", {**STATE, "progress": progress})
-    known = {
-        "seconds": 1.5,
-        "parts": 1,
-        "machine": "m",
-        "versions": {},
-        "commit": "c",
-        "changes": "none",
-        "notes": {},
-    }
-    for path in (
-        root / "runs/key.part.json",
-        durations.path_of(root / "models/fcn32s/weights.npz", root / "runs"),
-    ):
-        files.write_json(path, known)
     (root / "dvc.yaml").write_text(
         "stages:\n  a:\n    foreach: [x]\n    do: {cmd: b, outs: [c, d: {cache: false}]}\n"
     )
@@ -187,8 +161,6 @@ def attack(project, kind, cases, seed):
     """
     change, read, _ = KINDS[kind]
     path = project / kind
-    if kind == "runs/known.json":
-        path = durations.path_of(project / "models/fcn32s/weights.npz", project / "runs")
     whole, index, refused = path.read_bytes(), (project / "data/records/index.json").read_bytes(), 0
     read(path)
     try:
@@ -205,7 +177,6 @@ def refuses(read, path, project, case):
     """Whether it is refused, and that with one sentence; anything else than this, or a value,
     fails.
     """
-    before = mutations.tree(project / "runs") if "runs" in path.parts else None
     begin = time.monotonic()
     said = ""
     try:
@@ -221,7 +192,6 @@ def refuses(read, path, project, case):
         )
         assert len(said) < 3000, f"{case} says too much: {said[:300]}"
         assert not mutations.CONTROL.search(said), f"{case} is no one sentence: {said!r}"
-        assert before is None or before == mutations.tree(project / "runs"), case
     return bool(said)
 
 
@@ -234,8 +204,6 @@ def test_a_changed_file_is_read_or_refused_with_one_sentence(project, kind):
 def test_what_is_no_file_is_refused_with_one_sentence(project):
     for kind, (_, read, _) in KINDS.items():
         path = project / kind
-        if kind == "runs/known.json":
-            continue
         aside = path.rename(project / "aside")
         for make_it, undo in (
             (lambda path: None, lambda path: None),
@@ -244,12 +212,7 @@ def test_what_is_no_file_is_refused_with_one_sentence(project):
             (lambda path: path.write_bytes(b""), Path.unlink),
         ):
             make_it(path)
-            with (
-                contextlib.suppress(FileNotFoundError)
-                if kind.startswith("runs")
-                else contextlib.nullcontext()
-            ):
-                refuses(read, path, project, kind)
+            refuses(read, path, project, kind)
             undo(path)
         aside.rename(path)
 

@@ -93,19 +93,18 @@ MODEL = ModelSpec(
 )
 
 
-def test_what_looks_wrong_is_told_to_the_log_to_prefect_to_mlflow_and_to_the_entry(
+def test_what_looks_wrong_is_told_to_the_log_to_prefect_and_to_the_ledger(
     monkeypatch, caplog, tmp_path
 ):
-    artifacts, tags, facts, notes = [], {}, {}, []
+    artifacts, tags, facts = [], {}, {}
     monkeypatch.setattr(
         train.steps, "show", lambda key, text, markdown: artifacts.append((key, markdown))
     )
     run = types.SimpleNamespace(
         tags=tags.update, facts=lambda name, values: facts.update({name: dict(values)})
     )
-    entry = types.SimpleNamespace(note=lambda *finding: notes.append(finding))
     told = train._Told(
-        "fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, entry, logging.getLogger("test")
+        "fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, {}, logging.getLogger("test")
     )
     told.note("all_background", "Only background: a lower rate.")
     assert caplog.messages == ["fcn32s: Only background: a lower rate."]
@@ -113,7 +112,45 @@ def test_what_looks_wrong_is_told_to_the_log_to_prefect_to_mlflow_and_to_the_ent
     assert artifacts == [("health-all-background", "Only background: a lower rate.")]
     assert tags == {"health": "all_background"}
     assert facts == {"health": {"all_background": "Only background: a lower rate."}}
-    assert notes == [("all_background", "Only background: a lower rate.")]
+
+
+def test_a_resumed_training_says_from_which_step_and_what_was_wrong_before(monkeypatch, tmp_path):
+    said, facts = [], {"labels": "look"}
+    monkeypatch.setattr(train.steps, "remark", said.append)
+    monkeypatch.setattr(train.steps, "show", lambda *_, **__: None)
+    run = types.SimpleNamespace(
+        id=None,
+        metrics=lambda values, step: None,
+        said=lambda name: dict(facts),
+        facts=lambda name, values: facts.update(values),
+        tags=lambda values: said.append(values),
+    )
+    given = ("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, {}, logging.getLogger("test"))
+    told = train._Told(*given, resumed=True)
+    told.report(800 + RECIPE.log_every, {"loss": 0.5})
+    told.report(800 + 2 * RECIPE.log_every, {"loss": 0.4})
+    assert said == ["resumed at step 800"]
+    told.note("labels", "look again")
+    told.note("resolution", "coarse")
+    assert facts == {"labels": "look", "resolution": "coarse"}
+    assert said[-1] == {"health": "labels, resolution"}
+    assert train._Told(*given).notes == {}
+
+
+def test_the_page_of_a_run_is_shown_once_as_soon_as_there_is_one(monkeypatch, tmp_path, caplog):
+    shown = []
+    monkeypatch.setattr(train.steps, "show", lambda key, text, link: shown.append((key, link)))
+    caplog.set_level(logging.INFO)
+    run = types.SimpleNamespace(id=None, url="http://here/run", models_url="http://here/all")
+    log = logging.getLogger("test")
+    told = train._Told("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, {}, log)
+    told.link()
+    assert shown == []
+    run.id = "abc"
+    told.link()
+    told.link()
+    assert shown == [("mlflow", "http://here/run")]
+    assert caplog.messages == ["MLflow: http://here/all"]
 
 
 @pytest.fixture
@@ -140,12 +177,15 @@ def trained(monkeypatch, tmp_path):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(distribution, "join", lambda environment: share)
         monkeypatch.setattr(train.records, "read_index", lambda data: {"classes": MODEL.classes})
-        monkeypatch.setattr(train.fit, "facts", lambda *_: {"train.schedule": "fixed"})
+        monkeypatch.setattr(
+            train.fit,
+            "facts",
+            lambda *_: {"train.schedule": "fixed", "train.keep": "last", "train.patience": 0},
+        )
         monkeypatch.setattr(train.fit, "fingerprint", lambda _: key)
         monkeypatch.setattr(train.fit, "run", lambda *arguments: computed.append(arguments))
         monkeypatch.setattr(train.steps, "show", lambda *_, **__: pytest.fail("an artifact"))
         monkeypatch.setattr(train.tracking, "training", lambda *_, **__: pytest.fail("a run"))
-        monkeypatch.setattr(train.durations, "recording", lambda *_, **__: pytest.fail("an entry"))
         fields = {
             key: value
             for key, value in dataclasses.asdict(MODEL).items()

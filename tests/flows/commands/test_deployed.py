@@ -66,6 +66,24 @@ def test_the_schedule(prefect_yaml):
     ]
 
 
+@pytest.mark.parametrize(
+    ("flow", "given"),
+    [
+        (deployed.run_pipeline, {}),
+        (deployed.run_stage, {"stage": "records"}),
+        (deployed.evaluate_model, {"model": "m", "variant": "fcn8s", "out": "o"}),
+    ],
+)
+def test_a_deployed_flow_that_is_stopped_is_cancelled_and_no_crash(flow, given, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt("SIGTERM")
+
+    monkeypatch.setattr(deployed, "_reproduce", stopped)
+    monkeypatch.setattr(deployed.config, "read", stopped)
+    state = flow.fn(**given)
+    assert (state.name, state.message) == ("Cancelled", "stopped by SIGTERM")
+
+
 GOOD = [
     ("by-hand", {}),
     (

@@ -19,6 +19,7 @@ from websockets.sync.client import connect
 
 from flows.runner import processes, recorded, server, stage
 from tasks.tracking import checkout
+from tasks.tracking import database as databases
 from tests.flows import conftest
 from tests.reliability import small_stages
 
@@ -44,10 +45,24 @@ def test_two_processes_share_one_server_which_ends_after_them(tmp_path, keeper):
         # The UI of a server on another port than the default must ask that port.
         assert httpx.get(url.removesuffix("/api") + "/ui-settings").json()["api_url"] == url
         check_doors(url)
+        check_report(url.removesuffix("/api"), tmp_path)
         one.end()
     serving.wait(timeout=100)
     assert sorted(path.name for path in home.glob("server.*")) == ["server.lock", "server.log"]
     assert (home / "prefect.db").exists()
+
+
+def check_report(url, folder):
+    """The server also shows the workspace's report, as soon as there is one, and nothing else."""
+    assert httpx.get(f"{url}/report/").status_code == 404
+    (folder / "report/pictures").mkdir(parents=True)
+    (folder / "report/index.html").write_text("<title>The models</title>")
+    (folder / "report/pictures/a.jpg").write_bytes(b"jpeg")
+    (folder / "params.yaml").write_text("secret: 1")
+    assert httpx.get(f"{url}/report/").text == "<title>The models</title>"
+    assert httpx.get(f"{url}/report/pictures/a.jpg").content == b"jpeg"
+    for path in ("/report/../params.yaml", "/report/%2e%2e/params.yaml", "/report/none.html"):
+        assert httpx.get(url + path).status_code == 404
 
 
 def check_doors(url):
@@ -308,7 +323,7 @@ def test_a_port_is_the_one_of_last_time_until_somebody_else_has_it(nowhere):
 
 
 @pytest.mark.parametrize("damage", ["no database", "cut off", "overwritten", "whole", "locked"])
-def test_a_damaged_database_is_set_aside_and_said(tmp_path, capsys, damage):
+def test_a_damaged_database_is_set_aside(tmp_path, damage):
     database = tmp_path / "prefect.db"
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("CREATE TABLE run (text)")
@@ -316,7 +331,7 @@ def test_a_damaged_database_is_set_aside_and_said(tmp_path, capsys, damage):
         connection.commit()
         if damage == "locked":
             connection.execute("BEGIN EXCLUSIVE")
-            server._set_aside(database, seconds=0.1)
+            assert databases.set_aside(database, "quick_check", seconds=0.1) is None
     data = database.read_bytes()
     if damage == "no database":
         database.write_bytes(b"<html>" * 99)
@@ -324,16 +339,16 @@ def test_a_damaged_database_is_set_aside_and_said(tmp_path, capsys, damage):
         database.write_bytes(data[: len(data) // 2])
     elif damage == "overwritten":
         database.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
-    server._set_aside(database)
-    said, aside = capsys.readouterr().out, [*tmp_path.glob("prefect.db.damaged-*")]
+    before = database.read_bytes()
+    found = databases.set_aside(database, "quick_check")
     if damage in ("whole", "locked"):
-        assert (said, aside, database.read_bytes()) == ("", [], data)
+        assert (found, [*tmp_path.iterdir()], database.read_bytes()) == (None, [database], data)
     else:
-        assert said.startswith(f"{database}: damaged (")
-        assert said.endswith(
-            f"), set aside as {aside[0].name}; Prefect begins a new one, without the runs so far\n"
-        )
+        assert found[0] == tmp_path / "prefect.db.damaged-1"
+        assert found[0].read_bytes() == before
         assert not database.exists()
+        database.write_bytes(before)
+        assert databases.set_aside(database)[0].name == "prefect.db.damaged-2"
 
 
 def test_a_process_is_known_by_pid_and_create_time():

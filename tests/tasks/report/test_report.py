@@ -12,6 +12,7 @@ from fcn.datasets import CLASSES as VOC
 from fcn.errors import UserError
 from fcn.evaluate import Evaluation
 from fcn.io import files
+from tasks import tracking
 from tasks.report import page, references, write
 from tasks.settings import config
 from tasks.tracking import durations
@@ -219,16 +220,14 @@ def test_a_model_that_was_not_evaluated_is_left_out(project):
 
 def test_health_and_durations_are_those_of_the_run_that_made_the_model(project):
     tags = {"git.commit": "0123456789abcdef", "git.diff.sha256": "fedcba9876543210"}
-    with durations.recording("key", tags) as entry:
-        entry.facts |= {
-            "device": "GPU: <X>",
-            "machine": "M",
-            "versions": {"python": "3", "keras": "4"},
-        }
-        entry.note("overfitting", "by heart & more")
-        entry.done(Path("models/fcn32s/weights.npz"))
-    with durations.recording("key", tags | {"git.diff.sha256": "none"}) as entry:
-        entry.done(Path("metrics/fcn16s.json"))
+    machine = {"device": "GPU: <X>", "machine": "M", "versions": {"python": "3", "keras": "4"}}
+    with tracking.training("e", "fcn32s", "key", params={}, tags={}) as run:
+        run.facts("machine-train", durations.facts(tags) | machine)
+        run.facts("health", {"overfitting": "by heart & more"})
+        run.made(Path("models/fcn32s/weights.npz"))
+    with tracking.scoring("e", "fcn16s", "abc", params={}, tags={}) as run:
+        run.facts("machine-evaluate", durations.facts(tags | {"git.diff.sha256": "none"}))
+        run.made(Path("metrics/fcn16s.json"))
     found = build(project)
     assert found.rows["health"] == [
         ["fcn32s", "overfitting", "by heart & more"],
@@ -321,7 +320,7 @@ def test_prefect_and_mlflow_get_the_pictures(project, monkeypatch):
             kept.append((path.name, folder))
 
     @contextmanager
-    def scoring(experiment, variant, sha256, *, params, tags):
+    def scoring(experiment, variant, sha256, *, params, tags, stage):
         kept.append((experiment, variant, sha256, params["train"]["optimizer"]))
         yield Run()
 

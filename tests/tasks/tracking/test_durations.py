@@ -1,126 +1,144 @@
-import json
+import random
 
 import pytest
 
-from fcn.errors import UserError
-from tasks.tracking import durations
+from tasks import tracking
+from tasks.tracking import durations, forwarder, ledger, run
 
 TAGS = {"git.commit": "abc", "git.diff.sha256": "none", "pipeline": "p"}
+GIVEN = {"params": {}, "tags": {}}
+
+
+@pytest.fixture(autouse=True)
+def quiet(empty, monkeypatch):
+    """An empty project, of which MLflow hears nothing."""
+    monkeypatch.setattr(forwarder, "wake", lambda: None)
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time in seconds, as `clock.now`, which only the tests move."""
+    """The time in seconds since some moment, as `clock.now`, which only the tests move."""
 
     class Clock:
         now = 100.0
 
-    monkeypatch.setattr(durations.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(run.time, "monotonic", lambda: Clock.now)
     return Clock
 
 
 @pytest.fixture
-def result(tmp_path):
-    path = tmp_path / "weights.npz"
+def result(empty):
+    path = empty / "weights.npz"
     path.write_bytes(b"weights")
     return path
 
 
-def files(folder):
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+def machine(**more):
+    return durations.facts(TAGS) | more
 
 
-def test_a_run_is_found_by_what_it_made(tmp_path, clock, result):
-    with durations.recording("fcn32s-key", TAGS, tmp_path / "runs") as entry:
-        entry.facts["device"] = "CPU"
-        entry.note("labels", "look")
-        entry.note("labels", "look again")
-        clock.now += 12.34
-        entry.done(result)
-    known = durations.read(result, tmp_path / "runs")
-    assert known["versions"].keys() == {"python", "keras", "tensorflow", "numpy"}
-    assert "cores" in known["machine"]
-    assert {key: known[key] for key in ("seconds", "parts", "device", "commit", "changes",
-    "notes")} == {
-        "seconds": 12.3, "parts": 1, "device": "CPU", "commit": "abc", "changes": "none",
-        "notes": {"labels": "look"},
-    }  # fmt: skip
-    # What sha256sum says of "weights".
-    assert files(tmp_path / "runs") == ["9a129038d9a00aed.json"]
-    result.write_bytes(b"others")
-    assert durations.read(result, tmp_path / "runs") is None
-
-
-def test_the_parts_of_an_interrupted_run_add_up(tmp_path, clock, result):
-    def interrupted():
-        with durations.recording("key", TAGS, tmp_path / "runs") as entry:
-            clock.now += 5
-            entry.note("labels", "look")
-            entry.beat()
-            clock.now += 2
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert files(tmp_path / "runs") == ["key.part.json"]
-    with durations.recording("key", TAGS, tmp_path / "runs") as entry:
-        entry.note("resolution", "coarse")
-        clock.now += 10
-        entry.done(result)
-    known = durations.read(result, tmp_path / "runs")
-    assert (known["seconds"], known["parts"]) == (17.0, 2)
-    assert known["notes"] == {"labels": "look", "resolution": "coarse"}
-    assert [name for name in files(tmp_path / "runs") if "part" in name] == []
-
-
-def test_a_killed_run_has_lost_no_more_than_a_beat(tmp_path, clock):
-    with durations.recording("key", TAGS, tmp_path / "runs") as entry:
-        for _ in range(25):
-            clock.now += 1
-            entry.beat()
-        # Beats at 101, 112 and 123: each more than ten seconds after the one before. Here it is
-        # killed.
-        assert json.loads((tmp_path / "runs" / "key.part.json").read_text())["seconds"] == 23.0
-
-
-def test_a_run_that_cannot_be_gone_on_with_leaves_nothing(tmp_path, clock):
-    def failed():
-        with durations.recording("key", TAGS, tmp_path / "runs"):
-            clock.now += 5
-            raise ValueError("no")
-
-    with pytest.raises(ValueError, match="no"):
-        failed()
-    assert files(tmp_path / "runs") == []
-
-
-def test_a_repetition_changes_nothing(tmp_path, clock, result):
-    kept = []
-    for seconds in (5, 7):
-        with durations.recording(
-            "key", TAGS | {"git.commit": f"c{seconds}"}, tmp_path / "runs"
-        ) as entry:
+def train(clock, result, seconds=12.34, *, key="key", resumed=False, error=None, **facts):
+    """A training that says something at its begin, and something at its end."""
+    try:
+        with tracking.training("e", "fcn32s", key, resumed=resumed, **GIVEN) as told:
+            told.facts("machine-train", machine(**facts))
             clock.now += seconds
-            entry.beat()
-            entry.done(result)
-        kept.append({path.name: path.read_bytes() for path in (tmp_path / "runs").iterdir()})
-    assert kept[0] == kept[1]
-    assert durations.read(result, tmp_path / "runs")["seconds"] == 5.0
+            told.metrics({"loss": 1.0}, int(clock.now))
+            if error:
+                raise error
+            told.made(result)
+    except type(error or None):
+        pass
 
 
-def test_what_is_damaged_is_named_and_not_needed(tmp_path, result):
-    folder = tmp_path / "runs"
-    with durations.recording("key", TAGS, folder) as entry:
-        entry.done(result)
-    (kept,) = folder.iterdir()
-    for path, text, words in (
-        (kept, '{"seconds": "long"}', "seconds: expected a valid number, got 'long'"),
-        (folder / "key.part.json", "[]", "expected keys with values, got []"),
-    ):
-        path.write_text(text)
-        with pytest.raises(UserError) as error, durations.recording("key", TAGS, folder):
-            durations.read(result, folder)
-        assert str(error.value) == (
-            f"{path}: {words}; remove it: only how long the run took is lost with it"
-        )
-        path.unlink()
+def test_a_run_is_found_by_what_it_made(clock, result):
+    with tracking.training("e", "fcn32s", "key", **GIVEN) as told:
+        told.facts("machine-train", machine(device="CPU"))
+        told.facts("health", {"labels": "look"})
+        clock.now += 12.34
+        told.made(result)
+    known = durations.read(result, "train")
+    assert known.versions.keys() == {"python", "keras", "tensorflow", "numpy"}
+    assert "cores" in known.machine
+    assert (known.seconds, known.parts, known.device) == (12.3, 1, "CPU")
+    assert (known.commit, known.changes, known.notes) == ("abc", "none", {"labels": "look"})
+    assert durations.read(result, "evaluate") is None
+    result.write_bytes(b"others")
+    assert durations.read(result, "train") is None
+
+
+def test_scores_are_a_stage_of_their_own_in_the_same_ledger(clock, result, empty):
+    train(clock, result)
+    scores = empty / "scores.json"
+    for seconds, text in ((3, "{}"), (5, "[]")):
+        scores.write_text(text)
+        with tracking.scoring("e", "fcn32s", "5" * 64, **GIVEN) as told:
+            told.facts("machine-evaluate", machine(commit="later"))
+            clock.now += seconds
+            told.made(scores)
+    assert durations.read(result, "train").seconds == 12.3
+    assert durations.read(scores, "evaluate").seconds == 5.0
+    scores.write_text("{}")
+    assert durations.read(scores, "evaluate").seconds == 3.0, "another one adds nothing"
+    assert durations.read(scores, "evaluate").commit == "later"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError()])
+def test_the_parts_of_an_interrupted_run_add_up(clock, result, error):
+    train(clock, result, 7, error=error)
+    clock.now += 1000
+    train(clock, result, 10, resumed=True, device="GPU")
+    known = durations.read(result, "train")
+    assert (known.seconds, known.parts, known.device) == (17.0, 2, "GPU")
+
+
+def test_a_killed_part_counts_until_its_last_line(clock, result, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(run.entries, "End", lambda **_: run.entries.Params(values={}, time=0))
+        train(clock, result, 7)
+    (file,) = ledger.ledgers()
+    assert file.status() is None
+    train(clock, result, 10, resumed=True)
+    assert durations.read(result, "train").seconds == 17.0
+
+
+def test_what_could_not_be_gone_on_with_is_not_counted(clock, result):
+    train(clock, result, 7, error=RuntimeError())
+    train(clock, result, 10)
+    known = durations.read(result, "train")
+    assert (known.seconds, known.parts) == (10.0, 1)
+
+
+def test_a_repetition_changes_nothing(clock, result):
+    for seconds in (5, 7):
+        train(clock, result, seconds, commit=f"c{seconds}")
+    assert len(ledger.paths()) == 2
+    known = durations.read(result, "train")
+    assert (known.seconds, known.commit) == (5.0, "c5")
+
+
+@pytest.mark.parametrize("jump", [-1e6, 1e6])
+def test_a_clock_that_is_set_meanwhile_changes_no_duration(clock, result, monkeypatch, jump):
+    now, before = run.time.time_ns(), run.time.time_ns
+    with tracking.training("e", "fcn32s", "key", **GIVEN) as told:
+        told.facts("machine-train", machine())
+        monkeypatch.setattr(run.time, "time_ns", lambda: before() + int(jump * 1e9))
+        monkeypatch.setattr(run.time, "time", lambda: now / 1e9 + jump)
+        clock.now += 5
+        told.made(result)
+    assert durations.read(result, "train").seconds == 5.0
+
+
+def test_what_is_damaged_is_not_needed(clock, result):
+    train(clock, result)
+    (path,) = ledger.paths()
+    whole, found = path.read_bytes(), []
+    for number in range(300):
+        rng, data = random.Random(number), bytearray(whole)
+        for _ in range(rng.randint(1, 4)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        path.write_bytes(data[: rng.randint(1, len(data))])
+        found.append(durations.read(result, "train"))
+    assert None in found
+    path.write_bytes(whole)
+    assert durations.read(result, "train").seconds == 12.3

@@ -45,6 +45,7 @@ def test_only_the_workspace_s_own_models_are_registered(empty, monkeypatch, word
     monkeypatch.setattr(
         score.registry, "register", lambda *given, **on: registered.append(given[4])
     )
+    monkeypatch.setattr(score.surgery, "read_spec", lambda _: None)
     profile = config.read(ROOT / "params.yaml")
     score.score(
         profile.profile, profile, "fcn8s", empty, empty, empty / "metrics.json", plots, **words

@@ -95,6 +95,30 @@ def half(number):
     return number / 2
 
 
+def test_retries_wait_longer_each_time_and_only_for_what_may_pass(monkeypatch):
+    import prefect
+
+    from tasks import fetch
+
+    given = []
+
+    def task(**options):
+        given.append(options)
+        return lambda function: function
+
+    monkeypatch.setattr(prefect, "task", task)
+    monkeypatch.setattr(steps, "recorded", lambda: True)
+    assert steps.step("length", retries=2)(len)("four") == 4
+    (options,) = given
+    assert (options["retries"], options["retry_delay_seconds"](2)) == (2, [2, 4])
+    assert options["retry_delay_seconds"](fetch.RETRIES) == [2, 4, 8, 16, 32], "a minute in all"
+    for error, again in ((UserError("404"), False), (OSError("reset"), True)):
+        state = SimpleNamespace(result=lambda raise_on_failure, error=error: error)
+        assert options["retry_condition_fn"](None, None, state) is again
+    steps.step("once")(len)("")
+    assert "retry_delay_seconds" not in given[1]
+
+
 def test_without_a_recorded_run_a_step_is_its_function_and_nothing_is_shown(caplog):
     assert (half(3 + 1), half.__doc__, steps.recorded()) == (2.0, "Halves.", False)
     with pytest.raises(UserError, match="odd"):

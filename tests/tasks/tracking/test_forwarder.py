@@ -1,0 +1,133 @@
+"""The process that tells MLflow, for real."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tasks.tracking import checkout, forwarder, ledger, store, training
+from tasks.tracking.mark import Mark
+
+# SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
+)
+
+ROOT = Path(__file__).parents[3]
+NOTHING = {"params": {}, "tags": {}}
+WAKE = forwarder.wake
+
+
+@pytest.fixture
+def wake(client, monkeypatch):
+    """A forwarder in a process of its own, which is ended after the test."""
+    monkeypatch.setattr(forwarder, "wake", WAKE)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    yield WAKE
+    for process in running():
+        process.kill()
+        process.wait()
+
+
+def running():
+    """The forwarders that this process has started."""
+    found = psutil.Process().children()
+    return [each for each in found if "tasks.tracking" in each.cmdline()]
+
+
+def losses(client):
+    (experiment,) = client.search_experiments(filter_string="name = 'fcn-sample'")
+    (run,) = client.search_runs([experiment.experiment_id])
+    return [point.value for point in client.get_metric_history(run.info.run_id, "loss")]
+
+
+def test_a_killed_forwarder_is_followed_by_another(client, wake):
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+        run.metrics({"loss": 4.0}, 1)
+        forwarder.wait()
+        wake()
+        (first,) = running()
+        first.kill()
+        first.wait()
+        run.metrics({"loss": 2.0}, 2)
+    forwarder.wait()
+    (second,) = running()
+    assert first.pid != second.pid
+    assert losses(client) == [4.0, 2.0]
+    assert not forwarder._left()
+
+
+def test_ctrl_c_in_the_terminal_of_a_stage_does_not_reach_it(client, wake):
+    wake()
+    (process,) = running()
+    assert os.getsid(process.pid) == process.pid != os.getsid(0)
+    assert process.cwd() == str(checkout.root())
+
+
+def test_other_settings_of_mlflow_have_another_forwarder(client, wake, monkeypatch):
+    before = forwarder.path("lock")
+    store.prepare()  # sets defaults, which are no other settings
+    assert forwarder.path("lock") == before
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "corrected")
+    assert forwarder.path("lock") != before
+
+
+def test_it_ends_when_nobody_may_write_any_more_and_not_before(client, wake):
+    code = """
+import sys
+from tasks.tracking import delivery
+delivery._GRACE, delivery._EVERY = 0.0, 0.01
+delivery.main(int(sys.argv[1]))
+"""
+    Path(ledger.FOLDER).mkdir(parents=True)
+    lock = forwarder.path("lock").open("ab")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    command = [sys.executable, "-W", "ignore", "-c", code, str(lock.fileno())]
+    with forwarder.needed(), subprocess.Popen(command, pass_fds=[lock.fileno()]) as process:
+        lock.close()
+        wake()
+        assert running() == [], "one is at work"
+        with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+            run.metrics({"loss": 4.0}, 1)
+        forwarder.wait()
+        assert process.poll() is None
+        with forwarder.locked(ledger.FOLDER / "users.lock", fcntl.LOCK_SH):
+            pass
+        process.send_signal(signal.SIGSTOP)
+        process.send_signal(signal.SIGCONT)
+        assert process.poll() is None
+        os.rename(ledger.FOLDER / "users.lock", ledger.FOLDER / "gone")  # as if it were free
+        assert process.wait(60) == 0
+    assert losses(client) == [4.0]
+
+
+def test_what_it_says_is_said_once(client, wake, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+        run.metrics({"loss": 4.0}, 1)
+    forwarder.wait()
+    said = forwarder.news()
+    assert [level for level, _ in said] == [30]
+    assert "MLflow at nonsense://nowhere failed: " in said[0][1]
+    assert "All goes on without it" in said[0][1]
+    assert forwarder.news() == []
+
+
+def test_a_run_of_an_experiment_in_a_copy_is_told_to_the_workspace(client, wake, monkeypatch):
+    copy = Path(".dvc/tmp/exps/temp").resolve()
+    copy.mkdir(parents=True)
+    root = Path.cwd()
+    monkeypatch.chdir(copy)
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+        run.metrics({"loss": 4.0}, 1)
+    forwarder.wait()
+    monkeypatch.chdir(root)
+    assert losses(client) == [4.0]
+    assert [*copy.iterdir()] == []
+    (file,) = ledger.ledgers()
+    assert Mark.of(file).store == "mlflow.db"
