@@ -5,6 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fcn import pretrained
+from fcn.cli import quiet
 from fcn.cli.options import MADE, Model, Place, model_folder
 from fcn.errors import shown
 
@@ -37,10 +38,11 @@ def explain(
     files.check_file(target, "--out")
     folder, picture = model_folder(model), images.read(image)
 
-    from fcn.evaluate import explain as steps  # only now: TensorFlow takes seconds
-    from fcn.explain import page
-    from fcn.hardware import devices
-    from fcn.net import surgery
+    with quiet.tensorflow():  # only now: it takes seconds
+        from fcn.evaluate import explain as steps
+        from fcn.explain import page
+        from fcn.hardware import devices
+        from fcn.net import surgery
 
     devices.prepare(seed=0, training=False)
     net, spec = surgery.load(folder)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter, validators
 
 from fcn import pretrained
+from fcn.cli import quiet
 from fcn.cli.options import MADE, Model, Place, model_folder
 from fcn.errors import shown
 
@@ -46,8 +47,9 @@ def export(
         raise UserError("--height and --width: expected both, got one of them")
     files.check_folder(out, option="--out")
 
-    from fcn.net import surgery  # only now: TensorFlow takes seconds
-    from fcn.predict import export  # only now: TensorFlow takes seconds
+    with quiet.tensorflow():  # only now: it takes seconds
+        from fcn.net import surgery
+        from fcn.predict import export
 
     net, spec = surgery.load(model_folder(model))
     found = export.write(net, spec, out, format, size=size, labels=argmax)

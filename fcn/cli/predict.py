@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from fcn import pretrained
+from fcn.cli import quiet
 from fcn.cli.options import MADE, NET, Model, Place, model_folder
 from fcn.errors import LINE, UserError, shown, words
 
@@ -95,8 +96,8 @@ def _run(
     predictions.refuse(out, wanted, found, names)
     folder = model_folder(model)
 
-    # only now: misuse is told without the seconds that TensorFlow takes
-    from fcn.predict import predictor as predict
+    with quiet.tensorflow():  # only now: misuse is told without the seconds that it takes
+        from fcn.predict import predictor as predict
 
     predictor = predict.load(folder, tile, precision)
     classes = predictor.spec.classes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Group, Parameter
 from cyclopts.validators import mutually_exclusive
 
+from fcn.cli import quiet
 from fcn.cli.options import MADE, NET, Place, model_folder
 from fcn.errors import UserError, shown, words
 
@@ -99,10 +100,10 @@ def _by(
     folder = model_folder(model)
 
     from fcn.datasets import voc
-    from fcn.pixels import images  # only now: misuse is told without TensorFlow's seconds
+    from fcn.pixels import images
 
-    # only now: misuse is told without TensorFlow's seconds
-    from fcn.predict import predictor as predict
+    with quiet.tensorflow():  # only now: misuse is told without the seconds that it takes
+        from fcn.predict import predictor as predict
 
     predictor = predict.load(folder, precision=precision)
     if predictor.spec.classes != voc.CLASSES:
