@@ -178,6 +178,7 @@ class _Told:
     resumed: bool = False
     progress: Progress | None = None
     notes: dict[str, str] = field(default_factory=dict)
+    loss: str = ""
     score: str = ""
     linked: bool = False
 
@@ -215,7 +216,10 @@ class _Told:
             if self.resumed and "loss" in values:
                 steps.remark(f"resumed at step {step - self.recipe.log_every}")
         if "loss" in values:
-            self.progress(step, self.recipe.iterations, f"loss {values['loss']:.6g}{self.score}")
+            self.loss = f"loss {values['loss']:.6g}"
+        # The last validation comes after the last loss: with its score the training ends.
+        if "loss" in values or (self.loss and step == self.recipe.iterations):
+            self.progress(step, self.recipe.iterations, self.loss + self.score)
 
     def watch(self, examples: Iterable[Any]) -> Iterator[Any]:
         say = Progress(self.log.info, f"{self.variant}: validating", "images")

@@ -12,7 +12,7 @@ from fcn.spec import MEAN_BGR, ModelSpec
 from fcn.spec.recipe import TrainSpec
 from tasks import train
 from tasks.settings.params import Model
-from tasks.tracking import kept
+from tasks.tracking import kept, progress
 
 
 @pytest.fixture
@@ -135,6 +135,24 @@ def test_a_resumed_training_says_from_which_step_and_what_was_wrong_before(monke
     assert facts == {"labels": "look", "resolution": "coarse"}
     assert said[-1] == {"health": "labels, resolution"}
     assert train._Told(*given).notes == {}
+
+
+def test_a_training_ends_with_the_score_of_its_last_validation(monkeypatch, tmp_path):
+    sent = []
+    monkeypatch.setattr(progress.console, "send", lambda **values: sent.append(values))
+    monkeypatch.setattr(train.steps, "show", lambda *_, **__: None)
+    run = types.SimpleNamespace(id=None, metrics=lambda values, step: None)
+    log = logging.getLogger("test")
+    told = train._Told("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, {}, log)
+    scores = {"val_mean_iu": 0.25}
+    told.report(2, {"loss": 0.5})
+    told.report(2, scores)
+    told.report(4, {"loss": 0.375})
+    told.report(4, scores | {"val_mean_iu": 0.75})
+    assert [(each["done"], each["note"]) for each in sent][-2:] == [
+        (4, "loss 0.375, mean IU 0.2500"),
+        (4, "loss 0.375, mean IU 0.7500"),
+    ]
 
 
 def test_the_page_of_a_run_is_shown_once_as_soon_as_there_is_one(monkeypatch, tmp_path, caplog):
