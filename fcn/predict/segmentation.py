@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from fcn.pixels import visualize
-from fcn.predict import serving
+from fcn.spec import palette
+
+OPACITY = 0.6
+"""Of an overlay's colours, unless asked for."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Segmentation:
     image: np.ndarray
     classes: Sequence[str]
 
-    def overlay(self, opacity: float = serving.OPACITY) -> Image.Image:
+    def overlay(self, opacity: float = OPACITY) -> Image.Image:
         """The image with its classes painted over it; a class 0 called "background" is not.
 
         Args:
@@ -65,8 +69,25 @@ class Segmentation:
 
     def explained(self) -> Image.Image:
         """The overlay above its legend, in letters that suit its size: an RGB image."""
-        return visualize.explained(self.image, self.labels, self.classes, serving.OPACITY)
+        return visualize.explained(self.image, self.labels, self.classes, OPACITY)
 
     def shares(self) -> dict[str, float]:
         """The part of the pixels, 0..1, of each class that occurs, the largest first."""
-        return {row["name"]: row["share"] for row in serving.shares(self.labels, self.classes)}
+        return {row["name"]: row["share"] for row in shares(self.labels, self.classes)}
+
+
+def shares(found: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """The classes that occur, most pixels first: `value`, `name`, `share` (0..1) and `colour`
+    (#rrggbb).
+    """
+    counts, table = np.bincount(found.ravel(), minlength=len(classes)), palette()
+    return [
+        {
+            "value": int(value),
+            "name": classes[value],
+            "share": round(float(counts[value] / found.size), 6),
+            "colour": "#" + bytes(table[value]).hex(),
+        }
+        for value in np.argsort(-counts, kind="stable")
+        if counts[value]
+    ]

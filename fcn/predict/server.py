@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from fcn import reading
 from fcn.errors import UserError
-from fcn.predict import local, serving
+from fcn.predict import local, segmentation, serving
 from fcn.predict.own_door import OwnDoor
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def application(
     def answers(body: bytes) -> list[dict[str, Any]]:
         asked = reading.parse_json(body, Asked, "request", f"send {FORMS}")
         given = asked.params.opacity if asked.params else None
-        opacity = serving.OPACITY if given is None else given
+        opacity = segmentation.OPACITY if given is None else given
         predict = serving.within(net, turns, seconds)
         return serving.answers(asked.pictures(), predict, opacity, net.cost)
 

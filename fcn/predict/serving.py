@@ -21,7 +21,7 @@ from PIL import Image
 
 from fcn.errors import UserError
 from fcn.pixels import images, labels
-from fcn.spec import palette
+from fcn.predict import segmentation
 
 if TYPE_CHECKING:
     from fcn.predict.predictor import Predictor
@@ -39,8 +39,6 @@ MAX_COMPUTED = 175_000_000
 """Of the pixels that a net computes for one request: tiles overlap, and 25 megapixels come to 120
 million with VGG-16.
 """
-OPACITY = 0.6
-"""Of an overlay's colours, unless asked for."""
 FORMATS = ("JPEG", "PNG", "WEBP")
 """Pillow's names. Nothing else is decoded."""
 
@@ -246,7 +244,7 @@ def answer(found: "Segmentation", opacity: float) -> dict[str, Any]:
         "height": found.labels.shape[0],
         "labels": base64.b64encode(png(labels.to_image(found.labels))).decode(),
         "overlay": base64.b64encode(png(found.overlay(opacity))).decode(),
-        "classes": shares(found.labels, found.classes),
+        "classes": segmentation.shares(found.labels, found.classes),
     }
 
 
@@ -280,23 +278,6 @@ def answers(
     budget = Budget(cost)
     read_images = [decode(text, f"image {number}", budget) for number, text in enumerate(texts)]
     return [answer(predict(image), opacity) for image in read_images]
-
-
-def shares(found: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """The classes that occur, most pixels first: `value`, `name`, `share` (0..1) and `colour`
-    (#rrggbb).
-    """
-    counts, table = np.bincount(found.ravel(), minlength=len(classes)), palette()
-    return [
-        {
-            "value": int(value),
-            "name": classes[value],
-            "share": round(float(counts[value] / found.size), 6),
-            "colour": "#" + bytes(table[value]).hex(),
-        }
-        for value in np.argsort(-counts, kind="stable")
-        if counts[value]
-    ]
 
 
 def png(picture: Image.Image) -> bytes:

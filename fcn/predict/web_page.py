@@ -29,7 +29,7 @@ from starlette.staticfiles import StaticFiles
 from fcn import reading
 from fcn.errors import UserError, shown
 from fcn.pixels import labels, visualize
-from fcn.predict import local, scaled, serving
+from fcn.predict import local, scaled, segmentation, serving
 from fcn.predict.own_door import OwnDoor
 from fcn.spec import ModelSpec, palette
 
@@ -171,8 +171,8 @@ def answer(image: np.ndarray, found: scaled.Segmented, classes: Sequence[str]) -
 
     Returns:
         `width` and `height` of the picture; `computed`, those at which the net saw it; `labels`,
-        base64 of a palette PNG of its size; `classes`, see `serving.shares`, each with `sure`, the
-        mean probability of its pixels in percent. For the screen, with at most `SHOWN` pixels a
+        base64 of a palette PNG of its size; `classes`, see `segmentation.shares`, each with `sure`,
+        the mean probability of its pixels in percent. For the screen, with at most `SHOWN` pixels a
         side, base64 of: `picture`, a JPEG; `map`, a PNG whose red is the class and whose green is
         its probability in percent.
     """
@@ -186,7 +186,7 @@ def answer(image: np.ndarray, found: scaled.Segmented, classes: Sequence[str]) -
         np.bincount(found.labels.ravel(), weights, len(classes))
         for weights in (None, found.sure.ravel())
     )
-    rows = serving.shares(found.labels, classes)
+    rows = segmentation.shares(found.labels, classes)
     for row in rows:
         row["sure"] = round(float(total[row["value"]] / count[row["value"]]))
     return {

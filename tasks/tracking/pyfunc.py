@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fcn.errors import UserError
 from fcn.io import files
-from fcn.predict import serving
+from fcn.predict import segmentation
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = (
@@ -98,5 +98,5 @@ def signature() -> "mlflow.models.ModelSignature":  # type: ignore[name-defined]
                 ColSpec(Array(share), "classes"),
             ]
         ),
-        params=ParamSchema([ParamSpec("opacity", DataType.double, serving.OPACITY)]),
+        params=ParamSchema([ParamSpec("opacity", DataType.double, segmentation.OPACITY)]),
     )

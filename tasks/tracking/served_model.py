@@ -14,7 +14,7 @@ import pandas as pd  # type: ignore[import-untyped]
 from mlflow.exceptions import MlflowException
 
 from fcn.errors import UserError
-from fcn.predict import serving
+from fcn.predict import segmentation, serving
 
 
 class Segmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -38,7 +38,7 @@ class Segmentation(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         them becomes an answer 400.
         """
         opacity = (params or {}).get("opacity")  # of the signature's type; null passes
-        opacity = serving.OPACITY if opacity is None else float(opacity)
+        opacity = segmentation.OPACITY if opacity is None else float(opacity)
         try:
             predict = serving.within(self.net, self.turns, self.seconds)
             return serving.answers(list(model_input["image"]), predict, opacity, self.net.cost)

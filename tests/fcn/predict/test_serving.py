@@ -14,7 +14,7 @@ from PIL import Image
 
 from fcn.errors import UserError
 from fcn.pixels import labels
-from fcn.predict import serving
+from fcn.predict import segmentation, serving
 from fcn.predict.segmentation import Segmentation
 
 CLASSES = ("background", "cat", "dog")
@@ -107,7 +107,7 @@ def test_exif_is_carried_out():
         (bomb(6000), "image 0: 6000x6000 are 36,000,000 pixels; 25,000,000 are allowed"),
         (bomb(12_000), "144,000,000 pixels; 25,000,000 are allowed"),  # where Pillow warns
         # where Pillow refuses
-        (bomb(60_000), "it is a PNG image (Image size (3600000000 pixels) exceeds limit"),
+        (bomb(60_000), "a picture of 3,600.0 megapixels; at most 200 are allowed"),
     ],
 )  # fmt: skip
 def test_what_is_no_picture_is_refused_in_words(given, words):
@@ -153,7 +153,7 @@ def test_nothing_asked_and_opacities_beyond_their_range():
 
 def test_colours_are_vocs():
     table = labels.palette()
-    for each in serving.shares(np.arange(3, dtype=np.uint8), CLASSES):
+    for each in segmentation.shares(np.arange(3, dtype=np.uint8), CLASSES):
         assert bytes.fromhex(each["colour"][1:]) == bytes(table[each["value"]])
 
 
