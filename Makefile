@@ -9,8 +9,9 @@ export NO_MKDOCS_2_WARNING := 1
 # Beside the pipeline: gpu where there is one; `make env WITH="gpu onnx s3"` says it otherwise, docs and dev are for `make test`.
 WITH ?= $(if $(shell command -v nvidia-smi),gpu)
 # Each package stands in one of requirements/*.txt. --no-deps: together they are complete, and nothing is looked for elsewhere.
-# What pip says of it stands in .cache/pip.log.
-INSTALL := python -m pip install --quiet --disable-pip-version-check --no-deps --log .cache/pip.log
+# What pip says of it stands in .cache/pip.log; only what went wrong is shown.
+INSTALL = python -m pip install --quiet --progress-bar=off --disable-pip-version-check --no-deps $(1) \
+    > .cache/pip.log 2>&1 || { cat .cache/pip.log; exit 1; }
 
 .PHONY: help env repro test lint format docs coverage lock audit clean
 
@@ -55,13 +56,13 @@ format: $(TOOLS) ## lint and format in place
 
 $(BIN)/.pipeline: requirements/pipeline.txt pyproject.toml | $(BIN)/python
 	@echo 'Installing $<: minutes, once; messages: .cache/pip.log' && mkdir -p .cache
-	@$(INSTALL) --require-hashes -r $<
-	@$(INSTALL) --no-build-isolation --editable .
+	@$(call INSTALL,--require-hashes -r $<)
+	@$(call INSTALL,--no-build-isolation --editable .)
 	@touch $@
 
 $(BIN)/.%: requirements/%.txt | $(BIN)/.pipeline
 	@echo 'Installing $<; messages: .cache/pip.log' && mkdir -p .cache
-	@$(INSTALL) --require-hashes -r $<
+	@$(call INSTALL,--require-hashes -r $<)
 	@touch $@
 
 $(BIN)/python:

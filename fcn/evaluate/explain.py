@@ -322,7 +322,7 @@ def window(
 
 
 def field(spec: ModelSpec) -> tuple[int, int, int]:
-    """Where the classifier stands on the image, by the geometry in `fcn.spec.architecture`.
+    """Where the classifier stands on the image, by the geometry in `fcn.spec.vgg`.
 
     Returns:
         (the first row of the window of cell 0, pixels to that of the next cell, rows of a window).

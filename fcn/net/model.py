@@ -1,7 +1,7 @@
 """The networks of the paper: one function builds every variant on every backbone.
 
 Names of layers are the paper's and the authors' (`net.py` of shelhamer/fcn.berkeleyvision.org).
-What differs between the nets is in the tables of `fcn.spec.architecture`, with the derivation of
+What differs between the nets is in the tables of `fcn.spec.architecture`; `fcn.spec.vgg` derives
 every crop offset.
 """
 
@@ -137,8 +137,8 @@ def build(spec: ModelSpec, kernels: Kernels | None = None) -> keras.Model:
             skip = layers.Rescaling(variant.scales[pool], name=f"scale_{pool}", dtype="float32")(
                 skip
             )
-        skip = score(f"score_{pool}", skip)
-        if spec.padding == "caffe":  # the offsets are derived in fcn.spec.architecture
+        skip = score(f"score_{pool}", skip)  # score_pool4, score_pool3
+        if spec.padding == "caffe":  # the offsets are derived in fcn.spec.vgg
             skip = Crop(pad.skip_offset[pool], name=f"score_{pool}c", dtype="float32")(skip, x)
         else:
             x = Crop(pad.skip_offset[pool], name=f"{name}c", dtype="float32")(x, skip)
