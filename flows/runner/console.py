@@ -81,9 +81,8 @@ class Console:
         self._began, self._unsaid, self._warned = time.monotonic(), list[str](), set[str]()
         self._last = ""
         self.log, self._file = _log_file(command)
-        from flows.runner import (
-            bars,
-        )  # takes a moment, and a command with nothing to do has no bars
+        # Only now: it takes a moment, and a command with nothing to do has no bars.
+        from flows.runner import bars
 
         self.face: bars.Bars | bars.Lines
         self.face = bars.Bars() if bars.possible() and not verbose else bars.Lines()
@@ -128,7 +127,8 @@ class Console:
             if message["note"]:
                 self._last = shown(message["note"])
             return
-        kinds = [kind for kind in ("log", "warning", "error", "interrupted") if kind in message]
+        known = ("log", "remark", "warning", "error", "interrupted")
+        kinds = [kind for kind in known if kind in message]
         if not kinds:
             return
         kind = kinds[0]
@@ -141,6 +141,8 @@ class Console:
             self._fail(f"{text}{fault}")
         elif kind == "interrupted":
             self.kept = text
+        elif kind == "remark":
+            self.say(f"{self.running}: {text}")
         elif level == "WARNING" and str(message["name"]).startswith(OURS):
             self.warn(text)
 

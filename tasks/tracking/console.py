@@ -24,7 +24,8 @@ def send(**message: object) -> None:
 
     Args:
         message: one of `log` (a level, with `name` and `text`), `progress` (what, with `done`,
-            `total`, `unit`, `left` in seconds, and `note`), `error`, `warning`, `interrupted`.
+            `total`, `unit`, `left` in seconds, and `note`), `error`, `warning`, `interrupted`,
+            `remark`.
     """
     if asked():
         with contextlib.suppress(OSError, ValueError):  # ValueError: the output is closed

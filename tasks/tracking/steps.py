@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import httpx
 
 from fcn.errors import UserError
+from tasks.tracking import console
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -233,8 +234,11 @@ def pipeline_id() -> str:
 
 
 def remark(text: str) -> None:
-    """Adds words to the state in which the current run will end, e.g. "resumed at step 800"."""
+    """Adds words to the state in which the current run will end, e.g. "resumed at step 800", and
+    shows them on the console.
+    """
     _remarks.append(text)
+    console.send(remark=True, text=text)
 
 
 @contextlib.contextmanager

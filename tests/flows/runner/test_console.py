@@ -135,6 +135,13 @@ def test_ctrl_c_says_in_a_line_what_is_kept(capsys):
         )
 
 
+def test_a_resumed_training_says_so(capsys):
+    with console.opened("repro") as seen:
+        for line in (*RUN[:3], sent(remark=True, text="resumed at step 800")):
+            seen.hear(line)
+    assert "train@fcn32s: resumed at step 800" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "line",
     [
