@@ -316,7 +316,7 @@ def test_the_fingerprint_changes_with_all_that_decides_the_result(dry, recipe, d
     parent.write_bytes(vgg.read_bytes() + b"\0")
     seen.append(fit.facts(dry, recipe, data, parent))
     keys = [fit.fingerprint(facts) for facts in seen]
-    assert len(keys) == 1 + 9 + 22 + 2 + 1
+    assert len(keys) == 1 + 9 + 24 + 2 + 1
     assert len(set(keys)) == len(keys)
 
 

@@ -32,7 +32,7 @@ OTHER = {
     "checksums": lambda v: ["md5:" + "0" * 32],
     "cross_check": lambda v: [{"urls": ["file:another.npy"], "checksums": []}],
     "on_bad": lambda v: "skip", "padding": lambda v: {"caffe": "same", "same": "caffe"}[v],
-    "upsampling": lambda v: "learned",
+    "upsampling": lambda v: "learned", "keep": lambda v: {"last": "best", "best": "last"}[v],
     "optimizer": lambda v: "adamw", "loss": lambda v: {"sum": "mean", "mean": "sum"}[v],
     "schedule": lambda v: "cosine",
     "precision": lambda v: {"float32": "bfloat16", "bfloat16": "float32"}[v],
