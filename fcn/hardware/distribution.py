@@ -181,12 +181,13 @@ def _on_jax(net: keras.Model) -> Callable[[Sequence[Any]], list[np.ndarray]]:
 
 
 def _copy_on(device: Any, array: Any) -> Any:
-    for shard in array.addressable_shards:
-        if shard.device == device:
-            return shard.data
     import jax
 
-    return jax.device_put(array, device)
+    with contextlib.suppress(ValueError):  # of what a step of several processes has returned
+        for shard in array.addressable_shards:
+            if shard.device == device:
+                return shard.data
+    return jax.device_put(np.asarray(array), device)
 
 
 _BY_NUMBER: dict[int, Any] = {
