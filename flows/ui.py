@@ -22,7 +22,7 @@ import psutil
 from fcn.errors import UserError
 from fcn.io import files, public
 from flows.runner import children, processes, server
-from tasks.tracking import checkout, forwarder, store
+from tasks.tracking import checkout, forwarder, ledger, store
 
 TABLE = "workflowType=machine_learning&viewStateShareKey=scores&compareRunsMode=TABLE"
 """MLflow's table with the scores as columns, see `store.VIEW`."""
@@ -205,7 +205,8 @@ def _run_mlflow(port: int) -> int:
     store.prepare()
     # Makes or moves what the database names: the server's processes would disturb each other.
     checkout.mark(store.connect().client)
-    forwarder.wake()  # of what waits
+    if ledger.paths():  # what waits is sent
+        forwarder.wake()
     options = (
         "--host",
         "127.0.0.1",

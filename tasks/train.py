@@ -142,7 +142,7 @@ def _kept(checkpoint: Path, iterations: int) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         with contextlib.suppress(OSError, ValueError, KeyError):
-            with np.load(checkpoint) as arrays:  # reads what is asked for
+            with np.load(checkpoint, allow_pickle=False) as arrays:  # reads what is asked for
                 step = int(arrays["optimizer/0"])
             error.add_note(f"the checkpoint of iteration {step} of {iterations} is kept")
         raise

@@ -266,6 +266,7 @@ def _serve(listener: int, folder: Path, root: Path) -> None:
     me, whose = identity(psutil.Process()), proof(os.environ.pop(TOKEN), folder)
     app = create_app(final=True)
     report = StaticFiles(directory=root / "report", html=True, check_dir=False)
+    report.config_checked = True  # a folder that is not there yet is no fault
     # Before Prefect's own, of which the last one takes all that is left.
     app.router.routes[:0] = [
         Route(PROOF, lambda _: PlainTextResponse(whose)),

@@ -225,7 +225,8 @@ def test_what_a_killed_pipeline_leaves_behind(project, done, monkeypatch):
     child = project.child(run, "first")
     # It was stopped when its dvc was gone, or could say nothing more to anybody, whichever came
     # first.
-    assert child.state.name in ("Cancelled", "Crashed")
+    # Failed: its own print met the pipe of a pipeline that was gone.
+    assert child.state.name in ("Cancelled", "Crashed", "Failed")
     # This stage prints, which fails where nobody reads any more.
     assert set(project.below(child).values()) <= {"Cancelled", "Crashed", "Failed"}
     assert runs.reconcile(project.client) == 0

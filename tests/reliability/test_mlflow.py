@@ -287,7 +287,7 @@ def test_a_run_that_was_deleted_is_kept_apart_until_it_is_restored(
     client.delete_run(run.id)
     with tracking.training(f"{experiment}-next", "fcn8s", "k2", **NOTHING):
         assert (
-            f"the run {run.id} is deleted in MLflow. It stays in .cache/ledger/000001.jsonl"
+            f"the run {run.id} is deleted in MLflow. The record stays in .cache/ledger/000001.jsonl"
         ) in caplog.text
     assert main(["sync", "--refused"]) == 1
     client.restore_run(run.id)

@@ -230,7 +230,7 @@ def test_a_rate_below_the_resolution_of_the_weights(spec, vgg, batches):
     model = compiled(spec, recipe, vgg)
     (finding,) = looks(model, recipe, batches, 30, 2)
     assert finding.kind == "resolution"
-    said = "stayed the same for 2 updates, though their velocity is not 0 and would move them, "
+    said = "stayed the same for 2 updates, though their velocity is not 0, and would move them, "
     assert said in finding.text
     said = "at a rate of 1e-14 an update is below the resolution of float32, 6e-08 of a weight."
     assert said in finding.text
@@ -255,7 +255,7 @@ def test_the_share_of_lost_updates_by_hand():
     )
     (finding,) = watches.from_updates(before, after, SGD, 1.0)
     assert finding.text.startswith(
-        "60% of 5 sampled weights stayed the same for 10 updates, though their velocity is not 0 "
+        "60% of 5 sampled weights stayed the same for 10 updates, though their velocity is not 0, "
         "and would move them, typically by 1e-09 of themselves: "
     )
     assert "Variables that change: b/kernel. " in finding.text
