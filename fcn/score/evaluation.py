@@ -51,8 +51,12 @@ class Divided:
 
 
 def divided(model: keras.Model, share: Share) -> Labeler | Divided:
-    """What `each` takes to predict on all devices of `share`; see `labeler` and `Divided`."""
-    return labeler(model) if share.devices == 1 else Divided(model, share)
+    """What `each` takes to predict on all devices of `share`; see `labeler` and `Divided`.
+
+    Of several processes each predicts all of it: what they exchanged met what the training sends.
+    """
+    alone = share.devices == 1 or share.processes > 1
+    return labeler(model) if alone else Divided(model, share)
 
 
 def each(
