@@ -87,9 +87,11 @@ def _run(
 ) -> Evaluation:
     files.check_file(metrics_file)
     files.check_folder(plots_dir, results.MARK)
-    with share.scope():
+    # Of several processes each computes all images, by itself.
+    mine = share if share.processes == 1 else distribution.ONE
+    with mine.scope():
         model, spec = surgery.load(model_dir)
-    label = evaluation.divided(model, share)
+    label = evaluation.divided(model, mine)
     info = records.split_info(data, "val")
     names = records.read_index(data)["classes"]
     if tuple(names) != spec.classes:
