@@ -262,5 +262,4 @@ if __name__ == "__main__":
         training.time = types.SimpleNamespace(monotonic=lambda: 0.0)
         fit.training.train = functools.partial(training.train, seconds=0)
         results |= {"two": train(folder, TWO, "c", die)}
-        results["divided"] = divided(folder)
     save(out, results)

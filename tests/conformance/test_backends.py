@@ -271,19 +271,15 @@ def test_two_processes_train_as_one_and_the_first_alone_writes(world, processes,
     assert written == ["classifier.npz", "net", "records", "results.npz"]
 
 
-def test_devices_and_processes_divide_an_evaluation_and_its_scores_are_the_same(
-    world, alone, two_devices, jax, processes
-):
+def test_devices_divide_an_evaluation_and_its_scores_are_the_same(world, alone, two_devices, jax):
     """Of five images, so that the last round leaves a device without one."""
-    first, second = (backend_training.load(world / f"machine {n}" / "results.npz") for n in (0, 1))
-    runs = [two_devices, jax, first, second]
-    assert [int(run["divided"]["devices"]) for run in runs] == [2] * 4
+    runs = [two_devices, jax]
+    assert [int(run["divided"]["devices"]) for run in runs] == [2] * 2
     assert alone["divided"]["devices"] == 1
-    assert [bool(run["divided"]["wrote"]) for run in runs] == [True] * 3 + [False]
-    for run, wanted in zip(runs, (alone, jax, jax, jax), strict=True):
+    for run, wanted in zip(runs, (alone, jax), strict=True):
         assert (run["divided"]["all"].sum(0) > 0).sum() > 1  # it predicts several classes
         for name in ("all", "one"):
             np.testing.assert_array_equal(run["divided"][name], wanted["divided"]["one"])
-    for run, wanted in zip(runs[:3], (alone, jax, jax), strict=True):
+    for run, wanted in zip(runs, (alone, jax), strict=True):
         for name in ("mean_iu", "pixel_accuracy", "boundary_iu", "upper_bound"):
             assert run["divided"][name] == wanted["divided"][name], name
