@@ -36,8 +36,8 @@ def score(
 
     A model that was trained with a `seed` in place of the recipe's, or on a `fold`, has its run in
     another experiment; see `tasks.train`. Without `register` it becomes no version in MLflow's
-    registry, and moves no alias there. Of several processes that evaluate together, see
-    `distribution.join`, the first one writes and tells, and the others compute.
+    registry, and moves no alias there. Of several processes, see `distribution.join`,
+    the first one alone evaluates.
 
     Raises:
         UserError: see `fcn.evaluate.score.run` and `distribution.join`.
@@ -45,8 +45,7 @@ def score(
     log = steps.logger()
     share = distribution.join(os.environ)
     if not share.first:
-        log.info("process %d of %d computes; the first one tells", share.process, share.processes)
-        scoring.run(model, data, metrics, plots, profile.evaluate, lambda *_: None)
+        log.info("process %d of %d: the first one evaluates", share.process, share.processes)
         return
     progress = Progress(log.info, f"evaluate {variant}", "images", show=steps.Bar())
     recipe = asdict(profile.train[variant]) | ({} if seed is None else {"seed": seed})

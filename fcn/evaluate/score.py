@@ -1,7 +1,6 @@
 """The evaluation of one model from files to files: scores, tables for plots, and pictures."""
 
 import itertools
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from fcn.compare import Counts
 from fcn.errors import UserError
 from fcn.evaluate import boundary, explain, results, tally, views
 from fcn.evaluate.results import Evaluation
-from fcn.hardware import Share, devices, distribution
+from fcn.hardware import devices, distribution
 from fcn.input import records, stream
 from fcn.io import files
 from fcn.net import surgery
@@ -45,7 +44,7 @@ def run(
     protocols do it.
 
     All devices share the images, see `distribution.everywhere`: the scores are the same to the last
-    digit. Of several processes the first one writes.
+    digit.
 
     Args:
         model_dir: with `model.json` and `weights.npz`.
@@ -68,30 +67,11 @@ def run(
     # For the GPU's memory and for operations that repeat; nothing here is random.
     devices.prepare(seed=0, precision=how.precision, training=False)
     share = distribution.everywhere()
-    if share.first:
-        return _run(model_dir, data, metrics_file, plots_dir, how, done, kept, share)
-    with tempfile.TemporaryDirectory() as own:
-        plots = Path(own, "plots")
-        return _run(model_dir, data, Path(own, "metrics.json"), plots, how, done, kept, share)
-
-
-def _run(
-    model_dir: Path,
-    data: Path,
-    metrics_file: Path,
-    plots_dir: Path,
-    how: Evaluate,
-    done: Callable[[int, int], None],
-    kept: str,
-    share: Share,
-) -> Evaluation:
     files.check_file(metrics_file)
     files.check_folder(plots_dir, results.MARK)
-    # Of several processes each computes all images, by itself.
-    mine = share if share.processes == 1 else distribution.ONE
-    with mine.scope():
+    with share.scope():
         model, spec = surgery.load(model_dir)
-    label = evaluation.divided(model, mine)
+    label = evaluation.divided(model, share)
     info = records.split_info(data, "val")
     names = records.read_index(data)["classes"]
     if tuple(names) != spec.classes:
@@ -126,12 +106,11 @@ def _run(
         bands = list(boundary.curve(total.rings))
         content = {**_numbers(total, bands, others), "provenance": provenance}
         Evaluation.save(metrics_file, folder, content, total.histogram, bands, counts)
-        if share.first:
-            place = info["ids"].index(explain.chosen(counts))
-            [(_, image, _)] = records.read(data, "val", [place])
-            # one image is for one device
-            one = model if share.devices == 1 else surgery.load(model_dir)[0]
-            explain.save(folder / explain.FILE, explain.explain(one, spec, image))
+        place = info["ids"].index(explain.chosen(counts))
+        [(_, image, _)] = records.read(data, "val", [place])
+        # one image is for one device
+        one = model if share.devices == 1 else surgery.load(model_dir)[0]
+        explain.save(folder / explain.FILE, explain.explain(one, spec, image))
     return Evaluation(metrics_file, plots_dir)
 
 
