@@ -85,18 +85,14 @@ class Share:
             net: from images (N, H, W, 3) to uint8 (N, H, W); made within `scope`.
 
         Returns:
-            A function from at most `devices` inputs, the same in every process, to their outputs,
-            which every process gets.
+            A function from at most `devices` inputs to their outputs; for one process.
         """
         here = _on_jax(net) if keras.backend.backend() == "jax" else self._on_tensorflow(net)
-        count = self.devices // self.processes
 
         def run(inputs: Sequence[Any]) -> list[np.ndarray]:
             # Of too few the last is computed again: all devices do the same at the same time.
             filled = [*inputs, *[inputs[-1]] * (self.devices - len(inputs))]
-            begin = self.process * count
-            found = here(filled[begin : begin + count])
-            return self._exchanged(found, [x.shape[:-1] for x in filled])[: len(inputs)]
+            return here(filled)[: len(inputs)]
 
         return run
 
@@ -118,27 +114,6 @@ class Share:
             ]
 
         return run
-
-    def _exchanged(
-        self, found: list[np.ndarray], shapes: list[tuple[int, ...]]
-    ) -> list[np.ndarray]:
-        """The labels of all processes, uint8, by the shapes of all."""
-        if self.processes == 1:
-            return found
-        import jax
-        from jax.experimental import multihost_utils
-
-        room = max(int(np.prod(shape)) for shape in shapes)
-        mine = np.zeros((len(found), room), np.uint8)  # JAX exchanges arrays of one shape only
-        for row, each in zip(mine, found, strict=True):
-            row[: each.size] = each.reshape(-1)
-        # What a step still sends would meet this exchange, in another order in every process.
-        jax.block_until_ready(jax.live_arrays())
-        rows = np.asarray(multihost_utils.process_allgather(mine)).reshape(-1, room)
-        return [
-            row[: int(np.prod(shape))].reshape(shape)
-            for row, shape in zip(rows, shapes, strict=True)
-        ]
 
     def from_first(self, value: Callable[[], Any]) -> np.ndarray:
         """An array or number that only the first process asks for; all get it. Waits for all of
