@@ -26,9 +26,9 @@ def tensorflow() -> Iterator[None]:
         before = os.dup(2)
         os.dup2(said.fileno(), 2)
         try:
-            import tensorflow as tf
+            from fcn.hardware import devices
 
-            tf.config.list_physical_devices()  # looks for a GPU, and says so
+            devices.gpus()
             yield
         finally:
             sys.stderr.flush()

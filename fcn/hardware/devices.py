@@ -9,6 +9,11 @@ OutOfMemory = tf.errors.ResourceExhaustedError
 """What TensorFlow raises where a device's memory does not do."""
 
 
+def gpus() -> list[tf.config.PhysicalDevice]:
+    """Those that TensorFlow sees; at the first call it looks for them, and prints what it finds."""
+    return list(tf.config.list_physical_devices("GPU"))
+
+
 def prepare(
     seed: int, precision: str = "float32", training: bool = True, deterministic: bool = True
 ) -> str:
@@ -32,11 +37,11 @@ def prepare(
         What will compute, in words, e.g. "GPU: NVIDIA L4" or "CPU".
     """
     on_jax = keras.backend.backend() == "jax"
-    gpus = tf.config.list_physical_devices("GPU")
+    found = gpus()
     if on_jax:
         tf.config.set_visible_devices([], "GPU")
     else:
-        for gpu in gpus:
+        for gpu in found:
             tf.config.experimental.set_memory_growth(gpu, True)
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(
@@ -49,7 +54,7 @@ def prepare(
     else:
         names = [
             tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-            for gpu in gpus
+            for gpu in found
         ]
     return f"GPU: {', '.join(names)}" if names else "CPU"
 

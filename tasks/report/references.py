@@ -48,11 +48,6 @@ _SERVER = (
         "PAMI, VOC2012 test", "that of its second version", {"fcn8s": (None, None, 0.672, None)}
     ),
 )
-_ADE20K = Reference(
-    "Zhou et al. 2017",
-    "FCN-8s in the paper on ADE20K",
-    {"fcn8s": (0.7132, None, 0.2939, None)},
-)
 
 
 def beside(
@@ -73,6 +68,4 @@ def beside(
     if len(classes) == 21 and {*_VOC} <= {*classes}:
         found = _SEG11VALID + (_SERVER if dataset == "voc2012" else ())
         return found, "For orientation, of the same classes on other images, seg11valid of VOC2011"
-    if dataset == "ade20k" and {each.get("images") for each in provenance} == {2000}:
-        return (_ADE20K,), "On these images"
     return (), ""
