@@ -156,10 +156,7 @@ def pipeline(command: list[str], changes: Sequence[str] = (), local: Path | None
     with workspace.held(" ".join(["dvc", *command])):
         overrides.restore()
         if wanted and overrides.write(wanted):
-            console.say(
-                f"params.yaml: {', '.join(changes)} is set, and stays set (`git diff "
-                "params.yaml` shows it)"
-            )
+            console.say(f"params.yaml is changed: {', '.join(changes)} (`git diff` shows it)")
         if local:
             from flows import download
 

@@ -7,10 +7,11 @@ these to a shell, before any code of ours sees them; so they are checked here, b
 
 import contextlib
 import io
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from fcn.errors import UserError
 from fcn.io import files, secret
 from fcn.spec import nearest
 from flows.runner import output, remote
-from tasks.settings import FOLDER, NAME, NAME_WORDS, Settings, config, yamlfile
+from tasks.settings import FOLDER, NAME, NAME_WORDS, Profile, Settings, config, yamlfile
 
 BEFORE = Path(".cache/params-before.json")
 """What params.yaml was and is while a run changes it for itself; by it the next run repairs a
@@ -71,10 +72,10 @@ def change(text: str) -> tuple[str, Any]:
     value = REMOVE if sign == "~" else yamlfile.parsed(written, f"--set {key}")
     top, *below = key.split(".")
     if top not in config.KEYS:
-        raise UserError(
-            f"--set {key}: expected a key below {', '.join(config.KEYS)}; "
-            f"{nearest(top, config.KEYS)}"
-        )
+        meant = nearest(top, config.KEYS)
+        if top in (field.name for field in fields(Profile)):
+            meant = f"did you mean `profiles.NAME.{key}`, with the name of the profile?"
+        raise UserError(f"--set {key}: expected a key below {', '.join(config.KEYS)}; {meant}")
     if top in ("profile", "variants"):
         names, folders = [*below, *(value if isinstance(value, Mapping) else ())], []
         if value is not REMOVE:
@@ -189,6 +190,7 @@ def changed(text: str, changes: Mapping[str, Any]) -> str:
             node[last] = _flowing(value)
         elif last in node:
             del node[last]
+            _prune(data, outer)
         else:
             raise UserError(f"params.yaml: {key}: there is no such key to remove")
     shared = config.plain(config.PARAMS.with_name(config.PROFILES))
@@ -199,6 +201,14 @@ def changed(text: str, changes: Mapping[str, Any]) -> str:
     out = _dumped(writer, data)
     config.resolve(yamlfile.parsed(out, "params.yaml"), shared)
     return out
+
+
+def _prune(data: CommentedMap, outer: Sequence[str]) -> None:
+    """Takes out the mappings below the first key of `outer` that have nothing left in them."""
+    nodes = list(itertools.accumulate(outer, lambda node, name: node[name], initial=data))
+    for name, node in reversed([*zip(outer[1:], nodes[1:-1], strict=True)]):
+        if not node[name]:
+            del node[name]
 
 
 def _dumped(writer: YAML, data: CommentedMap) -> str:

@@ -168,6 +168,10 @@ def test_changes_upon_changes_stay_lines_of_their_own(monkeypatch, tmp_path):
     (tmp_path / "params.yaml").write_text(text)
     apply_overrides(tmp_path / "params.yaml", ["profile=sample"])
     assert (tmp_path / "params.yaml").read_text() == text, "DVC's own writer leaves it alone"
+    one = overrides.changed(text, {"profiles.sample.model.dropout": overrides.REMOVE})
+    assert "profiles: {sample: {records: {seed: 7}}}\n" in one, "nothing empty is left"
+    back = overrides.changed(one, {"profiles.sample.records.seed": overrides.REMOVE})
+    assert back == overrides.changed(TEXT, {"recipes.heavy.seed": 2})
     back = overrides.changed(
         text, {"profiles.sample": overrides.REMOVE, "recipes.heavy": overrides.REMOVE}
     )

@@ -98,7 +98,12 @@ def test_values_that_reach_no_shell_may_hold_anything(change, key, value):
         ("profiles.a.b=&a 1", "not valid YAML: anchors and aliases"),
         (
             "train.fcn32s.batch=2",
-            "expected a key below profile, variants, profiles, recipes; did you mean `",
+            "expected a key below profile, variants, profiles, recipes; did you mean "
+            r"`profiles\.NAME\.train\.fcn32s\.batch`, with the name of the profile\?",
+        ),
+        (
+            "profil=voc2011",
+            "expected a key below profile, variants, profiles, recipes; did you mean `profile`",
         ),
     ],
 )
