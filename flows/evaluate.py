@@ -2,11 +2,10 @@
 pictures.
 """
 
-import os
 import sys
 from pathlib import Path
 
-from flows.runner import processes, stage
+from flows.runner import stage
 from tasks.score import score
 from tasks.settings import config
 from tasks.tracking import kept
@@ -43,6 +42,4 @@ def evaluate(
 
 
 if __name__ == "__main__":
-    if os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", "0") != "0":
-        os.environ[processes.PARENT_RUN] = ""  # see flows.train
     sys.exit(stage.main(evaluate))

@@ -18,7 +18,7 @@ PUBLISHED = {
     "VGG_ILSVRC_16_layers.caffemodel": 0.553e9,
     "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5": 0.059e9,
 }
-"""Bytes of the files that the profiles fetch, rounded, by name."""
+"""Bytes of the files that the profiles fetch, by name: rounded, and not asked of their servers."""
 COUNTS = {**official.COUNTS, "ade20k": {"training": 20_210, "validation": 2_000}}
 """Images by data set and split, before the records are there to be counted."""
 SIZE = (375, 500)

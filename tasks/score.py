@@ -1,6 +1,5 @@
 """One model evaluated, and its scores added to its MLflow run."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 from fcn.compare import bootstrap
 from fcn.evaluate import Evaluation
 from fcn.evaluate import score as scoring
-from fcn.hardware import distribution
 from fcn.input import records
 from fcn.io import files
 from fcn.net import surgery
@@ -36,17 +34,12 @@ def score(
 
     A model that was trained with a `seed` in place of the recipe's, or on a `fold`, has its run in
     another experiment; see `tasks.train`. Without `register` it becomes no version in MLflow's
-    registry, and moves no alias there. Of several processes, see `distribution.join`,
-    the first one alone evaluates.
+    registry, and moves no alias there.
 
     Raises:
-        UserError: see `fcn.evaluate.score.run` and `distribution.join`.
+        UserError: see `fcn.evaluate.score.run`.
     """
     log = steps.logger()
-    share = distribution.join(os.environ)
-    if not share.first:
-        log.info("process %d of %d: the first one evaluates", share.process, share.processes)
-        return
     progress = Progress(log.info, f"evaluate {variant}", "images", show=steps.Bar())
     recipe = asdict(profile.train[variant]) | ({} if seed is None else {"seed": seed})
     # the others are no outputs of DVC

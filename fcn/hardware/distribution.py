@@ -272,13 +272,8 @@ def share(batch: int, accumulate: int = 1) -> Share:
 
 
 def everywhere() -> Share:
-    """All devices that there are, for images that come one by one; see `Share.apart`.
-
-    Of several processes each is for itself: a net that all of them share cannot compute in one.
-    """
+    """All devices of a lone process, for images that come one by one; see `Share.apart`."""
     on_jax = keras.backend.backend() == "jax"
-    if on_jax and _process()[1] > 1:
-        return ONE
     return share(len(keras.distribution.list_devices() if on_jax else _logical()))
 
 
