@@ -1,8 +1,9 @@
 """A picture's classes, and how sure a net is of each pixel, computed at a size that is chosen.
 
 A net has learned from pictures of one size, PASCAL VOC's of at most 500 pixels a side. In a
-photograph of a telephone things are eight times as large as it knows them: reduced to what it
-learned from, the photograph is answered faster and, as a rule, better.
+photograph of a telephone things are eight times as large as it knows them. Reduced to what it
+learned from, the photograph is answered in a fraction of the time, and its things have sizes that
+the net knows.
 """
 
 from collections.abc import Generator
