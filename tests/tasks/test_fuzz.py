@@ -29,7 +29,8 @@ from fcn import reading
 from fcn.cli.app import main
 from fcn.datasets import ade20k, folder, pairs
 from fcn.errors import UserError
-from fcn.evaluate import Evaluation
+from fcn.evaluate import Evaluation, explain
+from fcn.explain import page
 from fcn.hardware import distribution
 from fcn.input import records
 from fcn.io import files
@@ -96,6 +97,10 @@ def evaluated(part):
     return lambda path: getattr(Evaluation(None, path.parent), part)
 
 
+def explained(path):
+    return page.page(explain.load(path, SPEC), SPEC, "2007_000032")
+
+
 KINDS = {
     "models/fcn32s/model.json": (FIELDS, lambda path: surgery.read_spec(path.parent), 300),
     "models/fcn32s/weights.npz": (ARRAYS, surgery.read_weights, 150),
@@ -104,6 +109,7 @@ KINDS = {
     "plots/fcn32s/confusion.csv": (TABLE, evaluated("confusion"), 100),
     "plots/fcn32s/boundary.csv": (TABLE, evaluated("bands"), 100),
     "plots/fcn16s/images.csv": (TABLE, evaluated("counts"), 200),
+    "plots/fcn32s/explained.npz": (ARRAYS, explained, 150),
     "metrics/fcn32s.json": (FIELDS, lambda path: Evaluation(path).content, 300),
     "data/records/index.json": (FIELDS, lambda path: records.split_info(path.parent, "val"), 400),
     f"data/records/{SHARD}": (of_shard, read_shard, 20),
@@ -126,6 +132,8 @@ def make(root):
     write_project(root)
     net = build(SPEC)
     surgery.save(net, SPEC, root / "models/fcn32s")
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    explain.save(root / "plots/fcn32s/explained.npz", explain.explain(net, SPEC, image))
     progress = np.frombuffer(json.dumps(PROGRESS).encode(), np.uint8)
     files.save_arrays(root / "checkpoint.npz", {**STATE, "progress": progress})
     (root / "dvc.yaml").write_text(
