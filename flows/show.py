@@ -12,7 +12,7 @@ from rich.table import Table
 from fcn.compare import bootstrap
 from fcn.errors import UserError, shown
 from fcn.evaluate import Evaluation
-from fcn.io import public
+from fcn.io import files, public
 from fcn.spec import Place
 from tasks.settings import Settings, config, params
 from tasks.tracking import SCORES
@@ -65,12 +65,16 @@ def cost(settings: Settings) -> Iterator[str]:
     return costs.told(costs.estimate(settings, rates), rates, settings.profile)
 
 
-def scores(folder: Path = Path("metrics"), plots: Path = Path("plots")) -> Table:
+def scores(
+    folder: Path = Path("metrics"), plots: Path = Path("plots"), models: Path = Path("models")
+) -> Table:
     """The scores of all evaluated nets, in percent.
 
     Args:
         folder: with a file for each net, as the stages `evaluate` write it.
         plots: with a folder for each net; where it is there, the interval of the mean IU is told.
+        models: with a folder for each net; one that has other weights than those that were
+            evaluated is named below the table.
 
     Raises:
         UserError: there is none, or one is damaged.
@@ -92,7 +96,19 @@ def scores(folder: Path = Path("metrics"), plots: Path = Path("plots")) -> Table
         if span := spans[name]:
             row.append(f"{100 * span.low:.1f} to {100 * span.high:.1f}")
         table.add_row(shown(name), *row)
+    if old := [shown(name) for name, each in ordered if _is_old(each, models / name)]:
+        table.caption = (
+            f"{', '.join(old)}: trained again since; `fcn repro` evaluates the new weights"
+        )
     return table
+
+
+def _is_old(content: Mapping[str, Any], model: Path) -> bool:
+    """Whether scores are those of other weights than a folder has now."""
+    known, weights = content["provenance"].get("model"), model / "weights.npz"
+    if not known or not weights.is_file():
+        return False
+    return not files.digest(weights).startswith(str(known))
 
 
 def _measured(found: Mapping[str, Mapping[str, Any]]) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fcn.evaluate import Evaluation
+from fcn.evaluate import Evaluation, explain
 from fcn.explain import page as explained
 from fcn.hardware import devices
 from fcn.io import files
@@ -188,7 +188,8 @@ def main() -> None:
         )
         begin, used = time.perf_counter(), time.process_time()
         image = next(examples(Path(temporary), 1)).image
-        text = explained.page(*surgery.load(Path(temporary) / "net"), image, "a photograph")
+        net_of_full_width, spec = surgery.load(Path(temporary) / "net")
+        text = explained.page(explain.explain(net_of_full_width, spec, image), spec, "a photograph")
         seconds, processor = time.perf_counter() - begin, time.process_time() - used
         print(
             f"explained: {seconds:.1f} s by the clock, {processor:.1f} s of all cores; "

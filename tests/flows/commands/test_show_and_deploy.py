@@ -1,5 +1,6 @@
 """`fcn show` as a table of scores, and what `fcn deploy` has Prefect do."""
 
+import hashlib
 import json
 from types import SimpleNamespace
 
@@ -52,6 +53,25 @@ def test_scores_worst_first_in_percent(here, capsys):
     low, high = map(float, second.split("│")[-2].split(" to "))
     assert low < 100 * 36 / (81 + 81 - 36) < high, second
     assert not first.split("│")[-2].strip()
+
+
+def test_scores_of_weights_that_were_replaced_are_named(here, capsys):
+    scores = dict.fromkeys(
+        ("pixel_accuracy", "mean_accuracy", "mean_iu", "frequency_weighted_iu"), 0.5
+    )
+    (here / "metrics").mkdir()
+    for name, weights in (("fcn8s", b"new"), ("fcn16s", b"old")):
+        (here / "models" / name).mkdir(parents=True)
+        (here / "models" / name / "weights.npz").write_bytes(weights)
+        known = {"model": hashlib.sha256(b"old").hexdigest()[:12]}
+        text = json.dumps({**scores, "provenance": known})
+        (here / "metrics" / f"{name}.json").write_text(text)
+    assert main(["show", "scores"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.endswith("fcn8s: trained again since; `fcn repro` evaluates the new weights"), said
+    (here / "models/fcn8s/weights.npz").write_bytes(b"old")
+    assert main(["show", "scores"]) == 0
+    assert "trained again" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("there", [False, True])
