@@ -1,10 +1,13 @@
 """Is the second net better than the first, or only on these images? Needs no server."""
 
 import math
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fcn.cli import quiet, workspace
 from fcn.compare import Comparison, Difference, bootstrap
 from fcn.datasets import read_ids
 from fcn.errors import LINE, UserError, shown
@@ -19,6 +22,8 @@ EXPERIMENT = "fcn-comparisons"
 """Of MLflow: a run for each comparison that has a page."""
 RECORDS = Path("data/records")
 """Where the page's pictures come from, if the images are those that were compared."""
+PAGES = Path("compared")
+"""Of a workspace: where the pages go for which no other place is given."""
 
 
 def compare(
@@ -27,15 +32,18 @@ def compare(
     images: Path | None = None,
     json: Path | None = None,
     page: Path | None = None,
+    table_only: bool = False,
 ) -> None:
-    """Compares two evaluations and prints what it found.
+    """Compares two evaluations, prints what it found, and writes a page about it.
 
     Args:
         first: of `evaluated.FORMS`.
         second: likewise; differences are the second minus the first.
         images: a list of ids, to compare on these alone.
         json: file for the numbers.
-        page: file for a page with pictures, self-contained.
+        page: file for the page with pictures, self-contained; None: in a workspace one below
+            `PAGES`, elsewhere none.
+        table_only: whether to write no page.
 
     Raises:
         UserError: no such evaluation, or the two were not measured on the same thing.
@@ -49,15 +57,23 @@ def compare(
     if images:
         counts = _listed(counts, images)
     found = bootstrap.compare(*counts)
-    print(table(*runs, counts[0], found))
+    print(table(*runs, counts[0], found), flush=True)
     numbers = to_json(*runs, counts[0], found)
     if json:
         files.write_json(json, numbers)
+    here = workspace.find() is not None
+    if here and page is None and not table_only:
+        names = "-".join(re.sub(r"[^\w.]+", "-", run.name) for run in runs)
+        page = PAGES / f"{names}.html"
+        page.parent.mkdir(exist_ok=True)
     if page:
-        from tasks.report import comparison
+        with quiet.tensorflow():  # only now: it takes seconds
+            from tasks.report import comparison
 
-        comparison.write(page, *runs, counts, found, RECORDS)
-        _keep(page, numbers)
+            comparison.write(page, *runs, counts, found, RECORDS)
+        if here or "MLFLOW_TRACKING_URI" in os.environ:
+            _keep(page, numbers)
+        print(f"\nPage: {shown(page)}")
 
 
 def _keep(page: Path, numbers: dict[str, Any]) -> None:

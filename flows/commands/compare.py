@@ -15,6 +15,7 @@ def compare(
     images: Place | None = None,
     json: Annotated[Place | None, Parameter(group=MADE)] = None,
     page: Annotated[Place | None, Parameter(group=MADE)] = None,
+    table_only: Annotated[bool, Parameter(group=MADE, negative="")] = False,
 ) -> None:
     """Compare two evaluated nets class by class, with a paired bootstrap over the images.
 
@@ -29,11 +30,13 @@ def compare(
         second: The other one; differences are the second minus the first.
         images: Compare on the images of this list alone, one id a line: seg11valid.txt.
         json: Write the numbers to this file, too.
-        page: Write a page with pictures to this file, too: one HTML file.
+        page: Where to write the page with pictures, one HTML file. In a workspace:
+            `compared/FIRST-SECOND.html`; elsewhere none, if not asked for.
+        table_only: Print the table and write no page.
 
     Raises:
         UserError: no such evaluation, or the two were not measured on the same thing.
     """
     from flows import compare
 
-    compare.compare(first, second, images, json, page)
+    compare.compare(first, second, images, json, page, table_only)

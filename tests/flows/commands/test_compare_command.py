@@ -182,7 +182,9 @@ def test_a_missing_run_and_a_wrong_command_line(write, capsys):
     assert main(["compare", "a"]) == 2
 
 
-def test_mlflow_holds_the_page_of_a_comparison(write, tmp_path, monkeypatch):
+def test_a_workspace_has_the_page_of_a_comparison_and_mlflow_too(
+    write, tmp_path, monkeypatch, capsys
+):
     write("fcn16s", A, round(MEAN["a"], 6))
     write("fcn8s", B, round(MEAN["b"], 6))
     kept = {}
@@ -204,7 +206,18 @@ def test_mlflow_holds_the_page_of_a_comparison(write, tmp_path, monkeypatch):
 
     monkeypatch.setattr(compare.tracking, "training", training)
     assert main(["compare", "fcn16s", "fcn8s"]) == 0
+    assert not [*tmp_path.glob("**/*.html")]  # no workspace
+    assert main(["compare", "fcn16s", "fcn8s", "--page", "d.html"]) == 0
+    assert "</html>" in (tmp_path / "d.html").read_text()
+    assert kept == {}  # no workspace, no store
+    for mark in ("params.yaml", "dvc.yaml"):
+        (tmp_path / mark).touch()
+    assert main(["compare", "fcn16s", "fcn8s", "--table-only"]) == 0
     assert kept == {}  # no page, no run
+    capsys.readouterr()
+    assert main(["compare", "fcn16s", "fcn8s"]) == 0
+    assert capsys.readouterr().out.endswith("\nPage: compared/fcn16s-fcn8s.html\n")
+    assert "</html>" in (tmp_path / "compared/fcn16s-fcn8s.html").read_text()
     assert main(["compare", "fcn16s", "fcn8s", "--page", "c.html"]) == 0
     assert kept["run"] == ("fcn-comparisons", "fcn16s and fcn8s", "plots/fcn16s", "plots/fcn8s")
     assert kept["page"] == (tmp_path / "c.html").read_text()
