@@ -149,6 +149,11 @@ def opened(html: Path) -> str:
     )
 
 
+def peak() -> float:
+    """The most memory that this process has had, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
 def main() -> None:
     """Makes it and says what came out."""
     parser = argparse.ArgumentParser(
@@ -186,6 +191,7 @@ def main() -> None:
             f"page {len(html) / 1e6:.2f} MB; beside it {len(beside)} pictures, "
             f"{sum(beside) / 1e6:.1f} MB"
         )
+        print(f"so far: at most {peak():.2f} GiB")
         begin, used = time.perf_counter(), time.process_time()
         image = next(examples(Path(temporary), 1)).image
         net_of_full_width, spec = surgery.load(Path(temporary) / "net")
@@ -195,8 +201,7 @@ def main() -> None:
             f"explained: {seconds:.1f} s by the clock, {processor:.1f} s of all cores; "
             f"{len(text) / 1e6:.2f} MB"
         )
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"all of it: at most {peak:.2f} GiB")
+        print(f"with the net, which the report does not load: at most {peak():.2f} GiB")
         print(opened(folder / "index.html") if browser.PATH else "there is no chromium")
 
 
