@@ -2,11 +2,9 @@
 convolutions.
 """
 
-import sys
 from pathlib import Path
 
 from fcn.spec import VARIANTS
-from flows.runner import stage
 from tasks.convert import convert_weights
 from tasks.settings import config
 
@@ -34,7 +32,3 @@ def convert_vgg(raw: Path, out: Path, report: Path, settings: Path = config.PARA
         report,
         new_layers,
     )
-
-
-if __name__ == "__main__":
-    sys.exit(stage.main(convert_vgg))

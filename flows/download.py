@@ -1,7 +1,6 @@
 """Stage `download`: the images and the classifier's weights as they were published."""
 
 import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -11,7 +10,6 @@ from fcn.io import archives as unpacking
 from fcn.io import contents, files
 from fcn.io import download as downloads
 from fcn.spec import Source
-from flows.runner import stage
 from tasks import reach
 from tasks.fetch import fetch, unpack
 from tasks.local import match
@@ -130,7 +128,3 @@ def _from(root: Path, url: str) -> str:
     ):
         return url
     return f"file:{quote(str(root / path))}"
-
-
-if __name__ == "__main__":
-    sys.exit(stage.main(download))

@@ -2,10 +2,8 @@
 pictures.
 """
 
-import sys
 from pathlib import Path
 
-from flows.runner import stage
 from tasks.score import score
 from tasks.settings import config
 from tasks.tracking import kept
@@ -39,7 +37,3 @@ def evaluate(
     profile = config.read(settings)
     kept.forget()
     score(profile.profile, profile, variant, records, model, metrics, plots, seed, fold, registry)
-
-
-if __name__ == "__main__":
-    sys.exit(stage.main(evaluate))

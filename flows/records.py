@@ -1,13 +1,11 @@
 """Stage `records`: images and labels as TFRecord files, and a look at them."""
 
-import sys
 from pathlib import Path
 
 from fcn.datasets import folds
 from fcn.input import MARK
 from fcn.io import files
 from fcn.records import MARK as LOOK
-from flows.runner import stage
 from tasks.look import look
 from tasks.settings import config
 from tasks.write_records import write_records
@@ -37,7 +35,3 @@ def records(
     files.check_folder(plots, LOOK, "--plots")
     write_records(raw / "images", profile.records, out, part)
     look(out, plots, images)
-
-
-if __name__ == "__main__":
-    sys.exit(stage.main(records))

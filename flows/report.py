@@ -1,9 +1,7 @@
 """Stage `report`: the staged models side by side on one page."""
 
-import sys
 from pathlib import Path
 
-from flows.runner import stage
 from tasks.report import write_report
 from tasks.settings import config
 
@@ -30,7 +28,3 @@ def report(
     write_report(
         profile.profile, profile, [*profile.variants], records, models, metrics, plots, out
     )
-
-
-if __name__ == "__main__":
-    sys.exit(stage.main(report))

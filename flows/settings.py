@@ -4,6 +4,7 @@ other stages depend on.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from fcn.errors import UserError
@@ -11,7 +12,7 @@ from fcn.io import files
 from tasks.settings import config
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Check params.yaml and profiles.yaml, and write what comes out of them.
 
     No flow of Prefect: it takes half a second, and asking a server would take longer.
@@ -19,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0, or 1 for an error.
     """
-    parser = argparse.ArgumentParser(prog="python -m flows.settings", description=__doc__)
+    parser = argparse.ArgumentParser(prog="fcn stage settings", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     out = parser.parse_args(argv).out
     try:
@@ -28,7 +29,3 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

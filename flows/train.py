@@ -1,11 +1,8 @@
 """Stages `train@<variant>`: one variant, from its parent's weights."""
 
-import os
-import sys
 from pathlib import Path
 
 from fcn.errors import UserError
-from flows.runner import processes, stage
 from tasks import train as tasks
 from tasks.settings import config
 from tasks.tracking import kept
@@ -39,10 +36,3 @@ def train(
         raise UserError(f"profiles.{profile.profile}.train.{variant}: missing; it has {known}")
     kept.forget()
     tasks.train(profile.profile, profile, variant, records, look, init, out, seed, fold)
-
-
-if __name__ == "__main__":
-    if os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", "0") != "0":
-        # of several processes that train together, Prefect hears of the first one
-        os.environ[processes.PARENT_RUN] = ""
-    sys.exit(stage.main(train))

@@ -177,7 +177,7 @@ def test_no_shell_stays_above_a_stage():
     assert {
         name
         for name, stage, _ in expanded()
-        if not stage["cmd"].startswith("exec python -m flows.")
+        if not stage["cmd"].startswith("exec python -m fcn stage ")
     } == set()
 
 

@@ -70,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     root = workspace.find()
     given = list(sys.argv[1:] if argv is None else argv)
     try:
+        if given[:1] == ["stage"]:
+            given[2:2] = ["--"]  # what follows its name are words of its own
         if given[:1] and given[0] in workspace.COMMANDS:
             return _in_workspace(root, given)
         app = build(root)

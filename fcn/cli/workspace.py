@@ -11,7 +11,7 @@ MARKS = ("params.yaml", "dvc.yaml")
 """Both lie in a workspace."""
 CHECKOUT = Path(__file__).resolve().parents[2]
 """Where this code lies; in a checkout, `flows/` lies beside it."""
-COMMANDS = ("repro", "ui", "show", "compare", "seeds", "folds", "sync", "verify", "deploy")
+COMMANDS = ("repro", "ui", "show", "compare", "seeds", "folds", "sync", "verify", "deploy", "stage")
 """The files of `flows/commands`."""
 ANYWHERE = ("compare",)
 """Those that need the code of a checkout, and no workspace."""

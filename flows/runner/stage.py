@@ -7,10 +7,9 @@ import inspect
 import logging
 import os
 import re
-import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,8 @@ from fcn.errors import UserError
 from flows.runner import logs, output, processes
 
 
-def main(function: Callable[..., Any], argv: list[str] | None = None) -> int:
-    """Runs `function` with the arguments of the command line; every stage file ends in
-    `sys.exit(stage.main(the_stage))`.
+def main(function: Callable[..., Any], argv: Sequence[str] | None = None) -> int:
+    """Runs `function`, a stage, with the arguments of the command line.
 
     Each of its parameters is an option `--name VALUE` of its annotated type (str, Path, int, float,
     bool, or one of them
@@ -52,9 +50,8 @@ def command_line(function: Callable[..., Any]) -> argparse.ArgumentParser:
     text` under Args.
     """
     doc = inspect.getdoc(function) or ""
-    spec = sys.modules["__main__"].__spec__
     parser = argparse.ArgumentParser(
-        prog=f"python -m {spec.name}" if spec else None,
+        prog=f"fcn stage {function.__name__}",
         description=doc.partition("\n\n")[0],
         allow_abbrev=False,
     )

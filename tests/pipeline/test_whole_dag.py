@@ -281,7 +281,7 @@ def interrupted(project, *command, by=signal.SIGINT):
             assert line, output
             output += line
         below = psutil.Process(process.pid).children(recursive=True)
-        assert any("flows.train" in child.cmdline() for child in below)
+        assert any({"stage", "train"} <= {*child.cmdline()} for child in below)
         # The servers' processes outlive a command.
         others = {"flows.runner.server", "tasks.tracking"}
         below = [child for child in below if others.isdisjoint(child.cmdline())]

@@ -26,7 +26,7 @@ def test_the_jobs_are_the_stages_of_dvc_yaml_in_another_place(tmp_path):
     ]
     train, evaluate = jobs[2:4]
     assert " ".join(train.command) == (
-        "flows.train --settings settings.json --variant fcn16s --records data/records --look "
+        "fcn stage train --settings settings.json --variant fcn16s --records data/records --look "
         "plots/data --init x/7/models/fcn32s --out x/7/models/fcn16s --seed 7"
     )
     assert {Path("data/records"), Path("x/7/models/fcn32s"), Path("fcn/train")} <= set(train.deps)
@@ -35,7 +35,7 @@ def test_the_jobs_are_the_stages_of_dvc_yaml_in_another_place(tmp_path):
     recipe = train.params["train.fcn16s"]
     assert "seed" not in recipe
     assert recipe["iterations"] == 1600
-    assert evaluate.command[0] == "flows.evaluate"
+    assert evaluate.command[:3] == ("fcn", "stage", "evaluate")
     assert evaluate.command[-2:] == ("--seed", "7")
     assert {"x/7/models/fcn16s", "x/7/metrics/fcn16s.json", "x/7/plots/fcn16s"} <= set(
         evaluate.command
@@ -61,11 +61,12 @@ class Stages:
 
     def __call__(self, command, extra, say):
         assert extra["FCN_PARENT_RUN"] == ""
-        name, variant, seed = command[0].removeprefix("flows."), command[4], int(command[-1])
+        assert command[:2] == ("fcn", "stage")
+        name, variant, seed = command[2], command[6], int(command[-1])
         if self.fails == (name, variant, seed):
             raise KeyboardInterrupt
         self.ran.append((name, variant, seed))
-        value = dict(zip(command[1::2], command[2::2], strict=True))
+        value = dict(zip(command[3::2], command[4::2], strict=True))
         if name == "train":
             Path(value["--out"]).mkdir(parents=True, exist_ok=True)
             Path(value["--out"], "weights.npz").write_text(f"{variant} {seed}")
@@ -228,12 +229,12 @@ def test_the_records_come_first_and_all_lies_apart():
         "records", "train@fcn32s", "evaluate@fcn32s",
     ]  # fmt: skip
     assert " ".join(records.command) == (
-        "flows.records --settings settings.json --raw data/raw/sample --out x/data/records "
+        "fcn stage records --settings settings.json --raw data/raw/sample --out x/data/records "
         "--plots x/plots/data --images 24 --fold 2/5"
     )
     assert Path("data/raw/sample/images") in records.deps
     assert " ".join(train.command) == (
-        "flows.train --settings settings.json --variant fcn32s --records x/data/records "
+        "fcn stage train --settings settings.json --variant fcn32s --records x/data/records "
         "--look x/plots/data --init models/vgg.npz --out x/models/fcn32s --fold 2/5"
     )
     assert Path("x/data/records") in train.deps
@@ -247,9 +248,9 @@ class Folds:
         self.ran = []
 
     def __call__(self, command, extra, say):
-        name, fold = command[0].removeprefix("flows."), command[-1]
+        name, fold = command[2], command[-1]
         self.ran.append((name, fold))
-        value = dict(zip(command[1::2], command[2::2], strict=True))
+        value = dict(zip(command[3::2], command[4::2], strict=True))
         for out in (value[key] for key in ("--out", "--plots") if key in value):
             Path(out).mkdir(parents=True, exist_ok=True)
         if name == "evaluate":

@@ -34,7 +34,7 @@ RUN = (
     "Stage 'settings' didn't change, skipping",
     "Stage 'download' didn't change, skipping",
     "Running stage 'train@fcn32s':",
-    "> exec python -m flows.train --out models/fcn32s",
+    "> exec python -m fcn stage train --out models/fcn32s",
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
     "I0000 00:00:1795743416.216042   14474 port.cc:153] oneDNN custom operations are on.",
     sent(log="INFO", name="prefect.flow_runs", text="Finished in state Completed()"),
