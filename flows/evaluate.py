@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tasks.score import score
 from tasks.settings import config
-from tasks.tracking import kept
+from tasks.tracking import RunSpec, kept
 
 
 def evaluate(
@@ -34,6 +34,6 @@ def evaluate(
         registry: whether MLflow's registry gets it as a version, which may become champion; scores
             go to MLflow anyway.
     """
-    profile = config.read(settings)
     kept.forget()
-    score(profile.profile, profile, variant, records, model, metrics, plots, seed, fold, registry)
+    wanted = RunSpec(config.read(settings), variant, seed, fold)
+    score(wanted, records, model, metrics, plots, registry)

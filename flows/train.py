@@ -5,7 +5,7 @@ from pathlib import Path
 from fcn.errors import UserError
 from tasks import train as tasks
 from tasks.settings import config
-from tasks.tracking import kept
+from tasks.tracking import RunSpec, kept
 
 
 def train(
@@ -35,4 +35,4 @@ def train(
         known = ", ".join(profile.train)
         raise UserError(f"profiles.{profile.profile}.train.{variant}: missing; it has {known}")
     kept.forget()
-    tasks.train(profile.profile, profile, variant, records, look, init, out, seed, fold)
+    tasks.train(RunSpec(profile, variant, seed, fold), records, look, init, out)

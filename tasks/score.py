@@ -1,7 +1,6 @@
 """One model evaluated, and its scores added to its MLflow run."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from fcn.compare import bootstrap
@@ -12,59 +11,38 @@ from fcn.io import files
 from fcn.net import surgery
 from tasks import tracking
 from tasks.report import pictures
-from tasks.settings import Profile
-from tasks.tracking import Progress, durations, provenance, registry, steps
+from tasks.tracking import Progress, RunSpec, durations, provenance, registry, steps
 
 
-@steps.step("score {variant}")
+@steps.step("score {wanted.variant}")
 def score(
-    profile_name: str,
-    profile: Profile,
-    variant: str,
-    data: Path,
-    model: Path,
-    metrics: Path,
-    plots: Path,
-    seed: int | None = None,
-    fold: str | None = None,
-    register: bool = True,
+    wanted: RunSpec, data: Path, model: Path, metrics: Path, plots: Path, register: bool = True
 ) -> None:
-    """Evaluates the model folder `model` on the validation records in `data`; writes `metrics`
-    (JSON) and `plots`.
+    """Evaluates a model on the validation records, and adds the scores to its run.
 
-    A model that was trained with a `seed` in place of the recipe's, or on a `fold`, has its run in
-    another experiment; see `tasks.train`. Without `register` it becomes no version in MLflow's
-    registry, and moves no alias there.
+    Args:
+        wanted: which variant, and by which recipe it was trained.
+        data: folder of the records.
+        model: its folder.
+        metrics: JSON file to write.
+        plots: folder to write.
+        register: whether it becomes a version in MLflow's registry, and may move an alias there.
 
     Raises:
         UserError: see `fcn.evaluate.score.run`.
     """
-    log = steps.logger()
+    log, variant, profile = steps.logger(), wanted.variant, wanted.settings
     progress = Progress(log.info, f"evaluate {variant}", "images", show=steps.Bar())
-    recipe = asdict(profile.train[variant]) | ({} if seed is None else {"seed": seed})
-    # the others are no outputs of DVC
-    apart = seed is not None or fold is not None
-    made = provenance.tags(finished=None if apart else f"train@{variant}")
-    tags = {
-        "pipeline": steps.pipeline_id(),
-        "seed": str(recipe["seed"]),
-        "git.commit": made["git.commit"],
-        **({"fold": fold} if fold else {}),
-    }
-    params = {
-        "profile": profile_name,
-        "variant": variant,
-        "model": asdict(profile.model),
-        "train": recipe,
-    }
+    made = provenance.tags(finished=None if wanted.apart else f"train@{variant}")
     # What the training noted stays; params and tags are for a model whose training is not known.
-    experiment = tracking.experiment(profile_name, seed, fold)
     surgery.read_spec(model)  # what is no model folder is said in its own words
     sha256 = files.digest(model / "weights.npz")
-    with tracking.scoring(experiment, variant, sha256, params=params, tags=tags) as run:
+    with tracking.scoring(
+        wanted.experiment, variant, sha256, params=wanted.params, tags=wanted.tags(made)
+    ) as run:
         run.facts(durations.MACHINE.format("evaluate"), durations.facts(made))
-        kept = profile.train[variant].keep
-        found = scoring.run(model, data, metrics, plots, profile.evaluate, progress, kept)
+        keep = wanted.recipe.keep
+        found = scoring.run(model, data, metrics, plots, profile.evaluate, progress, keep)
         run.made(metrics)
         scores, measured = found.scores, found.provenance
         spread = bootstrap.scores(found.counts)
@@ -79,11 +57,10 @@ def score(
         validation = records.split_info(data, "val")
         run.metrics(scores | _ends(spread) | _more(found))
         on = {name: str(measured[name]) for name in ("split", "dataset", "protocol", "images")}
-        note = tracking.sentence(variant, params)
-        note += f"; mean IU {shown['mean_iu']} on {on['images']} images of {on['split']}."
+        note = f"{wanted}; mean IU {shown['mean_iu']} on {on['images']} images of {on['split']}."
         run.tags({**{f"evaluate.{name}": text for name, text in on.items()}, tracking.NOTE: note})
         run.facts("evaluation", {**measured, "prefect.flow_run_id": steps.run_id(), **made})
-        run.dataset(f"{profile_name}/{validation['list']}", validation["digest"], "validation")
+        run.dataset(f"{wanted.profile}/{validation['list']}", validation["digest"], "validation")
         # Not the folder of predictions, one per image: DVC has it, and the run says which model and
         # data it belongs to.
         for path in (metrics, *sorted(path for path in plots.iterdir() if path.is_file())):
@@ -92,10 +69,10 @@ def score(
             run.artifact(picture)
         # Apart from the others it is a measurement, no model to use: the best of many seeds would
         # owe that to luck.
-        if register and not apart:
+        if register and not wanted.apart:
             registry.register(
                 run,
-                profile_name,
+                wanted.profile,
                 variant,
                 model,
                 scores["mean_iu"],

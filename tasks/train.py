@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,50 +19,41 @@ from fcn.spec import ModelSpec, TrainSpec
 from fcn.train import fit
 from tasks import look, tracking
 from tasks.report import charts, pictures
-from tasks.settings import Profile
-from tasks.tracking import Progress, duration, durations, kept, provenance, steps
+from tasks.tracking import Progress, RunSpec, duration, durations, kept, provenance, steps
 
 
-@steps.step("train {variant}")
-def train(
-    profile_name: str,
-    profile: Profile,
-    variant: str,
-    data: Path,
-    data_look: Path,
-    parent: Path,
-    out: Path,
-    seed: int | None = None,
-    fold: str | None = None,
-) -> None:
-    """Trains `variant` from `parent` on the records in `data` and writes the model folder `out`.
+@steps.step("train {wanted.variant}")
+def train(wanted: RunSpec, data: Path, data_look: Path, parent: Path, out: Path) -> None:
+    """Trains a variant and writes its model folder.
 
     A training that was interrupted goes on from its checkpoint. One that ended is not repeated if
     DVC could not keep its model: see `tasks.tracking.kept`. Curves and parameters go to MLflow as
-    they come. With a `seed` in place of the recipe's, or on the records of a `fold`, it is kept
-    apart, in an experiment and with checkpoints of its own. Of several processes that train
-    together, see `distribution.join`, the first one does all that, and the others compute.
+    they come. Of several processes that train together, see `distribution.join`, the first one does
+    all that, and the others compute.
+
+    Args:
+        wanted: which variant, by which recipe.
+        data: folder of the records.
+        data_look: folder with the look at the data, which is kept with the run.
+        parent: weight file or model folder from which it starts.
+        out: model folder.
 
     Raises:
         UserError: see `fit.run` and `distribution.join`; processes with other parameters, records,
             weights or code.
     """
-    log, recipe = steps.logger(), profile.train[variant]
-    recipe = recipe if seed is None else replace(recipe, seed=seed)
+    log, variant, recipe = steps.logger(), wanted.variant, wanted.recipe
     if recipe.deterministic and keras.backend.backend() == "jax":  # before JAX starts
         os.environ["XLA_FLAGS"] = (
             f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
         ).strip()
     share = distribution.join(os.environ)
-    spec = ModelSpec(
-        variant=variant, classes=tuple(records.read_index(data)["classes"]), **asdict(profile.model)
-    )
+    classes = tuple(records.read_index(data)["classes"])
+    spec = ModelSpec(variant=variant, classes=classes, **asdict(wanted.settings.model))
     facts = fit.facts(spec, recipe, data, parent)
     key, needed = fit.fingerprint(facts), fit.resumable(facts)
-    name = f"{profile_name}-{variant}" + (f"-seed{seed}" if seed is not None else "")
-    name += f"-fold{fold.replace('/', 'of')}" if fold else ""
-    made = kept.CHECKPOINTS / f"{name}-{key}"
-    checkpoint = kept.CHECKPOINTS / f"{name}-{fit.fingerprint(needed)}.npz"
+    made = kept.CHECKPOINTS / f"{wanted.name}-{key}"
+    checkpoint = kept.CHECKPOINTS / f"{wanted.name}-{fit.fingerprint(needed)}.npz"
     _agree(share, key)
     if share.from_first(made.is_dir):
         if share.first:
@@ -84,34 +75,24 @@ def train(
         return
     if resumed := checkpoint.is_file():
         log.info("going on from %s", checkpoint)
-    for text in kept.others(name, checkpoint, needed):
+    for text in kept.others(wanted.name, checkpoint, needed):
         log.warning(text)
     kept.note(checkpoint, needed)
     made_from = provenance.tags([str(data), str(parent)])
-    params = {
-        "profile": profile_name,
-        "variant": variant,
-        "model": asdict(profile.model),
-        "train": asdict(recipe),
-    }
     tags = {
-        "pipeline": steps.pipeline_id(),
+        **wanted.tags(made_from),
         "prefect.flow_run_id": steps.run_id(),
-        "seed": str(recipe.seed),
-        "git.commit": made_from["git.commit"],
-        tracking.NOTE: f"{tracking.sentence(variant, params)}.",
-        **({"fold": fold} if fold else {}),
+        tracking.NOTE: f"{wanted}.",
     }
-    experiment = tracking.experiment(profile_name, seed, fold)
     with tracking.training(
-        experiment, variant, key, params=params, tags=tags, resumed=resumed
+        wanted.experiment, variant, key, params=wanted.params, tags=tags, resumed=resumed
     ) as run:
         origin = {"parent": str(parent), "training.key": key, **made_from}
-        _note_origin(run, profile_name, data, data_look, origin)
+        _note_origin(run, wanted.profile, data, data_look, origin)
         machine = durations.facts(made_from)
         told = _Told(variant, spec, recipe, data, parent, run, machine, log, resumed)
         # DVC cannot know a model that is kept apart, nor one that it did not ask for.
-        first = made if seed is None and not fold and "DVC_STAGE" in os.environ else out
+        first = made if not wanted.apart and "DVC_STAGE" in os.environ else out
         with _kept(checkpoint, recipe.iterations):
             fit.run(
                 spec,
@@ -132,7 +113,7 @@ def train(
         told.link()
     curves = pictures.figure_url(charts.learning(out))
     steps.show("curves", f"{variant}: loss and scores as it was trained", image=curves)
-    kept.remove_others(name, made)
+    kept.remove_others(wanted.name, made)
 
 
 @contextlib.contextmanager
@@ -149,14 +130,14 @@ def _kept(checkpoint: Path, iterations: int) -> Iterator[None]:
 
 
 def _note_origin(
-    run: tracking.Run, profile_name: str, data: Path, data_look: Path, origin: dict[str, str]
+    run: tracking.Run, profile: str, data: Path, data_look: Path, origin: dict[str, str]
 ) -> None:
     """What a training was made from goes to its run: facts, records, and the look at them."""
     facts = dict(origin)
     for split, context in (("train", "training"), ("val", "validation")):
         info = records.split_info(data, split)
         facts[f"dataset.{context}"] = info["digest"]
-        run.dataset(f"{profile_name}/{info['list']}", info["digest"], context)
+        run.dataset(f"{profile}/{info['list']}", info["digest"], context)
     run.facts("training", facts)
     with look.charts(data_look) as paths:
         for path in (data_look, *paths):

@@ -14,7 +14,8 @@ logged, and what it should know stands in the ledger.
 from tasks.tracking.checkout import root
 from tasks.tracking.progress import Progress, duration
 from tasks.tracking.redaction import hidden, known
-from tasks.tracking.run import MODEL, NOTE, Run, experiment, scoring, sentence, training
+from tasks.tracking.run import MODEL, NOTE, Run, experiment, scoring, training
+from tasks.tracking.runspec import RunSpec
 from tasks.tracking.store import SCORES
 
 __all__ = [
@@ -23,12 +24,12 @@ __all__ = [
     "SCORES",
     "Progress",
     "Run",
+    "RunSpec",
     "duration",
     "experiment",
     "hidden",
     "known",
     "root",
     "scoring",
-    "sentence",
     "training",
 ]

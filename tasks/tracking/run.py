@@ -309,15 +309,6 @@ def _made(
         return Run(None)
 
 
-def sentence(variant: str, params: Mapping[str, Any]) -> str:
-    """What a model is, for `NOTE`; without a full stop."""
-    train = params["train"]
-    return (
-        f"{variant} of the profile {params['profile']}, trained for {train['iterations']} "
-        f"iterations with seed {train['seed']}"
-    )
-
-
 def _name(variant: str, params: Mapping[str, Any], time: int) -> str:
     """Such as `fcn8s · voc · seed 2 · 26 Nov 12:40`."""
     train, when = params.get("train"), datetime.fromtimestamp(time / 1000)

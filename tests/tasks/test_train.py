@@ -12,7 +12,7 @@ from fcn.spec import MEAN_BGR, ModelSpec
 from fcn.spec.recipe import TrainSpec
 from tasks import train
 from tasks.settings.params import Model
-from tasks.tracking import kept, progress
+from tasks.tracking import RunSpec, kept, progress
 
 
 @pytest.fixture
@@ -209,8 +209,11 @@ def trained(monkeypatch, tmp_path):
             for key, value in dataclasses.asdict(MODEL).items()
             if key not in ("variant", "classes")
         }
-        profile = types.SimpleNamespace(model=Model(**fields), train={"fcn32s": RECIPE})
-        train.train("sample", profile, "fcn32s", tmp_path, tmp_path, tmp_path, tmp_path / "out")
+        settings = types.SimpleNamespace(
+            profile="sample", model=Model(**fields), train={"fcn32s": RECIPE}
+        )
+        wanted = RunSpec(settings, "fcn32s")
+        train.train(wanted, tmp_path, tmp_path, tmp_path, tmp_path / "out")
         return computed
 
     return run
@@ -257,9 +260,9 @@ def test_jax_is_told_of_determinism_before_it_starts(deterministic, monkeypatch)
         raise UserError("enough")
 
     monkeypatch.setattr(distribution, "join", join)
-    profile = types.SimpleNamespace(
+    settings = types.SimpleNamespace(
         train={"fcn32s": dataclasses.replace(RECIPE, deterministic=deterministic)}
     )
     with pytest.raises(UserError, match="enough"):
-        train.train("sample", profile, "fcn32s", None, None, None, None)
+        train.train(RunSpec(settings, "fcn32s"), None, None, None, None)
     assert flags == ["--of_the_user=1" + " --xla_gpu_deterministic_ops=true" * deterministic]

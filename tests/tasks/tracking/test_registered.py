@@ -46,9 +46,9 @@ def test_only_the_workspace_s_own_models_are_registered(empty, monkeypatch, word
         score.registry, "register", lambda *given, **on: registered.append(given[4])
     )
     monkeypatch.setattr(score.surgery, "read_spec", lambda _: None)
-    profile = config.read(ROOT / "params.yaml")
-    score.score(
-        profile.profile, profile, "fcn8s", empty, empty, empty / "metrics.json", plots, **words
-    )
+    which = {key: value for key, value in words.items() if key != "register"}
+    wanted = tracking.RunSpec(config.read(ROOT / "params.yaml"), "fcn8s", **which)
+    metrics, register = empty / "metrics.json", words.get("register", True)
+    score.score(wanted, empty, empty, metrics, plots, register)
     assert registered == versions
     assert run.metrics.called, "its scores are told in any case"

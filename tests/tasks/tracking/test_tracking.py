@@ -166,11 +166,6 @@ def test_the_names_of_runs_differ_at_a_glance(params, name):
     )
 
 
-def test_a_sentence_says_what_a_run_is():
-    said = tracking.sentence("fcn8s", {"profile": "voc", "train": {"iterations": 300, "seed": 2}})
-    assert said == "fcn8s of the profile voc, trained for 300 iterations with seed 2"
-
-
 def test_more_than_one_batch(client):
     params = {f"p{n}": n for n in range(250)}
     with training(
