@@ -1,6 +1,7 @@
 """The workspace around the current folder, looked for upwards as git does."""
 
-import importlib
+import contextlib
+import pkgutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ COMMANDS = ("repro", "ui", "show", "compare", "seeds", "folds", "sync", "verify"
 """The files of `flows/commands`."""
 ANYWHERE = ("compare",)
 """Those that need the code of a checkout, and no workspace."""
+FETCH = "tasks.tracking.fetched:model"
+"""The function that brings a model from MLflow's registry."""
 
 
 def find() -> Path | None:
@@ -77,11 +80,13 @@ def registered(uri: str) -> Path:
     Raises:
         UserError: there is no workspace, or no such version.
     """
-    if why := missing(find()):
+    root = find()
+    if why := missing(root):
         raise UserError(f"{uri}: {why}")
+    assert root is not None
     enter()
-    fetch = importlib.import_module("flows.commands").registered
-    return Path(fetch(uri))
+    with contextlib.chdir(root):  # where its store is
+        return root / pkgutil.resolve_name(FETCH)(uri)
 
 
 def absolute(given: Mapping[str, object]) -> dict[str, object]:

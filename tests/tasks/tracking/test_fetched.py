@@ -1,9 +1,12 @@
 """A registered model, brought from MLflow as a model folder."""
 
+import contextlib
 import hashlib
+from pathlib import Path
 
 import pytest
 
+from fcn.cli import options, workspace
 from fcn.errors import UserError
 from tasks.tracking import fetched, registry, scoring
 
@@ -51,7 +54,13 @@ def test_an_alias_a_version_and_what_it_is_later(enter):
         assert folder == fetched.FOLDER / name
         assert (folder / "weights.npz").read_text() == text
         assert sorted(path.name for path in folder.iterdir()) == ["model.json", "weights.npz"]
+    for mark in workspace.MARKS:
+        Path(mark).touch()
     enter("third", 0.9)
+    Path("below").mkdir()
+    with contextlib.chdir("below"):  # as the commands ask, from anywhere in the workspace
+        folder = options.model_folder("models:/fcn-sample@champion")
+    assert (folder / "weights.npz").read_text() == "third"
     assert (fetched.model("models:/fcn-sample@champion") / "weights.npz").read_text() == "third"
 
 
