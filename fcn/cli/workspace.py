@@ -86,7 +86,7 @@ def registered(uri: str) -> Path:
     assert root is not None
     enter()
     with contextlib.chdir(root):  # where its store is
-        return root / pkgutil.resolve_name(FETCH)(uri)
+        return root / Path(pkgutil.resolve_name(FETCH)(uri))
 
 
 def absolute(given: Mapping[str, object]) -> dict[str, object]:
