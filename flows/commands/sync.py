@@ -25,10 +25,14 @@ def sync(
     Returns:
         0: nothing is left; 1: MLflow does not work, or something is left.
     """
-    from tasks.tracking import forward, ledger, store
+    from tasks.tracking import forward, forwarder, ledger, store
 
     store.prepare()
     where = f"MLflow at {store.address()}"
+    if ledger.paths():
+        with forwarder.alone() as alone:
+            if alone:
+                ledger.end_killed()
     try:
         outcome = forward.forward_all(moved=from_, again=refused)
     except store.Unavailable as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fcn.errors import LINE, shown
 from tasks.tracking import forward, forwarder, store
-from tasks.tracking.ledger import FOLDER, folder, paths
+from tasks.tracking.ledger import FOLDER, end_killed, paths
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ class Delivery:
 
 
 def main(lock: int) -> None:
-    """Forwards until nobody has written anything for a while, and nobody may do so now.
+    """Forwards until nobody has written anything for a while, and nobody may do so now. As soon as
+    nobody may, the runs that were killed get their end.
 
     Args:
         lock: the open file of the forwarder's lock.
@@ -72,7 +73,7 @@ def main(lock: int) -> None:
     logging.getLogger("tasks").addHandler(handler)
     logging.getLogger("tasks").setLevel(logging.INFO)
     store.prepare()
-    delivery, used = Delivery(), time.monotonic()
+    delivery, used, ended = Delivery(), time.monotonic(), False
     with contextlib.suppress(FileNotFoundError), open(lock, "ab") as mine:  # the workspace is gone
         while True:
             begun = time.monotonic()
@@ -81,10 +82,12 @@ def main(lock: int) -> None:
             mine.truncate(0)
             mine.write(b"failed" if delivery.failed else b"")
             mine.flush()
-            users = folder() / "users.lock"
-            with forwarder.locked(users, fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
+            with forwarder.alone() as alone:
                 if not alone:
-                    used = time.monotonic()
+                    used, ended = time.monotonic(), False
+                elif not ended:
+                    end_killed()
+                    ended = True
                 elif time.monotonic() - used > _GRACE:
                     fcntl.flock(mine, fcntl.LOCK_UN)  # who comes now starts another
                     return

@@ -65,6 +65,13 @@ def needed() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[bool]:
+    """Whether nobody writes now, and nobody begins to inside of this context; see `needed`."""
+    with locked(folder() / "users.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as mine:
+        yield mine is not None
+
+
 def wait(seconds: float = 30.0) -> None:
     """Waits until MLflow has what was said; not where it does not answer, or is another one."""
     deadline = time.monotonic() + seconds

@@ -20,7 +20,7 @@ from typing import Any
 
 from fcn.io import disk
 from tasks.tracking.checkout import root
-from tasks.tracking.entries import ENTRY, End, Entry, Facts, Metrics, Opening
+from tasks.tracking.entries import ENTRY, Begin, End, Entry, Facts, Metrics, Opening
 
 FOLDER = Path(".cache/ledger")
 
@@ -123,6 +123,30 @@ class Ledger:
         ends = [entry.status for entry in self.entries() if isinstance(entry, End) and entry.status]
         return ends[-1] if ends else None
 
+    def missing_end(self) -> End | None:
+        """The end that a stage has not written, since it was killed; as of its last word.
+
+        Of a ledger that nobody writes to now, see `end_killed`.
+        """
+        if b'"do":"end"' in self._last_line():
+            return None
+        stage, said = "", [*self.entries()]
+        for entry in said:
+            if isinstance(entry, Begin | End):
+                stage = entry.stage if isinstance(entry, Begin) else ""
+        # a model's training was not killed because its scoring was
+        alone = self.opening.key is None and self.status() is None
+        status = "KILLED" if stage == "train" or alone else None
+        return (
+            End(stage=stage, status=status, time=max(each.time for each in said)) if stage else None
+        )
+
+    def _last_line(self) -> bytes:
+        """No more of it than an end has."""
+        with self.path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 2000))
+            return file.read().rstrip(b"\n").rpartition(b"\n")[2]
+
     def points(self) -> dict[tuple[str, int], float]:
         """By metric and step the last value that was said."""
         said = (entry for entry in self.entries() if isinstance(entry, Metrics))
@@ -153,6 +177,17 @@ def ledgers() -> list[Ledger]:
         with contextlib.suppress(OSError, ValueError):
             found.append(Ledger(path))
     return found
+
+
+def end_killed() -> None:
+    """Writes the end of every stage that was killed, so that no run seems to go on for ever.
+
+    For the process that has seen that nobody writes now, see `forwarder.needed`.
+    """
+    for each in ledgers():
+        with contextlib.suppress(OSError):  # a full disk: the next one does it
+            if end := each.missing_end():
+                each.add(end)
 
 
 def now() -> int:

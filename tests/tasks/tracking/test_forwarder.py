@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -60,6 +61,71 @@ def test_a_killed_forwarder_is_followed_by_another(client, wake):
     assert first.pid != second.pid
     assert losses(client) == [4.0, 2.0]
     assert not forwarder._left()
+
+
+def killed_at_work(opened):
+    """A process that works on a run, and is killed."""
+    code = f"""
+import sys, time
+from tasks.tracking import forwarder, scoring, training
+forwarder.wake = lambda: None
+with {opened} as run:
+    run.metrics({{"loss": 4.0}}, 1)
+    print("begun", flush=True)
+    time.sleep(600)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.kill()
+
+
+def wait_for(status, client):
+    """What MLflow says of the one run, as soon as it has this status."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for each in client.search_experiments(filter_string="name = 'fcn-sample'"):
+            for run in client.search_runs([each.experiment_id]):
+                if run.info.status == status:
+                    return run.info
+        time.sleep(0.1)
+    raise AssertionError(f"it has not become {status}")
+
+
+def test_a_killed_training_does_not_run_for_ever(client, wake):
+    killed_at_work("training('fcn-sample', 'fcn32s', 'k1', params={}, tags={})")
+    wake()
+    (told,) = ledger.ledgers()
+    last = max(each.time for each in told.entries())
+    assert wait_for("KILLED", client).end_time == last, "its last word, not the next start"
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING, resumed=True) as run:
+        run.metrics({"loss": 2.0}, 2)
+        forwarder.wait()
+        wait_for("RUNNING", client)
+    wait_for("FINISHED", client)
+    assert losses(client) == [4.0, 2.0]
+
+
+def test_a_killed_scoring_does_not_end_a_training_that_has_ended(client, wake):
+    with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+        run.tags({"model.sha256": "d1"})
+    killed_at_work("scoring('fcn-sample', 'fcn32s', 'd1', params={}, tags={})")
+    (told,) = ledger.ledgers()
+    end = told.missing_end()
+    assert (end.stage, end.status) == ("evaluate", None)
+    ledger.end_killed()
+    assert told.missing_end() is None
+    assert told.status() == "FINISHED"
+
+
+def test_a_killed_scoring_of_an_unknown_model_is_the_end_of_its_run(empty):
+    killed_at_work("scoring('fcn-sample', 'fcn32s', 'd1', params={}, tags={})")
+    (told,) = ledger.ledgers()
+    assert told.missing_end().status == "KILLED"
+    with told.path.open("ab") as file:
+        file.write(b'{"do":"metr')  # torn
+    ledger.end_killed()
+    assert (told.status(), told.missing_end()) == ("KILLED", None)
 
 
 def test_ctrl_c_in_the_terminal_of_a_stage_does_not_reach_it(client, wake):
