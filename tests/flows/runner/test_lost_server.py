@@ -1,11 +1,14 @@
-"""Prefect's server is killed in the middle of a stage: the run ends as it should, and the next
-server shows all of it.
+"""Prefect's server is killed in the middle of a stage, or its database locked: the run ends as it
+should, and the next server shows all of it.
 """
 
+import contextlib
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -39,13 +42,20 @@ def lonely(tmp_path):
     return project
 
 
-def test_all_stages_stay_below_their_pipeline(lonely):
+@pytest.fixture
+def waiting(lonely):
+    """`fcn repro` there, in the middle of the first stage."""
     process = lonely.start("fcn", "repro", "--verbose")
     line = ""
     while line != "waiting\n":
         line = process.stdout.readline()
         assert line, "it ended early"
         assert "running without Prefect" not in line
+    return process
+
+
+def test_all_stages_stay_below_their_pipeline(lonely, waiting):
+    process = waiting
     entry = json.loads((lonely.folder / ".prefect" / "server.json").read_text())
     psutil.Process(int(entry["server"].partition("-")[0])).kill()
     (lonely.folder / "go").touch()
@@ -66,11 +76,29 @@ def test_all_stages_stay_below_their_pipeline(lonely):
             json.loads((lonely.folder / ".prefect" / "server.json").read_text())["server"]
             != entry["server"]
         )
-        with SyncPrefectClient(url) as lonely.client:
-            run = lonely.top()
-            assert (run.name, run.state.name) == ("dvc repro", "Completed")
-            assert lonely.below(run) == dict.fromkeys(
-                ("first", "second@a", "second@b"), "Completed"
-            )
-            assert lonely.child(run, "first").state.name == "Completed"
+        all_is_recorded(lonely, url)
+        keeper.end()
+
+
+def all_is_recorded(lonely, url):
+    with SyncPrefectClient(url) as lonely.client:
+        run = lonely.top()
+        assert (run.name, run.state.name) == ("dvc repro", "Completed")
+        assert lonely.below(run) == dict.fromkeys(("first", "second@a", "second@b"), "Completed")
+        assert lonely.child(run, "first").state.name == "Completed"
+
+
+def test_a_database_that_is_locked_for_30_seconds(lonely, waiting):
+    database = lonely.folder / ".prefect" / "prefect.db"
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        (lonely.folder / "go").touch()
+        time.sleep(30)
+        other.execute("ROLLBACK")
+    output, _ = waiting.communicate()
+    assert waiting.returncode == 0, output
+    assert "could not record" not in output
+    with Keeper(lonely.folder, lonely.environment) as keeper:
+        url, _ = keeper.says()
+        all_is_recorded(lonely, url)
         keeper.end()
