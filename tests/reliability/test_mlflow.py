@@ -22,11 +22,6 @@ from tasks import tracking
 from tasks.tracking import entries, forward, ledger, registry
 from tasks.tracking.mark import Mark
 
-# SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 ROOT = Path(__file__).parents[2]
 SHA = hashlib.sha256(b"weights").hexdigest()
 NOTHING = {"params": {}, "tags": {}}

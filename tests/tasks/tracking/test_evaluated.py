@@ -9,11 +9,6 @@ from fcn.errors import UserError
 from fcn.evaluate import Evaluation
 from tasks.tracking import evaluated, scoring
 
-# SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 TABLE = "image,class,both,truth,prediction\na,sky,4,8,6\na,tree,0,2,4\nb,tree,5,5,5\n"
 METRICS = {
     "pixel_accuracy": 0.6, "mean_accuracy": 0.5, "mean_iu": 0.408333, "frequency_weighted_iu": 0.4,

@@ -10,11 +10,6 @@ from fcn.cli import options, workspace
 from fcn.errors import UserError
 from tasks.tracking import fetched, registry, scoring
 
-# SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 
 @pytest.fixture
 def enter(client, saved, empty, monkeypatch):

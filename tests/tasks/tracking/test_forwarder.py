@@ -14,11 +14,6 @@ import pytest
 from tasks.tracking import checkout, forwarder, ledger, store, training
 from tasks.tracking.mark import Mark
 
-# SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 ROOT = Path(__file__).parents[3]
 NOTHING = {"params": {}, "tags": {}}
 WAKE = forwarder.wake

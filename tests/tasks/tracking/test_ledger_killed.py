@@ -4,16 +4,9 @@ import functools
 import random
 from pathlib import Path
 
-import pytest
-
 from tasks import tracking
 from tasks.tracking import forward, ledger, registry
 from tasks.tracking.mark import Mark
-
-# SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
 
 SHA = "5" * 64
 CLIENT = (

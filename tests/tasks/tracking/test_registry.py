@@ -12,11 +12,6 @@ import pytest
 from tasks.tracking import forward, forwarder, ledger, registry, scoring
 from tasks.tracking.registry import champion
 
-# SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 SHA = {
     name: hashlib.sha256(name.encode()).hexdigest()
     for name in ("fcn32s", "fcn16s", "fcn8s", "fcn8s again")

@@ -23,11 +23,6 @@ from tasks.tracking import checkout, forward, registry, scoring, store, training
 from tasks.tracking import run as one_run
 from tasks.tracking.database import sqlite
 
-# SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning"
-)
-
 ROOT = Path(__file__).resolve().parents[3]
 SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("fcn32s", "fcn16s", "fcn8s")}
 NOTHING = {"params": {}, "tags": {}}
