@@ -21,6 +21,7 @@ from fcn.cli.app import main
 from tasks import tracking
 from tasks.tracking import entries, forward, ledger, registry
 from tasks.tracking.mark import Mark
+from tasks.tracking.tell import tell
 
 # SQLAlchemy 2.1 deprecates what MLflow 3.17's tables are declared with.
 pytestmark = pytest.mark.filterwarnings(
@@ -259,7 +260,7 @@ def test_a_delivery_that_breaks_off_anywhere_is_repeated_without_a_trace(
     train(experiment)
     score(experiment, profile=experiment)
     server.start()
-    whole, count = forward.tell, []
+    whole, count = tell, []
 
     def break_off(entry, target):
         whole(entry, target)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn.pixels import labels
+from fcn.spec.colours import palette
 from fcn.weights import caffe, conversion
 from sample import world
 
@@ -81,7 +81,7 @@ def test_lists_are_disjoint_and_complete(files: dict[str, bytes]) -> None:
 
 
 def test_labels(files: dict[str, bytes]) -> None:
-    colours = labels.palette().reshape(-1).tolist()
+    colours = palette().reshape(-1).tolist()
     sizes = set()
     counts = {split: np.zeros(256, np.int64) for split in world.SPLITS}
     for split, count in counts.items():

@@ -11,9 +11,9 @@ import pytest
 from fcn.errors import UserError
 from fcn.io import download
 from fcn.io.download import Interrupted
+from fcn.spec.source import Source
 from tasks import fetch as tasks_fetch
 from tasks.fetch import RETRIES, fetch
-from tasks.settings.params import Source
 from tasks.tracking import steps
 
 DATA = bytes(range(256)) * 16384  # 4 MiB, no two 1 KiB neighbours alike

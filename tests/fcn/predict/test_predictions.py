@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from fcn.errors import UserError
-from fcn.pixels import labels
 from fcn.predict import predictions
 from fcn.predict.segmentation import Segmentation
+from fcn.spec.colours import palette
 
 CLASSES = ("background", "cat", "dog")
 
@@ -133,7 +133,7 @@ def test_what_is_written_of_an_image(tmp_path):
     predictions.write(tmp_path, "a/cat", Segmentation(predicted, soft, image, CLASSES))
     with Image.open(tmp_path / "labels/a/cat.png") as written:
         assert (written.format, written.mode) == ("PNG", "P")
-        assert written.getpalette() == labels.palette().ravel().tolist()
+        assert written.getpalette() == palette().ravel().tolist()
         np.testing.assert_array_equal(np.asarray(written), predicted)
     with Image.open(tmp_path / "overlays/a/cat.jpg") as written:
         assert written.format == "JPEG"

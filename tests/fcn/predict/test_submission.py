@@ -10,6 +10,7 @@ from PIL import Image
 from fcn.errors import UserError
 from fcn.pixels import labels
 from fcn.predict import submission
+from fcn.spec.colours import palette
 
 SIZES = {"2008_000001": (50, 37), "2008_000002": (40, 60), "2008_000003": (1, 1)}
 """(width, height) by id."""
@@ -119,7 +120,7 @@ def linked(kind, name=f"{WHERE}/2008_000002.png"):
 
 def turned_palette():
     image = labels.to_image(np.full((60, 40), 3, np.uint8))
-    image.putpalette(labels.palette()[::-1].ravel().tolist())
+    image.putpalette(palette()[::-1].ravel().tolist())
     return png(image)
 
 

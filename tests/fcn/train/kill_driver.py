@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def train(plan, run):
     out, checkpoint = Path(run["folder"], "model"), Path(run["folder"], "checkpoint.npz")
     points = Points(run["kind"], run["step"], out)
     if run["checkpoints"]:  # one after every report
-        training.time.monotonic = lambda: 0.0
+        time.monotonic = lambda: 0.0
         training.train = functools.partial(training.train, seconds=0)
     spec, recipe = (
         parse(ModelSpec, plan["spec"], "spec"),

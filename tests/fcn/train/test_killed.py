@@ -175,7 +175,7 @@ def test_a_full_disk_costs_neither_the_checkpoint_before_nor_the_training(
 ):
     out, checkpoint = disk.folder / "model", disk.folder / "checkpoint.npz"
     monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: 0.0))
-    monkeypatch.setattr(fit.training, "train", functools.partial(training.train, seconds=0))
+    monkeypatch.setattr(training, "train", functools.partial(training.train, seconds=0))
 
     def train(report=lambda step: None):
         noted, told = [], []

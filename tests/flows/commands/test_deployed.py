@@ -16,7 +16,7 @@ from prefect.server.schemas.core import WorkPool
 from prefect.utilities.schema_tools.validation import validate
 
 from fcn.errors import UserError
-from flows import deployed
+from flows import deployed, pipeline
 from flows.runner import overrides as setting
 from flows.runner import runs, workspace
 from tasks.settings import config
@@ -79,7 +79,7 @@ def test_a_deployed_flow_that_is_stopped_is_cancelled_and_no_crash(flow, given, 
         raise KeyboardInterrupt("SIGTERM")
 
     monkeypatch.setattr(deployed, "_reproduce", stopped)
-    monkeypatch.setattr(deployed.config, "read", stopped)
+    monkeypatch.setattr(config, "read", stopped)
     state = flow.fn(**given)
     assert (state.name, state.message) == ("Cancelled", "stopped by SIGTERM")
 
@@ -158,9 +158,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / ".dvc/config").touch()
     monkeypatch.chdir(tmp_path)
     ran = []
-    monkeypatch.setattr(
-        deployed.pipeline, "reproduce", lambda command: ran.append((command, config.read()))
-    )
+    monkeypatch.setattr(pipeline, "reproduce", lambda command: ran.append((command, config.read())))
     return ran
 
 
@@ -204,7 +202,7 @@ def test_a_killed_runs_changes_are_taken_back_by_the_next_one_but_no_edit_of_the
     for edited in (False, True):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(setting, "restore", lambda: None)  # kill -9: nothing is done at the end
-            patch.setattr(deployed.pipeline, "reproduce", kill)
+            patch.setattr(pipeline, "reproduce", kill)
             with pytest.raises(Killed):
                 deployed._reproduce([], False, {"profile": "voc2012"})
         assert config.read().profile == "voc2012"

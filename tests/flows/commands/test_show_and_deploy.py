@@ -2,12 +2,12 @@
 
 import hashlib
 import json
+import subprocess
 from types import SimpleNamespace
 
 import pytest
 
 from fcn.cli.app import main
-from flows.commands import deploy
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_deploying(here, there, monkeypatch, capsys):
         ran.append(command[3:])
         return SimpleNamespace(returncode=int(command[4] == "inspect" and not there))
 
-    monkeypatch.setattr(deploy.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setenv("PREFECT_API_URL", "")
     assert main(["deploy"]) == 2
     assert "PREFECT_API_URL is not set" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from dvc.utils.serialize import parse_yaml
 from fcn.errors import UserError
 from flows import show
 from flows.runner import overrides
-from tasks.settings import config
+from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -115,7 +115,7 @@ def test_every_leaf_of_a_profile_can_be_changed_and_nothing_else_changes(
     keys = {f"profiles.{name}.{'.'.join(place)}": value for place, value in wanted.items()}
 
     monkeypatch.chdir(ROOT)
-    by_set = config.yamlfile.parsed(overrides.changed(TEXT, keys), "")
+    by_set = yamlfile.parsed(overrides.changed(TEXT, keys), "")
     (tmp_path / "params.yaml").write_text(TEXT)
     apply_overrides(
         tmp_path / "params.yaml", [f"++{key}={hydra(value)}" for key, value in keys.items()]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows import pipeline
-from flows.runner import workspace
+from flows.runner import children, workspace
 from tasks.tracking import kept
 
 STAGES = """
@@ -131,5 +131,5 @@ def test_what_dvc_could_not_store_is_an_error(monkeypatch, code, lines, error):
             say(line)
         return code
 
-    monkeypatch.setattr(pipeline.children, "follow", follow)
+    monkeypatch.setattr(children, "follow", follow)
     assert pipeline.dvc(["repro"], {}, lambda line: None) == error

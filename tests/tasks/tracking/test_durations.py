@@ -1,9 +1,10 @@
 import random
+import time
 
 import pytest
 
 from tasks import tracking
-from tasks.tracking import durations, forwarder, ledger, run
+from tasks.tracking import durations, entries, forwarder, ledger
 
 TAGS = {"git.commit": "abc", "git.diff.sha256": "none", "pipeline": "p"}
 GIVEN = {"params": {}, "tags": {}}
@@ -22,7 +23,7 @@ def clock(monkeypatch):
     class Clock:
         now = 100.0
 
-    monkeypatch.setattr(run.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(time, "monotonic", lambda: Clock.now)
     return Clock
 
 
@@ -94,7 +95,7 @@ def test_the_parts_of_an_interrupted_run_add_up(clock, result, error):
 
 def test_a_killed_part_counts_until_its_last_line(clock, result, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(run.entries, "End", lambda **_: run.entries.Params(values={}, time=0))
+        patch.setattr(entries, "End", lambda **_: entries.Params(values={}, time=0))
         train(clock, result, 7)
     (file,) = ledger.ledgers()
     assert file.status() is None
@@ -119,11 +120,11 @@ def test_a_repetition_changes_nothing(clock, result):
 
 @pytest.mark.parametrize("jump", [-1e6, 1e6])
 def test_a_clock_that_is_set_meanwhile_changes_no_duration(clock, result, monkeypatch, jump):
-    now, before = run.time.time_ns(), run.time.time_ns
+    now, before = time.time_ns(), time.time_ns
     with tracking.training("e", "fcn32s", "key", **GIVEN) as told:
         told.facts("machine-train", machine())
-        monkeypatch.setattr(run.time, "time_ns", lambda: before() + int(jump * 1e9))
-        monkeypatch.setattr(run.time, "time", lambda: now / 1e9 + jump)
+        monkeypatch.setattr(time, "time_ns", lambda: before() + int(jump * 1e9))
+        monkeypatch.setattr(time, "time", lambda: now / 1e9 + jump)
         clock.now += 5
         told.made(result)
     assert durations.read(result, "train").seconds == 5.0

@@ -9,15 +9,17 @@ import threading
 import traceback
 
 import pytest
+import requests
 from requests import exceptions
 
 from fcn.errors import UserError
 from fcn.io import download
 from fcn.io.download import Interrupted
 from fcn.spec.checking import parse
+from fcn.spec.source import Source
 from flows.runner import logs, output, recorded
 from tasks.fetch import fetch
-from tasks.settings.params import Profile, Source
+from tasks.settings.params import Profile
 from tasks.tracking import redaction, store, training
 
 SECRET = "Geheim"
@@ -113,7 +115,7 @@ def test_neither_message_nor_traceback_of_a_download_repeats_its_address(
     def fail(address, **_):
         raise error(f"Max retries exceeded with url: /a.tar?x={SECRET} (Caused by {address})")
 
-    monkeypatch.setattr(download.requests, "get", fail)
+    monkeypatch.setattr(requests, "get", fail)
     with pytest.raises((UserError, Interrupted), match="127") as caught:
         list(download.pieces(url, tmp_path / "part"))
     assert SECRET not in "".join(traceback.format_exception(caught.value))
