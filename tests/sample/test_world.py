@@ -131,7 +131,8 @@ def test_caffemodel_is_a_whole_small_vgg() -> None:
     layers = caffe.read(VGG)
     shapes = {name: tuple(blob.shape for blob in blobs) for name, blobs in layers.items()}
     width, units = [8, 16, 32, 64, 64], 128
-    expected, before = {}, 3
+    expected: dict[str, tuple[tuple[int, ...], ...]] = {}
+    before = 3
     for block, (count, filters) in enumerate(zip((2, 2, 3, 3, 3), width, strict=True), 1):
         for i in range(1, count + 1):
             expected[f"conv{block}_{i}"] = ((filters, before, 3, 3), (filters,))

@@ -98,7 +98,9 @@ MODEL = ModelSpec(
 def test_what_looks_wrong_is_told_to_the_log_to_prefect_and_to_the_ledger(
     monkeypatch, caplog, tmp_path
 ):
-    artifacts, tags, facts = [], {}, {}
+    artifacts = []
+    tags: dict[str, str] = {}
+    facts: dict[str, dict[str, str]] = {}
     monkeypatch.setattr(
         steps, "show", lambda key, text, markdown: artifacts.append((key, markdown))
     )
@@ -117,7 +119,8 @@ def test_what_looks_wrong_is_told_to_the_log_to_prefect_and_to_the_ledger(
 
 
 def test_a_resumed_training_says_from_which_step_and_what_was_wrong_before(monkeypatch, tmp_path):
-    said, facts = [], {"labels": "look"}
+    said: list[object] = []
+    facts = {"labels": "look"}
     monkeypatch.setattr(steps, "remark", said.append)
     monkeypatch.setattr(steps, "show", lambda *_, **__: None)
     run = types.SimpleNamespace(
@@ -127,7 +130,8 @@ def test_a_resumed_training_says_from_which_step_and_what_was_wrong_before(monke
         facts=lambda name, values: facts.update(values),
         tags=lambda values: said.append(values),
     )
-    given = ("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, {}, logging.getLogger("test"))
+    resumed: dict[str, str] = {}
+    given = ("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, resumed, logging.getLogger("test"))
     told = train._Told(*given, resumed=True)
     told.report(800 + RECIPE.log_every, {"loss": 0.5})
     told.report(800 + 2 * RECIPE.log_every, {"loss": 0.4})

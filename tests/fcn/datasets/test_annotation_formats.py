@@ -213,7 +213,10 @@ def test_yolo_outlines_are_opencvs_but_for_the_rim(tmp_path):
     points = np.array(STAR).reshape(-1, 2)
     text = " ".join(str(number) for number in (points / (WIDTH, HEIGHT)).reshape(-1))
     (tmp_path / "labels" / "train" / "p0.txt").write_text(f"1 {text}\n")
-    [pair] = formats.recognise(tmp_path).splits["train"]
+    found = formats.recognise(tmp_path)
+    assert found
+    [pair] = found.splits["train"]
+    assert pair.draw
     peer = cv2.fillPoly(
         np.zeros((HEIGHT, WIDTH), np.uint8), [np.round(points * 16).astype(int)], 2, shift=4
     )

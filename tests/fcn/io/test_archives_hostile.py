@@ -145,12 +145,13 @@ def test_a_zip_that_says_less_than_it_unpacks_to_writes_no_more_than_it_says(tmp
     )
     written = []
     save = containers._write
+
+    def write(content, to):
+        written.append(to)
+        save(content, to)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            containers,
-            "_write",
-            lambda content, to: (written.append(to), save(content, to)),
-        )
+        patch.setattr(containers, "_write", write)
         with pytest.raises(UserError, match="Bad CRC-32 for file 'a'"):
             extract(tmp_path / "x.zip", tmp_path / "out")
     assert len(written) == 1

@@ -104,8 +104,8 @@ def test_nothing_of_the_users_is_overwritten(tmp_path):
     (photos / "cat.png").touch()
     (tmp_path / "file").touch()
 
-    def refuse(out, *images):
-        images = [tmp_path / image for image in images]
+    def refuse(out, image):
+        images = [tmp_path / image]
         predictions.refuse(tmp_path / out, [str(photos)], images, predictions.names(images))
 
     with pytest.raises(UserError, match=r"--out: .*labels is the folder of the images"):

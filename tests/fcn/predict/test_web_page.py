@@ -91,6 +91,7 @@ def test_a_picture_through_a_real_net(client, models):
     *before, last = told(client, png(image))
     assert [each["part"] for each in before] == [0, 0, 0, 1]
     real = predictor.load(models["fcn32s"]).predict(image, probabilities=True)
+    assert real.probabilities is not None
     assert len(np.unique(real.labels)) > 1
     np.testing.assert_array_equal(picture(last["found"]["labels"]), real.labels)
     np.testing.assert_array_equal(

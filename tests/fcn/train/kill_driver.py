@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -77,7 +78,7 @@ class Points:
                 stop()
             file.write(content[len(content) // 2 :])
 
-        np.savez = half
+        mock.patch.object(np, "savez", half).start()
 
     def patch_rename(self):
         replace = os.replace
@@ -87,7 +88,7 @@ class Points:
                 stop()
             replace(source, target)
 
-        os.replace = replacing
+        mock.patch.object(os, "replace", replacing).start()
 
 
 def train(plan, run):

@@ -167,7 +167,9 @@ RATE = "profiles.voc2012.train.fcn32s.learning_rate"
 
 def test_the_example_of_the_docs_takes_effect_for_its_run_and_is_not_left_behind(project):
     page = (ROOT / "docs/how-to/deploy.md").read_text(encoding="utf-8")
-    profile, given = re.search(r"by-hand -p profile=(\w+) -p 'overrides=(.*)'", page).groups()
+    example = re.search(r"by-hand -p profile=(\w+) -p 'overrides=(.*)'", page)
+    assert example
+    profile, given = example.groups()
     before = Path("params.yaml").read_bytes()
     deployed._reproduce(["report"], True, {"profile": profile} | json.loads(given))
     ((command, settings),) = project
@@ -298,11 +300,15 @@ def test_the_manifests_fit_together_and_to_the_pool():
 def test_images_have_the_prefect_and_the_python_of_the_lock():
     version = re.search(
         r"^prefect==(\S+)", (ROOT / "requirements/pipeline.txt").read_text(), re.MULTILINE
-    )[1]
+    )
+    assert version
     images = re.findall(
         r"image: prefecthq/prefect:(\S+)", (ROOT / "deploy/kubernetes.yaml").read_text()
     )
-    assert images == [f"{version}-python3.11", f"{version}-python3.11-kubernetes"]
+    assert images == [
+        f"{version[1]}-python3.11",
+        f"{version[1]}-python3.11-kubernetes",
+    ]
     assert "FROM python:3.11-" in (ROOT / "deploy/Dockerfile").read_text()
 
 

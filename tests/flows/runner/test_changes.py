@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -253,6 +253,21 @@ def test_a_file_that_is_wrong_already(text, words, tmp_path, monkeypatch):
     assert (tmp_path / "params.yaml").read_text() == text
 
 
+@dataclass
+class Commands:
+    """Runs a command in a folder, and gives what it printed."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def __call__(self, *command):
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
 @pytest.fixture(scope="module")
 def dvc(tmp_path_factory):
     """DVC in a copy of the project's files, committed; only the stage `settings` is run there."""
@@ -284,18 +299,13 @@ def dvc(tmp_path_factory):
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
-    def run(*command):
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
+    run = Commands(folder, env)
     run("git", "init", "-q")
     run("dvc", "init", "-q")
     (folder / ".gitignore").write_text("/.site\n/.cache\n/.config\n")
     run("dvc", "repro", "-q", "settings")
     run("git", "add", "-A")
     run("git", "commit", "-qm", "start")
-    run.folder = folder
     return run
 
 

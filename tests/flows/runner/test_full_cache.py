@@ -61,6 +61,7 @@ def test_a_finished_model_waits_until_dvc_has_it(folder, capfd):
         error = pipeline.dvc(["repro"], {}, lambda line: None)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert error
     assert error.startswith(
         "DVC's cache could not take what the stage train@fcn8s made: [Errno 27] File too large: "
     )

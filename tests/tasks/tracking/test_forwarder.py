@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 ROOT = Path(__file__).parents[3]
-NOTHING = {"params": {}, "tags": {}}
+NOTHING: dict[str, dict[str, str]] = {"params": {}, "tags": {}}
 WAKE = forwarder.wake
 
 

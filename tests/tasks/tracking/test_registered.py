@@ -8,6 +8,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from fcn.evaluate import Evaluation
+from fcn.evaluate import score as scoring
 from fcn.input import records
 from fcn.net import surgery
 from tasks import score, tracking
@@ -38,7 +39,7 @@ def test_only_the_workspace_s_own_models_are_registered(empty, monkeypatch, word
     (empty / "weights.npz").write_bytes(b"")
     (plots / "confusion.csv").write_text("truth,prediction,pixels,share\ncat,cat,2,1.0\n")
     (plots / "images.csv").write_text("image,class,both,truth,prediction\na,cat,1,2,1\n")
-    monkeypatch.setattr(score.scoring, "run", lambda *_: Evaluation(empty / "metrics.json", plots))
+    monkeypatch.setattr(scoring, "run", lambda *_: Evaluation(empty / "metrics.json", plots))
     monkeypatch.setattr(records, "split_info", lambda *_: {"list": "val", "digest": "d1" * 32})
     monkeypatch.setattr(tracking, "scoring", lambda *_, **__: contextlib.nullcontext(run))
     monkeypatch.setattr(pictures, "confusion_picture", lambda _: contextlib.nullcontext(plots))

@@ -25,10 +25,19 @@ from tasks.tracking import redaction, store, training
 SECRET = "Geheim"
 
 
+class Server(http.server.ThreadingHTTPServer):
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Guarded)
+        self.asked: list[tuple[str, str | None]] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
 class Guarded(http.server.BaseHTTPRequestHandler):
     """Gives `data` to the user `me`, sends others to an address that is signed, and notes what it
     was asked.
     """
+
+    server: Server
 
     def do_GET(self):
         self.server.asked.append((self.path, self.headers.get("Authorization")))
@@ -55,8 +64,7 @@ class Guarded(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def guarded():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as running:
-        running.asked, running.url = [], f"http://127.0.0.1:{running.server_address[1]}"
+    with Server() as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield running
