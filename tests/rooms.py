@@ -10,7 +10,7 @@ FACE = "fcn/__init__"
 
 def sources(*folders):
     """By path, all Python files in these folders."""
-    found = {}
+    found: dict[str, Path] = {}
     for folder in folders:
         found |= {
             path.relative_to(ROOT).as_posix(): path
@@ -22,12 +22,13 @@ def sources(*folders):
 
 def imports(source):
     """(module, name) of every import at any depth, (module, None) for `import module`."""
-    found = []
+    found: list[tuple[str, str | None]] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports are not used here"
+            assert node.module
             found += [(node.module, alias.name) for alias in node.names]
     return found
 
@@ -48,7 +49,7 @@ def room(module):
 
 def arrows():
     """By room, the rooms that it imports."""
-    found = {}
+    found: dict[str, set[str]] = {}
     for path, file in sources(*LAYERS).items():
         here = room(path.removesuffix(".py").replace("/", "."))
         for module, name in imports(file.read_text(encoding="utf-8")):

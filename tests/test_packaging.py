@@ -20,7 +20,7 @@ PLUGIN = {"jax"}
 
 
 def normal(name):
-    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", name)[0]).lower()
+    return re.sub(r"[-_.]+", "-", re.findall(r"^[\w.-]+", name)[0]).lower()
 
 
 def imported(folder):
@@ -32,7 +32,7 @@ def imported(folder):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
+            elif isinstance(node, ast.ImportFrom) and node.module:
                 names.add(node.module.partition(".")[0])
     return names - set(sys.stdlib_module_names) - {"fcn", "tasks", "flows", "sample"}
 

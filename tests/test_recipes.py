@@ -91,13 +91,14 @@ def test_the_table_of_transfer_says_what_profiles_yaml_does():
         rates["score_pool4"],
         rates["score_pool3"],
     )
+    assert said
     assert tuple(map(float, said.groups())) == found
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_says_what_profiles_yaml_does(name):
     row, found = ROWS[name], recipe(name)
-    assert float(re.match(r"[\d.e-]+", row["rate of 32s, 16s, 8s"])[0]) == found.learning_rate
+    assert float(re.findall(r"^[\d.e-]+", row["rate of 32s, 16s, 8s"])[0]) == found.learning_rate
     assert float(row["momentum"]) == found.momentum
     assert (row["loss"], row["schedule"]) == (found.loss, found.schedule)
     assert int(row["batch"]) == found.batch

@@ -91,7 +91,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=3, metavar=("WAY", "RECORDS", "NET"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        return one(args.one[0], *map(Path, args.one[1:]), args.precision)
+        way, records, net = args.one
+        return one(way, Path(records), Path(net), args.precision)
     with tempfile.TemporaryDirectory() as name:
         folder, count = Path(name), args.images
         sets = write(folder, count), write(folder, 4 * count)

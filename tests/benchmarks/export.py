@@ -39,7 +39,7 @@ def main(model_dir: Path) -> None:
             Path(folder) / "onnx" / "model.onnx", providers=["CPUExecutionProvider"]
         )
         nets["onnx"] = lambda pixels: session.run(None, {"image": pixels})
-        seconds = {name: [] for name in nets}
+        seconds: dict[str, list[float]] = {name: [] for name in nets}
         for number in range(ROUNDS + 2):
             for name, net in nets.items():
                 start = time.perf_counter()

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -50,7 +51,7 @@ def raw(pairs: list[Pair]) -> tf.data.Dataset:
     return dataset.batch(1).prefetch(tf.data.AUTOTUNE)
 
 
-def rate(examples: Iterable) -> float:
+def rate(examples: Iterable[Any]) -> float:
     """Images per second from the second one on."""
     iterator = iter(examples)
     next(iterator)
@@ -73,7 +74,7 @@ def main() -> None:
         listing, lists = pairs_of.listing(pairs), {"train": "train", "val": "val"}
         writing.write(listing, lists, folder / "records", 4, 1, "stop", lambda *_: None)
         train = listing.splits["train"]
-        ways: dict[str, Callable[[], Iterable]] = {
+        ways: dict[str, Callable[[], Iterable[Any]]] = {
             "records": lambda: (
                 stream.Stream(folder / "records", "train", RECIPE).batches().take(len(train))
             ),

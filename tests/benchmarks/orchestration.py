@@ -67,6 +67,7 @@ def measured(command: list[str], folder: Path, environment: dict[str, str]) -> t
         stderr=subprocess.STDOUT,
         text=True,
     )
+    assert process.stdout
     output = process.stdout.read()
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

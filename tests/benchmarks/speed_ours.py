@@ -31,7 +31,7 @@ def steps(path: Path, batch: int) -> list[tuple[np.ndarray, np.ndarray]]:
     with np.load(path) as arrays:
         count = len(arrays.files) // 2
         return [
-            tuple(np.stack([arrays[f"{kind}{n}"]] * batch) for kind in ("image", "label"))
+            (np.stack([arrays[f"image{n}"]] * batch), np.stack([arrays[f"label{n}"]] * batch))
             for n in range(count)
         ]
 

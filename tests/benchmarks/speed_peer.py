@@ -88,7 +88,7 @@ def trainer(net: Any, device: str, half: bool) -> Callable[[Any, Any], float]:
         )
         loss.backward()
         optimizer.step()
-        return loss.item()  # waits for it
+        return float(loss.item())  # waits for it
 
     return step
 
@@ -96,9 +96,10 @@ def trainer(net: Any, device: str, half: bool) -> Callable[[Any, Any], float]:
 def predictor(net: Any, half: bool) -> Callable[[Any, Any], Any]:
     net = (net.bfloat16() if half else net).eval()
 
-    @torch.inference_mode()
     def step(image: Any, label: Any) -> Any:
-        return net(image.bfloat16() if half else image).argmax(1).to(torch.uint8).cpu().numpy()
+        with torch.inference_mode():
+            scores = net(image.bfloat16() if half else image)
+            return scores.argmax(1).to(torch.uint8).cpu().numpy()
 
     return step
 

@@ -83,7 +83,7 @@ def archive(path: Path, layers: Layers) -> None:
 
 def own(path: Path, layers: Layers) -> None:
     """The project's own, which `vgg` gives all of but that its dense layers are convolutions."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for name, (kernel, bias) in layers.items():
         if name == NET.dropped:
             continue

@@ -11,6 +11,7 @@ import signal
 import sys
 import types
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from fcn.evaluate import score
 from fcn.hardware import distribution
 from fcn.input import stream
 from fcn.io import files
-from fcn.net import surgery
+from fcn.net import masking, surgery
 from fcn.predict import predictor
 from fcn.score import evaluation
 from fcn.spec import ModelSpec
@@ -88,14 +89,19 @@ def interrupted(folder, recipe, name, *steps):
     """Trains and gets SIGINT amid each of these steps; returns the steps of the checkpoints, and
     the end.
     """
-    found, masked = [], training.masked
+    found = []
     for step in steps:
-        training.masked = lambda model, step=step: sending(masked(model), step)
-        with contextlib.suppress(KeyboardInterrupt):
+
+        def interrupted_masked(model, step=step):
+            return sending(masking.masked(model), step)
+
+        with (
+            mock.patch.object(training, "masked", interrupted_masked),
+            contextlib.suppress(KeyboardInterrupt),
+        ):
             train(folder, recipe, name)
             raise AssertionError("it was not interrupted")
         found.append(int(files.load_arrays(folder / f"{name}.npz")["optimizer/0"]))
-    training.masked = masked
     return {"checkpoints": found, **train(folder, recipe, name)}
 
 
@@ -192,7 +198,7 @@ def divided(folder):
 
 def save(path, results):
     """Results by name, each a dictionary of numbers and arrays, a text, or None."""
-    flat = {}
+    flat: dict[str, np.ndarray] = {}
     for name, result in results.items():
         parts = result if isinstance(result, dict) else {"": result or ""}
         flat |= {f"{name}//{part}": np.asarray(value) for part, value in parts.items()}
@@ -201,7 +207,7 @@ def save(path, results):
 
 def load(path):
     """What `save` wrote, by name and part."""
-    results = {}
+    results: dict[str, dict[str, np.ndarray]] = {}
     for name, value in np.load(path, allow_pickle=False).items():
         name, _, part = name.partition("//")
         results.setdefault(name, {})[part] = value
@@ -259,7 +265,8 @@ if __name__ == "__main__":
                 os.kill(os.getpid(), signal.SIGKILL)
 
         # A clock that stands still: there is a checkpoint after every report.
-        training.time = types.SimpleNamespace(monotonic=lambda: 0.0)
-        fit.training.train = functools.partial(training.train, seconds=0)
-        results |= {"two": train(folder, TWO, "c", die)}
+        clock = types.SimpleNamespace(monotonic=lambda: 0.0)
+        always = functools.partial(training.train, seconds=0)
+        with mock.patch.multiple(training, time=clock, train=always):
+            results |= {"two": train(folder, TWO, "c", die)}
     save(out, results)

@@ -12,6 +12,7 @@ from fcn.errors import UserError
 from fcn.net import model, surgery
 from fcn.net.bilinear import Bilinear
 from fcn.net.layers import Crop, MeanBGR
+from fcn.spec.architecture import ModelSpec
 
 IMAGE = picture(61, 74)
 SAME_WIDTH = 16  # of fc7 and pool4, so that they could be added before they are scored
@@ -133,7 +134,7 @@ def test_a_copy_without_a_mistake_passes(nets):
 
 def check_transfer(transplant):
     """Every weight of the source is in the net afterwards, bit by bit."""
-    spec = model.ModelSpec(
+    spec = ModelSpec(
         "fcn32s", "vgg16", ("a", "b"), 1 / 32, 4, "same", "fixed", 0.5, (1.0, 2.0, 3.0)
     )
     net = model.build(spec)

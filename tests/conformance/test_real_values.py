@@ -31,7 +31,8 @@ def test_true_vgg16_gives_the_activations_that_others_printed(small, realdata):
     outside.
     """
     net = model.build(small(width=1.0, fc_units=1, padding="same"))
-    stored, weights = np.load(realdata / "vgg" / "vgg16_partial.npz"), {}
+    stored = np.load(realdata / "vgg" / "vgg16_partial.npz")
+    weights: dict[str, np.ndarray] = {}
     for name in ("conv1_1", "conv1_2", "conv2_1", "conv2_2"):
         # conv1_2 is block1_conv2 there
         theirs = name.replace("conv", "block").replace("_", "_conv")

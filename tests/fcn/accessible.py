@@ -6,7 +6,10 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
-FOLDER = Path(find_spec("axe_core_python").submodule_search_locations[0])
+AXE = find_spec("axe_core_python")
+assert AXE
+assert AXE.submodule_search_locations
+FOLDER = Path(AXE.submodule_search_locations[0])
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 
 

@@ -103,6 +103,7 @@ class Browser:
 
 @contextlib.contextmanager
 def open_browser(profile, *flags):
+    assert PATH
     process = subprocess.Popen(
         [PATH, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,

@@ -22,7 +22,8 @@ def clip(path, frames=6, size=(WIDE, HIGH), code="mp4v"):
 
 def frames(path):
     """Its frames, RGB, and how many there are a second."""
-    reader, found = cv2.VideoCapture(str(path)), []
+    reader = cv2.VideoCapture(str(path))
+    found: list[np.ndarray] = []
     rate = reader.get(cv2.CAP_PROP_FPS)
     while True:
         there, frame = reader.read()

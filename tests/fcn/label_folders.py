@@ -38,8 +38,8 @@ def coloured(label, colours=OWN):
 
 def smoothed(picture):
     """Twice as large and back, as pictures are resized."""
-    return picture.resize((2 * WIDTH, 2 * HEIGHT), Image.BILINEAR).resize(
-        (WIDTH, HEIGHT), Image.BILINEAR
+    return picture.resize((2 * WIDTH, 2 * HEIGHT), Image.Resampling.BILINEAR).resize(
+        (WIDTH, HEIGHT), Image.Resampling.BILINEAR
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from fcn.io import files
 
-VALUES = (
+VALUES: tuple[object, ...] = (
     None, True, -1, 0, 1, 2**31, 10**30, -0.5, 1e300, float("nan"), float("inf"), "", "x",
     "\x1b[31m\a\r\nall is well",
     "\u202eevil", "a" * 3000, "../../../etc/passwd", [], {}, [[1]], {"a": {"b": []}}, ["a"] * 2000,

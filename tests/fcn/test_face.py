@@ -59,6 +59,7 @@ def test_a_photograph_in_three_forms(net, tmp_path):
     for other in (str(tmp_path / "photo.png"), pixels, Image.fromarray(pixels)):
         np.testing.assert_array_equal(loaded.predict(other).labels, found.labels)
     both = loaded.predict(pixels, probabilities=True)
+    assert both.probabilities is not None
     np.testing.assert_allclose(both.probabilities.sum(-1), 1, rtol=1e-5)
     assert both.overlay().size == (53, 37)
     assert sum(both.shares().values()) == pytest.approx(1)

@@ -195,7 +195,7 @@ def write_mat(
     cells.append({"type": "softmax", "name": "prob", "weights": np.empty((0, 0))})
     array = np.empty((1, len(cells)), object)
     array[0, :] = cells
-    content = {"layers": array}
+    content: dict[str, object] = {"layers": array}
     if mean:
         normalization = {
             "averageImage": np.array(mean).reshape(1, 1, 3),

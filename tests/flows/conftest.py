@@ -78,7 +78,7 @@ def _isolated(folder):
     }
 
 
-class Keeper(subprocess.Popen):
+class Keeper(subprocess.Popen[str]):
     """A process that uses the server of a folder until `end`."""
 
     def __init__(self, folder, environment=None):
@@ -93,6 +93,7 @@ class Keeper(subprocess.Popen):
 
     def says(self):
         """The API's address and Prefect's home."""
+        assert self.stdout
         return self.stdout.readline().rstrip("\n").split(" ", 1)
 
     def end(self):

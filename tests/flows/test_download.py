@@ -10,6 +10,7 @@ import yaml
 from fcn.errors import UserError
 from fcn.io.download import Interrupted
 from flows import download
+from tasks import reach
 from tasks.settings import config
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ def run(monkeypatch, profile):
 
     monkeypatch.setattr(download, "fetch", fetch)
     monkeypatch.setattr(download, "unpack", lambda *_: None)
-    monkeypatch.setattr(download.reach, "check", lambda *_: None)  # asks servers of the world
+    monkeypatch.setattr(reach, "check", lambda *_: None)  # asks servers of the world
     download.download(Path("data/raw") / profile)
     return fetched
 
@@ -104,7 +105,7 @@ MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 
 def test_files_of_ones_own_are_put_where_the_stage_looks_for_them(checkout, monkeypatch):
     asked = []
-    monkeypatch.setattr(download.reach, "check", lambda profile, missing: asked.extend(missing))
+    monkeypatch.setattr(reach, "check", lambda profile, missing: asked.extend(missing))
     settings, mine = config.read(), checkout / "mine"
     download.check(settings)
     assert [source.name for source in asked] == ["world.tar.gz", "vgg.caffemodel"]
@@ -132,6 +133,6 @@ def test_a_download_that_does_not_come_says_how_to_go_on(checkout, monkeypatch):
         raise Interrupted("http://127.0.0.1:9/a/world.tar.gz: the server does not answer")
 
     monkeypatch.setattr(download, "fetch", fetch)
-    monkeypatch.setattr(download.reach, "check", lambda *_: None)
+    monkeypatch.setattr(reach, "check", lambda *_: None)
     with pytest.raises(UserError, match=r"does not answer\. The same command .*--from-local"):
         download.download(Path("data/raw/sample"))

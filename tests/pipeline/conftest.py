@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -49,16 +50,17 @@ class Project:
             timeout=900,
         )
 
-    def params(self) -> dict:
-        return yaml.safe_load((self.folder / "params.yaml").read_text())
+    def params(self) -> dict[str, Any]:
+        params: dict[str, Any] = yaml.safe_load((self.folder / "params.yaml").read_text())
+        return params
 
-    def resolved(self, profile: str = "sample") -> dict:
+    def resolved(self, profile: str = "sample") -> dict[str, Any]:
         """What comes out of params.yaml and profiles.yaml for a profile."""
         shared = config.plain(self.folder / "profiles.yaml")
         own = {**self.params(), "profile": profile}
         return config.split(config.Layers(own, shared, "params.yaml").profile(profile)).data
 
-    def change(self, values: dict) -> dict:
+    def change(self, values: dict[str, Any]) -> dict[str, Any]:
         """Writes values by their full keys into params.yaml; returns what it held."""
         before = self.params()
         params = self.params()
@@ -71,7 +73,7 @@ class Project:
         self.write_params(params)
         return before
 
-    def write_params(self, params: dict) -> None:
+    def write_params(self, params: dict[str, Any]) -> None:
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 

@@ -68,7 +68,7 @@ def test_a_folder_with_coloured_masks_from_the_doctor_to_overlays(a_checkout):
         for name in index["classes"]
     ]
     found = {line.split("#")[1]: count for line, count in zip(proposal, pixels, strict=True)}
-    counts = sum(np.bincount(truth.ravel(), minlength=3) for truth in truths.values())
+    counts = np.sum([np.bincount(truth.ravel(), minlength=3) for truth in truths.values()], axis=0)
     assert found == dict(zip(("000000", "ff0000", "00a0ff"), counts.tolist(), strict=True))
     assert 0 < scores(project, "fcn8s")["pixel_accuracy"] < 1
     predicted = list((project.folder / "plots/fcn8s/predictions").glob("*.png"))

@@ -275,6 +275,7 @@ def interrupted(project, *command, by=signal.SIGINT):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, start_new_session=True,
     ) as process:  # fmt: skip
+        assert process.stdout
         output = ""
         while " iterations, " not in output.rpartition("fcn32s: ")[2]:
             line = process.stdout.readline()
@@ -291,9 +292,9 @@ def interrupted(project, *command, by=signal.SIGINT):
 
 
 def test_ctrl_c_keeps_a_checkpoint_ends_all_runs_and_locks_nothing(project, first):
-    steps = {"iterations": 100_000, "log_every": 1, "validate_every": 100_000}
-    project.change({f"profiles.sample.train.fcn32s.{key}": value for key, value in steps.items()})
-    steps = []
+    given = {"iterations": 100_000, "log_every": 1, "validate_every": 100_000}
+    project.change({f"profiles.sample.train.fcn32s.{key}": value for key, value in given.items()})
+    steps: list[int] = []
     for command, wanted in (
         (("dvc", "repro", "train@fcn32s"), 255),
         (("python", "-m", "fcn", "repro", "--verbose", "train@fcn32s"), 130),

@@ -21,10 +21,11 @@ from fcn.cli.app import main
 from tasks import tracking
 from tasks.tracking import entries, forward, ledger, registry
 from tasks.tracking.mark import Mark
+from tasks.tracking.tell import tell
 
 ROOT = Path(__file__).parents[2]
 SHA = hashlib.sha256(b"weights").hexdigest()
-NOTHING = {"params": {}, "tags": {}}
+NOTHING: dict[str, dict[str, str]] = {"params": {}, "tags": {}}
 UNIQUE = ("ledger", "mlflow.user", "mlflow.runName")
 
 
@@ -40,8 +41,7 @@ def _small(monkeypatch):
         (out / "MLmodel").write_text("flavors: {python_function: {loader_module: none}}\n")
         shutil.copy(model_dir / "weights.npz", out)
 
-    stand_in = types.ModuleType("tasks.tracking.pyfunc")
-    stand_in.save = save
+    stand_in = types.SimpleNamespace(save=save)
     monkeypatch.setitem(sys.modules, "tasks.tracking.pyfunc", stand_in)
     monkeypatch.setattr(tasks.tracking, "pyfunc", stand_in, raising=False)
 
@@ -254,7 +254,7 @@ def test_a_delivery_that_breaks_off_anywhere_is_repeated_without_a_trace(
     train(experiment)
     score(experiment, profile=experiment)
     server.start()
-    whole, count = forward.tell, []
+    whole, count = tell, []
 
     def break_off(entry, target):
         whole(entry, target)
@@ -355,8 +355,10 @@ def test_a_torn_last_line_is_dropped_and_what_comes_after_it_is_read(here, torn,
     assert whole == ["open", "metrics"]
     ledger.Ledger(file.path).add(END)
     assert [entry.do for entry in file.entries()] == [*whole, "end"]
-    assert str(list(file.entries())[1].values) == "{'loss': nan}"
-    assert forward._tell(None, types.SimpleNamespace(), "here") is None
+    _, point, _ = file.entries()
+    assert isinstance(point, entries.Metrics)
+    assert str(point.values) == "{'loss': nan}"
+    forward._tell(None, types.SimpleNamespace(), "here")
     assert "here: a damaged line is left out" in caplog.text
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from fcn.pixels import labels
+from fcn.spec.colours import palette
 from fcn.weights import caffe, conversion
 from sample import toy, world
 
@@ -88,7 +88,7 @@ def test_labels_are_the_ink_and_void_lies_around_it(content: dict[str, bytes]) -
             assert (image.mode, label.mode, label.getpalette()) == (
                 "RGB",
                 "P",
-                labels.palette().reshape(-1).tolist(),
+                palette().reshape(-1).tolist(),
             )
             assert image.size == label.size
             assert 64 <= min(image.size) <= max(image.size) <= 96

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn.pixels import labels
+from fcn.spec.colours import palette
 from fcn.weights import caffe, conversion
 from sample import world
 
@@ -81,7 +81,7 @@ def test_lists_are_disjoint_and_complete(files: dict[str, bytes]) -> None:
 
 
 def test_labels(files: dict[str, bytes]) -> None:
-    colours = labels.palette().reshape(-1).tolist()
+    colours = palette().reshape(-1).tolist()
     sizes = set()
     counts = {split: np.zeros(256, np.int64) for split in world.SPLITS}
     for split, count in counts.items():
@@ -131,7 +131,8 @@ def test_caffemodel_is_a_whole_small_vgg() -> None:
     layers = caffe.read(VGG)
     shapes = {name: tuple(blob.shape for blob in blobs) for name, blobs in layers.items()}
     width, units = [8, 16, 32, 64, 64], 128
-    expected, before = {}, 3
+    expected: dict[str, tuple[tuple[int, ...], ...]] = {}
+    before = 3
     for block, (count, filters) in enumerate(zip((2, 2, 3, 3, 3), width, strict=True), 1):
         for i in range(1, count + 1):
             expected[f"conv{block}_{i}"] = ((filters, before, 3, 3), (filters,))

@@ -18,11 +18,25 @@ from tasks.tracking.database import sqlite
 SETTINGS = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *store.ENVIRONMENT)
 
 
+class FileServer(http.server.ThreadingHTTPServer):
+    """What `file_server` gives."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[str | None] = []
+        self.plan, self.content, self.over = ["all"], b"", threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/"
+
+    def handle_error(self, *_):
+        """Say nothing: clients that hang up are what is tested here."""
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """Answers with `server.content` as `server.plan` says: one word per request, the last one for
     all that follow.
     """
 
+    server: FileServer
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
@@ -39,7 +53,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         # promises everything; ends, or falls silent, after a quarter
         if word in ("breaks", "stalls"):
             self.answer(200 if not start else 206, data[start:], start, len(data) // 4)
-            return word == "stalls" and (self.wfile.flush(), server.over.wait())
+            if word == "stalls":
+                self.wfile.flush()
+                server.over.wait()
+            return None
         if word.startswith("no length"):  # as HTTP/1.0 does: what comes until the end is the file
             body = data[: len(data) // 4] if word == "no length, breaks" else data
             return self.answer(200, b"<html>" if word == "no length, html" else body, length=False)
@@ -74,15 +91,7 @@ def file_server():
     """Running: set `content` and `plan`, see `asked` (the ranges that were asked for), append a
     file's name to `url`.
     """
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.asked, running.plan, running.content, running.over = (
-            [],
-            ["all"],
-            b"",
-            threading.Event(),
-        )
-        running.handle_error = lambda *_: None  # clients that hang up are what is tested here
-        running.url = f"http://127.0.0.1:{running.server_address[1]}/"
+    with FileServer() as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield running
@@ -153,8 +162,7 @@ def saved(monkeypatch):
         (out / "MLmodel").write_text("flavors: {python_function: {loader_module: none}}\n")
         (out / "weights.npz").write_bytes((model_dir / "weights.npz").read_bytes())
 
-    stand_in = types.ModuleType("tasks.tracking.pyfunc")
-    stand_in.save = save
+    stand_in = types.SimpleNamespace(save=save)
     monkeypatch.setitem(sys.modules, "tasks.tracking.pyfunc", stand_in)
     monkeypatch.setattr(tasks.tracking, "pyfunc", stand_in, raising=False)
     return folders

@@ -80,7 +80,7 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag):
         if tag in ("td", "th"):
-            self.rows[self.section][-1].append(" ".join(self.cell.split()))
+            self.rows[self.section][-1].append(" ".join((self.cell or "").split()))
             self.cell = None
         if tag == "h2":
             self.heading = False

@@ -9,17 +9,16 @@ from weight_files import classifier, hwio, write_caffemodel, write_h5, write_mat
 
 from fcn.errors import UserError
 from fcn.io import files
-from tasks import convert as task_module
+from fcn.weights import conversion
 from tasks.convert import convert_weights
+from tasks.tracking import steps
 
 
 @pytest.fixture(autouse=True)
 def log(monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     caplog.tables = {}
-    monkeypatch.setattr(
-        task_module.steps, "show", lambda key, text, table: caplog.tables.update({key: table})
-    )
+    monkeypatch.setattr(steps, "show", lambda key, text, table: caplog.tables.update({key: table}))
     return caplog
 
 
@@ -103,7 +102,7 @@ def test_several_sources_are_compared_with_the_first(tmp_path, log):
     assert rows[0]["explained_by"] == "input channels flipped"
     assert rows[1]["largest"] == pytest.approx(0.25, rel=1e-5)
     assert rows[1]["explained_by"] is None
-    expected, _ = task_module.conversion.convert(classifier(), "vgg16")
+    expected, _ = conversion.convert(classifier(), "vgg16")
     written = files.load_arrays(tmp_path / "out" / "vgg.npz")
     assert {name: array.tobytes() for name, array in written.items()} == {
         n: a.tobytes() for n, a in expected.items()

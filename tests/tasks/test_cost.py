@@ -30,6 +30,8 @@ def test_hours_follow_from_steps_and_rate():
     assert list(stages)[:2] == ["train@fcn32s", "evaluate@fcn32s"]
     # 100 000 steps of 3 x 0.293 TFLOP are 24.4 hours at 1 TFLOP/s; and 26 validations
     train, evaluate = stages["train@fcn32s"], stages["evaluate@fcn32s"]
+    assert train.hours
+    assert evaluate.hours
     assert 24.4 < train.hours < 26.1
     assert evaluate.hours >= 736 * 0.292 / 3600
     assert train.gpu == pytest.approx(train.hours / 40)

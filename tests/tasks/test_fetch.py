@@ -11,10 +11,10 @@ import pytest
 from fcn.errors import UserError
 from fcn.io import download
 from fcn.io.download import Interrupted
+from fcn.spec.source import Source
 from tasks import fetch as tasks_fetch
 from tasks.fetch import RETRIES, fetch
-from tasks.settings.params import Source
-from tasks.tracking import steps
+from tasks.tracking import Progress, steps
 
 DATA = bytes(range(256)) * 16384  # 4 MiB, no two 1 KiB neighbours alike
 MD5 = "md5:" + hashlib.md5(DATA).hexdigest()
@@ -261,9 +261,9 @@ def test_a_full_disk_is_noticed_before_the_download(server, raw, monkeypatch):
 def eager(monkeypatch, caplog):
     """Progress after every piece instead of every few seconds; the text of the log."""
 
-    class Eager(tasks_fetch.Progress):  # type: ignore[name-defined]
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs, every=0)
+    class Eager(Progress):
+        def __init__(self, say, name, unit, start=0):
+            super().__init__(say, name, unit, every=0, start=start)
 
     monkeypatch.setattr(tasks_fetch, "Progress", Eager)
     caplog.set_level(logging.INFO)

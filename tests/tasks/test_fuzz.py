@@ -293,7 +293,7 @@ def called(arguments, capfd):
     capfd.readouterr()
     begin = time.monotonic()
     try:
-        code = main(arguments)
+        code: str | int | None = main(arguments)
     except SystemExit as stop:  # of argparse, after a line or two on how it is used
         code = stop.code
     except Exception as error:

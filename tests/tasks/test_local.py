@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fcn.errors import UserError
+from fcn.spec.source import Source
 from tasks.fetch import fetch
 from tasks.local import match
-from tasks.settings.params import Source
 
 DATA = b"an archive" * 1000
 MD5 = "md5:" + hashlib.md5(DATA).hexdigest()

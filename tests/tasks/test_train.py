@@ -8,11 +8,13 @@ import pytest
 
 from fcn.errors import UserError
 from fcn.hardware import distribution
+from fcn.input import records
 from fcn.spec import MEAN_BGR, ModelSpec
 from fcn.spec.recipe import TrainSpec
-from tasks import train
+from fcn.train import fit
+from tasks import tracking, train
 from tasks.settings.params import Model
-from tasks.tracking import RunSpec, kept, progress
+from tasks.tracking import RunSpec, console, kept, steps
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def data(tmp_path, monkeypatch):
     """The folder of records of ten images of 500 x 375 pixels."""
     info = {"images": 10, "pixels": {"background": 1_800_000, "cat": 0}, "void_pixels": 75_000}
     monkeypatch.setattr(
-        train.records,
+        records,
         "split_info",
         lambda folder, split: {tmp_path: {"train": info}}[folder][split],
     )
@@ -96,9 +98,11 @@ MODEL = ModelSpec(
 def test_what_looks_wrong_is_told_to_the_log_to_prefect_and_to_the_ledger(
     monkeypatch, caplog, tmp_path
 ):
-    artifacts, tags, facts = [], {}, {}
+    artifacts = []
+    tags: dict[str, str] = {}
+    facts: dict[str, dict[str, str]] = {}
     monkeypatch.setattr(
-        train.steps, "show", lambda key, text, markdown: artifacts.append((key, markdown))
+        steps, "show", lambda key, text, markdown: artifacts.append((key, markdown))
     )
     run = types.SimpleNamespace(
         tags=tags.update, facts=lambda name, values: facts.update({name: dict(values)})
@@ -115,9 +119,10 @@ def test_what_looks_wrong_is_told_to_the_log_to_prefect_and_to_the_ledger(
 
 
 def test_a_resumed_training_says_from_which_step_and_what_was_wrong_before(monkeypatch, tmp_path):
-    said, facts = [], {"labels": "look"}
-    monkeypatch.setattr(train.steps, "remark", said.append)
-    monkeypatch.setattr(train.steps, "show", lambda *_, **__: None)
+    said: list[object] = []
+    facts = {"labels": "look"}
+    monkeypatch.setattr(steps, "remark", said.append)
+    monkeypatch.setattr(steps, "show", lambda *_, **__: None)
     run = types.SimpleNamespace(
         id=None,
         metrics=lambda values, step: None,
@@ -125,7 +130,8 @@ def test_a_resumed_training_says_from_which_step_and_what_was_wrong_before(monke
         facts=lambda name, values: facts.update(values),
         tags=lambda values: said.append(values),
     )
-    given = ("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, {}, logging.getLogger("test"))
+    resumed: dict[str, str] = {}
+    given = ("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, resumed, logging.getLogger("test"))
     told = train._Told(*given, resumed=True)
     told.report(800 + RECIPE.log_every, {"loss": 0.5})
     told.report(800 + 2 * RECIPE.log_every, {"loss": 0.4})
@@ -139,8 +145,8 @@ def test_a_resumed_training_says_from_which_step_and_what_was_wrong_before(monke
 
 def test_a_training_ends_with_the_score_of_its_last_validation(monkeypatch, tmp_path):
     sent = []
-    monkeypatch.setattr(progress.console, "send", lambda **values: sent.append(values))
-    monkeypatch.setattr(train.steps, "show", lambda *_, **__: None)
+    monkeypatch.setattr(console, "send", lambda **values: sent.append(values))
+    monkeypatch.setattr(steps, "show", lambda *_, **__: None)
     run = types.SimpleNamespace(id=None, metrics=lambda values, step: None)
     log = logging.getLogger("test")
     told = train._Told("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, {}, log)
@@ -157,7 +163,7 @@ def test_a_training_ends_with_the_score_of_its_last_validation(monkeypatch, tmp_
 
 def test_the_page_of_a_run_is_shown_once_as_soon_as_there_is_one(monkeypatch, tmp_path, caplog):
     shown = []
-    monkeypatch.setattr(train.steps, "show", lambda key, text, link: shown.append((key, link)))
+    monkeypatch.setattr(steps, "show", lambda key, text, link: shown.append((key, link)))
     caplog.set_level(logging.INFO)
     run = types.SimpleNamespace(id=None, url="http://here/run", models_url="http://here/all")
     log = logging.getLogger("test")
@@ -194,16 +200,16 @@ def trained(monkeypatch, tmp_path):
         )
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(distribution, "join", lambda environment: share)
-        monkeypatch.setattr(train.records, "read_index", lambda data: {"classes": MODEL.classes})
+        monkeypatch.setattr(records, "read_index", lambda data: {"classes": MODEL.classes})
         monkeypatch.setattr(
-            train.fit,
+            fit,
             "facts",
             lambda *_: {"train.schedule": "fixed", "train.keep": "last", "train.patience": 0},
         )
-        monkeypatch.setattr(train.fit, "fingerprint", lambda _: key)
-        monkeypatch.setattr(train.fit, "run", lambda *arguments: computed.append(arguments))
-        monkeypatch.setattr(train.steps, "show", lambda *_, **__: pytest.fail("an artifact"))
-        monkeypatch.setattr(train.tracking, "training", lambda *_, **__: pytest.fail("a run"))
+        monkeypatch.setattr(fit, "fingerprint", lambda _: key)
+        monkeypatch.setattr(fit, "run", lambda *arguments: computed.append(arguments))
+        monkeypatch.setattr(steps, "show", lambda *_, **__: pytest.fail("an artifact"))
+        monkeypatch.setattr(tracking, "training", lambda *_, **__: pytest.fail("a run"))
         fields = {
             key: value
             for key, value in dataclasses.asdict(MODEL).items()

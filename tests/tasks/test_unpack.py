@@ -10,8 +10,8 @@ import pytest
 
 from fcn.errors import UserError
 from fcn.io import archives
+from fcn.spec.source import Source
 from tasks.fetch import fetch, unpack
-from tasks.settings.params import Source
 
 
 def tar(names, mode):

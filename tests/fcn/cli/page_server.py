@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 
@@ -78,8 +79,10 @@ def main(root):
         "# A card\n\n| it | knows |\n|---|---|\n| this | <script>alert(1)</script> |\n\n"
         "[beside](results.md), [elsewhere](https://example.org)\n"
     )
-    web_page._net = lambda folder, _written: Net(folder, root / "ran")
-    with contextlib.suppress(KeyboardInterrupt):  # as the command does
+    with (
+        mock.patch.object(web_page, "_net", lambda folder, _written: Net(folder, root / "ran")),
+        contextlib.suppress(KeyboardInterrupt),  # as the command does
+    ):
         web_page.serve(web_page.Nets(models, "fcn8s"), 0)
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from fcn.cli.app import main
 from fcn.datasets import folder
 from fcn.pixels import labels
+from fcn.spec.colours import palette
 
 ROOT = Path(__file__).parents[3]
 
@@ -203,6 +204,6 @@ def test_as_a_process_it_says_the_same_and_loads_no_framework(tmp_path):
 
 def test_the_colours_of_these_tests_are_not_vocs():
     assert not {OWN[value] for value in (1, 2, 3)} & {
-        tuple(colour) for colour in labels.palette().tolist()
+        tuple(colour) for colour in palette().tolist()
     }
     assert Image.new("RGB", (1, 1), OWN[255]).getpixel((0, 0)) == (224, 224, 192)

@@ -134,17 +134,9 @@ def test_a_folder_of_22_files_is_accounted_for_one_by_one(known, tmp_path, capsy
     folder = tmp_path / "photos"
     folder.mkdir()
     rgb = Image.fromarray(np.repeat(np.repeat(PIXELS, 32, 0), 32, 1))
-    lossless = {"a.png": {}, "b.BMP": {}, "c.tif": {}, "d.TIFF": {}, "e.gif": {}, "f.ppm": {}}
-    lossy = {
-        "g.jpg": {},
-        "h.JPEG": {},
-        "i.webp": {},
-        "j.avif": {},
-        "k.heic": {},
-        "l.HEIF": {},
-        "m.jp2": {},
-    }
-    for name in lossless | lossy:
+    lossless = ("a.png", "b.BMP", "c.tif", "d.TIFF", "e.gif", "f.ppm")
+    lossy = ("g.jpg", "h.JPEG", "i.webp", "j.avif", "k.heic", "l.HEIF", "m.jp2")
+    for name in lossless + lossy:
         rgb.save(folder / name)
     rgb.save(folder / "n.jfif", "JPEG")
     rgb.convert("CMYK").save(folder / "o.jpg")

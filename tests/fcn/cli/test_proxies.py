@@ -17,6 +17,8 @@ def test_the_page_is_served_past_a_proxy_that_is_gone(case, tmp_path):
         [sys.executable, "-u", "-m", "fcn", "web", "--port", "0"],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
+        assert process.stdout
+        assert process.stderr
         try:
             address = process.stdout.readline().removeprefix("The page is at ").split(" ")[0]
             assert address.startswith("http://127.0.0.1:"), process.stderr.read()

@@ -48,6 +48,7 @@ def site(tmp_path_factory):
         process = subprocess.Popen(
             command, env=os.environ | settings, stdout=subprocess.PIPE, stderr=errors, text=True
         )
+    assert process.stdout
     try:
         line = process.stdout.readline()
         assert line, (root / "errors").read_text()
@@ -255,7 +256,9 @@ def test_the_examples_are_those_that_they_say_they_are():
     chelsea = ROOT / "docs" / "images" / "chelsea.jpg"
     assert (PAGE / "examples" / "cat.jpg").read_bytes() == chelsea.read_bytes()
     with tarfile.open(ROOT / "sample" / "world.tar.gz") as world:
-        drawn = world.extractfile("VOCdevkit/World/JPEGImages/val_0001.jpg").read()
+        member = world.extractfile("VOCdevkit/World/JPEGImages/val_0001.jpg")
+        assert member
+        drawn = member.read()
     assert (PAGE / "examples" / "shapes.jpg").read_bytes() == drawn
 
 
@@ -267,7 +270,9 @@ def test_labels_overlay_and_probabilities_to_take_along(tab, photo):
     wanted = np.zeros((80, 120))
     wanted[:, :60] = 1
     np.testing.assert_array_equal(labels, wanted)
-    assert labels.getpalette()[3:6] == [128, 0, 0]
+    colours = labels.getpalette()
+    assert colours
+    assert colours[3:6] == [128, 0, 0]
     overlay = Image.open(io.BytesIO(taken(tab, "overlay", "photo-overlay.png"))).convert("RGB")
     np.testing.assert_allclose(
         np.asarray(overlay)[40, [30, 90]].astype(int), [[157, 80, 80], [200] * 3], atol=3
@@ -551,6 +556,7 @@ def test_ctrl_c_ends_it_while_a_browser_waits(tmp_path):
             stderr=errors,
             text=True,
         )
+    assert process.stdout
     try:
         address = process.stdout.readline().split()[4]
         buffer = io.BytesIO()

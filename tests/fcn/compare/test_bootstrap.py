@@ -9,13 +9,14 @@ from scipy import stats
 from fcn.compare import bootstrap
 from fcn.compare.bootstrap import Counts
 from fcn.score import metrics
+from fcn.spec import VOID
 
 
 def counted(truths, predictions, classes, names=None):
     """Counts of images, from their labels."""
     tables = np.zeros((3, len(truths), classes), np.int64)
     for at, (truth, prediction) in enumerate(zip(truths, predictions, strict=True)):
-        valid = truth != metrics.VOID
+        valid = truth != VOID
         for label in range(classes):
             of_truth, predicted = (truth == label) & valid, (prediction == label) & valid
             tables[:, at, label] = (of_truth & predicted).sum(), of_truth.sum(), predicted.sum()
@@ -33,10 +34,10 @@ def world(images, classes, right, seed):
     rng = np.random.default_rng(seed)
     truths = rng.integers(0, classes - 1, (images, 8, 9))
     truths[0, :3] = classes - 1
-    truths[rng.random(truths.shape) < 0.1] = metrics.VOID
+    truths[rng.random(truths.shape) < 0.1] = VOID
     noise = rng.integers(0, classes - 1, truths.shape)
     return truths, lambda share: np.where(
-        (rng.random(truths.shape) < share) & (truths != metrics.VOID), truths, noise
+        (rng.random(truths.shape) < share) & (truths != VOID), truths, noise
     )
 
 
@@ -49,7 +50,7 @@ def two():
 
 def test_the_scores_on_all_images_are_those_of_metrics(two):
     truths, predictions, counts = two
-    found = bootstrap.compare(*counts, resamples=10)
+    found = bootstrap.compare(counts[0], counts[1], resamples=10)
     for at, side in ((0, "first"), (1, "second")):
         histogram = sum(
             metrics.confusion(t, p, 4) for t, p in zip(truths, predictions[at], strict=True)
@@ -92,7 +93,7 @@ def statistic(counts, score):
 @pytest.mark.parametrize("score", ["mean", "pixel", "class"])
 def test_intervals_are_scipys(two, score):
     _, _, counts = two
-    found = bootstrap.compare(*counts, resamples=500, level=0.9, seed=7)
+    found = bootstrap.compare(counts[0], counts[1], resamples=500, level=0.9, seed=7)
     theirs = stats.bootstrap(
         (np.arange(12),), statistic(counts, score), n_resamples=500, confidence_level=0.9,
         method="percentile",
@@ -184,9 +185,10 @@ def test_a_class_that_is_nowhere_has_no_score_and_no_part_in_the_mean():
 
 
 def test_the_same_every_time_and_other_seeds_differ(two):
-    _, _, counts = two
-    assert bootstrap.compare(*counts) == bootstrap.compare(*counts)
-    assert bootstrap.compare(*counts).mean_iu.low != bootstrap.compare(*counts, seed=1).mean_iu.low
+    _, _, (first, second) = two
+    found = bootstrap.compare(first, second)
+    assert found == bootstrap.compare(first, second)
+    assert found.mean_iu.low != bootstrap.compare(first, second, seed=1).mean_iu.low
 
 
 def test_align_brings_images_and_classes_into_one_order(two):

@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 
 from fcn import doctor
 from fcn.datasets import folder
+from fcn.datasets.annotations import formats, streets
 from fcn.datasets.sets import camvid
 from fcn.errors import UserError
 from fcn.input import records
@@ -212,7 +213,10 @@ def test_yolo_outlines_are_opencvs_but_for_the_rim(tmp_path):
     points = np.array(STAR).reshape(-1, 2)
     text = " ".join(str(number) for number in (points / (WIDTH, HEIGHT)).reshape(-1))
     (tmp_path / "labels" / "train" / "p0.txt").write_text(f"1 {text}\n")
-    [pair] = folder.formats.recognise(tmp_path).splits["train"]
+    found = formats.recognise(tmp_path)
+    assert found
+    [pair] = found.splits["train"]
+    assert pair.draw
     peer = cv2.fillPoly(
         np.zeros((HEIGHT, WIDTH), np.uint8), [np.round(points * 16).astype(int)], 2, shift=4
     )
@@ -323,7 +327,7 @@ def test_cityscapes(tmp_path):
         f"aachen_{n}_leftImg8bit": np.vectorize(own.get, otypes=[np.uint8])(truth(n))
         for n in range(4)
     }
-    check(place, tmp_path / "out", "Cityscapes", folder.formats.streets.CITYSCAPES.values(), truths)
+    check(place, tmp_path / "out", "Cityscapes", streets.CITYSCAPES.values(), truths)
 
 
 def boxes_of_voc(root):

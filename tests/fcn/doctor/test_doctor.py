@@ -29,6 +29,7 @@ from fcn.doctor.case import Row
 from fcn.doctor.findings import KINDS
 from fcn.errors import UserError
 from fcn.pixels import labels
+from fcn.spec.colours import palette
 
 PIXELS = 4 * HEIGHT * WIDTH
 
@@ -349,7 +350,7 @@ def test_indices_that_mean_nothing_under_colours_that_do(tmp_path):
     def reordered(label):
         image = Image.fromarray(np.where(label == 255, 255, label + 40).astype(np.uint8))
         table = np.zeros((256, 3), np.uint8)
-        table[40:44], table[255] = labels.palette()[:4], labels.palette()[255]
+        table[40:44], table[255] = palette()[:4], palette()[255]
         image.putpalette(table.reshape(-1).tolist())
         return image
 
@@ -587,7 +588,7 @@ def test_converting_overwrites_nothing(tmp_path):
     ):
         doctor.convert(doctor.examine(root), root / "masks")
     assert labels.read(
-        root / "masks" / "p00.png", 4, None, "colours", [tuple(c) for c in labels.palette()[:4]]
+        root / "masks" / "p00.png", 4, None, "colours", [tuple(c) for c in palette()[:4]]
     ).any()
 
 

@@ -163,12 +163,16 @@ def test_vocs_layout_is_found_from_above_and_from_within(world):
     whole = doctor.examine(world.parents[1], classes=3)
     assert (whole.layout, len(whole.items), whole.kind, whole.stops) == ("voc", 8, "indices", False)
     assert (whole.height, whole.width) == ((33, 50), (35, 56))
-    expected = sum(
-        np.bincount(labels.read(item.label, 3).reshape(-1), minlength=256) for item in whole.items
+    expected = np.sum(
+        [
+            np.bincount(labels.read(item.label, 3).reshape(-1), minlength=256)
+            for item in whole.items
+        ],
+        axis=0,
     )
     assert [row.pixels for row in whole.rows] == expected[:3].tolist()
     one = doctor.examine(world / "JPEGImages" / "v.jpg", classes=3)
-    assert [(item.id, item.label.name) for item in one.items] == [("v", "v.png")]
+    assert [(item.id, item.label and item.label.name) for item in one.items] == [("v", "v.png")]
     assert doctor.examine(world / "SegmentationClass", classes=3).items == whole.items
 
 
@@ -392,9 +396,9 @@ def test_real_voc_in_colours_as_jpeg_comes_back_nearly(pascal, tmp_path):
     for path in paths:
         ours, theirs = labels.read(tmp_path / "out" / path.name, 21), labels.read(path, 21)
         solid = theirs != 255
-        wrong += np.count_nonzero(solid & (ours != 255) & (ours != theirs))
-        lost += np.count_nonzero(solid & (ours == 255))
-        pixels += np.count_nonzero(solid)
+        wrong += int(np.count_nonzero(solid & (ours != 255) & (ours != theirs)))
+        lost += int(np.count_nonzero(solid & (ours == 255)))
+        pixels += int(np.count_nonzero(solid))
     assert wrong < 0.003 * pixels
     assert lost < 0.006 * pixels
 
@@ -406,7 +410,7 @@ def test_real_voc_resized_like_pictures_is_found(pascal, tmp_path):
     for path in paths:
         with Image.open(path) as image:
             small = Image.fromarray(np.asarray(image)).resize(
-                (image.width * 2 // 3, image.height * 2 // 3), Image.BILINEAR
+                (image.width * 2 // 3, image.height * 2 // 3), Image.Resampling.BILINEAR
             )
             small.save(tmp_path / "small" / path.name)
     findings = doctor.examine(tmp_path / "small", classes=256).findings

@@ -6,7 +6,7 @@ from label_folders import NAMES, coloured, grey, mask_255, photograph, smoothed,
 from PIL import Image
 
 from fcn import doctor
-from fcn.pixels import labels
+from fcn.spec.colours import palette
 
 REPRO = 'make repro ARGS="--set profile=folder", with these files in data/own'
 WHOLE = "images/ and masks/, 4 images, 4 labels"
@@ -61,6 +61,6 @@ def test_converting_index_images_keeps_every_value_and_every_byte(tmp_path):
     for name, expected in (("a", values), ("b", values[::-1])):
         with Image.open(tmp_path / "once" / f"{name}.png") as image:
             np.testing.assert_array_equal(np.asarray(image), expected)
-            assert image.getpalette() == labels.palette().reshape(-1).tolist()
+            assert image.getpalette() == palette().reshape(-1).tolist()
         once, twice = ((tmp_path / part / f"{name}.png").read_bytes() for part in ("once", "twice"))
         assert once == twice

@@ -42,6 +42,7 @@ def test_every_stage_is_what_the_net_of_its_stride_says(small, padding):
         np.testing.assert_array_equal(stage.labels, evaluation.labeler(coarser)(IMAGE[None])[0])
         assert len(np.unique(stage.labels)) > 1
     assert stages[0].skip is None
+    assert stages[1].skip is not None
     assert stages[1].skip.shape == stages[1].scores.shape
     assert [stage.offset for stage in stages] == ([19, 27, 31] if padding == "caffe" else [0, 0, 0])
     # 90 columns: 9 cells of score_fr with the border, (90 + 198) / 32, less 6 of fc6; or 3.

@@ -277,7 +277,9 @@ def test_the_predictions_of_all_images_are_palette_images(scored, predicted):
             assert picture.mode == "P"
             assert np.array_equal(np.asarray(picture), labels)
             # VOC's colours of classes 1 and 2
-            assert picture.getpalette()[3:9] == [128, 0, 0, 0, 128, 0]
+            colours = picture.getpalette()
+            assert colours
+            assert colours[3:9] == [128, 0, 0, 0, 128, 0]
 
 
 def test_no_overlays_are_no_file(model, data, tmp_path):

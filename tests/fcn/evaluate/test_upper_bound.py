@@ -58,13 +58,11 @@ def test_real_labels_give_the_papers_table_within_a_few_points(realdata):
     paper = {32: 86.1, 16: 92.8, 8: 96.4}
     with tarfile.open(realdata / "VOC2012-subset.tar") as tar:
         members = [
-            m
+            tar.extractfile(m)
             for m in tar.getmembers()
             if "/SegmentationClass/" in m.name and m.name.endswith(".png")
         ]
-        truths = [
-            np.asarray(Image.open(io.BytesIO(tar.extractfile(member).read()))) for member in members
-        ]
+        truths = [np.asarray(Image.open(io.BytesIO(member.read()))) for member in members if member]
     found = {
         stride: 100
         * metrics.scores(sum(metrics.confusion(t, reconstruct(t, stride), 21) for t in truths))[

@@ -2,7 +2,7 @@ import pytest
 
 from fcn.errors import UserError
 from fcn.io.addresses import public, secret, sparing, without
-from tasks.settings.params import Source
+from fcn.spec.source import Source
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ import signal
 import stat
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 from test_archives import header, make, member, tree
 
 from fcn.errors import UserError
-from fcn.io import archives
+from fcn.io import archives, containers
 from fcn.io.archives import extract
 
 END = bytes(10240)
@@ -143,13 +144,14 @@ def test_a_zip_that_says_less_than_it_unpacks_to_writes_no_more_than_it_says(tmp
         zipped(bytes(2**20), (b"PK\1\2", 24, 4, 5), (b"PK\3\4", 22, 4, 5))
     )
     written = []
-    save = archives.containers._write
+    save = containers._write
+
+    def write(content, to):
+        written.append(to)
+        save(content, to)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            archives.containers,
-            "_write",
-            lambda content, to: (written.append(to), save(content, to)),
-        )
+        patch.setattr(containers, "_write", write)
         with pytest.raises(UserError, match="Bad CRC-32 for file 'a'"):
             extract(tmp_path / "x.zip", tmp_path / "out")
     assert len(written) == 1
@@ -210,9 +212,9 @@ def test_two_names_that_the_disk_does_not_tell_apart_are_refused(tmp_path, monke
     first = "\N{LATIN SMALL LETTER A WITH DIAERESIS}.png" if second.endswith("png") else "a/b.jpg"
     archive = make(tmp_path / "x.tar", first, second)
     assert extract(archive, tmp_path / "told apart") == 2  # here they are two files
-    real = archives.Path.is_file
+    real = Path.is_file
     monkeypatch.setattr(
-        archives.Path, "is_file", lambda path: path.name == os.path.basename(second) or real(path)
+        Path, "is_file", lambda path: path.name == os.path.basename(second) or real(path)
     )
     with pytest.raises(
         UserError, match="this disk does not tell its name from that of another file"

@@ -91,10 +91,10 @@ def test_cropping_the_centre_under_same_would_be_seen(passing, monkeypatch, vari
 def test_an_offset_that_is_off_by_one_would_be_seen(passing, monkeypatch, variant, layer, padding):
     offsets = BACKBONES["vgg16"].paddings[padding]
     stride = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}[variant]
-    key, table = (
-        (stride, offsets.score_offset) if layer == "score" else (layer, offsets.skip_offset)
-    )
-    monkeypatch.setitem(table, key, table[key] + 1)
+    if layer == "score":
+        monkeypatch.setitem(offsets.score_offset, stride, offsets.score_offset[stride] + 1)
+    else:
+        monkeypatch.setitem(offsets.skip_offset, layer, offsets.skip_offset[layer] + 1)
     # Of 161 pixels every upsampled map is one cell larger than the skip under "same", where it is
     # this map that is cropped.
     scored = "fr" if layer == "score" or padding == "same" else layer

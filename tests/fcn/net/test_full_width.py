@@ -46,9 +46,9 @@ def test_one_step_of_the_full_fcn8s_on_a_real_image_takes_less_than_8_gb(tmp_pat
     with tarfile.open(VOC) as tar:
 
         def picture(folder, name):
-            return np.asarray(
-                Image.open(io.BytesIO(tar.extractfile(f"VOCdevkit/VOC2012/{folder}/{name}").read()))
-            )
+            member = tar.extractfile(f"VOCdevkit/VOC2012/{folder}/{name}")
+            assert member
+            return np.asarray(Image.open(io.BytesIO(member.read())))
 
         image, label = (
             picture("JPEGImages", "2007_000063.jpg"),

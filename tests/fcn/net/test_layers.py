@@ -1,3 +1,4 @@
+import platform
 import types
 
 import keras
@@ -181,7 +182,7 @@ def test_blocks_are_for_a_cpu_with_onednn(monkeypatch):
     ],
 )
 def test_onednn_is_what_tensorflow_says_and_on_x86(machine, backend, mkl, has, monkeypatch):
-    monkeypatch.setattr(cpu.platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     monkeypatch.setattr(_pywrap_util_port, "IsMklEnabled", lambda: mkl)
     assert cpu._has_onednn() is has

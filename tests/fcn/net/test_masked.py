@@ -182,7 +182,8 @@ def test_the_loss_of_a_batch_is_over_all_its_valid_pixels(make, reduction):
         for image, label in zip(images, labels, strict=True)
     ]
     pixels = [(label != 255).sum() for label in labels]
-    loss, _ = loss_and_gradients(masked(net), *padded(images, labels), reduction)
+    batch, truth = padded(images, labels)
+    loss, _ = loss_and_gradients(masked(net), batch, truth, reduction)
     assert loss == pytest.approx(sum(parts) / (sum(pixels) if reduction == "mean" else 1), rel=1e-5)
     assert abs(sum(parts) / sum(pixels) / np.mean(np.divide(parts, pixels)) - 1) > 0.01
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fcn.errors import UserError
+from fcn.hardware import cpu
 from fcn.net import model
 from fcn.net.layers import Crop
 from fcn.net.surgery import named_weights
@@ -268,7 +269,7 @@ def test_an_unknown_name_is_refused_with_the_choices(small, key):
 
 def test_only_a_large_net_has_its_memory_given_back(small, monkeypatch):
     told = []
-    monkeypatch.setattr(model.cpu, "give_back_memory", lambda: told.append(True))
+    monkeypatch.setattr(cpu, "give_back_memory", lambda: told.append(True))
     model.build(small("fcn8s"))
     assert told == []
     monkeypatch.setattr(model, "LARGE", 1000)

@@ -271,8 +271,8 @@ def test_a_trained_net_goes_on_with_other_classes(small, parent):
     net, report = surgery.start(small("fcn8s", classes=classes), folder)
     found = values(net)
     for layer in ("score_fr", "score_pool4", "score_pool3"):
-        for array in ("kernel", "bias"):
-            got, was = found[f"{layer}/{array}"], stored[f"{layer}/{array}"]
+        for kind in ("kernel", "bias"):
+            got, was = found[f"{layer}/{kind}"], stored[f"{layer}/{kind}"]
             np.testing.assert_array_equal(got[..., [0, 2]], was[..., [0, 2]])
             assert not got[..., [1, 3, 4]].any()
     for name, array in stored.items():

@@ -9,6 +9,7 @@ from PIL import Image
 
 from fcn.errors import UserError
 from fcn.pixels import labels
+from fcn.spec import colours
 
 VOC = Path(__file__).parents[4] / "shared" / "realdata" / "VOC2012-subset.tar"
 VALUES = np.array([[0, 1, 2], [20, 255, 15]], np.uint8)
@@ -34,12 +35,12 @@ def stored(tmp_path):
     ],
 )  # fmt: skip
 def test_palette_is_vocs(index, colour):
-    assert tuple(labels.palette()[index]) == colour
+    assert tuple(colours.palette()[index]) == colour
 
 
 def test_palette_has_256_different_colours():
-    assert labels.palette().shape == (256, 3)
-    assert len({tuple(colour) for colour in labels.palette().tolist()}) == 256
+    assert colours.palette().shape == (256, 3)
+    assert len({tuple(colour) for colour in colours.palette().tolist()}) == 256
 
 
 def test_a_palette_image_holds_indices_and_shows_vocs_colours(stored):
@@ -106,13 +107,14 @@ def test_why_labels_are_not_stored_as_palette_images(stored):
 def test_a_real_voc_label(tmp_path):
     with tarfile.open(VOC) as tar:
         member = tar.extractfile("VOCdevkit/VOC2012/SegmentationClass/2007_000032.png")
+        assert member
         (tmp_path / "2007_000032.png").write_bytes(member.read())
     found = labels.read(tmp_path / "2007_000032.png", 21, (500, 281))
     assert np.unique(found).tolist() == [0, 1, 15, 255]  # two aeroplanes and two persons
     with Image.open(tmp_path / "2007_000032.png") as image:
         np.testing.assert_array_equal(found, np.asarray(image))
         # Their own palette, too, is ours: the colours of every pixel agree.
-        np.testing.assert_array_equal(labels.palette()[found], np.asarray(image.convert("RGB")))
+        np.testing.assert_array_equal(colours.palette()[found], np.asarray(image.convert("RGB")))
 
 
 def test_ade20k_values_are_one_more_and_0_is_void(stored):
@@ -181,9 +183,9 @@ def test_colours_in_other_kinds_of_files(stored):
 
 
 def test_vocs_own_colours_give_vocs_indices(stored):
-    colours = tuple(tuple(colour) for colour in labels.palette()[:21].tolist())
+    known = tuple(tuple(colour) for colour in colours.palette()[:21].tolist())
     shown = stored(labels.to_image(VALUES).convert("RGB"))
-    np.testing.assert_array_equal(read_colours(shown, colours), VALUES)
+    np.testing.assert_array_equal(read_colours(shown, known), VALUES)
 
 
 def test_an_unknown_colour_is_named_with_its_nearest(stored):

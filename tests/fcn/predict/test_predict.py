@@ -51,8 +51,10 @@ def untrained(spec):
 
 @pytest.mark.parametrize(("height", "width"), CORNERS)
 def test_labels_and_probabilities_by_hand_at_every_size(colour, height, width):
+    net, spec = colour
     image = noise(height, width)
-    found = predict.Predictor(*colour, tile=44).predict(image, probabilities=True)
+    found = predict.Predictor(net, spec, tile=44).predict(image, probabilities=True)
+    assert found.probabilities is not None
     assert (found.labels.dtype, found.probabilities.dtype) == (np.uint8, np.float32)
     np.testing.assert_array_equal(found.labels, image.argmax(-1))
     powers = np.exp(image / 100)
@@ -62,8 +64,9 @@ def test_labels_and_probabilities_by_hand_at_every_size(colour, height, width):
 
 
 def test_probabilities_only_where_asked_for(colour):
+    net, spec = colour
     image = noise(50, 60)
-    found = predict.Predictor(*colour, tile=44).predict(image)
+    found = predict.Predictor(net, spec, tile=44).predict(image)
     assert found.probabilities is None
     np.testing.assert_array_equal(found.labels, image.argmax(-1))
 
@@ -114,12 +117,9 @@ def test_tiles_give_what_the_whole_image_gives(small, variant, changes, tile, mo
     # The margin is what does it: with less of it, the cut edges show.
     careless = predict.Predictor(net, spec, tile)
     careless.margin = 64
-    assert (
-        np.abs(
-            careless.predict(image, probabilities=True).probabilities - whole.probabilities
-        ).max()
-        > 1e-3
-    )
+    rough = careless.predict(image, probabilities=True).probabilities
+    assert rough is not None
+    assert np.abs(rough - whole.probabilities).max() > 1e-3
 
 
 def test_tiles_of_lenet_too(lenet):
@@ -137,7 +137,8 @@ def test_tiles_of_a_thin_image_are_long_and_give_the_same(lenet):
     net, image = untrained(spec), noise(5, 900)
     whole = predict.Predictor(net, spec, 4096).predict(image)
     for picture in (image, image.swapaxes(0, 1)):
-        predictor, seen = predict.Predictor(net, spec, 100), []
+        predictor = predict.Predictor(net, spec, 100)
+        seen: list[tuple[int, ...]] = []
         tiled = predictor.predict(picture, done=lambda *count, seen=seen: seen.append(count))
         assert seen == [(1, 2), (2, 2)]  # of 100 pixels' length they would be 15
         assert tiled.labels.shape == picture.shape[:2]
@@ -147,7 +148,8 @@ def test_tiles_of_a_thin_image_are_long_and_give_the_same(lenet):
 
 def test_the_cost_of_an_image_by_hand(lenet, small):
     """LeNet has a border of 12 and a stride of 4; VGG-16 with `padding: caffe` 100 and 32."""
-    predictor = predict.Predictor(*_nothing(lenet()), tile=44)
+    net, spec = _nothing(lenet())
+    predictor = predict.Predictor(net, spec, tile=44)
     assert predictor.cost(40, 30) == (40 + 24) * (32 + 24)
     # Margins of 20: tiles of 44 pixels begin at 0, 4, 8, ..., 56, so there are 15 of them along 100
     # pixels.
@@ -164,11 +166,16 @@ def _nothing(spec):
     return keras.Model(image, image), spec
 
 
-def test_whoever_runs_the_steps_may_end_them(colour):
+def test_whoever_runs_the_steps_may_end_them(colour, monkeypatch):
     net, spec = colour
     ran = []
     predictor = predict.Predictor(net, spec, tile=44)
-    predictor._labels = lambda tile: ran.append(1) or tile[..., 0].astype(np.uint8)
+
+    def labels(tile):
+        ran.append(1)
+        return tile[..., 0].astype(np.uint8)
+
+    monkeypatch.setattr(predictor, "_labels", labels)
     steps = predictor.steps(noise(44, 100))
     assert [next(steps), next(steps)] == [(1, 15), (2, 15)]
     steps.close()
@@ -281,6 +288,8 @@ def test_bfloat16_is_near_float32(small, tmp_path):
         )
     finally:
         keras.config.set_dtype_policy("float32")
+    assert rough is not None
+    assert exact is not None
     assert rough.dtype == np.float32
     assert 0 < np.abs(rough - exact).max() < 0.05
 

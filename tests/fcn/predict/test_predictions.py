@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from fcn.errors import UserError
-from fcn.pixels import labels
 from fcn.predict import predictions
 from fcn.predict.segmentation import Segmentation
+from fcn.spec.colours import palette
 
 CLASSES = ("background", "cat", "dog")
 
@@ -104,8 +104,8 @@ def test_nothing_of_the_users_is_overwritten(tmp_path):
     (photos / "cat.png").touch()
     (tmp_path / "file").touch()
 
-    def refuse(out, *images):
-        images = [tmp_path / image for image in images]
+    def refuse(out, image):
+        images = [tmp_path / image]
         predictions.refuse(tmp_path / out, [str(photos)], images, predictions.names(images))
 
     with pytest.raises(UserError, match=r"--out: .*labels is the folder of the images"):
@@ -133,7 +133,7 @@ def test_what_is_written_of_an_image(tmp_path):
     predictions.write(tmp_path, "a/cat", Segmentation(predicted, soft, image, CLASSES))
     with Image.open(tmp_path / "labels/a/cat.png") as written:
         assert (written.format, written.mode) == ("PNG", "P")
-        assert written.getpalette() == labels.palette().ravel().tolist()
+        assert written.getpalette() == palette().ravel().tolist()
         np.testing.assert_array_equal(np.asarray(written), predicted)
     with Image.open(tmp_path / "overlays/a/cat.jpg") as written:
         assert written.format == "JPEG"

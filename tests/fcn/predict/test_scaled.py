@@ -45,7 +45,8 @@ def net(small):
     ],
 )
 def test_the_size_at_which_a_picture_is_computed(given, side, wanted):
-    assert scaled.size(*given, side) == wanted
+    width, height = given
+    assert scaled.size(width, height, side) == wanted
 
 
 def test_at_its_own_size_tiles_give_what_the_whole_arrays_give(net):
@@ -68,7 +69,8 @@ def test_a_large_picture_is_computed_smaller_and_answered_at_its_own_size(net):
     assert found.labels.shape == found.sure.shape == (300, 1000)
     small = net.predict(scaled.reduced(image, 500), probabilities=True).probabilities
     planes = [Image.fromarray(small[..., value].copy()) for value in range(small.shape[2])]
-    large = np.stack([plane.resize((1000, 300), Image.Resampling.BILINEAR) for plane in planes], -1)
+    wide = [plane.resize((1000, 300), Image.Resampling.BILINEAR) for plane in planes]
+    large = np.stack([np.asarray(plane) for plane in wide], -1)
     np.testing.assert_array_equal(found.labels, large.argmax(-1))
     np.testing.assert_array_equal(found.sure, np.rint(100 * large.max(-1)))
 

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from fcn.errors import UserError
-from fcn.pixels import labels
 from fcn.predict import segmentation, serving
 from fcn.predict.segmentation import Segmentation
+from fcn.spec.colours import palette
 
 CLASSES = ("background", "cat", "dog")
 IMAGE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
@@ -152,7 +152,7 @@ def test_nothing_asked_and_opacities_beyond_their_range():
 
 
 def test_colours_are_vocs():
-    table = labels.palette()
+    table = palette()
     for each in segmentation.shares(np.arange(3, dtype=np.uint8), CLASSES):
         assert bytes.fromhex(each["colour"][1:]) == bytes(table[each["value"]])
 

@@ -10,6 +10,7 @@ from PIL import Image
 from fcn.errors import UserError
 from fcn.pixels import labels
 from fcn.predict import submission
+from fcn.spec.colours import palette
 
 SIZES = {"2008_000001": (50, 37), "2008_000002": (40, 60), "2008_000003": (1, 1)}
 """(width, height) by id."""
@@ -65,7 +66,9 @@ def test_an_archive_by_pack_holds_the_labels_and_nothing_else(listed, tmp_path):
         for member, name in zip(members, SIZES, strict=True):
             with Image.open(archive.extractfile(member)) as image:
                 assert image.mode == "P"
-                assert image.getpalette()[:6] == [0, 0, 0, 128, 0, 0]
+                colours = image.getpalette()
+                assert colours
+                assert colours[:6] == [0, 0, 0, 128, 0, 0]
                 np.testing.assert_array_equal(np.asarray(image), truth(name))
     submission.check(out, listed)
 
@@ -119,7 +122,7 @@ def linked(kind, name=f"{WHERE}/2008_000002.png"):
 
 def turned_palette():
     image = labels.to_image(np.full((60, 40), 3, np.uint8))
-    image.putpalette(labels.palette()[::-1].ravel().tolist())
+    image.putpalette(palette()[::-1].ravel().tolist())
     return png(image)
 
 

@@ -1,6 +1,7 @@
 """Videos of known colours, read by OpenCV and written with their classes painted over."""
 
 import os
+import time
 
 import pytest
 from clips import clip, cv2, frames
@@ -16,7 +17,7 @@ def test_a_webcam_goes_on_until_ctrl_c_in_the_time_that_it_took(tmp_path, monkey
         cv2, "VideoCapture", lambda name: opened(str(source if name == 3 else name))
     )
     now = [0.0]
-    monkeypatch.setattr(video.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     def painted(image):
         now[0] += 1.0

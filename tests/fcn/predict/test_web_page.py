@@ -13,9 +13,10 @@ from starlette.testclient import TestClient
 
 from fcn.net import surgery
 from fcn.net.model import build
-from fcn.pixels import labels
-from fcn.predict import predictor, web_page
+from fcn.pixels import images
+from fcn.predict import predictor, serving, web_page
 from fcn.predict.scaled import Segmented
+from fcn.spec.colours import palette
 
 CLASSES = ("background", "<cat>", "dog")
 IMAGE = np.full((2, 4, 3), 200, np.uint8)
@@ -90,6 +91,7 @@ def test_a_picture_through_a_real_net(client, models):
     *before, last = told(client, png(image))
     assert [each["part"] for each in before] == [0, 0, 0, 1]
     real = predictor.load(models["fcn32s"]).predict(image, probabilities=True)
+    assert real.probabilities is not None
     assert len(np.unique(real.labels)) > 1
     np.testing.assert_array_equal(picture(last["found"]["labels"]), real.labels)
     np.testing.assert_array_equal(
@@ -119,7 +121,7 @@ def test_what_the_nets_are(client, models):
     assert (good["variant"], good["knows"], good["card"]) == (
         "fcn32s", "Only <b>digits</b>.", "",
     )  # fmt: skip
-    assert good["classes"][1]["colour"] == labels.palette()[1].tolist()
+    assert good["classes"][1]["colour"] == palette()[1].tolist()
     assert good["clear"]  # the background is not painted
     assert bad["name"] == "none"
     assert "no such file; it describes no model" in bad["wrong"]
@@ -154,7 +156,7 @@ def test_what_is_wrong_is_said(client, tmp_path):
 
 
 def test_a_file_of_too_many_bytes_is_not_read_to_its_end(client, monkeypatch):
-    monkeypatch.setattr(web_page.serving, "MAX_BYTES", 1000)
+    monkeypatch.setattr(serving, "MAX_BYTES", 1000)
     answer = client.post("/segment", content=bytes(2000), params={"file": "a.png"})
     assert (answer.status_code, answer.json()["wrong"]) == (
         413, "a.png: more than 0 MB: make it smaller",
@@ -180,7 +182,7 @@ def test_a_picture_of_which_too_much_would_be_computed_is_refused_before_it_is_d
         Image.new("1", (width, height)).save(buffer, "PNG")
         return buffer.getvalue()
 
-    monkeypatch.setattr(web_page.serving.images, "_rgb", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(images, "_rgb", lambda *_: pytest.fail("it was decoded"))
     for size, query, words in (
         ((1, 20_000), {}, "thin.png: 1x20000 pixels; sides of at most 16,384 are allowed"),
         ((8000, 7000), {}, "8000x7000 are 56,000,000 pixels; 50,000,000 are allowed"),
@@ -189,7 +191,7 @@ def test_a_picture_of_which_too_much_would_be_computed_is_refused_before_it_is_d
             "for 6000x4000 pixels the net computes 78,753,792; 50,000,000 are allowed",
         ),
     ):  # fmt: skip
-        monkeypatch.setattr(web_page.serving, "MAX_COMPUTED", 50_000_000)
+        monkeypatch.setattr(serving, "MAX_COMPUTED", 50_000_000)
         assert words in told(client, sized(*size), file="thin.png", **query)[-1]["wrong"]
 
 

@@ -6,6 +6,7 @@ from PIL import Image, ImageFont
 from tiny import CLASSES, SIZES, scene
 
 from fcn.errors import UserError
+from fcn.input import records
 from fcn.pixels import visualize
 from fcn.records import look
 
@@ -107,7 +108,7 @@ def test_records_that_are_not_there_leave_nothing(tmp_path):
 def test_the_images_drawn_are_evenly_spread(monkeypatch, tmp_path):
     stored = [(f"{n}", GREY, np.zeros((10, 20), np.uint8)) for n in range(9)]
     monkeypatch.setattr(
-        look.records, "read", lambda folder, split, only: (stored[n] for n in sorted(only))
+        records, "read", lambda folder, split, only: (stored[n] for n in sorted(only))
     )
     for wanted, names in ((1, "0"), (2, "08"), (3, "048"), (9, "012345678")):
         assert "".join(name for name, *_ in look._spread(tmp_path, 9, wanted)) == names

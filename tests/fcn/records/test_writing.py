@@ -4,6 +4,7 @@ import json
 import shutil
 import tarfile
 import threading
+import types
 from pathlib import Path
 
 import numpy as np
@@ -71,16 +72,12 @@ def test_the_same_pairs_give_the_same_bytes_whatever_the_number_of_threads(
 
 def test_a_pair_that_takes_longer_than_those_after_it_keeps_its_place(world, tmp_path, monkeypatch):
     wanted = write(world, tmp_path / "one", shards=1)
-    first, others, encode = (
-        wanted["splits"]["train"]["ids"][0],
-        threading.Semaphore(0),
-        writing.encode,
-    )
+    first, others = wanted["splits"]["train"]["ids"][0], threading.Semaphore(0)
 
     def slow(pair, *arguments):
         if pair.id == first:
             assert all(others.acquire(timeout=60) for _ in range(4))
-        example = encode(pair, *arguments)
+        example = encoding.encode(pair, *arguments)
         others.release()
         return example
 
@@ -98,6 +95,7 @@ def test_threads_run_only_a_few_pairs_ahead(workers):
         assert next(results) == number
     ahead = next(taken) - 50
     assert 1 <= ahead <= 4 * workers
+    assert isinstance(results, types.GeneratorType)
     results.close()
 
 

@@ -134,7 +134,7 @@ def test_what_goes_wrong_in_the_work_stops_the_evaluation():
             raise ValueError("image 3")
         return batch["image"]
 
-    found = []
+    found: list[int] = []
     with pytest.raises(ValueError, match="image 3"):
         found.extend(
             evaluation.each(lambda images: images, ({"image": n} for n in range(1000)), work)

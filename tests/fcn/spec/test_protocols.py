@@ -35,7 +35,8 @@ def test_the_headline_is_the_image_itself():
     ((500, 500), (520, 520)), ((1040, 2080), (520, 1040)),
 ])  # fmt: skip
 def test_resize520_has_torchvisions_sizes(size, wanted):
-    assert views.resized(*size, 520) == wanted
+    width, height = size
+    assert views.resized(width, height, 520) == wanted
 
 
 def test_resize520_takes_pillows_bilinear_image_and_nearest_truth():

@@ -12,8 +12,10 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -76,7 +78,7 @@ class Points:
                 stop()
             file.write(content[len(content) // 2 :])
 
-        np.savez = half
+        mock.patch.object(np, "savez", half).start()
 
     def patch_rename(self):
         replace = os.replace
@@ -86,14 +88,14 @@ class Points:
                 stop()
             replace(source, target)
 
-        os.replace = replacing
+        mock.patch.object(os, "replace", replacing).start()
 
 
 def train(plan, run):
     out, checkpoint = Path(run["folder"], "model"), Path(run["folder"], "checkpoint.npz")
     points = Points(run["kind"], run["step"], out)
     if run["checkpoints"]:  # one after every report
-        training.time.monotonic = lambda: 0.0
+        time.monotonic = lambda: 0.0
         training.train = functools.partial(training.train, seconds=0)
     spec, recipe = (
         parse(ModelSpec, plan["spec"], "spec"),

@@ -53,7 +53,9 @@ def ends(spec, data, vgg, tmp_path_factory):
         (folder / name / "model").mkdir(parents=True)
         (folder / name / "model" / "former").write_text("what an earlier training left")
         (folder / name / "model" / "model.json").write_text('{"variant": "fcn32s"}')
-    runs = [{"folder": str(folder / "whole"), "kind": None, "step": None, "checkpoints": False}]
+    runs: list[dict[str, object]] = [
+        {"folder": str(folder / "whole"), "kind": None, "step": None, "checkpoints": False}
+    ]
     for kind, step in (*(point[:2] for point in POINTS), (None, None)):
         runs.append(
             {"folder": str(folder / "killed"), "kind": kind, "step": step, "checkpoints": True}
@@ -163,9 +165,8 @@ class Limit:
 
 @pytest.fixture
 def disk(tmp_path, request):
-    made = Tmpfs(tmp_path)
-    if not made.works:
-        made = Limit(tmp_path)
+    memory = Tmpfs(tmp_path)
+    made = memory if memory.works else Limit(tmp_path)
     yield made
     made.end()
 
@@ -175,7 +176,7 @@ def test_a_full_disk_costs_neither_the_checkpoint_before_nor_the_training(
 ):
     out, checkpoint = disk.folder / "model", disk.folder / "checkpoint.npz"
     monkeypatch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: 0.0))
-    monkeypatch.setattr(fit.training, "train", functools.partial(training.train, seconds=0))
+    monkeypatch.setattr(training, "train", functools.partial(training.train, seconds=0))
 
     def train(report=lambda step: None):
         noted, told = [], []

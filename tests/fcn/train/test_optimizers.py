@@ -294,13 +294,12 @@ def test_an_unknown_schedule_is_refused():
 def test_a_compiled_update_is_the_update(name, accumulate, monkeypatch):
     """Kernels and biases alike, in the graph of Keras' own training step."""
     compiled, results = [], []
-    monkeypatch.setattr(
-        cpu,
-        "compiled",
-        lambda update, variable, real=cpu.compiled: (
-            compiled.append(variable) or real(update, variable)
-        ),
-    )
+
+    def counting(update, variable, real=cpu.compiled):
+        compiled.append(variable)
+        return real(update, variable)
+
+    monkeypatch.setattr(cpu, "compiled", counting)
     for large in (1, 10**9):
         monkeypatch.setattr(optimizers, "LARGE", large)
         net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)])
@@ -324,5 +323,11 @@ def test_only_what_a_graph_updates_is_compiled():
     variable = tf.Variable([1.0])
     assert cpu.compiled(print, variable) is print  # eagerly it would be compiled anew every time
     found = []
-    tf.function(lambda: found.append(cpu.compiled(print, variable)) or 0)()
+
+    @tf.function
+    def update():
+        found.append(cpu.compiled(print, variable))
+        return 0
+
+    update()
     assert found[0] is not print

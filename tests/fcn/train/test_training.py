@@ -12,7 +12,7 @@ from fcn.errors import UserError
 from fcn.hardware import devices, distribution
 from fcn.input import stream
 from fcn.io import files
-from fcn.net import surgery
+from fcn.net import masking, surgery
 from fcn.score import metrics
 from fcn.spec.augment import Augment
 from fcn.spec.recipe import TrainSpec
@@ -418,10 +418,10 @@ def test_batches_in_bfloat16_with_everything_resume_to_the_same_bits_too(
     monkeypatch.setattr(
         training, "time", types.SimpleNamespace(monotonic=itertools.count(0.0, -1.0).__next__)
     )
-    checkpoint, masked = tmp_path / "checkpoint.npz", training.masked
+    checkpoint = tmp_path / "checkpoint.npz"
 
     def interrupted_masked(model):
-        net = masked(model)
+        net = masking.masked(model)
         interrupting(net, 5)
         return net
 
@@ -429,7 +429,7 @@ def test_batches_in_bfloat16_with_everything_resume_to_the_same_bits_too(
     monkeypatch.setattr(training, "masked", interrupted_masked)
     with pytest.raises(KeyboardInterrupt):
         train(spec, MODERN, data, vgg, checkpoint)
-    monkeypatch.setattr(training, "masked", masked)
+    monkeypatch.setattr(training, "masked", masking.masked)
     arrays = files.load_arrays(checkpoint)
     assert arrays["optimizer/0"] == 5
     assert {array.dtype for name, array in arrays.items() if name.startswith("weights/")} == {
@@ -604,9 +604,12 @@ def test_checkpoints_are_whole_and_take_no_more_than_a_twentieth_of_the_time(
     )
     saved = []
     write = files.save_arrays
-    monkeypatch.setattr(
-        files, "save_arrays", lambda path, arrays: (saved.append(1), write(path, arrays))
-    )
+
+    def counting(path, arrays):
+        saved.append(1)
+        write(path, arrays)
+
+    monkeypatch.setattr(files, "save_arrays", counting)
     train(
         spec,
         dataclasses.replace(SGD, iterations=24, log_every=1, validate_every=24),
@@ -655,7 +658,8 @@ def scores(history):
 @pytest.fixture(scope="module")
 def stopped(best, data, vgg, tmp_path_factory):
     """Weights and history of that training."""
-    return train(*best, data, vgg, tmp_path_factory.mktemp("best") / "checkpoint.npz")
+    spec, recipe = best
+    return train(spec, recipe, data, vgg, tmp_path_factory.mktemp("best") / "checkpoint.npz")
 
 
 def test_the_best_weights_are_those_of_a_training_that_ended_there(
@@ -690,10 +694,11 @@ def test_a_training_that_keeps_the_best_goes_on_with_the_same_bytes(
         if step == at and "val_mean_iu" in values:
             raise KeyboardInterrupt
 
+    spec, recipe = best
     assert stopped[1][-1]["step"] == 18
     with pytest.raises(KeyboardInterrupt):
-        train(*best, data, vgg, tmp_path / "c.npz", stop)
-    assert_same(train(*best, data, vgg, tmp_path / "c.npz", seed=8), stopped)
+        train(spec, recipe, data, vgg, tmp_path / "c.npz", stop)
+    assert_same(train(spec, recipe, data, vgg, tmp_path / "c.npz", seed=8), stopped)
 
 
 def test_patience_alone_keeps_the_last_weights(best, stopped, data, vgg, tmp_path):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from fcn.cli.app import main
-from flows import compare
+from tasks import tracking
 
 # Two images. IU of sky: 4/10 and 6/8; of tree: 5/11 and 7/9. pixels right: 9 and 13 of 15.
 A = "image,class,both,truth,prediction\na,sky,4,8,6\na,tree,0,2,4\nb,tree,5,5,5\n"
@@ -204,7 +204,7 @@ def test_a_workspace_has_the_page_of_a_comparison_and_mlflow_too(
         kept["run"] = (experiment, variant, params["a"], params["b"])
         yield Run()
 
-    monkeypatch.setattr(compare.tracking, "training", training)
+    monkeypatch.setattr(tracking, "training", training)
     assert main(["compare", "fcn16s", "fcn8s"]) == 0
     assert not [*tmp_path.glob("**/*.html")]  # no workspace
     assert main(["compare", "fcn16s", "fcn8s", "--page", "d.html"]) == 0

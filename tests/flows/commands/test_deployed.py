@@ -16,7 +16,7 @@ from prefect.server.schemas.core import WorkPool
 from prefect.utilities.schema_tools.validation import validate
 
 from fcn.errors import UserError
-from flows import deployed
+from flows import deployed, pipeline
 from flows.runner import overrides as setting
 from flows.runner import runs, workspace
 from tasks.settings import config
@@ -79,7 +79,7 @@ def test_a_deployed_flow_that_is_stopped_is_cancelled_and_no_crash(flow, given, 
         raise KeyboardInterrupt("SIGTERM")
 
     monkeypatch.setattr(deployed, "_reproduce", stopped)
-    monkeypatch.setattr(deployed.config, "read", stopped)
+    monkeypatch.setattr(config, "read", stopped)
     state = flow.fn(**given)
     assert (state.name, state.message) == ("Cancelled", "stopped by SIGTERM")
 
@@ -158,9 +158,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / ".dvc/config").touch()
     monkeypatch.chdir(tmp_path)
     ran = []
-    monkeypatch.setattr(
-        deployed.pipeline, "reproduce", lambda command: ran.append((command, config.read()))
-    )
+    monkeypatch.setattr(pipeline, "reproduce", lambda command: ran.append((command, config.read())))
     return ran
 
 
@@ -169,7 +167,9 @@ RATE = "profiles.voc2012.train.fcn32s.learning_rate"
 
 def test_the_example_of_the_docs_takes_effect_for_its_run_and_is_not_left_behind(project):
     page = (ROOT / "docs/how-to/deploy.md").read_text(encoding="utf-8")
-    profile, given = re.search(r"by-hand -p profile=(\w+) -p 'overrides=(.*)'", page).groups()
+    example = re.search(r"by-hand -p profile=(\w+) -p 'overrides=(.*)'", page)
+    assert example
+    profile, given = example.groups()
     before = Path("params.yaml").read_bytes()
     deployed._reproduce(["report"], True, {"profile": profile} | json.loads(given))
     ((command, settings),) = project
@@ -204,7 +204,7 @@ def test_a_killed_runs_changes_are_taken_back_by_the_next_one_but_no_edit_of_the
     for edited in (False, True):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(setting, "restore", lambda: None)  # kill -9: nothing is done at the end
-            patch.setattr(deployed.pipeline, "reproduce", kill)
+            patch.setattr(pipeline, "reproduce", kill)
             with pytest.raises(Killed):
                 deployed._reproduce([], False, {"profile": "voc2012"})
         assert config.read().profile == "voc2012"
@@ -300,11 +300,15 @@ def test_the_manifests_fit_together_and_to_the_pool():
 def test_images_have_the_prefect_and_the_python_of_the_lock():
     version = re.search(
         r"^prefect==(\S+)", (ROOT / "requirements/pipeline.txt").read_text(), re.MULTILINE
-    )[1]
+    )
+    assert version
     images = re.findall(
         r"image: prefecthq/prefect:(\S+)", (ROOT / "deploy/kubernetes.yaml").read_text()
     )
-    assert images == [f"{version}-python3.11", f"{version}-python3.11-kubernetes"]
+    assert images == [
+        f"{version[1]}-python3.11",
+        f"{version[1]}-python3.11-kubernetes",
+    ]
     assert "FROM python:3.11-" in (ROOT / "deploy/Dockerfile").read_text()
 
 

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
+import subprocess
 from types import SimpleNamespace
 
 import pytest
 
 from fcn.cli.app import main
-from flows.commands import deploy
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def test_scores_worst_first_in_percent(here, capsys):
     assert "protocol" not in said, "in which they differ"
 
     (here / "plots/fcn8s").mkdir(parents=True)
-    rows = [f"image{n},{name},{n},9,9" for n in range(9) for name in ("sky", "sea")]
-    table = "\n".join(["image,class,both,truth,prediction", *rows, ""])
+    lines = [f"image{n},{name},{n},9,9" for n in range(9) for name in ("sky", "sea")]
+    table = "\n".join(["image,class,both,truth,prediction", *lines, ""])
     (here / "plots/fcn8s/images.csv").write_text(table)
     assert main(["show", "scores"]) == 0
     first, second = [line for line in capsys.readouterr().out.splitlines() if "fcn" in line][-2:]
@@ -82,7 +82,7 @@ def test_deploying(here, there, monkeypatch, capsys):
         ran.append(command[3:])
         return SimpleNamespace(returncode=int(command[4] == "inspect" and not there))
 
-    monkeypatch.setattr(deploy.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setenv("PREFECT_API_URL", "")
     assert main(["deploy"]) == 2
     assert "PREFECT_API_URL is not set" in capsys.readouterr().err

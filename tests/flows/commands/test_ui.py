@@ -54,7 +54,7 @@ def start(folder, prefect, mlflow):
 
 
 def lines_until(process, last):
-    lines = []
+    lines: list[str] = []
     while not lines or last not in lines[-1]:
         lines.append(process.stdout.readline())
         assert lines[-1], "".join(lines)
@@ -170,7 +170,7 @@ def test_mlflow_that_ends_by_itself_is_said_and_ends_the_other(quiet, sleeper, t
 
 
 def test_prefect_that_ends_by_itself_interrupts_the_parent_of_mlflow(quiet, sleeper):
-    ended = []
+    ended: list[str] = []
     name = processes.identity(psutil.Process(sleeper.pid))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     sleeper.kill()

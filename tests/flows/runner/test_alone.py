@@ -45,6 +45,7 @@ def dvc(tmp_path):
             stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         started.append(process)
+        assert process.stdout
         return process, psutil.Process(int(process.stdout.readline()))
 
     yield start

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from dvc.utils.serialize import parse_yaml
 from fcn.errors import UserError
 from flows import show
 from flows.runner import overrides
-from tasks.settings import config
+from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -115,7 +115,7 @@ def test_every_leaf_of_a_profile_can_be_changed_and_nothing_else_changes(
     keys = {f"profiles.{name}.{'.'.join(place)}": value for place, value in wanted.items()}
 
     monkeypatch.chdir(ROOT)
-    by_set = config.yamlfile.parsed(overrides.changed(TEXT, keys), "")
+    by_set = yamlfile.parsed(overrides.changed(TEXT, keys), "")
     (tmp_path / "params.yaml").write_text(TEXT)
     apply_overrides(
         tmp_path / "params.yaml", [f"++{key}={hydra(value)}" for key, value in keys.items()]
@@ -253,6 +253,21 @@ def test_a_file_that_is_wrong_already(text, words, tmp_path, monkeypatch):
     assert (tmp_path / "params.yaml").read_text() == text
 
 
+@dataclass
+class Commands:
+    """Runs a command in a folder, and gives what it printed."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def __call__(self, *command):
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
 @pytest.fixture(scope="module")
 def dvc(tmp_path_factory):
     """DVC in a copy of the project's files, committed; only the stage `settings` is run there."""
@@ -284,18 +299,13 @@ def dvc(tmp_path_factory):
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
-    def run(*command):
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
+    run = Commands(folder, env)
     run("git", "init", "-q")
     run("dvc", "init", "-q")
     (folder / ".gitignore").write_text("/.site\n/.cache\n/.config\n")
     run("dvc", "repro", "-q", "settings")
     run("git", "add", "-A")
     run("git", "commit", "-qm", "start")
-    run.folder = folder
     return run
 
 

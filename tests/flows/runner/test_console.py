@@ -182,7 +182,7 @@ def test_old_files_go():
 
 
 def test_progress_is_sent_only_to_whom_it_is_for(capsys, monkeypatch):
-    lines = []
+    lines: list[str] = []
     progress.Progress(lines.append, "a.tar", "MB")(10, 10)
     assert messages.MARK not in capsys.readouterr().out
     monkeypatch.setenv(messages.ASKED, "1")

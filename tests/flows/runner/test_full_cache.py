@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows import pipeline
-from flows.runner import workspace
+from flows.runner import children, workspace
 from tasks.tracking import kept
 
 STAGES = """
@@ -61,6 +61,7 @@ def test_a_finished_model_waits_until_dvc_has_it(folder, capfd):
         error = pipeline.dvc(["repro"], {}, lambda line: None)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert error
     assert error.startswith(
         "DVC's cache could not take what the stage train@fcn8s made: [Errno 27] File too large: "
     )
@@ -131,5 +132,5 @@ def test_what_dvc_could_not_store_is_an_error(monkeypatch, code, lines, error):
             say(line)
         return code
 
-    monkeypatch.setattr(pipeline.children, "follow", follow)
+    monkeypatch.setattr(children, "follow", follow)
     assert pipeline.dvc(["repro"], {}, lambda line: None) == error

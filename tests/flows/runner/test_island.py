@@ -33,7 +33,7 @@ class Clone(conftest.Project):
                 "flow_run_state ON flow_run_state.id = flow_run.state_id ORDER BY flow_run.created"
             ).fetchall()
         return [
-            (name, state, words, re.search('folder:([^"]+)', tags)[1])
+            (name, state, words, re.findall('folder:([^"]+)', tags)[0])
             for name, state, words, tags in rows
         ]
 

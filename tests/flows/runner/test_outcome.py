@@ -7,6 +7,8 @@ import pytest
 
 from fcn.errors import UserError
 from flows.runner import outcome, recorded
+from tasks.settings import config
+from tasks.tracking import steps
 
 SCORES = {
     "pixel_accuracy": 0.9, "mean_accuracy": 0.75, "mean_iu": 0.51236, "frequency_weighted_iu": 0.8,
@@ -23,11 +25,9 @@ def shown(tmp_path, monkeypatch):
     found = {}
     monkeypatch.chdir(tmp_path)
     variants = {"fcn32s": "vgg.npz", "fcn8s": "models/fcn32s"}
-    monkeypatch.setattr(outcome.config, "read", lambda: types.SimpleNamespace(variants=variants))
+    monkeypatch.setattr(config, "read", lambda: types.SimpleNamespace(variants=variants))
     monkeypatch.setattr(outcome, "Evaluation", lambda path: types.SimpleNamespace(scores=SCORES))
-    monkeypatch.setattr(
-        outcome.steps, "show", lambda key, text, **content: found.update({key: content})
-    )
+    monkeypatch.setattr(steps, "show", lambda key, text, **content: found.update({key: content}))
     monkeypatch.setenv(recorded.FOUND, "http://127.0.0.1:4321/api")
     return found
 

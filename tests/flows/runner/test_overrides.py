@@ -11,7 +11,7 @@ import yaml
 from fcn.cli.app import main
 from fcn.errors import UserError
 from flows import pipeline
-from flows.runner import overrides
+from flows.runner import children, overrides, stage
 from tasks.settings import config
 
 ROOT = Path(__file__).parents[3]
@@ -124,7 +124,7 @@ def test_a_secret_is_refused_and_not_repeated(url, capsys):
 
 
 def test_the_command_line_refuses_before_anything_runs(monkeypatch, capsys):
-    monkeypatch.setattr(pipeline.stage, "execute", lambda *_, **__: pytest.fail("it ran"))
+    monkeypatch.setattr(stage, "execute", lambda *_, **__: pytest.fail("it ran"))
     assert main(["repro", "--set", "profile=a; touch x"]) == 2
     assert "--set profile: expected a name of letters" in capsys.readouterr().err
 
@@ -146,7 +146,7 @@ def test_the_command_line_refuses_before_anything_runs(monkeypatch, capsys):
 )
 def test_the_flow_itself_takes_no_other_command(command, monkeypatch):
     """A deployment's parameters come from whoever reaches Prefect's API."""
-    monkeypatch.setattr(pipeline.children, "follow", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(children, "follow", lambda *_: pytest.fail("it ran"))
     with pytest.raises(UserError):
         pipeline.pipeline(command)
 
@@ -172,7 +172,7 @@ def test_a_params_yaml_with_other_names_is_refused_before_dvc_reads_it(
 ):
     (tmp_path / "params.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pipeline.children, "follow", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(children, "follow", lambda *_: pytest.fail("it ran"))
     with pytest.raises(UserError, match=rf"params\.yaml(: |, ){where}"):
         pipeline.pipeline(["repro"])
 

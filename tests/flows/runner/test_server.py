@@ -16,6 +16,7 @@ import pytest
 import websockets.exceptions
 from prefect.settings import get_current_settings, temporary_settings
 from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
 from flows.runner import processes, recorded, server, stage
 from tasks.tracking import checkout
@@ -94,8 +95,8 @@ def check_doors(url):
         pytest.raises(websockets.exceptions.InvalidStatus, match="403"),
         connect(
             url.replace("http", "ws") + "/events/out",
-            origin="http://evil.example",
-            subprotocols=["prefect"],
+            origin=Origin("http://evil.example"),
+            subprotocols=[Subprotocol("prefect")],
         ),
     ):
         pass
@@ -107,7 +108,14 @@ def web():
     it never answers.
     """
 
+    class Web(http.server.ThreadingHTTPServer):
+        body: bytes | None
+        endless = False
+        over = threading.Event()
+
     class Handler(http.server.BaseHTTPRequestHandler):
+        server: Web
+
         def do_GET(self):
             if self.server.body is None:
                 self.server.over.wait()
@@ -123,8 +131,7 @@ def web():
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
-        web.over, web.endless = threading.Event(), False
+    with Web(("127.0.0.1", 0), Handler) as web:
         threading.Thread(target=web.serve_forever, daemon=True).start()
         yield web
         web.over.set()
@@ -344,11 +351,14 @@ def test_a_damaged_database_is_set_aside(tmp_path, damage):
     if damage in ("whole", "locked"):
         assert (found, [*tmp_path.iterdir()], database.read_bytes()) == (None, [database], data)
     else:
+        assert found
         assert found[0] == tmp_path / "prefect.db.damaged-1"
         assert found[0].read_bytes() == before
         assert not database.exists()
         database.write_bytes(before)
-        assert databases.set_aside(database)[0].name == "prefect.db.damaged-2"
+        again = databases.set_aside(database)
+        assert again
+        assert again[0].name == "prefect.db.damaged-2"
 
 
 def test_a_process_is_known_by_pid_and_create_time():

@@ -1,9 +1,11 @@
+import inspect
 import logging
 import os
 import signal
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -48,11 +50,11 @@ def halve(
     out.write_text(f"{half(number) * scale}{suffix or ''}{exact}")
 
 
-def several() -> list:
+def several() -> list[Any]:
     """Fail in several tasks."""
     from prefect import task
 
-    failing = task(half.__wrapped__)
+    failing = task(inspect.unwrap(half))
     return [failing(number, return_state=True) for number in (2, 3, 5)]
 
 
@@ -72,8 +74,8 @@ def _process(monkeypatch):
     logging.setLogRecordFactory(record)
     for number, handler in handlers.items():
         signal.signal(number, handler)
-    for handler in logging.getLogger().handlers:
-        handler.removeFilter(logs.is_news)
+    for shown in logging.getLogger().handlers:
+        shown.removeFilter(logs.is_news)
 
 
 @pytest.fixture
@@ -167,7 +169,7 @@ def test_what_is_logged_comes_from_outside(bare, console, caplog):
 
 
 def test_unsupported_annotation():
-    def odd(values: dict) -> None:
+    def odd(values: dict) -> None:  # type: ignore[type-arg]
         """Do nothing."""
 
     with pytest.raises(TypeError, match="odd: parameter 'values' has type <class 'dict'>"):

@@ -51,6 +51,7 @@ def test_who_holds_dvcs_locks(folder, mode):
     code = "import sys; print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, "dvc", "repro", "train@fcn8s"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout
         other.stdout.readline()
         info = {"pid": other.pid, "cmd": "dvc repro"}
         # DVC leaves an empty part out
@@ -62,9 +63,11 @@ def test_who_holds_dvcs_locks(folder, mode):
             if mode == "lock"
             else BUSY
         )
-        assert f"\n  `dvc repro train@fcn8s`, process {other.pid} of " in workspace.busy(error)
+        assert f"\n  `dvc repro train@fcn8s`, process {other.pid} of " in (
+            workspace.busy(error) or ""
+        )
         other.communicate()
-    assert "\n  a dvc process that has ended meanwhile\n" in workspace.busy(error)
+    assert "\n  a dvc process that has ended meanwhile\n" in (workspace.busy(error) or "")
 
 
 @pytest.mark.parametrize(
@@ -95,6 +98,7 @@ def process(*words, cwd):
     with subprocess.Popen(
         command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as started:
+        assert started.stdout
         started.stdout.readline()
         yield started.pid
         started.communicate()

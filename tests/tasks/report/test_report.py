@@ -13,9 +13,9 @@ from fcn.errors import UserError
 from fcn.evaluate import Evaluation
 from fcn.io import files
 from tasks import tracking
-from tasks.report import page, references, write
+from tasks.report import charts, page, references, write
 from tasks.settings import config
-from tasks.tracking import durations
+from tasks.tracking import durations, steps
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def project(made, tmp_path, monkeypatch):
     """
     folder = shutil.copytree(made, tmp_path / "project", ignore=shutil.ignore_patterns("report"))
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(page.charts, "svg", lambda figure, text: "<svg></svg>")
+    monkeypatch.setattr(charts, "svg", lambda figure, text: "<svg></svg>")
     (folder / "plots/fcn16s/explained.npz").unlink()
     return folder
 
@@ -324,9 +324,9 @@ def test_prefect_and_mlflow_get_the_pictures(project, monkeypatch):
         yield Run()
 
     monkeypatch.setattr(
-        write.steps, "show", lambda key, text, **content: shown.update({key: content.popitem()[1]})
+        steps, "show", lambda key, text, **content: shown.update({key: content.popitem()[1]})
     )
-    monkeypatch.setattr(write.tracking, "scoring", scoring)
+    monkeypatch.setattr(tracking, "scoring", scoring)
     profile = config.read(ROOT / "params.yaml")
     paths = (Path(name) for name in ("data/records", "models", "metrics", "plots", "report"))
     write.write_report("sample", profile, list(MEASURED), *paths)

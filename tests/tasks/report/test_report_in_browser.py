@@ -19,6 +19,7 @@ from reported import NASTY, build, strict, table, write_project
 from fcn.errors import UserError
 from fcn.pixels import labels
 from flows import compare
+from tasks.report import charts
 from tasks.report import page as pages
 
 pytestmark = pytest.mark.skipif(PATH is None, reason="there is no chromium")
@@ -226,7 +227,7 @@ def test_mlflow_and_prefect_are_linked_while_they_answer(page, tab, both):
 def test_a_matrix_that_is_a_picture_shows_examples_too(page, tab, monkeypatch):
     monkeypatch.chdir(page.parents[1])
     monkeypatch.setattr(pages, "CELLS", 2)
-    monkeypatch.setattr(pages.charts, "svg", lambda *_: "<svg></svg>")
+    monkeypatch.setattr(charts, "svg", lambda *_: "<svg></svg>")
     shutil.copytree("report", "kept")
     build(page.parents[1])
     tab.look(1280, 900)

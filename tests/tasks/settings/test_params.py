@@ -11,6 +11,7 @@ from fcn.spec import ModelSpec, checking
 from fcn.spec.augment import Augment
 from fcn.spec.protocols import Evaluate
 from fcn.spec.recipe import TrainSpec
+from fcn.spec.source import Source
 from tasks.settings import params
 
 TEXT = """
@@ -65,12 +66,12 @@ def test_valid_settings_give_exactly_these_values():
     assert settings() == params.Settings(
         download=params.Download(
             archives={
-                "voc": params.Source(
+                "voc": Source(
                     ("https://example.org/a/world.tar?version=2", "file:sample/world.tar"),
                     ("md5:0123",),
                 )
             },
-            weights=params.Source(("file:sample/vgg.caffemodel",), ()),
+            weights=Source(("file:sample/vgg.caffemodel",), ()),
             cross_check=(),
         ),
         records=params.Records(
@@ -532,7 +533,7 @@ def test_every_number_has_a_bound_above_that_memory_and_time_can_bear():
 
 
 KINDS = (
-    params.Source,
+    Source,
     params.Download,
     params.Records,
     params.Model,

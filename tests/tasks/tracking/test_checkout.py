@@ -9,7 +9,17 @@ import pytest
 from tasks.tracking import checkout
 
 
+class Server(http.server.ThreadingHTTPServer):
+    status, body = 200, b""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.asked: list[str] = []
+
+
 class Answers(http.server.BaseHTTPRequestHandler):
+    server: Server
+
     def do_GET(self):
         self.server.asked.append(self.path)
         self.send_response(self.server.status)
@@ -23,8 +33,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(empty):
     """Listens where the checkout's MLflow was last."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as running:
-        running.asked, running.status, running.body = [], 200, b""
+    with Server() as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         (empty / ".cache").mkdir()
@@ -35,8 +44,8 @@ def server(empty):
 
 
 def answer(*tags):
-    tags = [{"key": key, "value": value} for key, value in tags]
-    return json.dumps({"experiment": {"tags": tags}}).encode()
+    listed = [{"key": key, "value": value} for key, value in tags]
+    return json.dumps({"experiment": {"tags": listed}}).encode()
 
 
 def test_pages_are_believed_that_know_the_mark_of_this_checkout(server, empty):

@@ -15,7 +15,7 @@ from tasks.tracking import checkout, forwarder, ledger, store, training
 from tasks.tracking.mark import Mark
 
 ROOT = Path(__file__).parents[3]
-NOTHING = {"params": {}, "tags": {}}
+NOTHING: dict[str, dict[str, str]] = {"params": {}, "tags": {}}
 WAKE = forwarder.wake
 
 
@@ -71,6 +71,7 @@ with {opened} as run:
 """
     command = [sys.executable, "-W", "ignore", "-c", code]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
         assert process.stdout.readline() == "begun\n"
         process.kill()
 
@@ -107,6 +108,7 @@ def test_a_killed_scoring_does_not_end_a_training_that_has_ended(client, wake):
     killed_at_work("scoring('fcn-sample', 'fcn32s', 'd1', params={}, tags={})")
     (told,) = ledger.ledgers()
     end = told.missing_end()
+    assert end
     assert (end.stage, end.status) == ("evaluate", None)
     ledger.end_killed()
     assert told.missing_end() is None
@@ -116,7 +118,9 @@ def test_a_killed_scoring_does_not_end_a_training_that_has_ended(client, wake):
 def test_a_killed_scoring_of_an_unknown_model_is_the_end_of_its_run(empty):
     killed_at_work("scoring('fcn-sample', 'fcn32s', 'd1', params={}, tags={})")
     (told,) = ledger.ledgers()
-    assert told.missing_end().status == "KILLED"
+    end = told.missing_end()
+    assert end
+    assert end.status == "KILLED"
     with told.path.open("ab") as file:
         file.write(b'{"do":"metr')  # torn
     ledger.end_killed()

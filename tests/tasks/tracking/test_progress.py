@@ -34,7 +34,7 @@ def clock(monkeypatch):
 
 
 def test_lines_come_every_few_seconds_with_rate_and_time_left(clock):
-    lines = []
+    lines: list[str] = []
     tell = Progress(lines.append, "records train", "images")
     for done in range(1, 12):  # one a second
         clock.now += 1
@@ -47,7 +47,7 @@ def test_lines_come_every_few_seconds_with_rate_and_time_left(clock):
 
 
 def test_the_end_is_always_told_and_nothing_is_left_then(clock):
-    lines = []
+    lines: list[str] = []
     tell = Progress(lines.append, "evaluate", "images")
     clock.now += 0.5
     tell(3, 4)
@@ -56,7 +56,7 @@ def test_the_end_is_always_told_and_nothing_is_left_then(clock):
 
 
 def test_what_was_done_before_does_not_count_for_the_speed(clock):
-    lines = []
+    lines: list[str] = []
     tell = Progress(lines.append, "fcn8s", "iterations", every=2, start=900)
     clock.now += 2
     tell(920, 1000, "loss 0.5")
@@ -71,7 +71,7 @@ def test_what_was_done_before_does_not_count_for_the_speed(clock):
 
 
 def test_of_an_unknown_amount_there_is_no_share_and_no_time_left(clock):
-    lines = []
+    lines: list[str] = []
     tell = Progress(lines.append, "download", "MB", start=10)
     for done in (30, 50, 60):
         clock.now += 4
@@ -82,7 +82,7 @@ def test_of_an_unknown_amount_there_is_no_share_and_no_time_left(clock):
 
 
 def test_no_time_is_promised_before_anything_is_done(clock):
-    lines = []
+    lines: list[str] = []
     tell = Progress(lines.append, "download", "MB")
     clock.now += 6
     tell(0, 100)
@@ -90,6 +90,6 @@ def test_no_time_is_promised_before_anything_is_done(clock):
 
 
 def test_no_clock_tick_is_no_division_by_zero(clock):
-    lines = []
+    lines: list[str] = []
     Progress(lines.append, "x", "y")(2, 2)
     assert lines[0].startswith("x: 2/2 y, ")

@@ -21,8 +21,8 @@ from PIL import Image
 from fcn.errors import UserError
 from fcn.net import surgery
 from fcn.net.model import build
-from fcn.pixels import labels
 from fcn.predict import predictor
+from fcn.spec.colours import palette
 from tasks.tracking import pyfunc
 
 ROOT = Path(__file__).parents[3]
@@ -129,7 +129,7 @@ def test_a_real_server_answers_what_the_net_says(server, model_dir):
         found = net.predict(np.ascontiguousarray(image)).labels
         assert len(np.unique(found)) > 1
         np.testing.assert_array_equal(decoded(got["labels"]), found)
-        painted = np.where((found == 0)[..., None], image, labels.palette()[found])
+        painted = np.where((found == 0)[..., None], image, palette()[found])
         np.testing.assert_array_equal(decoded(got["overlay"]), painted)
         assert (got["width"], got["height"]) == (image.shape[1], image.shape[0])
         assert {each["name"]: each["share"] for each in got["classes"]} == {
@@ -234,7 +234,7 @@ def test_requirements_are_what_the_served_code_imports(saved):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
             for name in names:
                 parts = name.split(".")
                 if parts[0] == "fcn":

@@ -9,24 +9,35 @@ import threading
 import traceback
 
 import pytest
+import requests
 from requests import exceptions
 
 from fcn.errors import UserError
 from fcn.io import download
 from fcn.io.download import Interrupted
 from fcn.spec.checking import parse
+from fcn.spec.source import Source
 from flows.runner import logs, output, recorded
 from tasks.fetch import fetch
-from tasks.settings.params import Profile, Source
+from tasks.settings.params import Profile
 from tasks.tracking import redaction, store, training
 
 SECRET = "Geheim"
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Guarded)
+        self.asked: list[tuple[str, str | None]] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
 class Guarded(http.server.BaseHTTPRequestHandler):
     """Gives `data` to the user `me`, sends others to an address that is signed, and notes what it
     was asked.
     """
+
+    server: Server
 
     def do_GET(self):
         self.server.asked.append((self.path, self.headers.get("Authorization")))
@@ -53,8 +64,7 @@ class Guarded(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def guarded():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as running:
-        running.asked, running.url = [], f"http://127.0.0.1:{running.server_address[1]}"
+    with Server() as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield running
@@ -113,7 +123,7 @@ def test_neither_message_nor_traceback_of_a_download_repeats_its_address(
     def fail(address, **_):
         raise error(f"Max retries exceeded with url: /a.tar?x={SECRET} (Caused by {address})")
 
-    monkeypatch.setattr(download.requests, "get", fail)
+    monkeypatch.setattr(requests, "get", fail)
     with pytest.raises((UserError, Interrupted), match="127") as caught:
         list(download.pieces(url, tmp_path / "part"))
     assert SECRET not in "".join(traceback.format_exception(caught.value))

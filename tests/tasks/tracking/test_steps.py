@@ -74,7 +74,8 @@ def test_without_prefect_there_is_none(api):
 
 
 def test_progress_moves_it_with_the_words_of_the_log():
-    lines, shown = [], []
+    lines: list[str] = []
+    shown = []
     tell = progress.Progress(
         lines.append, "fcn8s", "iterations", every=0, show=lambda *args: shown.append(args)
     )

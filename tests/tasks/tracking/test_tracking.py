@@ -19,13 +19,13 @@ import pytest
 from tracked import at_once
 
 from tasks import tracking
-from tasks.tracking import checkout, forward, registry, scoring, store, training
+from tasks.tracking import checkout, forward, registry, scoring, store, training, view
 from tasks.tracking import run as one_run
 from tasks.tracking.database import sqlite
 
 ROOT = Path(__file__).resolve().parents[3]
 SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("fcn32s", "fcn16s", "fcn8s")}
-NOTHING = {"params": {}, "tags": {}}
+NOTHING: dict[str, dict[str, str]] = {"params": {}, "tags": {}}
 
 
 def runs_of(client, experiment="fcn-sample"):
@@ -87,7 +87,7 @@ def test_a_training_is_read_back(client, empty, monkeypatch):
     with training("fcn-sample", "fcn32s", "k1", params=params, tags={"pipeline": "p1"}) as run:
         assert only(client).info.status == "RUNNING"
         for step in range(3):
-            run.metrics({"loss": 8 / 2**step, "val/mean_iu": np.float32(0.25)}, step)
+            run.metrics({"loss": 8 / 2**step, "val/mean_iu": np.float32(0.25)}, step)  # type: ignore[dict-item]
         run.metrics(
             {
                 "iu/dining table": 0.5,
@@ -353,7 +353,7 @@ def test_the_table_has_three_flat_rows_and_the_four_scores(client):
 
 
 def test_an_experiment_of_an_earlier_version_gets_the_view_of_today(client):
-    old = {name: '{"selectedColumns": []}' for name in store.VIEW}
+    old = {name: '{"selectedColumns": []}' for name in view.VIEW}
     client.create_experiment("fcn-sample", tags={**old, "mine": "stays"})
     with training("fcn-sample", "fcn32s", "k1", **NOTHING):
         pass
@@ -406,7 +406,13 @@ def test_a_database_elsewhere_has_its_artifacts_beside_it(client, empty, monkeyp
 # store, no harm
 
 
+class Server(http.server.ThreadingHTTPServer):
+    answer: tuple[int, bytes]
+
+
 class Broken(http.server.BaseHTTPRequestHandler):
+    server: Server
+
     def do_GET(self):
         status, body = self.server.answer
         self.send_response(status)
@@ -445,7 +451,7 @@ def no_server(request, empty, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     with contextlib.ExitStack() as stack:
         if isinstance(request.param, tuple):
-            server = stack.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken))
+            server = stack.enter_context(Server(("127.0.0.1", 0), Broken))
             server.answer = request.param
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
             thread.start()
@@ -666,13 +672,13 @@ def test_errors_of_the_caller_are_not_hidden(client, up, monkeypatch, empty):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
     with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
         with pytest.raises(TypeError, match=r"metric 'loss' must be a number, got '0\.5'"):
-            run.metrics({"loss": "0.5"})
+            run.metrics({"loss": "0.5"})  # type: ignore[dict-item]
         with pytest.raises(TypeError):
-            run.metrics({"loss": None})
+            run.metrics({"loss": None})  # type: ignore[dict-item]
         with pytest.raises(TypeError):
             run.metrics({"loss": 1.0}, 1.5)
         with pytest.raises(TypeError, match="tag 'n' must be a string, got 3"):
-            run.tags({"n": 3})
+            run.tags({"n": 3})  # type: ignore[dict-item]
         with pytest.raises(FileNotFoundError, match=r"none\.png does not exist"):
             run.artifact(empty / "none.png")
     with (
