@@ -70,7 +70,7 @@ def words(error: BaseException) -> str:
     return str(error) if isinstance(error, UserError) else shown(error, LINE)
 
 
-def enumeration(names: Collection[object]) -> str:
-    """Ten of the names, and how many more there are, for a message."""
-    shown = ", ".join(str(name) for name in list(names)[:10])
-    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
+def enumeration(names: Collection[object], most: int = 10) -> str:
+    """The first of the names, and how many more there are, for a message."""
+    shown = ", ".join(str(name) for name in list(names)[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

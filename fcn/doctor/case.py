@@ -162,9 +162,8 @@ class Case:
             train, val = (self.by_list[name] for name in ("train", "val"))
             parts = [[(id, ids[id]) for id in sorted(part & set(ids))] for part in (train, val)]
             return list(near.pairs(*parts))
-        return [
-            pair for pair in near.pairs(list(ids.items()), list(ids.items())) if pair[0] < pair[1]
-        ]
+        every = list(ids.items())
+        return [pair for pair in near.pairs(every, every) if pair[0] < pair[1]]
 
     @property
     def by_list(self) -> dict[str, frozenset[str]]:

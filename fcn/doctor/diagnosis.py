@@ -175,14 +175,11 @@ def examine(
     if len(case.contents) > 1:
         case = replace(case, rows=rows, void=void)
     lines = _lines(case.meaning, case.names) if found.own else ()
-    advice = {case.meaning.kind: _WRITE if "#" in lines[0] else CONVERT} if lines else {}
-    said = [
-        replace(each, do=advice.get(each.kind, "") if each.kind in NAMING else "")
-        for each in findings(case)
-    ]
-    sizes = [each.header.size for each in looks if each.header] or [
-        each.size for each in case.contents
-    ]
+    kind = case.meaning.kind
+    advice = {kind: _WRITE if "#" in lines[0] else CONVERT} if lines and kind in NAMING else {}
+    said = [replace(each, do=advice.get(each.kind, "")) for each in findings(case)]
+    sizes = [each.header.size for each in looks if each.header]
+    sizes = sizes or [each.size for each in case.contents]
     wide, high = zip(*(sizes or [(0, 0)]), strict=True)
     return Diagnosis(
         str(path), found.layout.name, found.items, case.meaning.kind, case.meaning.words,
@@ -210,13 +207,11 @@ def _rows(case: Case) -> tuple[tuple[Row, ...], int]:
             raws.setdefault(which, set()).add(key)
     void = sum(pixels.pop((VOID, None), {}).values())
     void += sum(each.rest for each in case.contents if meaning.reach)
-    own = meaning.kind == "own_colours"
-    classes = {index for index, _ in pixels if index >= 0} | set(
-        range(0 if own else case.classes or 0)
-    )
-    unknown = sorted(
-        (w for w in pixels if w[0] < 0), key=lambda which: -sum(pixels[which].values())
-    )
+    classes = {index for index, _ in pixels if index >= 0}
+    if meaning.kind != "own_colours":
+        classes |= set(range(case.classes or 0))
+    unknown = [which for which in pixels if which[0] < 0]
+    unknown.sort(key=lambda which: -sum(pixels[which].values()))
     rows = []
     for which in (*((index, None) for index in sorted(classes)), *unknown):
         known = [key for key, index in meaning.classes.items() if index == which[0]]

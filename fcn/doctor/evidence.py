@@ -10,6 +10,7 @@ import numpy as np
 
 from fcn.datasets import CLASSES
 from fcn.doctor.contents import Content, channels, hexadecimal
+from fcn.errors import enumeration
 from fcn.spec import VOID, palette
 
 SMEARED = 0.04
@@ -19,6 +20,8 @@ LEAST = 8
 """Mixed pixels: fewer are chance in a small label."""
 REACH = 32
 """How far, in the most different channel, a smeared colour may lie from its class."""
+
+_LISTED = 12  # values or colours in a sentence
 
 VOC = {int(code): index for index, code in enumerate(palette().astype(int) @ [1 << 16, 1 << 8, 1])}
 """Index by colour 0xRRGGBB of VOC's palette."""
@@ -78,7 +81,7 @@ class Labels:
         if self.form == "values":
             return ranges(keys)
         often = sorted(keys, key=lambda colour: -self.pixels[colour])
-        return _twelve([hexadecimal(colour) for colour in often])
+        return enumeration([hexadecimal(colour) for colour in often], _LISTED)
 
     def _sum(self, what: str) -> Counter[int]:
         total: Counter[int] = Counter()
@@ -136,19 +139,14 @@ def spot(key: int, form: str) -> np.ndarray:
 
 
 def ranges(values: Sequence[int]) -> str:
-    """[0, 1, 2, 5, 255] as "0..2, 5, 255"; at most twelve parts."""
+    """[0, 1, 2, 5, 255] as "0..2, 5, 255"; at most `_LISTED` parts."""
     parts: list[list[int]] = []
     for value in sorted(values):
         if parts and value <= parts[-1][-1] + 1:
             parts[-1] = [parts[-1][0], value]
         else:
             parts.append([value, value])
-    return _twelve([f"{a}" if a == b else f"{a}..{b}" for a, b in parts])
-
-
-def _twelve(parts: Sequence[str]) -> str:
-    more = f" and {len(parts) - 12} more" if len(parts) > 12 else ""
-    return ", ".join(parts[:12]) + more
+    return enumeration([f"{a}" if a == b else f"{a}..{b}" for a, b in parts], _LISTED)
 
 
 Remark = tuple[str, str, str]
@@ -163,13 +161,13 @@ def palettes(contents: Sequence[Content], classes: int | None) -> Remark | None:
     foreign = sorted(value for value, (colour, _) in seen.items() if VOC.get(colour) != value)
     if not foreign:
         return None
-    shown = ", ".join(f"{value} is {hexadecimal(seen[value][0])}" for value in foreign[:12])
+    shown = ", ".join(f"{value} is {hexadecimal(seen[value][0])}" for value in foreign[:_LISTED])
     last = len(CLASSES) if classes is None else classes
     elsewhere = [VOC.get(seen[value][0], VOID + 1) for value in foreign]
     # VOC's colours, but those of other classes: as `Image.quantize` leaves them, which sorts them.
     swapped = all(index < last or index == VOID for index in elsewhere) or VOID in elsewhere
     kind = "palette_reordered" if swapped else "palette_foreign"
-    return kind, "", shown + (" and so on" if len(foreign) > 12 else "")
+    return kind, "", shown + (" and so on" if len(foreign) > _LISTED else "")
 
 
 def palettes_mean(contents: Sequence[Content]) -> bool:

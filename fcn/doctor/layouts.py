@@ -125,16 +125,13 @@ def find(path: Path) -> Found:
         if not roots and path.is_dir():
             roots = _data_sets(sorted(path.glob("/".join("*" * depth))))
     parents = {root.parent for root, _ in roots}
-    if (
-        len(roots) > 1
-        and len(parents) == 1
-        and all(names.split_named(root.name) for root, _ in roots)
-    ):
+    named = all(names.split_named(root.name) for root, _ in roots)
+    if len(roots) > 1 and len(parents) == 1 and named:
         roots = []  # one data set, whose splits have a folder each
         path = parents.pop()
     if len({root for root, _ in roots}) > 1:
-        named = enumeration([root for root, _ in roots])
-        raise UserError(f"{path}: several data sets: {named}. Name one of them")
+        several = enumeration([root for root, _ in roots])
+        raise UserError(f"{path}: several data sets: {several}. Name one of them")
     if roots:
         root, kind = roots[0]
         loose = _loose(root) if kind.name == "folder" and folder.repeated(root) else None
@@ -198,10 +195,9 @@ def _data_set(path: Path, root: Path, layout: Layout) -> Found:
         labels = stems.aligned(images, labels)
         for file in walk(root / layout.images):
             if file.suffix.lower() not in stems.IMAGES:
-                video = file.suffix.lower() in VIDEOS
-                what = (
-                    "a video: take pictures out of it" if video else "the name ends like no image's"
-                )
+                what = "the name ends like no image's"
+                if file.suffix.lower() in VIDEOS:
+                    what = "a video: take pictures out of it"
                 note(noted, "left_out", stems.shown(file), what)
     lists: dict[Path, frozenset[str]] = {}
     for file in _lists(root, layout):
@@ -259,10 +255,9 @@ def _classes(root: Path, layout: Layout) -> tuple[tuple[str, ...], tuple[int, ..
     if layout.name in ("voc", "sbd"):
         return voc.CLASSES, ()
     if layout.name == "ade20k":
-        known = (root / "objectInfo150.txt").is_file()
-        return ade20k.names(root) if known else tuple(
-            f"class{n}" for n in range(ade20k.CLASSES)
-        ), ()
+        if (root / "objectInfo150.txt").is_file():
+            return ade20k.names(root), ()
+        return tuple(f"class{n}" for n in range(ade20k.CLASSES)), ()
     return read_classes(root / "classes.txt") if (root / "classes.txt").is_file() else ((), ())
 
 

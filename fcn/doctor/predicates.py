@@ -18,11 +18,6 @@ Spots = Iterable[tuple[Path | str, str]]
 Predicate = Callable[[Case], Spots]
 
 
-def noted(kind: str) -> Predicate:
-    """What was seen when the folder was walked through."""
-    return lambda case: case.folder.noted.get(kind, ())
-
-
 def once(words: Callable[[Case], str]) -> Predicate:
     """Something of the whole; no words: it does not hold."""
     return lambda case: [("", said)] if (said := words(case)) else []
@@ -38,6 +33,11 @@ def image(words: str, holds: Callable[[Header], bool]) -> Predicate:
                 yield each.item.image, words.format(each.header)
 
     return spots
+
+
+def modes(*names: str) -> Predicate:
+    """An image of one of Pillow's modes."""
+    return image("mode {0.mode}", lambda head: head.mode in names)
 
 
 def pair(part: str, words: Callable[[Look], str]) -> Predicate:
@@ -61,34 +61,32 @@ def label(words: str, holds: Callable[[Case, Content], object]) -> Predicate:
     return spots
 
 
-def meant(kind: str) -> Predicate:
-    """What the labels are; where single files hold what is no class, said of these."""
+def called(kind: str) -> Predicate:
+    """What the folders, the labels or their palettes were found to be, by the kind's name."""
 
     def spots(case: Case) -> Iterator[tuple[Path | str, str]]:
-        meaning, contents = case.meaning, case.contents
-        if meaning.kind != kind:
-            return
-        found = False
-        noun = "label values" if meaning.form == "values" else "colours"
-        for each in contents if meaning.wrong else ():
-            keys = getattr(each, meaning.form)
-            hit = np.isin(keys, meaning.wrong) if keys is not None else np.zeros(0, bool)
-            if hit.any():
-                found = True
-                pixels = int(each.counts[hit].sum())
-                yield (
-                    each.path,
-                    (f"{noun} {case.labels.listed(keys[hit].tolist())} in {pixels} pixels"),
-                )
-        if not found:
-            yield contents[0].path if len(contents) == 1 else "", meaning.words
+        yield from case.folder.noted.get(kind, ())
+        if case.meaning.kind == kind:
+            yield from _meant(case)
+        if case.palettes and case.palettes[0] == kind:
+            yield case.palettes[1:]
 
     return spots
 
 
-def palettes(kind: str) -> Predicate:
-    """Something of the palettes under indices."""
-    return lambda case: [case.palettes[1:]] if case.palettes and case.palettes[0] == kind else []
+def _meant(case: Case) -> Iterator[tuple[Path | str, str]]:
+    """What the labels are; where single files hold what is no class, said of these."""
+    meaning, found = case.meaning, False
+    noun = "label values" if meaning.form == "values" else "colours"
+    for each in case.contents if meaning.wrong else ():
+        keys = getattr(each, meaning.form)
+        hit = np.isin(keys, meaning.wrong) if keys is not None else np.zeros(0, bool)
+        if hit.any():
+            found = True
+            listed = case.labels.listed(keys[hit].tolist())
+            yield each.path, f"{noun} {listed} in {int(each.counts[hit].sum())} pixels"
+    if not found:
+        yield case.contents[0].path if len(case.contents) == 1 else "", meaning.words
 
 
 def lacking(part: str, other: str) -> Predicate:
@@ -107,14 +105,13 @@ def ending(case: Case) -> Iterator[tuple[Path | str, str]]:
     """Files of a data set whose ending its layout does not have."""
     ends = case.folder.layout.image_ends, (case.folder.layout.label_end,)
     for item in case.set:
-        for noun, file, those in (
-            ("an image", item.image, ends[0]),
-            ("a label", item.label, ends[1]),
-        ):
+        both = ("an image", item.image, ends[0]), ("a label", item.label, ends[1])
+        for noun, file, those in both:
             if file is not None and not file.name.lower().endswith(those):
                 yield file, f"{noun} that does not end in {' or '.join(those)}"
 
 
+@once
 def no_images(case: Case) -> str:
     """A data set without one."""
     kind = case.folder.layout
@@ -122,6 +119,7 @@ def no_images(case: Case) -> str:
     return f"none in {case.folder.root / kind.images} that could be read" if lone else ""
 
 
+@once
 def void_class(case: Case) -> str:
     """A class of the user's that is called like void."""
     return folder.like_void(case.names) if case.folder.own else ""
@@ -130,11 +128,12 @@ def void_class(case: Case) -> str:
 def alike(split: bool) -> Predicate:
     """Images that are nearly the same, in lists or in a folder without lists."""
 
+    @once
     def words(case: Case) -> str:
         same = [f"{one} = {other}" for one, other in case.alike] if case.split is split else []
         return f"{len(same)}: {enumeration(same)}" if same else ""
 
-    return once(words)
+    return words
 
 
 def size(look: Look, turned: bool) -> str:
@@ -175,6 +174,7 @@ def _disguised(case: Case, content: Content) -> bool:
     return not case.odd(content) and content.format not in ("PNG", "MAT") and named
 
 
+@once
 def mixed(case: Case) -> str:
     """Colours, stored in several ways, of no table that would say what they are."""
     kinds = {each.kind for each in case.contents} - {"bits"}
@@ -184,16 +184,16 @@ def mixed(case: Case) -> str:
     return ", ".join(f"{modes.count(mode)} of mode {mode}" for mode in dict.fromkeys(modes))
 
 
+@once
 def absent(case: Case) -> str:
     """Classes that were named and never occur."""
     names = [row.name for row in case.rows if not row.pixels]
-    return (
-        (f"{len(names)} of {len(case.rows)}: {enumeration(names)}")
-        if names and case.classes
-        else ""
-    )
+    if not names or not case.classes:
+        return ""
+    return f"{len(names)} of {len(case.rows)}: {enumeration(names)}"
 
 
+@once
 def mostly_void(case: Case) -> str:
     """More void than classes."""
     labelled = sum(row.pixels for row in case.rows)
@@ -201,6 +201,7 @@ def mostly_void(case: Case) -> str:
     return share if case.void > labelled else ""
 
 
+@once
 def one_class(case: Case) -> str:
     """All labelled pixels are of one class, or none is labelled."""
     shown = [row.name or row.raw for row in case.rows if row.pixels]

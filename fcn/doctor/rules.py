@@ -94,11 +94,9 @@ def _shifted(labels: Labels) -> Meaning | None:
 
 
 def _one_more(labels: Labels) -> Meaning | None:
-    if (
-        labels.encoding == "ade20k"
-        or labels.classes is None
-        or labels.solid[-1:] != [labels.classes]
-    ):
+    if labels.encoding == "ade20k" or labels.classes is None:
+        return None
+    if labels.solid[-1:] != [labels.classes]:
         return None
     words = f"indices 0..{labels.classes}: one more than the {labels.classes} classes"
     classes = {v: v - 1 if v not in (0, VOID) else VOID for v in labels.found}
@@ -126,9 +124,8 @@ def _greys_of_voc(labels: Labels) -> Meaning | None:
     certain = all(greys.count(value) < 2 for value in found)  # classes 1 and 16 have the same grey
     unsure = "" if certain else "; 38 is class 1 or 16"
     classes = {value: known[value] for value in found} if certain else {}
-    return Meaning(
-        "voc_greys", f"VOC's colours turned into grey: {labels.listed()}{unsure}", classes=classes
-    )
+    words = f"VOC's colours turned into grey: {labels.listed()}{unsure}"
+    return Meaning("voc_greys", words, classes=classes)
 
 
 def _scaled(labels: Labels) -> Meaning | None:
@@ -160,12 +157,8 @@ def _by_palette(labels: Labels) -> Meaning | None:
         return None
     coloured = replace(labels, form="colours")
     meaning = _of_table(coloured) or _of_voc(coloured)
-    last = (
-        max((index for index in meaning.classes.values() if index != VOID), default=0)
-        if meaning
-        else 0
-    )
-    return meaning if last < labels.classes else None
+    indices = set(meaning.classes.values()) if meaning else set()
+    return meaning if max(indices - {VOID}, default=0) < labels.classes else None
 
 
 def _beyond(labels: Labels) -> Meaning | None:
@@ -223,9 +216,8 @@ def _unknown(labels: Labels) -> Meaning | None:
         return None
     known = _table(labels) | {VOC_VOID: VOID}
     unknown = [colour for colour in labels.pixels if colour not in known]
-    pixels = sum(labels.pixels[code] for code in unknown) + sum(
-        each.rest for each in labels.contents
-    )
+    pixels = sum(labels.pixels[code] for code in unknown)
+    pixels += sum(each.rest for each in labels.contents)
     words = f"colours that classes.txt does not have, in {pixels} pixels: {labels.listed(unknown)}"
     return Meaning("unknown_colours", words, "colours", known, tuple(unknown))
 
@@ -237,26 +229,20 @@ def _photographs(labels: Labels) -> Meaning | None:
     if 0 < len(labels.found) < VOID and (not labels.smeared or inside > _FLAT * everything):
         return None
     share = f"{inside / everything:.0%} in plain areas"
-    return Meaning(
-        "photographs", f"pictures of {len(labels.pixels)} colours or more, {share}", "colours"
-    )
+    words = f"pictures of {len(labels.pixels)} colours or more, {share}"
+    return Meaning("photographs", words, "colours")
 
 
 def _own(labels: Labels) -> Meaning:
     """Black is taken for the background, or else what covers most; then by how much they cover."""
-    void = VOC_VOID in labels.found
     often = [colour for colour in labels.found if colour != VOC_VOID]
     often.sort(key=lambda colour: (colour != 0, -labels.pixels[colour]))
-    classes = {colour: index for index, colour in enumerate(often)} | (
-        {VOC_VOID: VOID} if void else {}
-    )
+    classes = {colour: index for index, colour in enumerate(often)}
     words = f"{len(often)} colours of no known table: {labels.listed(often)}"
-    return Meaning(
-        "own_colours",
-        words + (f", and {hexadecimal(VOC_VOID)}, void" if void else ""),
-        "colours",
-        classes,
-    )
+    if VOC_VOID in labels.found:
+        classes[VOC_VOID] = VOID
+        words += f", and {hexadecimal(VOC_VOID)}, void"
+    return Meaning("own_colours", words, "colours", classes)
 
 
 _RULES: dict[str, tuple[Callable[[Labels], Meaning | None], ...]] = {

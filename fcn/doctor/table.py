@@ -10,7 +10,7 @@ from fcn.doctor.convert import unclear
 from fcn.doctor.diagnosis import Diagnosis
 from fcn.doctor.findings import KINDS, Finding
 from fcn.doctor.layouts import ALONE, LAYOUTS, PUBLISHED
-from fcn.errors import LINE, shown
+from fcn.errors import LINE, enumeration, shown
 
 _SHOWN, _UNKNOWN = 4, 20
 
@@ -42,14 +42,10 @@ def summary(diagnosis: Diagnosis, command: str = "fcn doctor") -> str:
         step = "choose it as `dataset` in params.yaml, then make repro"
     else:
         step = 'make repro ARGS="--set profile=folder", with these files in data/own'
-    lines = (
-        _first(diagnosis),
-        f"Wrong: {'; '.join(stops)}"
-        if stops
-        else f"Nothing wrong{', but: ' if notes else ''}{'; '.join(notes)}",
-        f"Next: {step}",
-    )
-    return "\n".join(shown(line, LINE) for line in lines)
+    wrong = f"Nothing wrong{', but: ' if notes else ''}{'; '.join(notes)}"
+    if stops:
+        wrong = f"Wrong: {'; '.join(stops)}"
+    return "\n".join(shown(line, LINE) for line in (_first(diagnosis), wrong, f"Next: {step}"))
 
 
 def _first(diagnosis: Diagnosis) -> str:
@@ -74,18 +70,15 @@ def table(diagnosis: Diagnosis) -> str:
     """
     images = diagnosis.files["images"]
     lines = [_first(diagnosis)]
-    lines += [
-        f"The labels are {diagnosis.words}" if diagnosis.kind != "nothing" else diagnosis.words
-    ]
+    start = "" if diagnosis.kind == "nothing" else "The labels are "
+    lines.append(start + diagnosis.words)
     lines += [f"Sizes: {_span(diagnosis.width)} wide, {_span(diagnosis.height)} high", ""]
     lines += _classes(diagnosis) if diagnosis.rows else []
     for kind, group in groupby(diagnosis.findings, key=lambda finding: finding.kind):
         lines += ["", *_finding(kind, list(group), diagnosis)]
     if diagnosis.lines:
         lines += ["", *_proposal(diagnosis)]
-    stops = [
-        kind for kind, _ in groupby(finding.kind for finding in diagnosis.findings if finding.stops)
-    ]
+    stops = _titles(diagnosis, stops=True)
     verdict = "Nothing here would stop `records`."
     if stops:
         verdict = f"{_number(len(stops), 'thing')} to be put right first."
@@ -141,36 +134,22 @@ def _finding(kind: str, findings: Sequence[Finding], diagnosis: Diagnosis) -> li
     alike: dict[str, list[str]] = {}
     for finding in of_files:
         alike.setdefault(finding.what, []).append(finding.file.removeprefix(f"{diagnosis.path}/"))
-    lines += [f"      {_some(files)}: {what}" for what, files in list(alike.items())[:_SHOWN]]
-    lines += (
-        [f"      ... and {len(alike) - _SHOWN} more (--json FILE has all)"]
-        if len(alike) > _SHOWN
-        else []
-    )
-    return [
-        *lines,
-        *(f"   -> {advice}" for advice in dict.fromkeys(finding.advice for finding in findings)),
-    ]
+    for what, files in list(alike.items())[:_SHOWN]:
+        lines.append(f"      {enumeration(files, _SHOWN)}: {what}")
+    if len(alike) > _SHOWN:
+        lines.append(f"      ... and {len(alike) - _SHOWN} more (--json FILE has all)")
+    return lines + [f"   -> {text}" for text in dict.fromkeys(each.advice for each in findings)]
 
 
 def _proposal(diagnosis: Diagnosis) -> list[str]:
     where = f"{diagnosis.path}/classes.txt" if diagnosis.layout == "folder" else "classes.txt"
-    when = (
-        ""
-        if "#" in diagnosis.lines[0] or diagnosis.kind == "indices"
-        else (", once the labels are converted")
-    )
+    as_they_are = "#" in diagnosis.lines[0] or diagnosis.kind == "indices"
+    when = "" if as_they_are else ", once the labels are converted"
     return [
         f"Proposal for {where}{when}; put your names in place of class1, class2, ...:",
         "",
         *(f"    {line}" for line in diagnosis.lines),
     ]
-
-
-def _some(files: Sequence[str]) -> str:
-    return ", ".join(files[:_SHOWN]) + (
-        f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
-    )
 
 
 def _number(count: int, noun: str) -> str:

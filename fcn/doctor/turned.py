@@ -45,11 +45,9 @@ def unclear(header: Header, image: np.ndarray, label: np.ndarray) -> str:
     upright, stored = _along_edges(grey, label), _along_edges(grey, turned)
     if upright > CLEARLY * stored:
         return ""
-    found = (
-        ("follow the pixels as they lie in the file")
-        if stored > CLEARLY * upright
-        else "fit either way"
-    )
+    found = "fit either way"
+    if stored > CLEARLY * upright:
+        found = "follow the pixels as they lie in the file"
     return f"EXIF orientation {header.orientation} keeps the size, and the label's edges {found}"
 
 
