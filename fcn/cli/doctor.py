@@ -1,12 +1,12 @@
 """`fcn doctor PATH`: what a folder of labels is, what is wrong with it, and what to do."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from fcn.cli.options import MADE, Place
+from fcn.cli.progress import counter
 from fcn.errors import UserError, shown
 
 STOPS = 1
@@ -46,8 +46,7 @@ def doctor(
     if convert:
         files.check_folder(convert, option="--convert")
     known, colours = _classes(classes)
-    report = _progress if sys.stderr.isatty() else lambda *_: None
-    diagnosis = doctor.examine(path, known, colours, report)
+    diagnosis = doctor.examine(path, known, colours, counter("pair"))
     print(doctor.summary(diagnosis, "fcn doctor"))
     print("", *doctor.table(diagnosis).splitlines()[1:], sep="\n")
     if json:
@@ -74,9 +73,3 @@ def _classes(given: str | None) -> tuple[int | tuple[str, ...] | None, tuple[int
     if not Path(given).is_file():
         raise UserError(f"--classes: expected a number or a file of names, got {given}")
     return doctor.read_classes(Path(given))
-
-
-def _progress(number: int, total: int) -> None:
-    if number % 100 == 0 or number == total:
-        end = "\n" if number == total else ""
-        print(f"\r{number} of {total}", end=end, file=sys.stderr, flush=True)

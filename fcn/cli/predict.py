@@ -4,14 +4,16 @@ import functools
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from fcn import pretrained
 from fcn.cli import quiet
 from fcn.cli.options import MADE, NET, Model, Place, model_folder
+from fcn.cli.progress import counter
 from fcn.errors import LINE, UserError, shown, words
 
 FAILED, INTERRUPTED = 1, 130
@@ -84,12 +86,14 @@ def _run(
     if not megapixels > 0:
         raise UserError(f"--megapixels: expected a number above 0, got {megapixels}")
     images.allow(megapixels)
-    cameras = [
-        name for name in wanted if video.camera(name) is not None and not os.path.lexists(name)
-    ]
-    wanted = [name for name in wanted if name not in cameras]
+    cameras = {
+        Path(name): number
+        for name in wanted
+        if (number := video.camera(name)) is not None and not os.path.lexists(name)
+    }
+    wanted = [name for name in wanted if name not in map(str, cameras)]
     found, failed = predictions.find(wanted, out)
-    found += map(Path, cameras)
+    found += cameras
     if not found:
         raise UserError(*failed)
     names = predictions.names(found)
@@ -100,40 +104,23 @@ def _run(
         from fcn.predict import predictor as predict
 
     predictor = predict.load(folder, tile, precision)
-    classes = predictor.spec.classes
-    predictions.prepare(out, classes)
+    predictions.prepare(out, predictor.spec.classes)
     for complaint in failed:
         print(shown(complaint, LINE), file=sys.stderr)
     if predictor.spec.knows:
         print(f"{shown(predictor.spec.knows, LINE)} `--model ...` names another net.", flush=True)
     most = round(predict.MOST * megapixels / images.MEGAPIXELS)
-
-    bounded = functools.partial(predictor.too_much, most=most)
-    report = _tiles if sys.stderr.isatty() else lambda *_: None
-
-    def of_image(path: Path, name: str) -> tuple[str, str]:
-        predicted = predictor.predict(predictor.read(path, most), probabilities, report)
-        predictions.write(out, name, predicted)
-        size = f"{predicted.image.shape[1]}x{predicted.image.shape[0]}"
-        return size, predictions.shares(predicted.labels, classes)
-
-    def of_video(path: Path, name: str) -> tuple[str, str]:
-        camera = video.camera(str(path)) if str(path) in cameras else None
-        place = predictions.video_place(out, name)
-        painted = video.painter(lambda image: predictor.predict(image).labels, classes)
-        source = path if camera is None else camera
-        told = _frames if sys.stderr.isatty() else lambda *_: None
-        if camera is not None:
-            print(f"{shown(path)}: Ctrl-C ends it", file=sys.stderr, flush=True)
-        count = video.paint(source, place, painted, frames, bounded, told)
-        return f"{count} frame{'s' * (count != 1)}", shown(place)
-
+    moving = [path for path in found if path in cameras or video.is_video(path)]
     done = 0
     for number, (path, name) in enumerate(zip(found, names, strict=True), 1):
         start = time.perf_counter()
-        work = of_video if str(path) in cameras or video.is_video(path) else of_image
         try:
-            what, answer = work(path, name)
+            if path in moving:
+                source = cameras.get(path, path)
+                place = predictions.video_place(out, name)
+                what, answer = _video(source, place, predictor, most, frames)
+            else:
+                what, answer = _image(path, name, predictor, out, most, probabilities)
         except (UserError, OSError) as error:
             said = words(error)
             failed.append(said if shown(path) in said else f"{shown(path)}: {said}")
@@ -144,27 +131,52 @@ def _run(
         seconds = f"{time.perf_counter() - start:.1f} s"
         line = f"{number} of {len(found)}  {shown(path)}  {what}  {seconds}  {answer}"
         print(line, flush=True)
-    left = predictions.skipped(wanted, out)
-    for path in left:
-        kind = "a video" if video.is_video(path) else "no image by its name"
-        then = "to predict its frames" if video.is_video(path) else "if it is one"
-        print(f"left out: {shown(path)} is {kind}; name it by itself {then}", file=sys.stderr)
-    besides = f", {len(left)} other files left out" if left else ""
-    videos = sum(str(path) in cameras or video.is_video(path) for path in found)
-    noun = "images and videos" if videos else "images"
+    left = _left_out(wanted, out)
+    besides = f", {left} other files left out" if left else ""
+    noun = "images and videos" if moving else "images"
     counted = f"{predictor.spec.variant}: {done} of {len(found)} {noun} predicted{besides}"
-    print(f"{counted}; see {shown(out)}/{'videos' if videos == len(found) else 'overlays'}")
+    print(f"{counted}; see {shown(out)}/{'videos' if moving == found else 'overlays'}")
     if failed:
         print(UserError(f"{len(failed)} failed:", *failed), file=sys.stderr)
     return failed
 
 
-def _tiles(done: int, total: int) -> None:
-    if total > 1:
-        end = "\r" if done == total else ""
-        print(f"\rtile {done} of {total}", end=end, file=sys.stderr, flush=True)
+def _image(
+    path: Path, name: str, predictor: Any, out: Path, most: int, probabilities: bool
+) -> tuple[str, str]:
+    """Predicts a photograph; returns its size and what is in it.
+
+    `predictor` is a `fcn.predict.predictor.Predictor`, whose import takes seconds.
+    """
+    from fcn.predict import predictions
+
+    found = predictor.predict(predictor.read(path, most), probabilities, counter("tile"))
+    predictions.write(out, name, found)
+    size = f"{found.image.shape[1]}x{found.image.shape[0]}"
+    return size, predictions.shares(found.labels, predictor.spec.classes)
 
 
-def _frames(done: int, total: int) -> None:
-    of = f" of {total}" if total else ""
-    print(f"\rframe {done}{of}", end="\r" if done == total else "", file=sys.stderr, flush=True)
+def _video(
+    source: Path | int, out: Path, predictor: Any, most: int, frames: int
+) -> tuple[str, str]:
+    """Predicts a video, or what a camera sees; returns how many frames, and where they are."""
+    from fcn.predict import video
+
+    painter = video.painter(lambda image: predictor.predict(image).labels, predictor.spec.classes)
+    if isinstance(source, int):
+        print(f"webcam:{source}: Ctrl-C ends it", file=sys.stderr, flush=True)
+    bounded = functools.partial(predictor.too_much, most=most)
+    count = video.paint(source, out, painter, frames, bounded, counter("frame"))
+    return f"{count} frame{'s' * (count != 1)}", shown(out)
+
+
+def _left_out(wanted: Sequence[str], out: Path) -> int:
+    """Says which files were not taken for pictures; returns how many."""
+    from fcn.predict import predictions, video
+
+    left = predictions.skipped(wanted, out)
+    for path in left:
+        kind = "a video" if video.is_video(path) else "no image by its name"
+        then = "to predict its frames" if video.is_video(path) else "if it is one"
+        print(f"left out: {shown(path)} is {kind}; name it by itself {then}", file=sys.stderr)
+    return len(left)
