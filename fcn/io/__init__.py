@@ -1,5 +1,5 @@
-"""Moves bytes and decides none: atomic files, disk room, downloads, archives and their members,
-redaction.
+"""Moves bytes and decides none: atomic files, locks, disk room, downloads, archives and their
+members, redaction.
 """
 
 from fcn.io.addresses import path_of, public, secret, sparing, without

@@ -8,7 +8,6 @@ of these files on seg11valid; `tolerance`: points that each may be off. VOC2012'
 of seg11valid; VOC2011's archive does as well, with the root TrainVal/VOCdevkit/VOC2011.
 """
 
-import fcntl
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from rich.progress import DownloadColumn, Progress, TextColumn, TimeRemainingCol
 
 from fcn import reading
 from fcn.errors import UserError
-from fcn.io import disk, download
+from fcn.io import disk, download, locks
 from fcn.spec import CHECKED, Source, checking
 
 FACTS = Path(__file__).with_name("nets.json")
@@ -88,8 +87,7 @@ def model_folder(name: str) -> Path:
     source = facts.nets[variant].weights
     given, fetched = FOLDER / source.name, FOLDER / f"{source.name}.part"
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with open(FOLDER / f"{name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # who comes second waits, and finds the folder
+    with locks.locked(FOLDER / f"{name}.lock"):  # who comes second waits, and finds the folder
         if (folder / "model.json").is_file():
             return folder
         where = f"from {given}" if given.is_file() else f"from {source.urls[0]}"

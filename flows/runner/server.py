@@ -8,7 +8,6 @@ the one of this workspace. Nothing here imports Prefect but the server itself.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import secrets
@@ -25,6 +24,7 @@ import httpx
 import psutil
 from pydantic import BaseModel, Field
 
+from fcn.io import locks, replacing_file
 from fcn.predict import OwnDoor, origins
 from flows.runner import output, runs
 from flows.runner.processes import identity, is_alive
@@ -120,8 +120,7 @@ def _locked(folder: Path) -> Iterator[Path]:
     server.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "server.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process that holds it, however that ends
+    with locks.locked(folder / "server.lock"):
         yield folder / "server.json"
 
 
@@ -134,10 +133,9 @@ def _read(file: Path) -> Entry | None:
 
 
 def _write(file: Path, entry: Entry) -> None:
-    partial = file.with_suffix(".partial")
-    partial.touch(mode=0o600)
-    partial.write_text(entry.model_dump_json())
-    os.replace(partial, file)
+    with replacing_file(file) as partial:
+        partial.touch(mode=0o600)
+        partial.write_text(entry.model_dump_json())
 
 
 def proof(token: str, folder: Path) -> str:

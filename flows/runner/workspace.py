@@ -16,7 +16,7 @@ import psutil
 from pydantic import BaseModel
 
 from fcn.errors import UserError
-from fcn.io import files
+from fcn.io import files, locks
 from flows.runner import output, processes
 
 # DVC's own place for locks, ignored by git; seen from the workspace, the current folder
@@ -44,16 +44,13 @@ def held(command: str) -> Iterator[None]:
         with contextlib.suppress(OSError):
             (LOCKS.parent / "config").stat()
             LOCKS.mkdir(exist_ok=True)
-            file = stack.enter_context((LOCKS / "pipeline.lock").open("a+", encoding="utf-8"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise UserError(
-                    *_refusal(file.read() or "a pipeline that is just starting").splitlines()
-                ) from None
+            path = LOCKS / "pipeline.lock"
+            file = stack.enter_context(locks.locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB))
+            if not file:
+                who = path.read_text(encoding="utf-8") or "a pipeline that is just starting"
+                raise UserError(*_refusal(who).splitlines())
             file.truncate(0)
-            file.write(_described(psutil.Process(), command))
+            file.write(_described(psutil.Process(), command).encode())
             file.flush()
             _take_out_stale()
         yield
@@ -123,13 +120,14 @@ def _take_out_stale() -> None:
     """
     path = LOCKS / "rwlock"
     with (
-        contextlib.suppress(FileNotFoundError, BlockingIOError),
-        (LOCKS / "rwlock.lock").open("a") as guard,
+        contextlib.suppress(FileNotFoundError),
+        locks.locked(LOCKS / "rwlock.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as guard,
     ):
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)  # DVC's own, while it writes
+        if not guard:  # DVC is writing: the lock is its own
+            return
         written = path.stat().st_mtime
         try:
-            locks = Locks.model_validate_json(path.read_bytes())
+            found = Locks.model_validate_json(path.read_bytes())
         except ValueError:
             if at_work := [*_at_work()]:
                 raise UserError(
@@ -140,15 +138,15 @@ def _take_out_stale() -> None:
                 f"{path}: damaged, as a killed dvc leaves it; removed, since no dvc is at work here"
             )
             return
-        stale = [entry for entry in locks.entries() if not _is_at_work(entry, written)]
+        stale = [entry for entry in found.entries() if not _is_at_work(entry, written)]
         if stale:
-            locks.write = {name: entry for name, entry in locks.write.items() if entry not in stale}
+            found.write = {name: entry for name, entry in found.write.items() if entry not in stale}
             reads = {
                 name: [entry for entry in several if entry not in stale]
-                for name, several in locks.read.items()
+                for name, several in found.read.items()
             }
-            locks.read = {name: several for name, several in reads.items() if several}
-            files.write_json(path, locks.model_dump())
+            found.read = {name: several for name, several in reads.items() if several}
+            files.write_json(path, found.model_dump())
             whose = ", ".join(
                 dict.fromkeys(f"{entry.cmd} (process {entry.pid})" for entry in stale)
             )

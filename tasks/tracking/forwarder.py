@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from fcn.io import locks
 from tasks.tracking import store
 from tasks.tracking.checkout import root
 from tasks.tracking.ledger import folder, ledgers
@@ -32,7 +33,7 @@ def wake() -> None:
     """Starts the forwarder of this workspace, unless it is at work."""
     with contextlib.suppress(OSError):  # no ledger either can be written then
         folder().mkdir(parents=True, exist_ok=True)
-        with locked(path("lock"), fcntl.LOCK_EX | fcntl.LOCK_NB) as mine:
+        with locks.locked(path("lock"), fcntl.LOCK_EX | fcntl.LOCK_NB) as mine:
             if mine:
                 _start(mine)
 
@@ -61,14 +62,14 @@ def needed() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             folder().mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(folder() / "users.lock", fcntl.LOCK_SH))
+            stack.enter_context(locks.locked(folder() / "users.lock", fcntl.LOCK_SH))
         yield
 
 
 @contextlib.contextmanager
 def alone() -> Iterator[bool]:
     """Whether nobody writes now, and nobody begins to inside of this context; see `needed`."""
-    with locked(folder() / "users.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as mine:
+    with locks.locked(folder() / "users.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as mine:
         yield mine is not None
 
 
@@ -76,7 +77,7 @@ def wait(seconds: float = 30.0) -> None:
     """Waits until MLflow has what was said; not where it does not answer, or is another one."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and _left():
-        with locked(path("lock"), fcntl.LOCK_EX | fcntl.LOCK_NB) as free:
+        with locks.locked(path("lock"), fcntl.LOCK_EX | fcntl.LOCK_NB) as free:
             if free or path("lock").read_bytes():
                 return
         time.sleep(0.2)
@@ -105,15 +106,3 @@ def path(end: str) -> Path:
     given = os.environ.items() - store.ENVIRONMENT.items()  # which `store.prepare` sets
     settings = sorted(each for each in given if each[0].startswith("MLFLOW_"))
     return folder() / f"forwarder-{hashlib.sha256(repr(settings).encode()).hexdigest()[:8]}.{end}"
-
-
-@contextlib.contextmanager
-def locked(path: Path, how: int) -> Iterator[IO[bytes] | None]:
-    """Holds a lock, which ends with the process, however that ends; None: somebody else has it."""
-    with path.open("ab") as file:
-        try:
-            fcntl.flock(file, how)
-        except BlockingIOError:
-            yield None
-            return
-        yield file

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fcn.io import locks
 from tasks.tracking import checkout, forwarder, ledger, store, training
 from tasks.tracking.mark import Mark
 
@@ -161,7 +162,7 @@ delivery.main(int(sys.argv[1]))
             run.metrics({"loss": 4.0}, 1)
         forwarder.wait()
         assert process.poll() is None
-        with forwarder.locked(ledger.FOLDER / "users.lock", fcntl.LOCK_SH):
+        with locks.locked(ledger.FOLDER / "users.lock", fcntl.LOCK_SH):
             pass
         process.send_signal(signal.SIGSTOP)
         process.send_signal(signal.SIGCONT)
