@@ -141,7 +141,7 @@ def parse_json(data: bytes, kind: type[T], where: str, remedy: str) -> T:
     """`read_json` of bytes that were read already; `where` is what to call them."""
     try:
         json.loads(data.decode(), object_pairs_hook=_each_once)
-        found: T = _adapter(kind).validate_json(data)  # type: ignore[arg-type]
+        found: T = adapter(kind).validate_json(data)  # type: ignore[arg-type]
         return found
     except ValidationError as error:
         raise _refusal(where, error, remedy) from None
@@ -152,7 +152,7 @@ def parse_json(data: bytes, kind: type[T], where: str, remedy: str) -> T:
 def checked(value: Any, kind: type[T], where: str, remedy: str) -> T:
     """Plain data that some other parser read, of this `kind`; see `read_json`."""
     try:
-        found: T = _adapter(kind).validate_python(value)  # type: ignore[arg-type]
+        found: T = adapter(kind).validate_python(value)  # type: ignore[arg-type]
         return found
     except ValidationError as error:
         raise _refusal(where, error, remedy) from None
@@ -206,7 +206,12 @@ def read_csv(
 
 
 @functools.cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """What checks data of a type, made once.
+
+    Args:
+        kind: any type that pydantic knows.
+    """
     return TypeAdapter(kind)
 
 

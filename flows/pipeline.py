@@ -8,7 +8,6 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +34,7 @@ from flows.runner import (
 )
 from tasks.settings import config
 from tasks.tracking import console as messages
-from tasks.tracking import forwarder, kept, steps
+from tasks.tracking import forwarder, kept, provenance, steps
 
 
 def run(
@@ -92,17 +91,10 @@ def words(
     command = ["repro", *targets, *["--force"] * force]
     if not force:
         command += ["--pull"] * pull if pull is not None else remote.options()
-    if experiment and remote.is_whole() and git_has_a_commit():
+    # An experiment starts from a commit.
+    if experiment and remote.is_whole() and provenance.git("rev-parse", "--verify", "HEAD"):
         command[:1] = ["exp", "run"]
     return command
-
-
-def git_has_a_commit() -> bool:
-    """Whether there is something that an experiment can start from."""
-    asked = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
-    return (
-        subprocess.run(asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
-    )
 
 
 def is_done(targets: list[str]) -> bool:

@@ -21,7 +21,7 @@ from fcn.evaluate import Evaluation
 from fcn.io import files
 from flows import pipeline
 from flows.runner import children, console, workspace
-from tasks.settings import config
+from tasks.settings import config, yamlfile
 from tasks.tracking import dvcfiles
 
 SCORED = "metrics"
@@ -192,7 +192,7 @@ def _now(
     known = {
         out.path: out.digest for stage in prepared if stage in lock for out in lock[stage].outs
     }
-    return list(jobs(stages, config.plain(config.SETTINGS), repeat, chain)), known
+    return list(jobs(stages, yamlfile.plain(config.SETTINGS), repeat, chain)), known
 
 
 def _repeat(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fcn.datasets import read_ids, voc
+from fcn.datasets import Pair, read_ids, voc
 from fcn.errors import UserError
 from fcn.io import archives
 from fcn.published import scores
@@ -11,7 +11,7 @@ from tasks.tracking import Progress, steps
 
 
 @steps.step("unpack {ids}")
-def unpack_listed(archive: Path, root: str, ids: Path, target: Path) -> list[voc.Pair]:
+def unpack_listed(archive: Path, root: str, ids: Path, target: Path) -> list[Pair]:
     """Extracts the listed images and labels, and only those, of a VOC archive.
 
     Args:
@@ -55,7 +55,7 @@ def convert_net(caffemodel: Path, variant: str, classes: Sequence[str], folder: 
 def score_net(
     folder: Path,
     variant: str,
-    pairs: Sequence[voc.Pair],
+    pairs: Sequence[Pair],
     expected: Sequence[float],
     tolerance: float,
 ) -> scores.Verdict:

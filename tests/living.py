@@ -16,6 +16,14 @@ def living(processes, seconds=0):
     return found
 
 
+def wait_for(condition, seconds=20):
+    """Waits until something holds, or fails."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def _is_living(process):
     with contextlib.suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

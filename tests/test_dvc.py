@@ -18,7 +18,7 @@ import yaml
 from ruamel.yaml import YAML
 
 from fcn.train import fit
-from tasks.settings import config
+from tasks.settings import yamlfile
 
 ROOT = Path(__file__).parents[1]
 WORK = {
@@ -217,7 +217,7 @@ def test_the_lock_has_the_parameters_as_they_are():
     for name, stage, values in expanded():
         for entry in stage["params"]:
             ((file, keys),) = entry.items()
-            data = config.plain(ROOT / file)
+            data = yamlfile.plain(ROOT / file)
             wanted = {}
             for key in keys or data:  # none: the whole file
                 path = resolved(key, **values)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.settings import config
+from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[1]
-OWN = config.plain(ROOT / "params.yaml")
-DATA = config.plain(ROOT / "profiles.yaml")
+OWN = yamlfile.plain(ROOT / "params.yaml")
+DATA = yamlfile.plain(ROOT / "profiles.yaml")
 VOC = ("voc2011", "voc2011_rebuilt", "voc2012")
 CHAIN = ("fcn32s", "fcn16s", "fcn8s")
 

@@ -8,11 +8,11 @@ import pytest
 
 from fcn.spec import BACKBONES, checking
 from fcn.spec.recipe import TrainSpec
-from tasks.settings import config
+from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/explanation/recipes.md").read_text(encoding="utf-8")
-DATA = config.plain(ROOT / "profiles.yaml")
+DATA = yamlfile.plain(ROOT / "profiles.yaml")
 HEAD, *TABLE = [
     [cell.strip() for cell in line.split("|")[1:-1]]
     for line in PAGE.splitlines()
@@ -23,7 +23,7 @@ PIXELS = 500 * 375
 
 
 def recipe(name):
-    own = {**config.plain(ROOT / "params.yaml"), "recipes": {"wanted": {"recipe": name}}}
+    own = {**yamlfile.plain(ROOT / "params.yaml"), "recipes": {"wanted": {"recipe": name}}}
     layers = config.Layers(own, DATA, "params.yaml")
     return checking.parse(TrainSpec, config.split(layers.recipe("wanted")).data, name)
 

@@ -107,11 +107,18 @@ def table(summed: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
         ["score", *summed],
         *([name, *(cell(found.get(name)) for found in summed.values())] for name in names),
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return markdown(rows)
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table that is aligned as text, too.
+
+    Args:
+        rows: the cells of each; the titles first.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
-        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |"
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
         for row in rows
     ]
-    return "\n".join(
-        [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
-    )
+    return "\n".join([lines[0], f"|{'|'.join('-' * (each + 2) for each in widths)}|", *lines[1:]])

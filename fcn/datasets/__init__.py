@@ -3,9 +3,9 @@
 from fcn.datasets.annotations import formats
 from fcn.datasets.annotations.tree import Annotated
 from fcn.datasets.catalog import DATASETS, open
-from fcn.datasets.pairs import Listing, leaks, read_ids
+from fcn.datasets.pairs import Listing, Pair, leaks, read_ids
 from fcn.datasets.stems import IMAGES
-from fcn.datasets.voc import CLASSES, Pair
+from fcn.datasets.voc import CLASSES
 
 __all__ = [
     "CLASSES",

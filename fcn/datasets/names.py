@@ -54,7 +54,7 @@ def split_named(name: str) -> str:
     return split_of(PurePath(name, "x"))
 
 
-def is_label(path: PurePath, roles: frozenset[str] = frozenset()) -> bool:
+def is_label(path: PurePath, roles: frozenset[str]) -> bool:
     """Whether a relative path is called like a label: `masks/x.png`, `x_mask.png`, `mask_1.png`.
 
     Args:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fcn.datasets.pairs import Listing, complete, read_ids
-from fcn.datasets.pairs import Pair as Pair  # where it once stood
+from fcn.datasets.pairs import Listing, Pair, complete, read_ids
 from fcn.errors import UserError
 from fcn.io import contents
 

@@ -126,47 +126,40 @@ def start(
         UserError: `parent` is another kind of model than this variant starts from, or does not fit.
     """
     check(spec)
-    folder, variant, held = Path(parent), VARIANTS[spec.variant], _kernels(spec)
-    if variant.parent is None and not folder.is_dir():
-        source = read_weights(folder)
-        check_dense(map(_layer, source), spec.backbone, new_layers, str(folder))
-        model = build(
-            spec, {name: array for name, array in source.items() if _layer(name) not in new_layers}
-        )
-        for name in new_layers:
-            begin(model.get_layer(name), seed)
-        replaced = {_layer(name) for name in source} & {*new_layers}
-        return model, transplant(
-            model, source, [*variant.head(spec.upsampling), *new_layers], replaced, held
-        )
+    folder = Path(parent)
+    if VARIANTS[spec.variant].parent is None and not folder.is_dir():
+        return _from_classifier(spec, folder, new_layers, seed)
     if new_layers:
         raise UserError(
             f"new_layers: {spec.variant} starts from a model here ({folder}), whose "
             "layers it has: expected []"
         )
+    return _from_model(spec, folder)
+
+
+def _from_classifier(
+    spec: ModelSpec, path: Path, new_layers: Sequence[str], seed: int
+) -> tuple[keras.Model, list[Transfer]]:
+    """See `start`: `path` is a file of weights."""
+    source, head = read_weights(path), VARIANTS[spec.variant].head(spec.upsampling)
+    check_dense(map(_layer, source), spec.backbone, new_layers, str(path))
+    taken = {name: array for name, array in source.items() if _layer(name) not in new_layers}
+    model = build(spec, taken)
+    for name in new_layers:
+        begin(model.get_layer(name), seed)
+    replaced = {_layer(name) for name in source} & {*new_layers}
+    return model, transplant(model, source, [*head, *new_layers], replaced, _kernels(spec))
+
+
+def _from_model(spec: ModelSpec, folder: Path) -> tuple[keras.Model, list[Transfer]]:
+    """See `start`: `folder` is a model folder."""
     found = read_spec(folder)
-    if found.variant not in (variant.parent, spec.variant):
-        wanted = (
-            f"{variant.parent} or from {spec.variant}"
-            if variant.parent
-            else (f"a classifier or from {spec.variant}")
-        )
-        raise UserError(
-            f"{folder}: {spec.variant} starts from {wanted}, but this folder holds {found.variant}"
-        )
-    for key in ("backbone", "fc_units", "mean_bgr", "padding", "width"):
-        was, wanted = getattr(found, key), getattr(spec, key)
-        if was != wanted:
-            raise UserError(
-                f"{folder}: {spec.variant} wants {key} {wanted!r}, its parent has "
-                f"{was!r}: train the parent again"
-            )
-    old, fresh = VARIANTS[found.variant].head(found.upsampling), variant.head(spec.upsampling)
-    new, dropped = (
-        [name for name in fresh if name not in old],
-        [name for name in old if name not in fresh],
-    )
-    source = _stored(folder, found)
+    _refuse_another(spec, found, folder)
+    old = VARIANTS[found.variant].head(found.upsampling)
+    fresh = VARIANTS[spec.variant].head(spec.upsampling)
+    new = [name for name in fresh if name not in old]
+    dropped = [name for name in old if name not in fresh]
+    source, held = _stored(folder, found), _kernels(spec)
     model = build(spec, source)
     if found.classes == spec.classes:
         return model, transplant(model, source, new, dropped, held)
@@ -184,6 +177,23 @@ def start(
     return model, [
         Transfer(row.name, row.shape, "by class") if row.name in taken else row for row in kept
     ]
+
+
+def _refuse_another(spec: ModelSpec, found: ModelSpec, folder: Path) -> None:
+    """Raises UserError where a net of `spec` does not start from the one that was found."""
+    parent = VARIANTS[spec.variant].parent
+    if found.variant not in (parent, spec.variant):
+        wanted = f"{parent or 'a classifier'} or from {spec.variant}"
+        raise UserError(
+            f"{folder}: {spec.variant} starts from {wanted}, but this folder holds {found.variant}"
+        )
+    for key in ("backbone", "fc_units", "mean_bgr", "padding", "width"):
+        was, wanted = getattr(found, key), getattr(spec, key)
+        if was != wanted:
+            raise UserError(
+                f"{folder}: {spec.variant} wants {key} {wanted!r}, its parent has "
+                f"{was!r}: train the parent again"
+            )
 
 
 def _by_class(

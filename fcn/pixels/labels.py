@@ -215,9 +215,9 @@ def classes_of(
     path: Path,
     found: Stored,
     classes: int,
-    image_size: tuple[int, int] | None = None,
-    encoding: str = "indices",
-    colours: Sequence[Colour] = (),
+    image_size: tuple[int, int] | None,
+    encoding: str,
+    colours: Sequence[Colour],
 ) -> np.ndarray:
     """Does what `read` does with a file that has been read.
 

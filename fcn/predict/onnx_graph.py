@@ -73,7 +73,7 @@ def save(
     onnx.checker.check_model(str(path))
 
 
-def finish(folder: Path, size: tuple[int, int] | None = None) -> None:
+def finish(folder: Path, size: tuple[int, int] | None) -> None:
     """Puts the weights into `model.onnx` where they belong there, once the graph has been checked.
 
     They are copied from file to file. A protobuf that comes after another one in a file is merged

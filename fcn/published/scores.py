@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fcn.compare import spread
 from fcn.datasets import Pair
 from fcn.errors import UserError
 from fcn.hardware import devices
@@ -128,14 +129,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
             key=abs,
         )
         rows.append((verdict.net, *cells, f"{off:+.2f}", "PASS" if verdict.passed else "FAIL"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
-    ]
-    return "\n".join(
-        [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
-    )
+    return spread.markdown(rows)
 
 
 def report(verdicts: Sequence[Verdict], images: int, tolerance: float) -> Mapping[str, Any]:

@@ -114,7 +114,7 @@ class ModelSpec:
 
     Attributes:
         variant: a key of `VARIANTS`.
-        backbone: a key of `BACKBONES` that the variant can be built on.
+        backbone: the classifier that the net is made of.
         classes: names of the classes in the order of their label values, background first.
         width: factor on the filters of the convolutions; 1 is the published net.
         fc_units: filters of the dense layers; 4096 in VGG, 500 in LeNet.
@@ -126,7 +126,8 @@ class ModelSpec:
             which has none.
         mean_bgr: subtracted from the image, in units of 0..255; zeros for LeNet, which takes grey
             without a mean.
-        knows: a sentence for those who use the net, on what it was trained on; may be empty.
+        knows: a sentence for whoever uses the net: what it was trained on, and what it cannot do.
+            predict and the page show it.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import functools
 import json
 import re
 import typing
@@ -11,11 +10,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import annotated_types as at
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ValidationError
 
 from fcn.errors import UserError
 from fcn.io import public
-from fcn.reading import quoted
+from fcn.reading import adapter, quoted
 
 Place = tuple[str | int, ...]
 """Where a value stands: keys and, in lists, numbers."""
@@ -112,7 +111,7 @@ def checked(kind: Any, value: Any) -> tuple[Any, list[tuple[Place, str]]]:
     try:
         # Of JSON, pydantic takes lists for tuples and mappings for dataclasses, and no text for a
         # number.
-        return _adapter(kind).validate_json(json.dumps(value)), []
+        return adapter(kind).validate_json(json.dumps(value)), []
     except ValidationError as error:
         faults = [
             fault for each in error.errors(include_url=False) for fault in _faults(kind, each)
@@ -131,11 +130,6 @@ def dotted(place: Place) -> str:
         '.download.urls[0]'
     """
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-
-
-@functools.cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
 
 
 def _faults(kind: Any, error: Any) -> Iterator[tuple[Place, str]]:

@@ -1,13 +1,12 @@
 """Results of this machine beside those that git has: the same bytes, or other last digits."""
 
 import contextlib
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from fcn.errors import UserError, enumeration
-from tasks.tracking import dvcfiles
+from tasks.tracking import dvcfiles, provenance
 
 
 def words(lock: Path = Path("dvc.lock")) -> str:
@@ -20,11 +19,11 @@ def words(lock: Path = Path("dvc.lock")) -> str:
     Returns:
         A sentence on what that means and what to do; "" where there is nothing to say.
     """
-    asked = subprocess.run(["git", "show", f"HEAD:./{lock}"], capture_output=True)
-    if asked.returncode:
+    before = provenance.git("show", f"HEAD:./{lock}")
+    if not before:
         return ""
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(UserError):
-        (Path(folder) / lock.name).write_bytes(asked.stdout)
+        (Path(folder) / lock.name).write_bytes(before)
         return _compared(dvcfiles.lock(Path(folder) / lock.name), dvcfiles.lock(lock))
     return ""
 

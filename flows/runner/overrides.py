@@ -129,9 +129,12 @@ def check_file(
     """
     settings = None
     if path.with_name(config.PROFILES).exists():
-        own = yamlfile.parsed(changed(_text(path), changes), "") if changes else config.plain(path)
-        settings = config.resolve(own, config.plain(path.with_name(config.PROFILES)), path.name)[1]
-    data = config.plain(path) if path.exists() else None
+        own = yamlfile.plain(path)
+        if changes:
+            own = yamlfile.parsed(changed(_text(path), changes), "")
+        shared = yamlfile.plain(path.with_name(config.PROFILES))
+        settings = config.resolve(own, shared, path.name)[1]
+    data = yamlfile.plain(path) if path.exists() else None
     if not isinstance(data, Mapping):
         return settings
     variants = data.get("variants")
@@ -193,7 +196,7 @@ def changed(text: str, changes: Mapping[str, Any]) -> str:
             _prune(data, outer)
         else:
             raise UserError(f"params.yaml: {key}: there is no such key to remove")
-    shared = config.plain(config.PARAMS.with_name(config.PROFILES))
+    shared = yamlfile.plain(config.PARAMS.with_name(config.PROFILES))
     if "profile" in changes and not any(key.partition(".")[0] == "variants" for key in changes):
         fitting = config.fitting(yamlfile.parsed(_dumped(writer, data), "params.yaml"), shared)
         if fitting != data.get("variants"):
@@ -253,7 +256,7 @@ class _Kept:
 
 
 @contextlib.contextmanager
-def applied(changes: Mapping[str, Any], keep: bool = False) -> Iterator[None]:
+def applied(changes: Mapping[str, Any], keep: bool) -> Iterator[None]:
     """Has changes in params.yaml inside of this context; with `keep`, also after it.
 
     The workspace must be held.
@@ -291,7 +294,7 @@ def restore() -> None:
 
 def _text(path: Path = config.PARAMS) -> str:
     """The file's text, of which it is known that it is YAML."""
-    config.plain(path)
+    yamlfile.plain(path)
     return path.read_text(encoding="utf-8-sig")
 
 

@@ -1,8 +1,6 @@
 """A clone with a DVC remote takes from there what others have made, in place of making it again."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +59,4 @@ def _uncached() -> Iterator[str]:
 
 def _has_default() -> bool:
     """Tell whether DVC has a default remote, by any of its configuration files."""
-    command = [sys.executable, "-m", "dvc", "config", "core.remote"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
-    return done.returncode == 0 and bool(done.stdout.strip())
+    return dvcfiles.asked("config", "core.remote") != ""

@@ -150,7 +150,7 @@ def adopt_dvc(client: Any, dvc: psutil.Process) -> dict[str, Any]:
     return run
 
 
-def release_dvc(client: Any, run: Mapping[str, Any], failed: str | None, stopped: str = "") -> None:
+def release_dvc(client: Any, run: Mapping[str, Any], failed: str | None, stopped: str) -> None:
     """Closes the run of a bare `dvc repro` after a stage; the next stage of that dvc process opens
     it again.
 

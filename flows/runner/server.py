@@ -175,7 +175,7 @@ def _start(folder: Path, port: int) -> Entry:
             "one, without the runs so far"
         )
     # The server inherits the bound socket, so that nobody else can take the port meanwhile.
-    with checkout.listen("prefect", port) as listener, log.open("w") as said:
+    with checkout.listen("prefect", port) as listener:
         number = listener.getsockname()[1]
         url = f"http://127.0.0.1:{number}"
         allowed = [*origins(number), *filter(None, os.environ.get(ORIGINS, "").split(","))]
@@ -190,35 +190,12 @@ def _start(folder: Path, port: int) -> Entry:
             "DO_NOT_TRACK": "1",
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         }
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "flows.runner.server",
-                str(listener.fileno()),
-                str(folder),
-                str(checkout.root()),
-            ],
-            cwd=Path(__file__).parents[2],
-            env=environment,
-            pass_fds=[listener.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,  # Ctrl-C in our terminal is not meant for it
-        )
+        words = ["flows.runner.server", str(listener.fileno()), str(folder), str(checkout.root())]
+        code = Path(__file__).parents[2]
+        process = checkout.detached(words, log, listener.fileno(), code, environment)
     entry = Entry(server=identity(psutil.Process(process.pid)), url=f"{url}/api", token=token)
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while not _is_ours(entry, folder):
-            if process.poll() is not None:
-                raise OSError(
-                    f"it ended with code {process.returncode}; {_last_line(log)} (all of "
-                    f"it in {log})"
-                )
-            if time.monotonic() > deadline:
-                raise OSError(f"it did not answer within {START_SECONDS:.0f} s; see {log}")
-            time.sleep(0.1)
+        _wait_for(process, entry, folder, log)
         if settings and not path.is_file():
             raise OSError(
                 "its database is in another place; set PREFECT_HOME to a folder with a plainer name"
@@ -234,6 +211,19 @@ def _start(folder: Path, port: int) -> Entry:
         raise
     process.returncode = 0  # it outlives us: no "still running" warning when this object goes
     return entry
+
+
+def _wait_for(process: subprocess.Popen[bytes], entry: Entry, folder: Path, log: Path) -> None:
+    """Waits until our server answers; raises OSError if it does not."""
+    deadline = time.monotonic() + START_SECONDS
+    while not _is_ours(entry, folder):
+        if process.poll() is not None:
+            raise OSError(
+                f"it ended with code {process.returncode}; {_last_line(log)} (all of it in {log})"
+            )
+        if time.monotonic() > deadline:
+            raise OSError(f"it did not answer within {START_SECONDS:.0f} s; see {log}")
+        time.sleep(0.1)
 
 
 def client(url: str) -> httpx.Client:

@@ -67,7 +67,7 @@ def read(path: Path = PARAMS) -> Settings:
             profile or recipe does not exist. Each fault has a line.
     """
     if path.suffix == ".json":
-        data = plain(path)  # JSON is YAML
+        data = yamlfile.plain(path)  # JSON is YAML
         settings: Settings
         settings, faults = checked(Settings, data)
         if faults:
@@ -85,7 +85,8 @@ def resolved(path: Path = PARAMS) -> tuple[Resolved, Settings]:
     Raises:
         UserError: see `read`.
     """
-    return resolve(plain(path), plain(path.with_name(PROFILES)), path.name)
+    own, shared = yamlfile.plain(path), yamlfile.plain(path.with_name(PROFILES))
+    return resolve(own, shared, path.name)
 
 
 def resolve(own: Any, shared: Any, name: str = PARAMS.name) -> tuple[Resolved, Settings]:
@@ -317,8 +318,3 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
     if value is not None and not isinstance(value, Mapping):
         raise UserError(f"{where}: expected keys with values, got {came(value)}")
     return value or {}
-
-
-def plain(path: Path = PARAMS) -> Any:
-    """What a file holds, unchecked; see `yamlfile.plain`."""
-    return yamlfile.plain(path)

@@ -23,6 +23,7 @@ from fcn.spec import (
     CHECKED,
     VARIANTS,
     Evaluate,
+    ModelSpec,
     Seed,
     Source,
     Text,
@@ -98,23 +99,7 @@ class Records:
 
 @dataclass(frozen=True)
 class Model:
-    """What all stages' nets have in common; the fields are those of `architecture.ModelSpec`.
-
-    Attributes:
-        backbone: the classifier that the net is made of.
-        width: factor on the filters of the convolutions; 1 is the published net.
-        fc_units: filters of the dense layers; 4096 in VGG, 500 in LeNet.
-        padding: "caffe", the authors' border around the image and no padding after it; or "same",
-            which pads every layer by just what it needs, at less than half the work (VGG alone).
-        upsampling: "fixed" bilinear (PAMI) or "learned": the inner deconvolutions are trained, the
-            last stays fixed (CVPR).
-        dropout: share of fc6's and fc7's values dropped in training, 0.5 in the paper; 0 for LeNet,
-            which has none.
-        mean_bgr: subtracted from the image, in units of 0..255; zeros for LeNet, which takes grey
-            without a mean.
-        knows: a sentence for whoever uses the net: what it was trained on, and what it cannot do.
-            predict and the page show it.
-    """
+    """What all stages' nets have in common; `ModelSpec` says what each of it is."""
 
     __pydantic_config__ = CHECKED
 
@@ -207,7 +192,7 @@ def reference(kind: Any = Profile, above: str = "") -> Iterator[tuple[str, str, 
     """All keys below a dataclass: the key, what it may be, its default, and what it is, from where
     it is declared.
     """
-    doc = inspect.getdoc(kind) or ""
+    doc = inspect.getdoc(ModelSpec if kind is Model else kind) or ""
     for field in dataclasses.fields(kind):
         of, extra = type_at(kind, (field.name,))
         key = f"{above}{field.name}"

@@ -1,8 +1,11 @@
-"""The checkout: where it is, and the ports of its own servers."""
+"""The checkout: where it is, its own servers, and their ports."""
 
 import contextlib
 import json
 import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,32 @@ def listen(name: str, wanted: int = 0) -> socket.socket:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_json(path, _ports() | {name: listener.getsockname()[1]})
     return listener
+
+
+def detached(
+    words: Sequence[str], log: Path, inherited: int, place: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Starts a process in a session of its own, which outlives this one: Ctrl-C in our terminal is
+    not meant for it.
+
+    Args:
+        words: what comes after `python -m`.
+        log: the file for what it says.
+        inherited: an open file of ours that is its own, too.
+        place: the folder that it works in.
+        environment: all of its variables.
+    """
+    with log.open("w") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=place,
+            env=environment,
+            pass_fds=[inherited],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
 
 
 def mark(client: Any) -> None:

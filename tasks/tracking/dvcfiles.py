@@ -1,5 +1,7 @@
 """DVC's files, as far as we read them: `dvc.lock`, and the stages of `dvc.yaml`."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -115,3 +117,14 @@ def plain(path: Path, remedy: str) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError, MemoryError) as error:
         said = " ".join(str(error).split())
         raise UserError(f"{path}: expected YAML, but: {said[:300]}; {remedy}") from error
+
+
+def asked(*words: str) -> str:
+    """What a command of DVC's prints; nothing where it fails.
+
+    Args:
+        words: those after `dvc`.
+    """
+    command = [sys.executable, "-m", "dvc", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "" if done.returncode else done.stdout.strip()

@@ -15,8 +15,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +22,7 @@ from typing import IO
 
 from fcn.io import locks
 from tasks.tracking import store
-from tasks.tracking.checkout import root
+from tasks.tracking.checkout import detached, root
 from tasks.tracking.ledger import folder, ledgers
 from tasks.tracking.mark import Mark
 
@@ -42,17 +40,9 @@ def _start(lock: IO[bytes]) -> None:
     """Starts it with this lock, which is its own from then on."""
     code = str(Path(__file__).parents[2])
     python_path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), code)))
-    with path("log").open("w") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tasks.tracking", str(lock.fileno())],
-            cwd=root(),
-            env={**os.environ, "PYTHONPATH": python_path},
-            pass_fds=[lock.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,  # Ctrl-C in our terminal is not meant for it
-        )
+    words = ["tasks.tracking", str(lock.fileno())]
+    environment = {**os.environ, "PYTHONPATH": python_path}
+    process = detached(words, path("log"), lock.fileno(), root(), environment)
     process.returncode = 0  # it outlives us: no "still running" warning when this object goes
 
 

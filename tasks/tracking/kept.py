@@ -14,8 +14,6 @@ import contextlib
 import glob
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from fcn import reading
 from fcn.errors import UserError
 from fcn.io import disk, files
 from fcn.spec import MARK
-from tasks.tracking import provenance
+from tasks.tracking import dvcfiles, provenance
 
 CHECKPOINTS = Path(".cache/checkpoints")
 """Outside of DVC: a checkpoint is no result.
@@ -116,9 +114,7 @@ def forget() -> list[Path]:
 
 def _held() -> Iterator[str]:
     """DVC's digests of the files in the folders that dvc.lock names and the cache holds."""
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    cache = Path(done.stdout.strip(), "files", "md5")
+    cache = Path(dvcfiles.asked("cache", "dir"), "files", "md5")
     for digest in provenance.outputs().values():
         listing = cache / digest[:2] / digest[2:]  # DVC writes it after all files that it lists
         if digest.endswith(".dir") and listing.is_file():

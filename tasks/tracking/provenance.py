@@ -45,9 +45,9 @@ def tags(
     )
     own = (lock.as_posix(), *written)
     exclude = [f":(exclude,literal){path}" for path in own if not path.startswith(("/", "../"))]
-    diff = _git("diff", *how.split(), "--diff-algorithm=myers", "HEAD", "--", ".", *exclude)
+    diff = git("diff", *how.split(), "--diff-algorithm=myers", "HEAD", "--", ".", *exclude)
     return {
-        "git.commit": _git("rev-parse", "--verify", "HEAD").decode().strip() or "none",
+        "git.commit": git("rev-parse", "--verify", "HEAD").decode().strip() or "none",
         "git.diff.sha256": hashlib.sha256(diff).hexdigest() if diff else "none",
         **hashes,
     }
@@ -60,8 +60,10 @@ def outputs(lock: Path = Path("dvc.lock")) -> dict[str, str]:
     return {out.path: out.digest for stage in dvcfiles.lock(lock).values() for out in stage.outs}
 
 
-def _git(*arguments: str) -> bytes:
-    """What git prints; nothing without git, outside a repository, or without a commit."""
+def git(*arguments: str) -> bytes:
+    """What git prints; nothing where it fails: without git, outside a repository, or without a
+    commit.
+    """
     # never in the way of the user's own git command
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:

@@ -38,12 +38,17 @@ if __name__ == "__main__":
     sys.exit(stage.main(tiny))
 """
 
-DVC = """
+FIRST = """
 stages:
   first:
     cmd: python -m tiny --text ${first} --out first.txt
     params: [first]
     outs: [first.txt]
+"""
+
+DVC = (
+    FIRST
+    + """\
   second:
     foreach: {a: {}, b: {}}
     do:
@@ -52,6 +57,7 @@ stages:
       params: [second]
       outs: ["second-${key}.txt"]
 """
+)
 
 # Keeps the server of a folder running until its standard input is closed.
 KEEPER = """

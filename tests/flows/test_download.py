@@ -11,7 +11,7 @@ from fcn.errors import UserError
 from fcn.io.download import Interrupted
 from flows import download
 from tasks import reach
-from tasks.settings import config
+from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,8 +31,8 @@ def copy(tmp_path, monkeypatch):
 
 def run(monkeypatch, profile):
     """What is fetched: where to, from which URLs, and what of it is here already."""
-    own = {**config.plain(ROOT / "params.yaml"), "profile": profile}
-    own["variants"] = config.fitting(own, config.plain(ROOT / "profiles.yaml"))
+    own = {**yamlfile.plain(ROOT / "params.yaml"), "profile": profile}
+    own["variants"] = config.fitting(own, yamlfile.plain(ROOT / "profiles.yaml"))
     Path("params.yaml").write_text(yaml.safe_dump(own, sort_keys=False))
     fetched = {}
 
@@ -88,7 +88,7 @@ def test_in_the_checkout_itself_nothing_is_taken_from_elsewhere(copy, tmp_path, 
 def checkout(tmp_path, monkeypatch):
     """A checkout with a profile whose archive and weights a server has that is gone."""
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
-    own = config.plain(ROOT / "params.yaml")
+    own = yamlfile.plain(ROOT / "params.yaml")
     gone = {"urls": ["http://127.0.0.1:9/a/world.tar.gz"], "checksums": []}
     weights = {"urls": ["http://127.0.0.1:9/vgg.caffemodel"], "checksums": [MD5]}
     own["profiles"] = {"sample": {"download": {"archives": {"voc": gone}, "weights": weights}}}

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from flows import outside
-from tasks.settings import config
+from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,8 +23,8 @@ def mine(tmp_path, monkeypatch):
     (checkout / "data/own").mkdir(parents=True)
     shutil.copy(ROOT / "profiles.yaml", checkout)
     monkeypatch.chdir(checkout)
-    own = {**config.plain(ROOT / "params.yaml"), "profile": "folder"}
-    own["variants"] = config.fitting(own, config.plain(ROOT / "profiles.yaml"))
+    own = {**yamlfile.plain(ROOT / "params.yaml"), "profile": "folder"}
+    own["variants"] = config.fitting(own, yamlfile.plain(ROOT / "profiles.yaml"))
     archives = {"folder": {"urls": [f"file:{mine}"]}}
     own["profiles"] = {"folder": {"download": {"archives": archives}}}
     Path("params.yaml").write_text(yaml.safe_dump(own, sort_keys=False))
@@ -57,7 +57,7 @@ def test_what_changes_outside_changes_the_note(mine):
 
 def test_inside_of_the_project_dvc_looks_itself(mine):
     noted()
-    own = config.plain(Path("params.yaml"))
+    own = yamlfile.plain(Path("params.yaml"))
     del own["profiles"]["folder"]
     Path("params.yaml").write_text(yaml.safe_dump(own, sort_keys=False))
     outside.note()

@@ -14,6 +14,7 @@ from fcn.errors import UserError
 from flows import pipeline
 from flows.runner import overrides, remote, runs, server, stage, workspace
 from tasks import reach
+from tasks.tracking import provenance
 from tests.living import living
 
 STAGES = ["first", "second@a", "second@b"]
@@ -261,7 +262,7 @@ def test_command_line(words, whole, command, changes, monkeypatch, capsys):
     monkeypatch.setattr(stage, "execute", execute)
     monkeypatch.setattr(remote, "options", list)
     monkeypatch.setattr(remote, "is_whole", lambda: whole)
-    monkeypatch.setattr(pipeline, "git_has_a_commit", lambda: True)
+    monkeypatch.setattr(provenance, "git", lambda *_: b"a commit")
     monkeypatch.setattr(pipeline, "is_done", lambda command: False)
     monkeypatch.setattr(reach, "check", lambda *_: None)
     assert main(["repro", *words]) == 7

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.settings import config
+from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,7 +56,7 @@ class Project:
 
     def resolved(self, profile: str = "sample") -> dict[str, Any]:
         """What comes out of params.yaml and profiles.yaml for a profile."""
-        shared = config.plain(self.folder / "profiles.yaml")
+        shared = yamlfile.plain(self.folder / "profiles.yaml")
         own = {**self.params(), "profile": profile}
         return config.split(config.Layers(own, shared, "params.yaml").profile(profile)).data
 

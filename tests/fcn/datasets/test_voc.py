@@ -1,7 +1,6 @@
 import pytest
 
-from fcn.datasets import voc
-from fcn.datasets.voc import Pair
+from fcn.datasets import Pair, voc
 from fcn.errors import UserError
 
 

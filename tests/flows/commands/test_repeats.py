@@ -11,14 +11,14 @@ import yaml
 from fcn.errors import UserError
 from flows import folds, pipeline, repeats, seeds, settings
 from flows.runner import children, workspace
-from tasks.settings import config
+from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_the_jobs_are_the_stages_of_dvc_yaml_in_another_place(tmp_path):
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-    params = config.plain(ROOT / "settings.json")
+    params = yamlfile.plain(ROOT / "settings.json")
     seven = repeats.Repeat("seed 7", ("--seed", "7"), Path("x/7"))
     jobs = list(repeats.jobs(stages["stages"], params, seven, seeds.CHAIN))
     assert [job.name for job in jobs] == [
@@ -48,7 +48,7 @@ def test_the_jobs_are_the_stages_of_dvc_yaml_in_another_place(tmp_path):
 def change(own):
     """Writes params.yaml and, as the stage `settings` does, what comes out of it."""
     if Path("params.yaml").exists():
-        own = config.plain() | own
+        own = yamlfile.plain(config.PARAMS) | own
     Path("params.yaml").write_text(yaml.safe_dump(own, sort_keys=False))
     assert settings.main(["--out", "settings.json"]) == 0
 
@@ -222,7 +222,7 @@ def test_a_stage_that_fails_is_named(stages, monkeypatch):
 
 def test_the_records_come_first_and_all_lies_apart():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-    params = config.plain(ROOT / "settings.json")
+    params = yamlfile.plain(ROOT / "settings.json")
     repeat = repeats.Repeat("fold 2 of 5", ("--fold", "2/5"), Path("x"))
     records, train, evaluate = list(repeats.jobs(stages["stages"], params, repeat, folds.CHAIN))[:3]
     assert [job.name for job in (records, train, evaluate)] == [

@@ -17,7 +17,7 @@ from PIL import Image
 
 from fcn.datasets import voc
 from fcn.published import nets
-from tasks.settings import config
+from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[3]
 from published_nets import FILES, net, write  # noqa: E402
@@ -171,7 +171,7 @@ def test_the_shipped_facts_are_those_of_the_reference(tmp_path):
     assert hashlib.sha256(ids).hexdigest().startswith("4ca991bd")
     assert len(set(ids.split())) == 736
     assert shipped["tolerance"] == 0.1
-    own, shared = (config.plain(ROOT / name) for name in ("params.yaml", "profiles.yaml"))
+    own, shared = (yamlfile.plain(ROOT / name) for name in ("params.yaml", "profiles.yaml"))
     params = config.resolve({**own, "profile": "voc2012"}, shared)[0].data
     assert shipped["images"] == params["download"]["archives"]["voc"]
     assert tuple(shipped["class_names"]) == voc.CLASSES

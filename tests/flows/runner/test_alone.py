@@ -5,13 +5,13 @@ nothing heavy any more.
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from flows.runner import processes
+from tests.living import wait_for
 
 ROOT = Path(__file__).parents[3]
 DVC = """
@@ -52,13 +52,6 @@ def dvc(tmp_path):
     for process in started:
         process.kill()
         process.communicate()
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def gone(process):

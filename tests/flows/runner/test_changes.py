@@ -21,8 +21,8 @@ from tasks.settings import config, yamlfile
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
-OWN = config.plain(ROOT / "params.yaml")
-SHARED = config.plain(ROOT / "profiles.yaml")
+OWN = yamlfile.plain(ROOT / "params.yaml")
+SHARED = yamlfile.plain(ROOT / "profiles.yaml")
 OTHER = {
     "dataset": lambda v: "folder" if v != "folder" else "voc", "backbone": lambda v: "vgg19",
     "classes": lambda v: ["a", "b"],
@@ -120,7 +120,7 @@ def test_every_leaf_of_a_profile_can_be_changed_and_nothing_else_changes(
     apply_overrides(
         tmp_path / "params.yaml", [f"++{key}={hydra(value)}" for key, value in keys.items()]
     )
-    by_dvc = config.plain(tmp_path / "params.yaml")
+    by_dvc = yamlfile.plain(tmp_path / "params.yaml")
     assert by_set == by_dvc
     assert {**by_dvc, "profiles": {}} == OWN
 

@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.living import wait_for
 
 ROOT = Path(__file__).parents[3]
 DRIVER = (
@@ -43,13 +44,6 @@ def start(tmp_path):
         )  # fmt: skip
 
     return start
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_ctrl_z_stops_all_and_fg_continues_all(start, tmp_path):

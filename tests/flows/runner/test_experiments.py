@@ -27,13 +27,6 @@ def tiny(text: str, out: Path) -> None:
 if __name__ == "__main__":
     sys.exit(stage.main(tiny))
 """
-DVC = """
-stages:
-  first:
-    cmd: python -m tiny --text ${first} --out first.txt
-    params: [first]
-    outs: [first.txt]
-"""
 
 
 def rows(database, query):
@@ -50,7 +43,7 @@ def workspace(tmp_path):
     (tmp_path / "gitconfig").write_text("[user]\nname = t\nemail = t@t\n")
     shutil.copy(conftest.REPO / "pyproject.toml", folder)
     (folder / "tiny.py").write_text(STAGE)
-    (folder / "dvc.yaml").write_text(DVC)
+    (folder / "dvc.yaml").write_text(conftest.FIRST)
     (folder / ".gitignore").write_text(".prefect\n.cache\n__pycache__\nmlflow.db*\nfirst.txt\n")
     found.params(first="one")
     for command in (

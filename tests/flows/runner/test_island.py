@@ -13,14 +13,6 @@ import pytest
 
 from tests.flows import conftest
 
-DVC = """
-stages:
-  first:
-    cmd: python -m tiny --text ${first} --out first.txt
-    params: [first]
-    outs: [first.txt]
-"""
-
 
 class Clone(conftest.Project):
     """A workspace whose database is read as it lies there."""
@@ -49,7 +41,7 @@ def one(tmp_path):
     shutil.copy(conftest.REPO / "pyproject.toml", one.folder)
     waits = conftest.STAGE.replace('text == "wait"', 'text == "wait" and not Path("go").exists()')
     (one.folder / "tiny.py").write_text(waits)
-    (one.folder / "dvc.yaml").write_text(DVC)
+    (one.folder / "dvc.yaml").write_text(conftest.FIRST)
     (one.folder / ".gitignore").write_text(".prefect\n.cache\n__pycache__\nfirst.txt\ngo\n")
     one.params(first="wait")
     name = ("-c", "user.name=t", "-c", "user.email=t@t")

@@ -15,8 +15,8 @@ from tasks.settings import config, yamlfile
 from tasks.tracking.checkout import root
 
 ROOT = Path(__file__).parents[3]
-SHARED = config.plain(ROOT / "profiles.yaml")
-OWN = config.plain(ROOT / "params.yaml")
+SHARED = yamlfile.plain(ROOT / "profiles.yaml")
+OWN = yamlfile.plain(ROOT / "params.yaml")
 
 
 def resolved(profile="sample", **own):
