@@ -2,12 +2,11 @@
 else, which is void here.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fcn import reading
 from fcn.datasets import stems
-from fcn.datasets.pairs import Listing, check_count, choose_classes
+from fcn.datasets.pairs import Asked, Listing, check_count, choose_classes
 from fcn.errors import UserError
 
 COUNTS = {"training": 20210, "validation": 2000}
@@ -45,35 +44,29 @@ def names(root: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def load(
-    roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int
-) -> Listing:
+def load(asked: Asked) -> Listing:
     """ADE20K, or a part of it.
 
     Args:
-        roots: "ade20k" is the folder that holds images, annotations and objectInfo150.txt.
-        classes: 150 names by label value, or none: those of objectInfo150.txt.
-        train: "training" or "validation", the official folders below images and annotations; or the
-            name of a list, "train" for train.txt; or a share of all images such as "80%".
-        val: likewise, and of the same kind.
-        seed: see `stems.draw`.
+        asked: the root "ade20k" is the folder that holds images, annotations and
+            objectInfo150.txt. Splits are "training" or "validation", the official folders below
+            images and annotations; or names of lists, "train" for train.txt; or shares of all
+            images such as "80%"; both of one kind.
 
     Raises:
         UserError: an official split without its 20 210 or 2 000 images; or see `stems.splits`.
     """
-    root = roots["ade20k"]
-    chosen = choose_classes(classes, names(root), str(root / "objectInfo150.txt"))
-    images, labels = (
-        stems.by_stem(root / "images", (".jpg",)),
-        stems.by_stem(root / "annotations", (".png",)),
-    )
-    if train in COUNTS and val in COUNTS:
+    root = asked.roots["ade20k"]
+    chosen = choose_classes(asked.classes, names(root), str(root / "objectInfo150.txt"))
+    images = stems.by_stem(root / "images", (".jpg",))
+    labels = stems.by_stem(root / "annotations", (".png",))
+    if asked.train in COUNTS and asked.val in COUNTS:
         listed = {}
-        for purpose, name in (("train", train), ("val", val)):
+        for purpose, name in asked.splits.items():
             folder = root / "images" / name
             ids = [stem for stem, path in images.items() if path.parent == folder]
             check_count(str(folder), len(ids), COUNTS[name])
             listed[purpose] = stems.pairs(images, labels, ids, "ade20k", str(folder))
     else:
-        listed = stems.splits(root, images, labels, "ade20k", train, val, seed)
+        listed = stems.splits(root, images, labels, "ade20k", asked)
     return Listing(chosen, listed)

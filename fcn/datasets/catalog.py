@@ -7,11 +7,11 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from fcn.datasets import ade20k, folder, official, sets, voc
-from fcn.datasets.pairs import Listing, leaks
+from fcn.datasets.pairs import Asked, Listing, leaks
 from fcn.errors import UserError, enumeration
 from fcn.io import contents
 
-DATASETS: dict[str, Callable[[Mapping[str, Path], Sequence[str], str, str, int], Listing]] = {
+DATASETS: dict[str, Callable[[Asked], Listing]] = {
     "voc": voc.load,
     "voc2011": partial(official.load, "voc2011"),
     "voc2012": partial(official.load, "voc2012"),
@@ -22,9 +22,7 @@ DATASETS: dict[str, Callable[[Mapping[str, Path], Sequence[str], str, str, int],
         for found in iter_modules(sets.__path__)
     },
 }
-"""What makes a listing of (roots, classes, train, val, seed); which archives it needs is said by
-`contents.archives`.
-"""
+"""What makes a listing of what is asked; which archives it needs is said by `contents.archives`."""
 
 
 def open(  # not the builtin: `fcn.datasets.open`
@@ -74,21 +72,15 @@ def open(  # not the builtin: `fcn.datasets.open`
     key = next(iter(contents.archives(dataset)))
     given = root if isinstance(root, Mapping) else {key: root}
     roots = {key: Path(path) for key, path in given.items()}
-    return load(dataset, roots, classes, train, val, seed)
+    return load(dataset, Asked(roots, classes, train, val, seed))
 
 
-def load(
-    dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int
-) -> Listing:
+def load(dataset: str, asked: Asked) -> Listing:
     """The pairs of a data set's training and validation set, and its classes.
 
     Args:
         dataset: a key of `DATASETS`.
-        roots: by key of an archive, the folder inside of it that holds the data set.
-        classes: names by label value; none: the data set's own.
-        train: the split to train on, see the data set's own `load`.
-        val: the split to validate on.
-        seed: of splits that are drawn.
+        asked: see also the data set's own `load`.
 
     Raises:
         UserError: no such data set or archive; something is missing, or is not as many as it
@@ -96,7 +88,7 @@ def load(
     """
     if dataset not in DATASETS:
         raise UserError(f"records.dataset: expected one of {', '.join(DATASETS)}; got {dataset}")
-    for key, root in roots.items():
+    for key, root in asked.roots.items():
         wanted = contents.folders(dataset, key)
         if not root.is_dir():
             wanted = ("images", "masks") if dataset == "folder" else wanted
@@ -106,11 +98,11 @@ def load(
                 f"{enumeration(there) or 'nothing'}. Expected: the folder inside of the archive "
                 f"that holds {', '.join(wanted)}"
             )
-    if not roots:
+    if not asked.roots:
         raise UserError(
             "records.roots: empty; expected the folder of "
             f"{' or '.join(contents.archives(dataset))}"
         )
-    listing = DATASETS[dataset](roots, classes, train, val, seed)
+    listing = DATASETS[dataset](asked)
     leaks(listing.splits["train"], listing.splits["val"])
     return listing

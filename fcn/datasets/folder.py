@@ -13,7 +13,7 @@ from fcn.datasets import splits, stems
 from fcn.datasets.annotations import formats
 from fcn.datasets.annotations.tree import Tree, beside, identified
 from fcn.datasets.names import is_void, split_of
-from fcn.datasets.pairs import LONGEST, Listing, Pair, choose_classes
+from fcn.datasets.pairs import LONGEST, Asked, Listing, Pair, choose_classes
 from fcn.errors import CONTROL, UserError, enumeration
 from fcn.io import PICTURES
 from fcn.spec import VOID_COLOUR, Colour
@@ -81,33 +81,27 @@ def like_void(names: Sequence[str]) -> str:
     return ""
 
 
-def load(
-    roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int
-) -> Listing:
+def load(asked: Asked) -> Listing:
     """A user's folder.
 
     Args:
-        roots: "folder" holds images/, masks/ (PNG) and classes.txt; or images and masks that go by
-            their names, in one folder or several; or is of one of `annotations.formats.FORMATS`.
-            And lists, if any.
-        classes: names by label value, or none: those of the folder. Without a classes.txt masks
-            hold class values.
-        train: see `splits.choose`.
-        val: likewise.
-        seed: likewise.
+        asked: the root "folder" holds images/, masks/ (PNG) and classes.txt; or images and masks
+            that go by their names, in one folder or several; or is of one of
+            `annotations.formats.FORMATS`. And lists, if any. Without a classes.txt masks hold class
+            values. For the splits see `splits.choose`.
 
     Raises:
         UserError: see `read_classes`, `formats.recognise`, `stems.by_stem` and `splits.choose`.
     """
-    root = roots["folder"]
+    root = asked.roots["folder"]
     known = formats.recognise(root)
     if known:
-        chosen = choose_classes(classes, known.classes, f"{root} ({known.format})")
-        listed, notes = _divided(root, known.splits, train, val, seed)
+        chosen = choose_classes(asked.classes, known.classes, f"{root} ({known.format})")
+        listed, notes = _divided(root, known.splits, asked)
         return Listing(chosen, listed, notes=(*known.notes, *notes), own=True)
     path = root / "classes.txt"
     names, colours = read_classes(path) if path.exists() else ((), ())
-    chosen = choose_classes(classes, names, str(path))
+    chosen = choose_classes(asked.classes, names, str(path))
     if like_void(chosen):
         raise UserError(
             f"{path}: {like_void(chosen)}. If its pixels are to count for nothing, take its line "
@@ -117,26 +111,22 @@ def load(
     encoding = "colours" if colours else "indices"
     loose = loose_pairs(root, encoding)
     if loose:
-        listed, notes = _divided(root, loose, train, val, seed)
+        listed, notes = _divided(root, loose, asked)
         return Listing(chosen, listed, colours, notes, own=True)
-    images, masks = (
-        stems.by_stem(root / "images", stems.IMAGES),
-        stems.by_stem(root / "masks", (".png",)),
-    )
-    masks = stems.aligned(images, masks)
+    images = stems.by_stem(root / "images", stems.IMAGES)
+    masks = stems.aligned(images, stems.by_stem(root / "masks", (".png",)))
     lonely = sorted(set(masks) - set(images))
-    if lonely and stems.share(train):
+    if lonely and stems.share(asked.train):
         raise UserError(f"{root}: {len(lonely)} labels have no image: {enumeration(lonely)}")
     by_split: dict[str, list[str]] = {}
     for name, image in images.items():
         by_split.setdefault(split_of(image.relative_to(root)), []).append(name)
     stems_of = {name: masks[name].stem if name in masks else name for name in images}
-    divided, notes = splits.choose(root, stems_of, by_split, train, val, seed)
-    where = {"train": train, "val": val}
+    divided, notes = splits.choose(root, stems_of, by_split, asked)
     return Listing(
         chosen,
         {
-            purpose: stems.pairs(images, masks, ids, encoding, _place(root, where[purpose]))
+            purpose: stems.pairs(images, masks, ids, encoding, _place(root, asked.splits[purpose]))
             for purpose, ids in divided.items()
         },
         colours,
@@ -176,12 +166,12 @@ def repeated(root: Path) -> bool:
 
 
 def _divided(
-    root: Path, by_split: Mapping[str, Sequence[Pair]], train: str, val: str, seed: int
+    root: Path, by_split: Mapping[str, Sequence[Pair]], asked: Asked
 ) -> tuple[dict[str, list[Pair]], tuple[str, ...]]:
     pairs = {pair.id: pair for found in by_split.values() for pair in found}
     ids = {split: [pair.id for pair in found] for split, found in by_split.items()}
     labels = {id: id if pair.draw else pair.label.stem for id, pair in pairs.items()}
-    divided, notes = splits.choose(root, labels, ids, train, val, seed)
+    divided, notes = splits.choose(root, labels, ids, asked)
     unknown = [name for names in divided.values() for name in names if name not in pairs]
     if unknown:
         raise UserError(

@@ -1,6 +1,6 @@
 """Data sets that are folders of images and of index PNGs, described by a few words of data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 
 from fcn.datasets import stems
 from fcn.datasets.annotations.tables import by_value
-from fcn.datasets.pairs import Listing, Pair, check_count, choose_classes
+from fcn.datasets.pairs import Asked, Listing, Pair, check_count, choose_classes
 from fcn.errors import UserError
 from fcn.spec import VOID
 
@@ -46,36 +46,25 @@ class Indexed:
         found[list(self.void)] = VOID
         return found
 
-    def load(
-        self,
-        roots: Mapping[str, Path],
-        classes: Sequence[str],
-        train: str,
-        val: str,
-        seed: int,
-    ) -> Listing:
+    def load(self, asked: Asked) -> Listing:
         """The pairs of two of its splits.
 
         Args:
-            roots: of one archive, the folder that the folders of the splits are in.
-            classes: as many names as it has classes, or none: its own.
-            train: a key of `counts`.
-            val: likewise.
-            seed: nothing is drawn here.
+            asked: the root of one archive is the folder that the folders of the splits are in;
+                splits are keys of `counts`.
 
         Raises:
             UserError: no such split, another number of images than it officially has, or an image
                 without a label.
         """
-        (root,) = roots.values()
-        chosen = choose_classes(classes, self.classes, "the data set")
-        asked = {"train": train, "val": val}
-        for purpose, name in asked.items():
+        (root,) = asked.roots.values()
+        chosen = choose_classes(asked.classes, self.classes, "the data set")
+        for purpose, name in asked.splits.items():
             if name not in self.counts:
                 raise UserError(
                     f"records.{purpose}: expected one of {', '.join(self.counts)}; got {name}"
                 )
-        return Listing(chosen, {key: self._pairs(root, name) for key, name in asked.items()})
+        return Listing(chosen, {key: self._pairs(root, name) for key, name in asked.splits.items()})
 
     def _pairs(self, root: Path, split: str) -> list[Pair]:
         folder = root / self.images.format(split=split)

@@ -15,13 +15,13 @@ The first two can be had from VOC2012's archive as well, which has all that VOC2
 VOC2011's own train and val from there, their lists have to be given: VOC2012's are longer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from fcn.datasets import sbd, voc
-from fcn.datasets.pairs import Listing, Pair, check_count, choose_classes, complete, read_ids
+from fcn.datasets.pairs import Asked, Listing, Pair, check_count, choose_classes, complete, read_ids
 from fcn.errors import UserError, enumeration
 
 Lists = Callable[[str], frozenset[str]]
@@ -78,29 +78,25 @@ TESTS = {"VOC2012": 1456}
 """By challenge, the images of its segmentation test set, whose labels are not public."""
 
 
-def load(
-    dataset: str, roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int
-) -> Listing:
+def load(dataset: str, asked: Asked) -> Listing:
     """VOC2011 or VOC2012, with SBD where a split takes from it.
 
     Args:
         dataset: a key of `COUNTS`.
-        roots: "voc" is the folder that holds JPEGImages (for voc2011 VOC2012's will do), "sbd" the
-            one that holds cls; with "lists", VOC2011's train.txt and val.txt are read there.
-        classes: 21 names by label value, or none: VOC's.
-        train: a key of `COUNTS[dataset]`, or another list of ImageSets/Segmentation, which is not
-            counted.
-        val: likewise.
-        seed: nothing is drawn here.
+        asked: the root "voc" is the folder that holds JPEGImages (for voc2011 VOC2012's will do),
+            "sbd" the one that holds cls; with "lists", VOC2011's train.txt and val.txt are read
+            there. Splits are keys of `COUNTS[dataset]`, or other lists of ImageSets/Segmentation,
+            which are not counted.
 
     Raises:
         UserError: an unknown split, or one without public labels; a missing archive, list, image or
             label; or an official list without its official number of images.
     """
-    names = choose_classes(classes, voc.CLASSES, f"the data set `{dataset}`")
+    roots = asked.roots
+    names = choose_classes(asked.classes, voc.CLASSES, f"the data set `{dataset}`")
     lists = _lists(dataset, roots)
     splits, notes = {}, []
-    for purpose, name in (("train", train), ("val", val)):
+    for purpose, name in asked.splits.items():
         splits[purpose] = _pairs(dataset, roots, lists, name)
         bare = sum(pair.encoding == "sbd" for pair in splits[purpose])
         if bare:
@@ -108,7 +104,9 @@ def load(
                 f"{purpose}: {bare} of {len(splits[purpose])} labels are SBD's, which "
                 "have no void border"
             )
-    if (dataset == "voc2011" or "seg11valid" in (train, val)) and _has_lists_of_2012(roots):
+    if (dataset == "voc2011" or "seg11valid" in asked.splits.values()) and _has_lists_of_2012(
+        roots
+    ):
         notes.append(
             "VOC2011's images from VOC2012's archive: the same images, but labels may "
             "have been corrected in between"

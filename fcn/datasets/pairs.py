@@ -4,7 +4,7 @@ classes.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -36,6 +36,30 @@ class Pair:
     label: Path
     encoding: str = "indices"
     draw: Callable[[], np.ndarray] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted of a data set.
+
+    Attributes:
+        roots: by key of an archive, the folder inside of it that holds the data set.
+        classes: names by label value; none: the data set's own.
+        train: the split to train on; which there are, each data set says.
+        val: the split to validate on.
+        seed: of splits that are drawn.
+    """
+
+    roots: Mapping[str, Path]
+    classes: Sequence[str] = ()
+    train: str = "train"
+    val: str = "val"
+    seed: int = 0
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """The names of the two, by "train" and "val"."""
+        return {"train": self.train, "val": self.val}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from fcn import reading
 from fcn.datasets import names, stems
+from fcn.datasets.pairs import Asked
 from fcn.errors import UserError, enumeration
 from fcn.io import PICTURES
 
@@ -18,9 +19,7 @@ def choose(
     root: Path,
     labels: Mapping[str, str],
     by_split: Mapping[str, Sequence[str]],
-    train: str,
-    val: str,
-    seed: int,
+    asked: Asked,
 ) -> tuple[dict[str, list[str]], tuple[str, ...]]:
     """The names of the images of the training and the validation set.
 
@@ -31,9 +30,8 @@ def choose(
         root: of the data set.
         labels: by image, the name of its label without ending.
         by_split: names of images by "train", "val", "test" and "", see `names.split_of`.
-        train: name of a list or of a folder, or a share such as "80%".
-        val: likewise; both are names or both are shares.
-        seed: see `stems.draw`.
+        asked: of which both splits are names of lists or of folders, or both are shares such as
+            "80%".
 
     Returns:
         Names by "train" and "val"; and sentences on what was not drawn as it was asked for.
@@ -41,31 +39,33 @@ def choose(
     Raises:
         UserError: no such list; see `listed` and `stems.draw`.
     """
-    shares = [stems.share(text) for text in (train, val)]
+    shares = [stems.share(text) for text in asked.splits.values()]
+    words = f"records.train: {asked.train}, records.val: {asked.val}"
     if None not in shares:
-        asked = f"records.train: {train}, records.val: {val}: no share is drawn, since"
+        not_drawn = f"{words}: no share is drawn, since"
         if all((root / f"{name}.txt").is_file() for name in ("train", "val")):
             chosen = {name: listed(root / f"{name}.txt", labels) for name in ("train", "val")}
-            return chosen, (f"{asked} {root.name} has the lists train.txt and val.txt",)
+            return chosen, (f"{not_drawn} {root.name} has the lists train.txt and val.txt",)
         left = {name: found for name, found in by_split.items() if found and name != "test"}
         kept = [f"{name} ({len(found)} images)" for name, found in by_split.items() if found]
         if set(left) == {"train", "val"}:
-            note = f"{asked} the folders keep apart {', '.join(sorted(kept))}"
+            note = f"{not_drawn} the folders keep apart {', '.join(sorted(kept))}"
             return {name: list(left[name]) for name in ("train", "val")}, (note,)
         if len(left) > 1:
             raise UserError(
                 f"{root}: expected images in folders train and val, found {', '.join(kept)}"
             )
         note = f"test ({len(by_split['test'])} images) is left out" if by_split.get("test") else ""
-        drawn = stems.draw([name for found in left.values() for name in found], train, val, seed)
+        every = [name for found in left.values() for name in found]
+        drawn = stems.draw(every, asked.train, asked.val, asked.seed)
         return drawn, (note,) if note else ()
     if shares != [None, None]:
         raise UserError(
-            f"records.train: {train}, records.val: {val}: expected two lists or two shares such as "
+            f"{words}: expected two lists or two shares such as "
             "80% and 20%, since a share is drawn from all images, those of the list among them"
         )
     chosen = {}
-    for purpose, name in (("train", train), ("val", val)):
+    for purpose, name in asked.splits.items():
         split = names.split_named(name)
         if not (root / f"{name}.txt").is_file() and by_split.get(split):
             chosen[purpose] = list(by_split[split])

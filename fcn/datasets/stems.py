@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from fcn.datasets.names import matched, origin
-from fcn.datasets.pairs import Pair, read_ids
+from fcn.datasets.pairs import Asked, Pair, read_ids
 from fcn.errors import CONTROL, UserError, enumeration
 from fcn.io import PICTURES, walk
 
@@ -128,9 +128,7 @@ def splits(
     images: Mapping[str, Path],
     labels: Mapping[str, Path],
     encoding: str,
-    train: str,
-    val: str,
-    seed: int,
+    asked: Asked,
 ) -> dict[str, list[Pair]]:
     """Training and validation set: two lists, or two shares.
 
@@ -140,32 +138,30 @@ def splits(
         images: by name, see `by_stem`.
         labels: by name.
         encoding: of the labels.
-        train: name of a list, or a share such as "80%".
-        val: likewise; both are lists or both are shares.
-        seed: of the order from whose front the training share is taken, and the validation share
-            from its back.
+        asked: of which both splits are names of lists, or both are shares such as "80%"; the
+            training share is taken from the front of the order, the validation share from its back.
 
     Raises:
         UserError: see `pairs` and `draw`; no such list; or for shares, a label without an image.
     """
-    shares = [share(text) for text in (train, val)]
+    shares = [share(text) for text in asked.splits.values()]
     if None in shares:
         if shares != [None, None]:
             raise UserError(
-                f"records.train: {train}, records.val: {val}: expected two lists or two shares "
-                "such as 80% and 20%, since a share is drawn from all images, those of the list "
-                "among them"
+                f"records.train: {asked.train}, records.val: {asked.val}: expected two lists or "
+                "two shares such as 80% and 20%, since a share is drawn from all images, those of "
+                "the list among them"
             )
         return {
             purpose: pairs(
                 images, labels, read_list(root, name), encoding, str(root / f"{name}.txt")
             )
-            for purpose, name in (("train", train), ("val", val))
+            for purpose, name in asked.splits.items()
         }
     lonely = sorted(set(labels) - set(images))
     if lonely:
         raise UserError(f"{root}: {len(lonely)} labels have no image: {enumeration(lonely)}")
-    drawn = draw(list(images), train, val, seed)
+    drawn = draw(list(images), asked.train, asked.val, asked.seed)
     return {
         purpose: pairs(images, labels, names, encoding, str(root))
         for purpose, names in drawn.items()

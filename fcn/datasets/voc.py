@@ -1,9 +1,8 @@
 """PASCAL VOC's layout: JPEGImages, SegmentationClass, ImageSets/Segmentation, with any lists."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fcn.datasets.pairs import Listing, Pair, complete, read_ids
+from fcn.datasets.pairs import Asked, Listing, Pair, complete, read_ids
 from fcn.errors import UserError
 from fcn.io import contents
 
@@ -62,25 +61,18 @@ def pairs(root: Path, split: str) -> list[Pair]:
     )
 
 
-def load(
-    roots: Mapping[str, Path], classes: Sequence[str], train: str, val: str, seed: int
-) -> Listing:
+def load(asked: Asked) -> Listing:
     """A data set in VOC's layout, with lists and classes of its own and no official counts.
 
     Args:
-        roots: "voc" is the folder that holds JPEGImages.
-        classes: names by label value, as many as there are, or none: VOC's 21.
-        train: name of a list.
-        val: name of a list.
-        seed: nothing is drawn here.
+        asked: the root "voc" is the folder that holds JPEGImages; splits are names of lists;
+            without classes they are VOC's 21.
 
     Raises:
         UserError: see `pairs`.
     """
-    notes = (
-        ()
-        if classes
-        else ("records.classes is empty, so the values are taken for VOC's 21 classes",)
-    )
-    splits = {"train": pairs(roots["voc"], train), "val": pairs(roots["voc"], val)}
-    return Listing(tuple(classes) or CLASSES, splits, notes=notes)
+    note = "records.classes is empty, so the values are taken for VOC's 21 classes"
+    splits = {purpose: pairs(asked.roots["voc"], name) for purpose, name in asked.splits.items()}
+    if asked.classes:
+        return Listing(tuple(asked.classes), splits)
+    return Listing(CLASSES, splits, notes=(note,))
