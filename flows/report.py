@@ -24,7 +24,4 @@ def report(
         out: folder to write.
         settings: what is set: params.yaml, or the settings.json that came out of it.
     """
-    profile = config.read(settings)
-    write_report(
-        profile.profile, profile, [*profile.variants], records, models, metrics, plots, out
-    )
+    write_report(config.read(settings), records, models, metrics, plots, out)

@@ -57,20 +57,14 @@ def train(wanted: RunSpec, data: Path, data_look: Path, parent: Path, out: Path)
     _agree(share, key)
     if share.from_first(made.is_dir):
         if share.first:
-            log.info(
-                "%s is trained already, but DVC does not have it: it is taken from %s",
-                variant,
-                made,
-            )
+            said = "%s is trained already, but DVC does not have it: it is taken from %s"
+            log.info(said, variant, made)
             steps.remark("trained already; the model was taken from its checkpoint")
             kept.copy(made, out)
         return
     if not share.first:
-        log.info(
-            "process %d of %d computes; the first one reports and writes",
-            share.process,
-            share.processes,
-        )
+        said = "process %d of %d computes; the first one reports and writes"
+        log.info(said, share.process, share.processes)
         fit.run(spec, recipe, data, parent, out, checkpoint, lambda *_: None, lambda *_: None)
         return
     if resumed := checkpoint.is_file():
@@ -89,23 +83,12 @@ def train(wanted: RunSpec, data: Path, data_look: Path, parent: Path, out: Path)
     ) as run:
         origin = {"parent": str(parent), "training.key": key, **made_from}
         _note_origin(run, wanted.profile, data, data_look, origin)
-        machine = durations.facts(made_from)
-        told = _Told(variant, spec, recipe, data, parent, run, machine, log, resumed)
+        told = _Told(spec, recipe, data, parent, run, durations.facts(made_from), log, resumed)
         # DVC cannot know a model that is kept apart, nor one that it did not ask for.
         first = made if not wanted.apart and "DVC_STAGE" in os.environ else out
+        says = (told.begins, told.report, told.watch, told.note)
         with _kept(checkpoint, recipe.iterations):
-            fit.run(
-                spec,
-                recipe,
-                data,
-                parent,
-                first,
-                checkpoint,
-                told.begins,
-                told.report,
-                told.watch,
-                told.note,
-            )
+            fit.run(spec, recipe, data, parent, first, checkpoint, *says)
         if first != out:
             kept.copy(first, out)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})
@@ -148,7 +131,6 @@ def _note_origin(
 class _Told:
     """What is told of a training while it runs: to the log, to Prefect, and to its ledger."""
 
-    variant: str
     spec: ModelSpec
     recipe: TrainSpec
     data: Path
@@ -169,16 +151,15 @@ class _Told:
 
     def begins(self, device: str, transfers: list[surgery.Transfer]) -> None:
         self.log.info(
-            "training %s for %d iterations on %s", self.variant, self.recipe.iterations, device
+            "training %s for %d iterations on %s", self.spec.variant, self.recipe.iterations, device
         )
         self.run.facts(durations.MACHINE.format("train"), {**self.machine, "device": device})
         _warn_if_slow(device, self.spec, self.recipe.iterations, self.data)
         for action in ("copied", "new", "dropped"):
             names = dict.fromkeys(t.name.rsplit("/", 1)[0] for t in transfers if t.action == action)
             self.log.info("weights %s: %s", action, ", ".join(names) or "none")
-        steps.show(
-            "weights", f"Weights of {self.variant} from {self.parent}", markdown=_table(transfers)
-        )
+        title = f"Weights of {self.spec.variant} from {self.parent}"
+        steps.show("weights", title, markdown=_table(transfers))
 
     def report(self, step: int, values: dict[str, float]) -> None:
         self.run.metrics(values, step)
@@ -187,12 +168,12 @@ class _Told:
             scores = ", ".join(
                 f"{name.removeprefix('val_')} {value:.4f}" for name, value in values.items()
             )
-            self.log.info("%s: validation at %d: %s", self.variant, step, scores)
+            self.log.info("%s: validation at %d: %s", self.spec.variant, step, scores)
             self.score = f", mean IU {values['val_mean_iu']:.4f}"
         # The clock starts at the first report: what comes before builds and traces the graph.
         if not self.progress:
             self.progress = Progress(
-                self.log.info, self.variant, "iterations", start=step, show=steps.Bar()
+                self.log.info, self.spec.variant, "iterations", start=step, show=steps.Bar()
             )
             if self.resumed and "loss" in values:
                 steps.remark(f"resumed at step {step - self.recipe.log_every}")
@@ -203,7 +184,7 @@ class _Told:
             self.progress(step, self.recipe.iterations, self.loss + self.score)
 
     def watch(self, examples: Iterable[Any]) -> Iterator[Any]:
-        say = Progress(self.log.info, f"{self.variant}: validating", "images")
+        say = Progress(self.log.info, f"{self.spec.variant}: validating", "images")
         total = stream.count(self.data, "val", self.recipe.validate_images)
         for number, example in enumerate(examples, 1):
             yield example
@@ -211,10 +192,10 @@ class _Told:
                 say(number, total)
 
     def note(self, kind: str, text: str) -> None:
-        (self.log.info if kind in ("resolution", "stopped_early") else self.log.warning)(
-            "%s: %s", self.variant, text
-        )
-        steps.show(f"health-{kind.replace('_', '-')}", f"Health of {self.variant}", markdown=text)
+        say = self.log.info if kind in ("resolution", "stopped_early") else self.log.warning
+        say("%s: %s", self.spec.variant, text)
+        title = f"Health of {self.spec.variant}"
+        steps.show(f"health-{kind.replace('_', '-')}", title, markdown=text)
         self.notes.setdefault(kind, text)
         self.run.tags({"health": ", ".join(self.notes)})
         self.run.facts(durations.HEALTH, self.notes)
@@ -224,7 +205,7 @@ class _Told:
         if not self.linked and self.run.id:
             self.linked = True
             if url := self.run.url:
-                steps.show("mlflow", f"{self.variant} in MLflow", link=url)
+                steps.show("mlflow", f"{self.spec.variant} in MLflow", link=url)
                 self.log.info("MLflow: %s", self.run.models_url)
 
 

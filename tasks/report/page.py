@@ -20,7 +20,7 @@ from fcn.input import records
 from fcn.spec import ModelSpec
 from tasks.report import charts, examples, gallery, references
 from tasks.report.pictures import present
-from tasks.settings import Profile
+from tasks.settings import Settings
 from tasks.tracking import duration, durations, provenance
 
 HERE = Path(__file__).parent
@@ -38,7 +38,7 @@ CONFUSED = 10
 
 
 def render(
-    profile_name: str, profile: Profile, found: Mapping[str, Evaluation],
+    settings: Settings, found: Mapping[str, Evaluation],
     data: Path, models: Path, looked: Mapping[str, Any],
     explained: Mapping[str, Mapping[str, str]],
     lock: Path = Path("dvc.lock"),
@@ -47,8 +47,7 @@ def render(
     are left out.
 
     Args:
-        profile_name: in params.yaml.
-        profile: its parameters.
+        settings: all that is set.
         found: the evaluations, by variant.
         data: folder of the records.
         models: folder with a model folder per variant.
@@ -58,11 +57,11 @@ def render(
     """
     names, classes = list(found), records.read_index(data)["classes"]
     measured = {n: evaluation.content for n, evaluation in found.items()}
-    beside, where = references.beside(profile.records.dataset, classes, measured)
+    beside, where = references.beside(settings.records.dataset, classes, measured)
     ious = {n: evaluation.class_iu for n, evaluation in found.items()}
     return template("report.html").render(
         **script(looked),
-        profile=profile_name,
+        profile=settings.profile,
         names=names,
         scores=SCORES,
         measured=measured,
@@ -82,9 +81,9 @@ def render(
         trained={n: durations.read(models / n / "weights.npz", "train") for n in names},
         confusions={n: _confusion(evaluation) for n, evaluation in found.items()},
         specs=specs(models, names),
-        model=asdict(profile.model),
-        recipes={n: asdict(profile.train[n]) for n in names},
-        records=asdict(profile.records),
+        model=asdict(settings.model),
+        recipes={n: asdict(settings.train[n]) for n in names},
+        records=asdict(settings.records),
         hashes=_hashes(lock, found, data, models),
     )
 

@@ -2,8 +2,7 @@
 and MLflow.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 
 from fcn.errors import UserError
@@ -12,8 +11,8 @@ from fcn.input import records
 from fcn.io import files
 from tasks import tracking
 from tasks.report import charts, examples, explained, gallery, page, pictures
-from tasks.settings import Profile
-from tasks.tracking import provenance, steps
+from tasks.settings import Settings
+from tasks.tracking import RunSpec, provenance, steps
 
 MARK = ("index.html", "<title>FCN, profile ")
 """By which a folder is known as a report; see `files.replacing_folder`."""
@@ -33,9 +32,8 @@ PICTURES = {
 
 @steps.step("write report")
 def write_report(
-    profile_name: str, profile: Profile, variants: Sequence[str],
-    data: Path, models: Path, metrics: Path, plots: Path, out: Path,
-) -> None:  # fmt: skip
+    settings: Settings, data: Path, models: Path, metrics: Path, plots: Path, out: Path
+) -> None:
     """Writes the folder `out`, see `build`, and shows its pictures in Prefect and in the models'
     runs of MLflow.
 
@@ -43,19 +41,18 @@ def write_report(
         UserError: see `build`.
     """
     log = steps.logger()
-    found = build(profile_name, profile, variants, data, models, metrics, plots, out)
+    found = build(settings, data, models, metrics, plots, out)
     log.info("%s: open it in a browser; it needs no network", out / "index.html")
-    steps.show("report", f"The models of {profile_name}", markdown=_table(found))
+    steps.show("report", f"The models of {settings.profile}", markdown=_table(found))
     for name, text in PICTURES.items():
         if (out / name).is_file():
             steps.show(f"report-{Path(name).stem}", text, image=pictures.data_url(out / name))
     for variant in found:
-        params = {"profile": profile_name, "variant": variant, "model": asdict(profile.model)}
-        params["train"] = asdict(profile.train[variant])
+        wanted = RunSpec(settings, variant)
         tags = {"pipeline": steps.pipeline_id(), "git.commit": provenance.tags()["git.commit"]}
         sha256 = files.digest(models / variant / "weights.npz")
         with tracking.scoring(
-            f"fcn-{profile_name}", variant, sha256, params=params, tags=tags, stage="report"
+            wanted.experiment, variant, sha256, params=wanted.params, tags=tags, stage="report"
         ) as run:
             for path in sorted(out.iterdir()):
                 # the pictures beside a large page: MLflow's viewer would not find them
@@ -64,8 +61,7 @@ def write_report(
 
 
 def build(
-    profile_name: str, profile: Profile, variants: Sequence[str],
-    data: Path, models: Path, metrics: Path, plots: Path, out: Path,
+    settings: Settings, data: Path, models: Path, metrics: Path, plots: Path, out: Path,
     lock: Path = Path("dvc.lock"),
 ) -> dict[str, Evaluation]:  # fmt: skip
     """Writes the folder `out` from what the other stages left in `data` (records), `models`,
@@ -86,7 +82,7 @@ def build(
     files.check_folder(out, MARK)
     found = {
         name: Evaluation(path, plots / name)
-        for name in variants
+        for name in settings.variants
         if (path := metrics / f"{name}.json").exists()
     }
     if not found:
@@ -95,7 +91,7 @@ def build(
             "`evaluate` first"
         )
     names, classes = list(found), records.read_index(data)["classes"]
-    chosen = _chosen(data, found[names[-1]], profile.evaluate.overlays)
+    chosen = _chosen(data, found[names[-1]], settings.evaluate.overlays)
     with files.replacing_folder(out, MARK) as folder:
         folder.mkdir()
         inside = list(dict.fromkeys(image for ids in chosen.values() for image in ids))
@@ -105,7 +101,7 @@ def build(
         pictured = examples.read(data, folders)
         looked = gallery.build(pictured, found, classes, folder, inside[: gallery.INSIDE])
         shown = explained.write(folder, found, page.specs(models, names))
-        html = page.render(profile_name, profile, found, data, models, looked, shown, lock)
+        html = page.render(settings, found, data, models, looked, shown, lock)
         (folder / "index.html").write_text(html, encoding="utf-8")
         loaded = (
             {each.id: each for each in examples.read(data, folders, inside)}

@@ -179,13 +179,10 @@ def write_project(folder):
     return folder
 
 
-def build(folder, **changes):
+def build(folder):
     """The page that `tasks.report` makes of the project; the current
     directory has to be `folder`.
     """
-    profile = config.read(ROOT / "params.yaml")
-    arguments = {"profile_name": "sample", "profile": profile, "variants": list(MEASURED)}
-    write.build(**arguments | changes,
-                **{name: Path(name) for name in ("models", "metrics", "plots")},
-                data=Path("data/records"), out=Path("report"))  # fmt: skip
+    names = ("data/records", "models", "metrics", "plots", "report")
+    write.build(config.read(ROOT / "params.yaml"), *map(Path, names))
     return Page((folder / "report/index.html").read_text(encoding="utf-8"))

@@ -107,9 +107,7 @@ def test_what_looks_wrong_is_told_to_the_log_to_prefect_and_to_the_ledger(
     run = types.SimpleNamespace(
         tags=tags.update, facts=lambda name, values: facts.update({name: dict(values)})
     )
-    told = train._Told(
-        "fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, {}, logging.getLogger("test")
-    )
+    told = train._Told(MODEL, RECIPE, tmp_path, tmp_path, run, {}, logging.getLogger("test"))
     told.note("all_background", "Only background: a lower rate.")
     assert caplog.messages == ["fcn32s: Only background: a lower rate."]
     assert caplog.records[0].levelname == "WARNING"
@@ -131,7 +129,7 @@ def test_a_resumed_training_says_from_which_step_and_what_was_wrong_before(monke
         tags=lambda values: said.append(values),
     )
     resumed: dict[str, str] = {}
-    given = ("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, resumed, logging.getLogger("test"))
+    given = (MODEL, RECIPE, tmp_path, tmp_path, run, resumed, logging.getLogger("test"))
     told = train._Told(*given, resumed=True)
     told.report(800 + RECIPE.log_every, {"loss": 0.5})
     told.report(800 + 2 * RECIPE.log_every, {"loss": 0.4})
@@ -149,7 +147,7 @@ def test_a_training_ends_with_the_score_of_its_last_validation(monkeypatch, tmp_
     monkeypatch.setattr(steps, "show", lambda *_, **__: None)
     run = types.SimpleNamespace(id=None, metrics=lambda values, step: None)
     log = logging.getLogger("test")
-    told = train._Told("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, {}, log)
+    told = train._Told(MODEL, RECIPE, tmp_path, tmp_path, run, {}, log)
     scores = {"val_mean_iu": 0.25}
     told.report(2, {"loss": 0.5})
     told.report(2, scores)
@@ -167,7 +165,7 @@ def test_the_page_of_a_run_is_shown_once_as_soon_as_there_is_one(monkeypatch, tm
     caplog.set_level(logging.INFO)
     run = types.SimpleNamespace(id=None, url="http://here/run", models_url="http://here/all")
     log = logging.getLogger("test")
-    told = train._Told("fcn32s", MODEL, RECIPE, tmp_path, tmp_path, run, {}, log)
+    told = train._Told(MODEL, RECIPE, tmp_path, tmp_path, run, {}, log)
     told.link()
     assert shown == []
     run.id = "abc"

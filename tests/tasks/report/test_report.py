@@ -327,9 +327,9 @@ def test_prefect_and_mlflow_get_the_pictures(project, monkeypatch):
         steps, "show", lambda key, text, **content: shown.update({key: content.popitem()[1]})
     )
     monkeypatch.setattr(tracking, "scoring", scoring)
-    profile = config.read(ROOT / "params.yaml")
+    settings = config.read(ROOT / "params.yaml")
     paths = (Path(name) for name in ("data/records", "models", "metrics", "plots", "report"))
-    write.write_report("sample", profile, list(MEASURED), *paths)
+    write.write_report(settings, *paths)
     assert shown.keys() == {"report", "report-overview", "report-worst", "report-boundary"}
     assert shown["report-worst"].startswith("data:image/jpeg;base64,")
     assert shown["report-boundary"].startswith("data:image/png;base64,")
