@@ -14,7 +14,7 @@ logged, and what it should know stands in the ledger.
 from tasks.tracking.checkout import root
 from tasks.tracking.progress import Progress, duration
 from tasks.tracking.redaction import hidden, known
-from tasks.tracking.run import MODEL, NOTE, Run, experiment, scoring, training
+from tasks.tracking.run import MODEL, NOTE, Run, scoring, training
 from tasks.tracking.runspec import RunSpec
 from tasks.tracking.store import SCORES
 
@@ -26,7 +26,6 @@ __all__ = [
     "Run",
     "RunSpec",
     "duration",
-    "experiment",
     "hidden",
     "known",
     "root",
