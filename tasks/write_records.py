@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from fcn import doctor
-from fcn.datasets import Asked, Listing, Pair, catalog, folds
+from fcn.datasets import DatasetSpec, Listing, Pair, catalog, folds
 from fcn.errors import UserError
 from fcn.records import writing
 from fcn.spec import VOID
@@ -34,7 +34,7 @@ def write_records(
         split: Progress(log.info, f"records {split}", "images") for split in ("train", "val")
     }
     roots = {key: images / key / root for key, root in params.roots.items()}
-    asked = Asked(roots, params.classes, params.train, params.val, params.seed)
+    asked = DatasetSpec(roots, params.classes, params.train, params.val, params.seed)
     listing, lists = catalog.load(params.dataset, asked), asked.splits
     if part:
         listing = folds.fold(listing, *part, params.seed)

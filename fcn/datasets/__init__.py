@@ -3,7 +3,7 @@
 from fcn.datasets.annotations import formats
 from fcn.datasets.annotations.tree import Annotated
 from fcn.datasets.catalog import DATASETS, open
-from fcn.datasets.pairs import Asked, Listing, Pair, leaks, read_ids
+from fcn.datasets.pairs import DatasetSpec, Listing, Pair, leaks, read_ids
 from fcn.datasets.stems import IMAGES
 from fcn.datasets.voc import CLASSES
 
@@ -12,7 +12,7 @@ __all__ = [
     "DATASETS",
     "IMAGES",
     "Annotated",
-    "Asked",
+    "DatasetSpec",
     "Listing",
     "Pair",
     "formats",

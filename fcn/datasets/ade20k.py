@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fcn import reading
 from fcn.datasets import stems
-from fcn.datasets.pairs import Asked, Listing, check_count, choose_classes
+from fcn.datasets.pairs import DatasetSpec, Listing, check_count, choose_classes
 from fcn.errors import UserError
 
 COUNTS = {"training": 20210, "validation": 2000}
@@ -44,7 +44,7 @@ def names(root: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def load(asked: Asked) -> Listing:
+def load(asked: DatasetSpec) -> Listing:
     """ADE20K, or a part of it.
 
     Args:

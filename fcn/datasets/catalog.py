@@ -7,11 +7,11 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from fcn.datasets import ade20k, folder, official, sets, voc
-from fcn.datasets.pairs import Asked, Listing, leaks
+from fcn.datasets.pairs import DatasetSpec, Listing, leaks
 from fcn.errors import UserError, enumeration
 from fcn.io import contents
 
-DATASETS: dict[str, Callable[[Asked], Listing]] = {
+DATASETS: dict[str, Callable[[DatasetSpec], Listing]] = {
     "voc": voc.load,
     "voc2011": partial(official.load, "voc2011"),
     "voc2012": partial(official.load, "voc2012"),
@@ -72,10 +72,10 @@ def open(  # not the builtin: `fcn.datasets.open`
     key = next(iter(contents.archives(dataset)))
     given = root if isinstance(root, Mapping) else {key: root}
     roots = {key: Path(path) for key, path in given.items()}
-    return load(dataset, Asked(roots, classes, train, val, seed))
+    return load(dataset, DatasetSpec(roots, classes, train, val, seed))
 
 
-def load(dataset: str, asked: Asked) -> Listing:
+def load(dataset: str, asked: DatasetSpec) -> Listing:
     """The pairs of a data set's training and validation set, and its classes.
 
     Args:

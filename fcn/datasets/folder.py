@@ -13,7 +13,7 @@ from fcn.datasets import splits, stems
 from fcn.datasets.annotations import formats
 from fcn.datasets.annotations.tree import Tree, beside, identified
 from fcn.datasets.names import is_void, split_of
-from fcn.datasets.pairs import LONGEST, Asked, Listing, Pair, choose_classes
+from fcn.datasets.pairs import LONGEST, DatasetSpec, Listing, Pair, choose_classes
 from fcn.errors import CONTROL, UserError, enumeration
 from fcn.io import PICTURES
 from fcn.spec import VOID_COLOUR, Colour
@@ -81,7 +81,7 @@ def like_void(names: Sequence[str]) -> str:
     return ""
 
 
-def load(asked: Asked) -> Listing:
+def load(asked: DatasetSpec) -> Listing:
     """A user's folder.
 
     Args:
@@ -166,7 +166,7 @@ def repeated(root: Path) -> bool:
 
 
 def _divided(
-    root: Path, by_split: Mapping[str, Sequence[Pair]], asked: Asked
+    root: Path, by_split: Mapping[str, Sequence[Pair]], asked: DatasetSpec
 ) -> tuple[dict[str, list[Pair]], tuple[str, ...]]:
     pairs = {pair.id: pair for found in by_split.values() for pair in found}
     ids = {split: [pair.id for pair in found] for split, found in by_split.items()}

@@ -9,7 +9,7 @@ import numpy as np
 
 from fcn.datasets import stems
 from fcn.datasets.annotations.tables import by_value
-from fcn.datasets.pairs import Asked, Listing, Pair, check_count, choose_classes
+from fcn.datasets.pairs import DatasetSpec, Listing, Pair, check_count, choose_classes
 from fcn.errors import UserError
 from fcn.spec import VOID
 
@@ -46,7 +46,7 @@ class Indexed:
         found[list(self.void)] = VOID
         return found
 
-    def load(self, asked: Asked) -> Listing:
+    def load(self, asked: DatasetSpec) -> Listing:
         """The pairs of two of its splits.
 
         Args:

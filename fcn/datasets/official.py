@@ -21,7 +21,15 @@ from functools import cache
 from pathlib import Path
 
 from fcn.datasets import sbd, voc
-from fcn.datasets.pairs import Asked, Listing, Pair, check_count, choose_classes, complete, read_ids
+from fcn.datasets.pairs import (
+    DatasetSpec,
+    Listing,
+    Pair,
+    check_count,
+    choose_classes,
+    complete,
+    read_ids,
+)
 from fcn.errors import UserError, enumeration
 
 Lists = Callable[[str], frozenset[str]]
@@ -78,7 +86,7 @@ TESTS = {"VOC2012": 1456}
 """By challenge, the images of its segmentation test set, whose labels are not public."""
 
 
-def load(dataset: str, asked: Asked) -> Listing:
+def load(dataset: str, asked: DatasetSpec) -> Listing:
     """VOC2011 or VOC2012, with SBD where a split takes from it.
 
     Args:

@@ -39,7 +39,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Asked:
+class DatasetSpec:
     """What is wanted of a data set.
 
     Attributes:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from fcn import reading
 from fcn.datasets import names, stems
-from fcn.datasets.pairs import Asked
+from fcn.datasets.pairs import DatasetSpec
 from fcn.errors import UserError, enumeration
 from fcn.io import PICTURES
 
@@ -19,7 +19,7 @@ def choose(
     root: Path,
     labels: Mapping[str, str],
     by_split: Mapping[str, Sequence[str]],
-    asked: Asked,
+    asked: DatasetSpec,
 ) -> tuple[dict[str, list[str]], tuple[str, ...]]:
     """The names of the images of the training and the validation set.
 

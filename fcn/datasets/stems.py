@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from fcn.datasets.names import matched, origin
-from fcn.datasets.pairs import Asked, Pair, read_ids
+from fcn.datasets.pairs import DatasetSpec, Pair, read_ids
 from fcn.errors import CONTROL, UserError, enumeration
 from fcn.io import PICTURES, walk
 
@@ -128,7 +128,7 @@ def splits(
     images: Mapping[str, Path],
     labels: Mapping[str, Path],
     encoding: str,
-    asked: Asked,
+    asked: DatasetSpec,
 ) -> dict[str, list[Pair]]:
     """Training and validation set: two lists, or two shares.
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fcn.datasets.pairs import Asked, Listing, Pair, complete, read_ids
+from fcn.datasets.pairs import DatasetSpec, Listing, Pair, complete, read_ids
 from fcn.errors import UserError
 from fcn.io import contents
 
@@ -61,7 +61,7 @@ def pairs(root: Path, split: str) -> list[Pair]:
     )
 
 
-def load(asked: Asked) -> Listing:
+def load(asked: DatasetSpec) -> Listing:
     """A data set in VOC's layout, with lists and classes of its own and no official counts.
 
     Args:

@@ -97,7 +97,7 @@ KINDS = {
     "image_transparent": Kind(NOTE,
         "an image with transparency", "It is laid on white; save it without, if that is wrong.",
         p.modes("RGBA", "LA", "PA")),
-    "left_out": Kind(NOTE, "what was left out", "Nothing, if you know why."),
+    "left_out": Kind(NOTE, "what was left out", "If you know why, there is nothing to do."),
     # What the labels are.
     "classes_missing": Kind(STOP, "nothing says which label is which class",
         "Write classes.txt, beside the two folders.", p.classes_missing),
@@ -158,9 +158,9 @@ KINDS = {
         "Nothing: only the indices count, not the colours."),
     # What is in them.
     "class_absent": Kind(NOTE, "classes that never occur",
-        "Nothing, if you know why; they cannot be learned.", p.absent),
+        "They cannot be learned. If you know why, there is nothing to do.", p.absent),
     "mostly_void": Kind(NOTE, "more than half of all pixels are void",
-        "Nothing, if you know why: they count for nothing.", p.mostly_void),
+        "They count for nothing. If you know why, there is nothing to do.", p.mostly_void),
 }  # fmt: skip
 
 
@@ -192,7 +192,7 @@ class Finding:
 
     def __str__(self) -> str:
         """One line, as for an error message."""
-        return f"{self.file}: {self.what}. {self.advice}".removeprefix(": ")
+        return f"{self.file or KINDS[self.kind].title}: {self.what}. {self.advice}"
 
 
 def findings(case: Case, kinds: Collection[str] = KINDS.keys()) -> list[Finding]:

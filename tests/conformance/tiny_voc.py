@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from fcn.datasets import Asked, voc
+from fcn.datasets import DatasetSpec, voc
 from fcn.pixels import labels
 from fcn.records import writing
 
@@ -38,6 +38,6 @@ def write_images(root, lists, sizes=SIZES):
 
 def write_records(root, out, train="train", val="val"):
     """Records of the lists `train` and `val` below `root`."""
-    listing = voc.load(Asked({"voc": root}, CLASSES, train, val, 0))
+    listing = voc.load(DatasetSpec({"voc": root}, CLASSES, train, val, 0))
     writing.write(listing, {"train": train, "val": val}, out, 1, 1, "stop", lambda *_: None)
     return out

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from fcn.datasets import Asked
+from fcn.datasets import DatasetSpec
 from fcn.input import Stream
 from fcn.pixels import labels
 from fcn.spec.augment import OFF
@@ -58,7 +58,7 @@ def write_records(root, out, train="train", val="val"):
     from fcn.datasets import voc
     from fcn.records import writing
 
-    listing = voc.load(Asked({"voc": root}, CLASSES, train, val, 0))
+    listing = voc.load(DatasetSpec({"voc": root}, CLASSES, train, val, 0))
     writing.write(listing, {"train": train, "val": val}, out, 2, 1, "stop", lambda *_: None)
     return out
 

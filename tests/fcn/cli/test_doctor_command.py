@@ -13,7 +13,7 @@ from label_folders import OWN, coloured, mask_255, truth, voc, write_folder
 from PIL import Image
 
 from fcn.cli.app import main
-from fcn.datasets import Asked, folder
+from fcn.datasets import DatasetSpec, folder
 from fcn.pixels import labels
 from fcn.spec.colours import palette
 
@@ -74,7 +74,7 @@ def test_from_twenty_rgb_masks_to_records_by_the_doctors_words_alone(own, capsys
     assert said.splitlines()[4].startswith("The labels are colours of classes.txt: ")
     assert said.splitlines()[-1] == "Nothing here would stop `records`."
     # `records` reads the classes that the user meant.
-    listing = folder.load(Asked({"folder": own}, (), "80%", "20%", seed=1))
+    listing = folder.load(DatasetSpec({"folder": own}, (), "80%", "20%", seed=1))
     assert listing.classes == ("background", "blue box", "green box", "red box")
     assert [len(listing.splits[split]) for split in ("train", "val")] == [16, 4]
     meant = {0: "background", 1: "red box", 2: "green box", 3: "blue box"}
@@ -99,7 +99,7 @@ def test_the_same_by_converting(own, tmp_path, capsys):
     out.rename(own / "masks")
     (own / "classes.txt").write_text("background\nblue box\ngreen box\nred box\n")
     assert main(["doctor", str(own)]) == 0
-    listing = folder.load(Asked({"folder": own}, (), "80%", "20%", seed=1))
+    listing = folder.load(DatasetSpec({"folder": own}, (), "80%", "20%", seed=1))
     found = labels.read(own / "masks" / "p07.png", 4, None, listing.splits["train"][0].encoding)
     expected = np.array([0, 3, 2, 1, *[0] * 251, 255], np.uint8)[truth(7)]
     np.testing.assert_array_equal(found, expected)

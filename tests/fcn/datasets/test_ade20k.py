@@ -2,7 +2,7 @@
 
 import pytest
 
-from fcn.datasets import Asked, ade20k, catalog
+from fcn.datasets import DatasetSpec, ade20k, catalog
 from fcn.datasets.pairs import Pair
 from fcn.errors import UserError
 
@@ -43,7 +43,7 @@ def official(tmp_path_factory):
 
 
 def load(root, train, val, classes=()):
-    return catalog.load("ade20k", Asked({"ade20k": root}, classes, train, val, 1))
+    return catalog.load("ade20k", DatasetSpec({"ade20k": root}, classes, train, val, 1))
 
 
 def test_the_official_archive(official):

@@ -16,7 +16,7 @@ from pycocotools import mask as runs
 from pycocotools.coco import COCO
 
 from fcn import doctor
-from fcn.datasets import Asked, folder
+from fcn.datasets import DatasetSpec, folder
 from fcn.datasets.annotations import formats, streets
 from fcn.datasets.sets import camvid
 from fcn.errors import UserError
@@ -43,7 +43,7 @@ def check(root, out, name, classes, truths):
     assert doctor.table(diagnosis).startswith(
         f"{root}: {name}, {len(truths)} images, {len(truths)} labels"
     )
-    listing = folder.load(Asked({"folder": root}, (), "50%", "50%", 0))
+    listing = folder.load(DatasetSpec({"folder": root}, (), "50%", "50%", 0))
     assert listing.classes == tuple(classes)
     index = writing.write(
         listing, {"train": "50%", "val": "50%"}, out, 1, 0, "stop", lambda *_: None
@@ -134,7 +134,7 @@ def test_coco_of_roboflow_keeps_its_splits(tmp_path):
         (tmp_path / split / "_annotations.coco.json").write_text(
             json.dumps(told | {"images": images, "annotations": shapes})
         )
-    listing = folder.load(Asked({"folder": tmp_path}, (), "80%", "20%", 0))
+    listing = folder.load(DatasetSpec({"folder": tmp_path}, (), "80%", "20%", 0))
     assert listing.classes == ("background", "car", "dog")
     assert [[pair.id for pair in listing.splits[split]] for split in ("train", "val")] == [
         ["p0", "p1"],
@@ -366,7 +366,7 @@ def test_boxes_alone_are_refused(tmp_path, make, words):
     )
     for attempt in (
         lambda: doctor.examine(tmp_path),
-        lambda: folder.load(Asked({"folder": tmp_path}, (), "80%", "20%", 0)),
+        lambda: folder.load(DatasetSpec({"folder": tmp_path}, (), "80%", "20%", 0)),
     ):
         with pytest.raises(UserError) as error:
             attempt()
@@ -402,7 +402,7 @@ def test_a_damaged_coco_file(tmp_path, old, new, words):
     (tmp_path / "all.json").write_text(json.dumps(coco_json()))
     spoilt(tmp_path / "all.json", old, new)
     with pytest.raises(UserError) as error:
-        folder.load(Asked({"folder": tmp_path}, (), "50%", "50%", 0))
+        folder.load(DatasetSpec({"folder": tmp_path}, (), "50%", "50%", 0))
     assert str(error.value).startswith(str(tmp_path / "all.json"))
     assert words in str(error.value)
     assert len(str(error.value).splitlines()) == 1
@@ -424,7 +424,7 @@ def test_a_region_that_is_none_is_told_with_its_image(tmp_path, what, words):
     told = coco_json()
     told["annotations"][0]["segmentation"] = what
     (tmp_path / "all.json").write_text(json.dumps(told))
-    listing = folder.load(Asked({"folder": tmp_path}, (), "50%", "50%", 0))
+    listing = folder.load(DatasetSpec({"folder": tmp_path}, (), "50%", "50%", 0))
     with pytest.raises(UserError) as error:
         writing.write(
             listing, {"train": "50%", "val": "50%"}, tmp_path / "out", 1, 0, "stop", lambda *_: None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn.datasets import Asked, catalog
+from fcn.datasets import DatasetSpec, catalog
 from fcn.datasets.sets.camvid import DATASET
 from fcn.errors import UserError
 from fcn.input import records
@@ -37,7 +37,7 @@ def camvid(tmp_path):
 
 
 def load(root, train="train", val="val", classes=()):
-    return catalog.load("camvid", Asked({"camvid": root}, classes, train, val, 1))
+    return catalog.load("camvid", DatasetSpec({"camvid": root}, classes, train, val, 1))
 
 
 def test_pairs_and_their_labels(camvid):

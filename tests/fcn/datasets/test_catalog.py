@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny import CLASSES
 
-from fcn.datasets import Asked, catalog, sets
+from fcn.datasets import DatasetSpec, catalog, sets
 from fcn.datasets.pairs import Listing, Pair, leaks, read_ids
 from fcn.errors import UserError, enumeration
 from fcn.io import contents
@@ -35,11 +35,11 @@ def test_every_data_set_says_what_is_read_of_its_archives():
 
 
 def test_vocs_layout_with_any_lists(world):
-    listing = catalog.load("voc", Asked({"voc": world}, CLASSES, "train", "val", 1))
+    listing = catalog.load("voc", DatasetSpec({"voc": world}, CLASSES, "train", "val", 1))
     assert listing == Listing(CLASSES, listing.splits)
     assert [pair.id for pair in listing.splits["val"]] == ["x", "v", "w"]
     assert {pair.encoding for pair in listing.splits["train"]} == {"indices"}
-    unnamed = catalog.load("voc", Asked({"voc": world}, (), "train", "val", 1))
+    unnamed = catalog.load("voc", DatasetSpec({"voc": world}, (), "train", "val", 1))
     assert (len(unnamed.classes), unnamed.classes[:2], unnamed.classes[20]) == (
         21,
         ("background", "aeroplane"),
@@ -56,7 +56,7 @@ def test_a_training_set_to_validate_on(world):
         match=r"the training set \(5 images\) and the validation set \(5\) share 5: a, b, c, "
         r"d, e\. Scor",
     ):
-        catalog.load("voc", Asked({"voc": world}, CLASSES, "train", "train", 1))
+        catalog.load("voc", DatasetSpec({"voc": world}, CLASSES, "train", "train", 1))
 
 
 def test_roots_that_do_not_do(world):
@@ -65,17 +65,19 @@ def test_roots_that_do_not_do(world):
         match=r"records\.roots: voc: .*Wrold is no folder; .* holds World\. Expected: the "
         r"folder inside",
     ):
-        catalog.load("voc", Asked({"voc": world.parent / "Wrold"}, CLASSES, "train", "val", 1))
+        catalog.load(
+            "voc", DatasetSpec({"voc": world.parent / "Wrold"}, CLASSES, "train", "val", 1)
+        )
     with pytest.raises(
         UserError, match="the data set voc is made of the archives voc; it has no `sbd`"
     ):
-        catalog.load("voc", Asked({"voc": world, "sbd": world}, CLASSES, "train", "val", 1))
+        catalog.load("voc", DatasetSpec({"voc": world, "sbd": world}, CLASSES, "train", "val", 1))
     with pytest.raises(
         UserError, match=r"records\.roots: empty; expected the folder of voc or sbd"
     ):
-        catalog.load("voc2012", Asked({}, (), "train", "val", 1))
+        catalog.load("voc2012", DatasetSpec({}, (), "train", "val", 1))
     with pytest.raises(UserError, match=r"records\.dataset: expected one of .*, camvid; got coco"):
-        catalog.load("coco", Asked({"voc": world}, CLASSES, "train", "val", 1))
+        catalog.load("coco", DatasetSpec({"voc": world}, CLASSES, "train", "val", 1))
 
 
 def test_leaks_counts_and_names_what_is_shared(tmp_path):
@@ -120,10 +122,10 @@ def test_real_voc_pairs(realdata, tmp_path):
         tar.extractall(tmp_path, filter="data")
     root = tmp_path / "VOCdevkit" / "VOC2012"
     listing = catalog.load(
-        "voc", Asked({"voc": root}, tuple(map(str, range(21))), "train", "val", 1)
+        "voc", DatasetSpec({"voc": root}, tuple(map(str, range(21))), "train", "val", 1)
     )
     assert (len(listing.splits["train"]), len(listing.splits["val"])) == (99, 94)
     with pytest.raises(
         UserError, match=r"train\.txt, voc2012: expected 1464 images, the list has 99"
     ):
-        catalog.load("voc2012", Asked({"voc": root}, (), "train", "val", 1))
+        catalog.load("voc2012", DatasetSpec({"voc": root}, (), "train", "val", 1))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn.datasets import Asked, catalog, folder, stems
+from fcn.datasets import DatasetSpec, catalog, folder, stems
 from fcn.datasets.pairs import Pair
 from fcn.errors import UserError
 from fcn.pixels import labels
@@ -31,7 +31,7 @@ def root(tmp_path):
 
 
 def load(root, train="80%", val="20%", classes=(), seed=1):
-    return catalog.load("folder", Asked({"folder": root}, classes, train, val, seed))
+    return catalog.load("folder", DatasetSpec({"folder": root}, classes, train, val, seed))
 
 
 def message(root, *arguments, **options):

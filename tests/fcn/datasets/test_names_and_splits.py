@@ -9,7 +9,7 @@ from label_folders import NAMES, photograph, truth, voc, write_folder
 from PIL import Image
 
 from fcn import doctor
-from fcn.datasets import Asked, folder, names
+from fcn.datasets import DatasetSpec, folder, names
 from fcn.datasets.splits import listed
 from fcn.errors import UserError
 from fcn.pixels import images
@@ -83,11 +83,12 @@ def test_folders_that_are_kept_apart_stay_apart(tmp_path, layout, train, val):
             picture.save(place / f"p{number}.PNG")
     (tmp_path / "classes.txt").write_text("\n".join(NAMES))
     for asked in (("80%", "20%"), ("train", "val")):
-        listing = folder.load(Asked({"folder": tmp_path}, (), *asked, 0))
+        listing = folder.load(DatasetSpec({"folder": tmp_path}, (), *asked, 0))
         ids = {split: [pair.id for pair in pairs] for split, pairs in listing.splits.items()}
         assert ids == {"train": ["p0", "p1"], "val": ["p2"]}
     assert (
-        folder.load(Asked({"folder": tmp_path}, (), "train", "test", 0)).splits["val"][0].id == "p3"
+        folder.load(DatasetSpec({"folder": tmp_path}, (), "train", "test", 0)).splits["val"][0].id
+        == "p3"
     )
 
 
@@ -101,7 +102,7 @@ def test_the_same_names_in_folders_that_are_kept_apart(tmp_path, layout):
             picture = photograph(number) if kind == "images" else voc(truth(number))
             picture.save(place / f"{number % 2}.png")
     (tmp_path / "classes.txt").write_text("\n".join(NAMES))
-    listing = folder.load(Asked({"folder": tmp_path}, (), "80%", "20%", 0))
+    listing = folder.load(DatasetSpec({"folder": tmp_path}, (), "80%", "20%", 0))
     found = {
         split: [(pair.image.parent, pair.label.parent, pair.image.stem) for pair in pairs]
         for split, pairs in listing.splits.items()
@@ -118,7 +119,7 @@ def test_lists_that_are_there_are_not_passed_over_for_shares(tmp_path):
     root = write_folder(tmp_path / "own", voc, classes=NAMES)
     (root / "train.txt").write_text("p01\n")
     (root / "val.txt").write_text("p02.jpg\n")
-    listing = folder.load(Asked({"folder": root}, (), "80%", "20%", 0))
+    listing = folder.load(DatasetSpec({"folder": root}, (), "80%", "20%", 0))
     assert [[pair.id for pair in listing.splits[split]] for split in ("train", "val")] == [
         ["p01"],
         ["p02"],

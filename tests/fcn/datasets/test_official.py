@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fcn.datasets import Asked, catalog, official
+from fcn.datasets import DatasetSpec, catalog, official
 from fcn.datasets.pairs import read_ids
 from fcn.errors import UserError
 
@@ -88,7 +88,7 @@ def spoilt(roots, tmp_path):
 
 
 def load(dataset, roots, train, val):
-    return catalog.load(dataset, Asked(roots, (), train, val, 0))
+    return catalog.load(dataset, DatasetSpec(roots, (), train, val, 0))
 
 
 def ids(pairs):
@@ -300,11 +300,11 @@ def test_a_list_of_ones_own_is_not_counted(spoilt):
 
 def test_other_class_names_must_be_as_many(roots):
     names = tuple(f"class {n}" for n in range(21))
-    assert catalog.load("voc2012", Asked(roots, names, "train", "val", 0)).classes == names
+    assert catalog.load("voc2012", DatasetSpec(roots, names, "train", "val", 0)).classes == names
     with pytest.raises(
         UserError, match=r"records\.classes: 20 names, but the data set `voc2012` has 21 classes"
     ):
-        catalog.load("voc2012", Asked(roots, names[:20], "train", "val", 0))
+        catalog.load("voc2012", DatasetSpec(roots, names[:20], "train", "val", 0))
 
 
 def test_images_to_predict(tmp_path):

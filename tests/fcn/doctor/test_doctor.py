@@ -24,7 +24,7 @@ from label_folders import (
 from PIL import Image
 
 from fcn import doctor
-from fcn.datasets import Asked, folder
+from fcn.datasets import DatasetSpec, folder
 from fcn.doctor.case import Row
 from fcn.doctor.findings import KINDS
 from fcn.errors import UserError
@@ -601,7 +601,7 @@ def test_every_kind_of_finding_says_what_to_do():
 def test_the_proposal_is_read_by_the_data_set(tmp_path):
     root = write_folder(tmp_path / "own", coloured)
     (root / "classes.txt").write_text("\n".join(doctor.examine(root).lines), encoding="utf-8")
-    listing = folder.load(Asked({"folder": root}, (), "75%", "25%", seed=1))
+    listing = folder.load(DatasetSpec({"folder": root}, (), "75%", "25%", seed=1))
     assert len(listing.classes) == 4
     value = {colour: index for index, colour in enumerate(listing.colours)}
     for pair in (*listing.splits["train"], *listing.splits["val"]):

@@ -25,7 +25,7 @@ from label_folders import (
 from PIL import Image, ImageFilter
 
 from fcn import doctor
-from fcn.datasets import Asked, folder
+from fcn.datasets import DatasetSpec, folder
 from fcn.doctor import near, turned
 from fcn.errors import UserError
 from fcn.records import writing
@@ -33,7 +33,7 @@ from fcn.records import writing
 
 def records(root, out, train="50%", val="50%"):
     lists = {"train": train, "val": val}
-    listing = folder.load(Asked({"folder": root}, (), train, val, 0))
+    listing = folder.load(DatasetSpec({"folder": root}, (), train, val, 0))
     return writing.write(listing, lists, out, 1, 0, "stop", lambda *_: None)
 
 

@@ -6,7 +6,7 @@ from label_folders import HEIGHT, NAMES, WIDTH, photograph, truth, voc
 from PIL import Image
 
 from fcn import doctor
-from fcn.datasets import Asked, catalog
+from fcn.datasets import DatasetSpec, catalog
 from fcn.errors import UserError
 from fcn.records import writing
 
@@ -50,7 +50,7 @@ def write(root):
 
 
 def load(root):
-    listing = catalog.load("folder", Asked({"folder": root}, (), "80%", "20%", 1))
+    listing = catalog.load("folder", DatasetSpec({"folder": root}, (), "80%", "20%", 1))
     lists = {"train": "80%", "val": "20%"}
     return writing.write(listing, lists, root / "records", 1, 1, "stop", lambda *_: None)
 

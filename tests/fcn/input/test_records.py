@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 from tiny import CLASSES, stream
 
-from fcn.datasets import Asked, voc
+from fcn.datasets import DatasetSpec, voc
 from fcn.errors import UserError
 from fcn.input import records
 from fcn.input import stream as inputs
@@ -19,7 +19,7 @@ from fcn.records import encoding, writing
 @pytest.fixture
 def folder(world, tmp_path):
     """Records of the tiny world in one shard per split, to be spoilt at will; val holds x, v, w."""
-    listing = voc.load(Asked({"voc": world}, CLASSES, "train", "val", 0))
+    listing = voc.load(DatasetSpec({"voc": world}, CLASSES, "train", "val", 0))
     writing.write(
         listing, {"train": "train", "val": "val"}, tmp_path / "out", 1, 1, "stop", lambda *_: None
     )

@@ -12,7 +12,7 @@ from label_folders import NAMES, grey, photograph, write_folder
 from PIL import Image
 
 from fcn import doctor
-from fcn.datasets import Asked, folder
+from fcn.datasets import DatasetSpec, folder
 from fcn.datasets.pairs import Pair
 from fcn.errors import UserError
 from fcn.pixels import images, labels
@@ -84,7 +84,7 @@ def test_each_is_one_sentence_for_every_reader(tmp_path, ghostscript, data):
         (finding.kind, finding.file) for finding in doctor.examine(root).findings if finding.stops
     }
     assert ("label_unreadable", str(mask)) in found
-    pairs = folder.load(Asked({"folder": root}, (), "50%", "50%", 0)).splits
+    pairs = folder.load(DatasetSpec({"folder": root}, (), "50%", "50%", 0)).splits
     bad = next(pair for split in pairs.values() for pair in split if pair.id == "p00")
     with pytest.raises(
         UserError, match=r"p00\.(jpg|png): expected a (picture|label), but it cannot be read"
