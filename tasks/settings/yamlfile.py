@@ -2,6 +2,8 @@
 refused in one sentence.
 """
 
+import copy
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -106,7 +108,7 @@ def parsed(text: str, where: str) -> Any:
         UserError: it is not valid, or has what is not taken: see `_Loader`.
     """
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return copy.deepcopy(_loaded(text))
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(
@@ -114,6 +116,12 @@ def parsed(text: str, where: str) -> Any:
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{where}: not valid YAML: {_brief(str(error))}") from error
+
+
+@functools.lru_cache(maxsize=8)
+def _loaded(text: str) -> Any:
+    """Each text once: a command reads params.yaml and profiles.yaml several times."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
 
 
 def _brief(words: str) -> str:
