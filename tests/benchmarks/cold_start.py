@@ -76,8 +76,8 @@ def main() -> int:
             rounds["import"].append(measured("-c", "import tensorflow")[0])
             clock, processor = measured("-c", PASS, folder, photo)[1].split()[-2:]
             rounds["pass"].append((float(clock), float(processor)))
-            command = ["-m", "fcn", "predict", photo, "--model", folder, "--out", out]
-            rounds["predict"].append(measured(*command)[0])
+            words = ("-m", "fcn", "predict", photo, "--model", folder, "--out", out)
+            rounds["predict"].append(measured(*words)[0])
             print(
                 f"round {number}: {told({key: each[-1] for key, each in rounds.items()})}",
                 flush=True,

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 import keras
 
@@ -60,7 +61,7 @@ def save_net(folder: Path, width: float, padding: str) -> Path:
     return folder / "net"
 
 
-def one(way: str, data: Path, net: Path, precision: str) -> None:
+def one(way: str, data: Path, net: Path, precision: Literal["float32", "bfloat16"]) -> None:
     """Goes through all images in one way; prints seconds by the clock, seconds of all cores, and
     the peak of memory in MiB.
     """

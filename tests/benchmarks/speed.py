@@ -70,7 +70,7 @@ def inputs(voc: Path | None, size: tuple[int, int], steps: int, folder: Path) ->
                 sizes[kind].append(to)
                 arrays[f"image{n}"] = np.asarray(image.convert("RGB").resize(to))
                 arrays[f"label{n}"] = np.asarray(label.resize(to, Image.Resampling.NEAREST))
-        np.savez(folder / f"{kind}.npz", **arrays)
+        np.savez(folder / f"{kind}.npz", allow_pickle=False, **arrays)
     return sizes
 
 
