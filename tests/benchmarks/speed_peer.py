@@ -60,9 +60,7 @@ def steps(path: Path, batch: int, device: str) -> list[tuple[Any, Any]]:
     mean = np.asarray(MEAN_BGR, np.float32)
     with np.load(path) as arrays:
         for n in range(len(arrays.files) // 2):
-            image = arrays[f"image{n}"][..., ::-1].astype(np.float32) - np.asarray(
-                MEAN_BGR, np.float32
-            )
+            image = arrays[f"image{n}"][..., ::-1].astype(np.float32) - mean
             image = torch.from_numpy(np.stack([image.transpose(2, 0, 1)] * batch))
             label = torch.from_numpy(np.stack([arrays[f"label{n}"].astype(np.int64)] * batch))
             found.append((image.contiguous().to(device), label.to(device)))
