@@ -420,46 +420,91 @@ def save_arrays(
         (np.savez_compressed if compressed else np.savez)(file, **plain)  # type: ignore[arg-type]
 
 
-def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Read every array of an `.npz`, in the file's order, without unpickling anything.
+class Arrays(Mapping[str, np.ndarray]):
+    """The arrays of an open `.npz`, each read when it is asked for: memory holds one at a time.
 
-    Each array's header is held against the bytes that the file has for it before memory is asked
-    for.
+    Nothing is unpickled. Each array's header is held against the bytes that the file has for it
+    before memory is asked for.
 
     Raises UserError, naming the file and what it is, if it is missing, no `.npz`, truncated,
-    damaged or pickled; or if it holds anything but finite real numbers.
+    damaged or pickled; or if an array that is asked for holds anything but finite real numbers.
+
+    Attributes:
+        headers: shape and dtype of every array, by name.
+
+    Example:
+        >>> with Arrays("fcn/pretrained/voc20/weights.npz") as arrays:
+        ...     arrays["conv1_1/bias"].shape
+        (64,)
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: wanted an .npz file of arrays, but there is no such file")
-    try:
-        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            # np.load would try to unpickle whatever has no known first bytes, and names no file in
-            # its errors.
-            _check_members(archive)
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-        for name, array in found.items():
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Opens the file."""
+        self._path = Path(path)
+        if not self._path.is_file():
+            raise UserError(f"{path}: wanted an .npz file of arrays, but there is no such file")
+        with self._told():
+            with open(self._path, "rb") as file, zipfile.ZipFile(file) as archive:
+                # np.load would try to unpickle whatever has no known first bytes, and names no file
+                # in its errors.
+                self.headers = _headers(archive)
+            self._file = np.load(self._path, allow_pickle=False)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Reads one."""
+        if name not in self._file.files:
+            raise KeyError(name)
+        with self._told():
+            array: np.ndarray = self._file[name]
             # Without a second array; NaN is the least and the largest of all that it stands among.
             if array.size and not np.isfinite([array.min(), array.max()]).all():
                 raise ValueError(f"{name} holds NaN or infinity")
-        return found
-    except BROKEN as error:
-        kind = "a file that cannot be read"
-        with contextlib.suppress(OSError):
-            kind = sniff(path)
-        hint = "it is truncated, damaged or pickled" if "zip" in kind else f"it is {kind}"
-        raise UserError(
-            f"{path}: wanted an .npz file of plain arrays, but {hint} ({path.stat().st_size} "
-            f"bytes; {shown(error)}). Remove the file and let the stage that makes it run again."
-        ) from error
+            return array
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, in the file's order."""
+        return iter(self._file.files)
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self._file.files)
+
+    def __enter__(self) -> "Arrays":
+        """For `with`, which closes the file."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except BROKEN as error:
+            path, kind = self._path, "a file that cannot be read"
+            with contextlib.suppress(OSError):
+                kind = sniff(path)
+            hint = "it is truncated, damaged or pickled" if "zip" in kind else f"it is {kind}"
+            raise UserError(
+                f"{path}: wanted an .npz file of plain arrays, but {hint} ({path.stat().st_size} "
+                f"bytes; {shown(error)}). Remove the file and let the stage that makes it run "
+                "again."
+            ) from error
 
 
-def _check_members(archive: zipfile.ZipFile) -> None:
-    """Raises ValueError for a member that is no array of real numbers, or not of the size it
-    claims.
+def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Read every array of an `.npz`, in the file's order; see `Arrays`, also for what is raised."""
+    with Arrays(path) as arrays:
+        return dict(arrays)
+
+
+def _headers(archive: zipfile.ZipFile) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and type of every array.
+
+    Raises ValueError for a member that is no array of real numbers, or not of the size it claims.
     """
-    members = archive.infolist()
+    members, found = archive.infolist(), {}
     if sum(member.file_size for member in members) > _MOST_ARRAYS:
         raise ValueError(f"its arrays would have more than {_MOST_ARRAYS} bytes")
     if len({member.filename for member in members}) < len(members):
@@ -492,3 +537,5 @@ def _check_members(archive: zipfile.ZipFile) -> None:
                 raise ValueError(
                     f"{member.filename} claims {str(shape)[:60]}, {size} bytes, and has {left}"
                 )
+            found[member.filename.removesuffix(".npy")] = shape, dtype
+    return found

@@ -2,6 +2,7 @@
 wrote it.
 """
 
+import contextlib
 import functools
 import json
 from collections.abc import Mapping, Sequence
@@ -107,11 +108,12 @@ def save(path: Path, arrays: Mapping[str, Any], told: int, history: History) -> 
 
 
 def load(path: Path, into: Mapping[str, Any], share: Share) -> tuple[int, History]:
-    """Reads a checkpoint.
+    """Reads a checkpoint, one array at a time.
 
     Args:
         path: its file.
-        into: `variables` to assign to.
+        into: `variables` to assign to. Shapes are checked before the first is assigned; an array
+            that is damaged may be found after others were.
         share: who computes; of several processes the first one reads, and hands the others what it
             read.
 
@@ -121,29 +123,34 @@ def load(path: Path, into: Mapping[str, Any], share: Share) -> tuple[int, Histor
     Raises:
         UserError: no checkpoint, a damaged one, or one with other variables.
     """
-    arrays = files.load_arrays(path) if share.first else {}
     remedy = "remove it to start this stage anew"
-    if share.first and {*into, "progress"} != {*arrays}:
-        raise UserError(f"{path}: a checkpoint of another net or version; {remedy}")
-    for name, variable in into.items() if share.first else ():
-        wanted, kept = (tuple(variable.shape), np.dtype(variable.dtype).kind), arrays[name]
-        # a mark for every step of `log_every`, which may be another one now
-        if name.startswith("loss/") and kept.ndim == 1:
-            kept = arrays[name] = np.resize(
-                np.append(kept, np.zeros(variable.shape, kept.dtype)), variable.shape
-            )
-        if (kept.shape, kept.dtype.kind) != wanted:
-            raise UserError(
-                f"{path}: {name}: expected {wanted[0]} of {variable.dtype}, got {kept.shape} of "
-                f"{kept.dtype}; {remedy}"
-            )
-    arrays = {
-        name: share.from_first(functools.partial(arrays.__getitem__, name))
-        for name in (*into, "progress")
-    }
-    progress = reading.parse_json(
-        arrays["progress"].tobytes(), Progress, f"{path}: progress", remedy
-    )
-    for name, variable in into.items():
-        variable.assign(arrays[name])
+    with contextlib.ExitStack() as stack:
+        arrays: Mapping[str, np.ndarray] = {}
+        if share.first:
+            arrays = opened = stack.enter_context(files.Arrays(path))
+            if {*into, "progress"} != {*opened}:
+                raise UserError(f"{path}: a checkpoint of another net or version; {remedy}")
+            for name, variable in into.items():
+                shape, dtype = opened.headers[name]
+                wanted = tuple(variable.shape), np.dtype(variable.dtype).kind
+                marks = name.startswith("loss/") and len(shape) == len(wanted[0]) == 1
+                if (wanted[0] if marks else shape, dtype.kind) != wanted:
+                    raise UserError(
+                        f"{path}: {name}: expected {wanted[0]} of {variable.dtype}, got {shape} of "
+                        f"{dtype}; {remedy}"
+                    )
+        progress = reading.parse_json(
+            share.from_first(lambda: arrays["progress"]).tobytes(),
+            Progress,
+            f"{path}: progress",
+            remedy,
+        )
+        for name, variable in into.items():
+            value = share.from_first(functools.partial(arrays.__getitem__, name))
+            # a mark for every step of `log_every`, which may be another one now
+            if name.startswith("loss/") and value.ndim == 1:
+                value = np.resize(
+                    np.append(value, np.zeros(variable.shape, value.dtype)), variable.shape
+                )
+            variable.assign(value)
     return progress.told, [row.model_dump() for row in progress.history]

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import json
+import tracemalloc
 import types
 
 import keras
@@ -546,6 +547,25 @@ def test_what_a_checkpoint_holds_is_checked_before_anything_is_assigned(tmp_path
     assert str(error.value).startswith(f"{tmp_path / 'c.npz'}: {words}")
     assert str(error.value).endswith("; remove it to start this stage anew")
     assert not np.asarray(variable).any()
+
+
+def test_a_checkpoint_is_read_one_array_at_a_time(tmp_path):
+    class Taken:
+        shape, dtype = (1_000_000,), np.float32
+
+        def assign(self, value):
+            assert value.sum() == 1_000_000
+
+    names = [f"weights/{n}" for n in range(5)]
+    arrays = {name: np.ones(Taken.shape, np.float32) for name in names}
+    resume.save(tmp_path / "c.npz", arrays, 0, [])
+    size = arrays[names[0]].nbytes
+    del arrays
+    tracemalloc.start()
+    resume.load(tmp_path / "c.npz", dict.fromkeys(names, Taken()), distribution.ONE)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * size
 
 
 @pytest.mark.usefixtures("always")
