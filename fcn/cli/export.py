@@ -20,6 +20,10 @@ def export(
     height: Annotated[Side | None, Parameter(group=MADE)] = None,
     width: Annotated[Side | None, Parameter(group=MADE)] = None,
     argmax: Annotated[bool, Parameter(group=MADE, negative="")] = False,
+    bits: Annotated[Literal[8, 32], Parameter(group=MADE)] = 32,
+    pictures: Annotated[
+        list[str] | None, Parameter(group=MADE, negative="", consume_multiple=True)
+    ] = None,
 ) -> None:
     """Write a net as a file that runs without this project, and check it.
 
@@ -35,24 +39,30 @@ def export(
         height: Of the only image that the ONNX net takes, in pixels: OpenCV needs both fixed.
         width: Likewise.
         argmax: The ONNX net gives labels instead of scores.
+        bits: Of the ONNX net's kernels; 8 makes a quarter of the bytes.
+        pictures: Photographs or folders of them on which the labels of both are compared, too.
 
     Raises:
         UserError: misuse, a missing library, or scores that differ.
     """
     from fcn.errors import UserError
     from fcn.io import files
+    from fcn.predict import predictions
 
     size = (height, width) if height and width else None
     if (height or width) and not size:
         raise UserError("--height and --width: expected both, got one of them")
     files.check_folder(out, option="--out")
+    photographs, complaints = predictions.find(pictures or [], out)
+    if complaints:
+        raise UserError(*complaints)
 
     with quiet.tensorflow():  # only now: it takes seconds
         from fcn.net import surgery
         from fcn.predict import export
 
     net, spec = surgery.load(model_folder(model))
-    found = export.write(net, spec, out, format, size=size, labels=argmax)
+    found = export.write(net, spec, out, format, size=size, labels=argmax, bits=bits)
     written = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     compared = [(1, *size)] if size else export.SIZES
     sizes = ", ".join(f"{n} of {wide}x{high}" for n, high, wide in compared)
@@ -63,3 +73,7 @@ def export(
     print(f"Input `image`: RGB float32 (N, H, W, 3), 0..255, {taken}. Output {output}.")
     difference = f"Largest difference from Keras, on random images ({sizes})"
     print(f"{difference}: {found:.1e} of the largest score.")
+    if photographs:
+        same, mean_iu = export.agreement(net, format, out, photographs, size)
+        count = f"{len(photographs)} picture{'s' * (len(photographs) != 1)}"
+        print(f"On {count} {same:.2%} of the pixels have the net's label: mean IU {mean_iu:.4f}.")

@@ -12,25 +12,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import keras
 import numpy as np
+from PIL import Image
 
-from fcn.errors import UserError
+from fcn.errors import UserError, enumeration
 from fcn.hardware import cpu
 from fcn.io import files
 from fcn.net import quantize, surgery
+from fcn.pixels import images
+from fcn.score import metrics
 from fcn.spec import ModelSpec
 
 TOLERANCE = 1e-4
 """By how much the scores of a net that another library runs may differ, as a share of the largest
 score.
 """
+ROUNDED = 0.1
+"""The same, for weights in 8 bits."""
 SIZES = ((1, 64, 96), (2, 37, 51), (1, 1, 33))
 """(images, height, width) on which `write` compares: pooling, crops and upsampling meet odd sides
 and tiny ones.
 """
+LONGEST = 500
+"""Pixels of a photograph's longer side, as of VOC's, for `agreement`."""
 Scores = Callable[[np.ndarray], np.ndarray]
 """RGB float32 (N, H, W, 3), 0..255 -> scores float32 (N, H, W, classes), or labels uint8 (N, H, W).
 """
@@ -42,7 +48,9 @@ def write(
     out: Path,
     form: str,
     sizes: Sequence[tuple[int, int, int]] = SIZES,
-    **options: Any,
+    size: tuple[int, int] | None = None,
+    labels: bool = False,
+    bits: int = 32,
 ) -> float:
     """Exports a net and compares what was written with it, on images of random pixels.
 
@@ -52,8 +60,9 @@ def write(
         out: folder to make: a SavedModel, `model.onnx` or `weights.npz`; and `model.json`.
         form: a key of `FORMATS`.
         sizes: (images, height, width) to compare on.
-        options: of ONNX, `size` and `labels`: see `onnx_graph.save`. A fixed size is the only one
-            that is compared on.
+        size: height and width of the only image that the net takes, and is compared on.
+        labels: the net gives labels instead of scores.
+        bits: of a kernel's numbers, 32 or 8.
 
     Returns:
         The largest difference of any score, divided by the largest score; see `difference`.
@@ -65,27 +74,32 @@ def write(
     """
     if form not in FORMATS:
         raise UserError(f"format: expected one of {', '.join(FORMATS)}; got {form!r}")
-    if form != "onnx" and any(options.values()):
+    chosen = {"size": size, "labels": labels, "bits": bits if bits != 32 else None}
+    options = {name: value for name, value in chosen.items() if value}
+    if unknown := options.keys() - FORMATS[form].options:
+        named = {"size": "a fixed size", "labels": "labels instead of scores", "bits": "8 bits"}
+        able = [other for other, known in FORMATS.items() if unknown <= known.options]
         raise UserError(
-            f"a fixed size and labels instead of scores are of the format onnx; got {form}"
+            f"{enumeration([named[each] for each in named if each in unknown])}: expected one of "
+            f"the formats {enumeration(able)}; got {form}"
         )
     files.check_folder(out)
     with files.replacing_folder(out) as folder:
         FORMATS[form].save(model, spec, folder, **options)
         files.write_json(folder / "model.json", asdict(spec))
         # Called, not `predict`ed, which would trace it anew for every size.
-        sizes = [(1, *options["size"])] if options.get("size") else sizes
+        sizes = [(1, *size)] if size else sizes
         found = difference(
             lambda image: model(image, training=False), FORMATS[form].load(folder), sizes
         )
-        allowed = FORMATS[form].tolerance
+        allowed = ROUNDED if bits == 8 or form == "int8" else TOLERANCE
         if not found <= allowed:  # NaN is not
             raise UserError(
                 f"{out}: the exported net's scores differ by {found:.1e} of the largest one, "
                 f"{allowed:.0e} is allowed; nothing was written. Other versions of TensorFlow or "
                 "onnxruntime than the locked ones?"
             )
-        FORMATS[form].finish(folder, options.get("size"))
+        FORMATS[form].finish(folder, size)
     return found
 
 
@@ -121,6 +135,48 @@ def difference(one: Scores, other: Scores, sizes: Sequence[tuple[int, int, int]]
     return float(furthest / largest) if largest else float(furthest)
 
 
+def agreement(
+    model: keras.Model,
+    form: str,
+    folder: Path,
+    pictures: Sequence[Path],
+    size: tuple[int, int] | None = None,
+) -> tuple[float, float]:
+    """What an export makes of photographs, beside the net itself.
+
+    Args:
+        model: the net.
+        form: of the export.
+        folder: that `write` made.
+        pictures: files. Of a fixed size they are brought to it; else those with a side of more than
+            `LONGEST` pixels are made smaller.
+        size: the one that was fixed.
+
+    Returns:
+        The share of the pixels with the net's label, and the mean IU with the net's labels as the
+        truth.
+
+    Raises:
+        UserError: a file that is no picture.
+    """
+    exported, classes = FORMATS[form].load(folder), model.output_shape[-1]
+    histogram = np.zeros((classes, classes), np.int64)
+    for path in pictures:
+        picture = Image.fromarray(images.read(path))
+        if size:
+            picture = picture.resize(size[::-1])
+        else:
+            picture.thumbnail((LONGEST, LONGEST))
+        image = np.asarray(picture, np.float32)[None]
+        wanted, got = (
+            found if found.dtype == np.uint8 else found.argmax(-1).astype(np.uint8)
+            for found in (np.asarray(model(image, training=False)), exported(image))
+        )
+        histogram += metrics.confusion(wanted[0], got[0], classes)
+    scores = metrics.scores(histogram)
+    return scores["pixel_accuracy"], scores["mean_iu"]
+
+
 def _save_savedmodel(model: keras.Model, _spec: ModelSpec, folder: Path) -> None:
     if keras.backend.backend() != "tensorflow":
         raise UserError(
@@ -148,12 +204,13 @@ def _save_onnx(
     folder: Path,
     size: tuple[int, int] | None = None,
     labels: bool = False,
+    bits: int = 32,
 ) -> None:
     _needed("onnx")
     from fcn.predict import onnx_graph
 
     folder.mkdir()
-    onnx_graph.save(model, spec, folder, size, labels)
+    onnx_graph.save(model, spec, folder, size, labels, bits)
 
 
 def _finish_onnx(folder: Path, size: tuple[int, int] | None) -> None:
@@ -199,18 +256,20 @@ def _needed(name: str) -> ModuleType:
 class Format:
     """How a net is `save`d in a folder that is not there yet, and `load`ed from it again.
 
-    `tolerance`: by how much its scores may differ, as a share of the largest score.
+    `options`: those of `write` that `save` takes.
     `finish`: what is left to do after they were compared; gets the folder and the fixed size.
     """
 
     save: Callable[..., None]
     load: Callable[[Path], Scores]
-    tolerance: float = TOLERANCE
+    options: frozenset[str] = frozenset()
     finish: Callable[[Path, tuple[int, int] | None], None] = lambda folder, size: None
 
 
 FORMATS = {
     "savedmodel": Format(_save_savedmodel, _load_savedmodel),
-    "onnx": Format(_save_onnx, _load_onnx, finish=_finish_onnx),
-    "int8": Format(_save_int8, _load_int8, tolerance=0.1),
+    "onnx": Format(
+        _save_onnx, _load_onnx, frozenset({"size", "labels", "bits"}), finish=_finish_onnx
+    ),
+    "int8": Format(_save_int8, _load_int8),
 }

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from fcn.net import bilinear_kernel, surgery
+from fcn.net import bilinear_kernel, quantize, surgery
 from fcn.spec import BACKBONES, VARIANTS, Backbone, ModelSpec, Padding
 
 OPSET, IR = 18, 8
@@ -42,6 +42,7 @@ def save(
     folder: Path,
     size: tuple[int, int] | None = None,
     labels: bool = False,
+    bits: int = 32,
 ) -> None:
     """Writes `model.onnx`, and `model.onnx.data` with the weights beside it; see `finish`.
 
@@ -56,10 +57,12 @@ def save(
             then, since OpenCV, which needs a fixed size, looks nowhere else. None: any.
         labels: the graph gives `labels`, uint8 (N, H, W), the classes of the highest scores,
             instead of the scores.
+        bits: of a kernel's numbers: 32, or 8 as of `quantize.pack`, which the graph itself turns
+            into float32.
     """
     path = folder / "model.onnx"
     with open(folder / DATA, "wb") as data:
-        graph = _Graph(spec, surgery.named_weights(model), data, size)
+        graph = _Graph(spec, surgery.named_weights(model), data, size, bits)
         graph.build(labels)
     proto = helper.make_model(
         helper.make_graph(graph.nodes, spec.variant, [graph.ends["input"]], [graph.ends["output"]],
@@ -124,6 +127,7 @@ class _Graph:
     weights: dict[str, Any]
     data: Any
     size: tuple[int, int] | None
+    bits: int = 32
     nodes: list[Any] = field(default_factory=list)
     tensors: list[Any] = field(default_factory=list)
     ends: dict[str, Any] = field(default_factory=dict)
@@ -288,16 +292,24 @@ class _Graph:
         third turned around.
         """
         array = self.weights[name]
+        packed = self.bits == 8 and name.endswith("/kernel")
         self.data.write(bytes(-self.data.tell() % PAGE))
-        begin = self.data.tell()
+        begin, scales = self.data.tell(), []
         for start in range(0, array.shape[-1], PIECE):
             piece = np.asarray(array.value[..., start : start + PIECE], np.dtype("<f4"))
+            if packed:
+                piece, scale = quantize.pack({"a/kernel": piece}).values()
+                scales.append(scale)
             self.data.write(
                 np.ascontiguousarray((piece[:, :, ::-1] if turned else piece).transpose(order)).data
             )
         shape = [int(array.shape[axis]) for axis in order]
+        stored = f"{name}/8" if packed else name
         tensor = TensorProto(
-            name=name, data_type=TensorProto.FLOAT, dims=shape, data_location=TensorProto.EXTERNAL
+            name=stored,
+            data_type=TensorProto.INT8 if packed else TensorProto.FLOAT,
+            dims=shape,
+            data_location=TensorProto.EXTERNAL,
         )
         for key, value in (
             ("location", DATA),
@@ -306,4 +318,7 @@ class _Graph:
         ):
             tensor.external_data.add(key=key, value=str(value))
         self.tensors.append(tensor)
+        if packed:
+            factors = self.constant(f"{name}/scale", np.concatenate(scales))
+            self.node("DequantizeLinear", name, [stored, factors], axis=order.index(array.ndim - 1))
         return name

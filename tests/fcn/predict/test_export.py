@@ -8,12 +8,14 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from fcn.errors import UserError
 from fcn.hardware import cpu
+from fcn.net import surgery
 from fcn.net.model import build
 from fcn.predict import onnx_graph
-from fcn.predict.export import FORMATS, Format, difference, write
+from fcn.predict.export import FORMATS, Format, agreement, difference, write
 
 SIZES = ((1, 64, 96), (2, 37, 51), (1, 1, 1), (1, 33, 130), (3, 101, 64))
 """(images, height, width): even and odd, below and above every stride."""
@@ -111,6 +113,40 @@ def test_labels_come_out_of_the_graph(small, tmp_path):
     assert len(np.unique(labels)) > 1
 
 
+@pytest.mark.parametrize("size", [None, (45, 70)])
+def test_a_graph_in_8_bits_computes_with_the_numbers_of_a_folder_in_8_bits(small, tmp_path, size):
+    spec = small("fcn8s", padding="same", upsampling="learned")
+    model, one = random_net(spec), (1, 45, 70)
+    found = write(model, spec, tmp_path / "onnx", "onnx", SIZES[:1], size=size, bits=8)
+    assert 1e-4 < found < 0.05
+    write(model, spec, tmp_path / "folder", "int8", SIZES[:1])
+    packed, _ = surgery.load(tmp_path / "folder")
+    assert difference(packed, FORMATS["onnx"].load(tmp_path / "onnx"), [one]) < 1e-4
+    whole = 4 * model.count_params()
+    stored = sum(path.stat().st_size for path in (tmp_path / "onnx").iterdir())
+    assert stored < 0.25 * whole + 60_000
+
+
+def test_agreement_by_hand(tmp_path, monkeypatch):
+    class Half:
+        output_shape = (None, None, None, 2)
+
+        def __call__(self, image, training):
+            scores = np.zeros((*image.shape[:3], 2), np.float32)
+            scores[:, :, : image.shape[2] // 2, 1] = 1
+            return scores
+
+    def ones(image):
+        return np.ones(image.shape[:3], np.uint8)
+
+    Image.new("RGB", (1000, 40)).save(tmp_path / "wide.png")
+    monkeypatch.setitem(FORMATS, "ones", Format(Half, lambda folder: ones))
+    # half the pixels are the same; IU 0 of the class that was lost, 1/2 of the other
+    for size in (None, (12, 20)):
+        found = agreement(Half(), "ones", tmp_path, [tmp_path / "wide.png"] * 2, size)
+        assert found == (0.5, 0.25)
+
+
 def test_many_weights_lie_beside_the_graph(small, exported, monkeypatch):
     monkeypatch.setattr(onnx_graph, "INSIDE", 1000)
     model, out = exported(small("fcn8s", padding="same", upsampling="learned"), "onnx")
@@ -200,8 +236,10 @@ def test_misuse(small, tmp_path, monkeypatch):
         write(None, small(), tmp_path / "out", "tflite")
     with pytest.raises(
         UserError,
-        match="a fixed size and labels instead of scores are of the format onnx; got int8",
+        match="a fixed size, 8 bits: expected one of the formats onnx; got savedmodel",
     ):
+        write(None, small(), tmp_path / "out", "savedmodel", size=(3, 4), bits=8)
+    with pytest.raises(UserError, match="labels instead of scores: expected one of"):
         write(None, small(), tmp_path / "out", "int8", labels=True)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(UserError, match="a SavedModel needs Keras on TensorFlow; this is jax"):
