@@ -10,13 +10,16 @@ from fcn.cli.options import MADE, Model, Place, model_folder
 from fcn.errors import shown
 
 Side = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=16_384))]
+Form = Literal["savedmodel", "onnx", "tflite", "int8"]
 
 
 def export(
     *,
     model: Model = pretrained.DEFAULT,
     out: Annotated[Place, Parameter(group=MADE)],
-    format: Annotated[Literal["savedmodel", "onnx", "int8"], Parameter(group=MADE)] = "savedmodel",
+    format: Annotated[
+        Literal["savedmodel", "onnx", "tflite", "int8"], Parameter(group=MADE)
+    ] = "savedmodel",
     height: Annotated[Side | None, Parameter(group=MADE)] = None,
     width: Annotated[Side | None, Parameter(group=MADE)] = None,
     argmax: Annotated[bool, Parameter(group=MADE, negative="")] = False,
@@ -34,12 +37,13 @@ def export(
     Args:
         model: Which net.
         out: A new folder.
-        format: TensorFlow's SavedModel; ONNX; or int8, a model folder of this project in a quarter
-            of the bytes.
-        height: Of the only image that the ONNX net takes, in pixels: OpenCV needs both fixed.
+        format: TensorFlow's SavedModel; ONNX; TensorFlow Lite; or int8, a model folder of this
+            project in a quarter of the bytes.
+        height: Of the only image that an ONNX or TensorFlow Lite net takes, in pixels. TensorFlow
+            Lite and OpenCV need both fixed.
         width: Likewise.
-        argmax: The ONNX net gives labels instead of scores.
-        bits: Of the ONNX net's kernels; 8 makes a quarter of the bytes.
+        argmax: An ONNX or TensorFlow Lite net that gives labels instead of scores.
+        bits: Of the kernels in ONNX and TensorFlow Lite; 8 makes a quarter of the bytes.
         pictures: Photographs or folders of them on which the labels of both are compared, too.
 
     Raises:

@@ -88,10 +88,10 @@ class Upsample(keras.layers.Layer):  # type: ignore[misc]
             maps: float (N, h, w, C).
         """
         number, height, width, channels = ops.shape(maps)
-        maps = ops.matmul(self._shares(width), maps)
+        maps = ops.matmul(self.shares(width), maps)
         whole_rows = ops.reshape(maps, (number, height, -1))  # as one large product for each image
         return ops.reshape(
-            ops.matmul(self._shares(height), whole_rows),
+            ops.matmul(self.shares(height), whole_rows),
             (number, self.enlarged(height), -1, channels),
         )
 
@@ -103,9 +103,12 @@ class Upsample(keras.layers.Layer):  # type: ignore[misc]
         """
         return self.factor * (length if self.padding == "same" else length + 1)
 
-    def _shares(self, length: Any) -> Any:
+    def shares(self, length: Any) -> Any:
         """(enlarged, length): the share of every cell in every pixel of a line, by the formula of
         `bilinear_kernel`.
+
+        Args:
+            length: in cells.
         """
         pixels = ops.cast(ops.arange(self.enlarged(length)), self.compute_dtype)[:, None]
         cells = ops.cast(ops.arange(length), self.compute_dtype)[None]

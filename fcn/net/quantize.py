@@ -5,6 +5,7 @@ biases stay as they are.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +14,12 @@ from fcn.errors import UserError
 LEVELS = 127
 
 
-def pack(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def pack(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Quantizes every kernel; `unpack` gives numbers that differ by at most half a scale.
 
     Args:
-        weights: "layer/kernel" float32 (H, W, in, out) and "layer/bias" float32 (out,).
+        weights: "layer/kernel" float32 (H, W, in, out) and "layer/bias" float32 (out,); arrays, or
+            variables, of which one at a time becomes an array.
 
     Returns:
         "layer/kernel" int8 of the same shape, "layer/scale" float32 (out,), "layer/bias" as it was.
@@ -28,16 +30,23 @@ def pack(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         ([[[[127, -127], [64, 1]]]], [0.007874015718698502, 2.0])
     """
     packed = {}
-    for name, array in weights.items():
+    for name, weight in weights.items():
         layer, _, part = name.rpartition("/")
+        array = np.asarray(weight)
         if part != "kernel":
             packed[name] = array
             continue
-        scale = np.abs(array).max(axis=(0, 1, 2)) / np.float32(LEVELS)
-        scale[scale == 0] = 1
-        packed[name] = np.rint(array / scale).astype(np.int8)
-        packed[f"{layer}/scale"] = scale
+        packed[name], packed[f"{layer}/scale"] = _rounded(array)
     return packed
+
+
+def _rounded(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whole numbers, and the scale of each output."""
+    largest = np.maximum(kernel.max(axis=(0, 1, 2)), -kernel.min(axis=(0, 1, 2)))
+    scale = largest / np.float32(LEVELS)
+    scale[scale == 0] = 1
+    levels = kernel / scale
+    return np.rint(levels, out=levels).astype(np.int8), scale
 
 
 def unpack(weights: Mapping[str, np.ndarray], source: str) -> dict[str, np.ndarray]:

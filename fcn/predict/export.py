@@ -20,7 +20,7 @@ from PIL import Image
 from fcn.errors import UserError, enumeration
 from fcn.hardware import cpu
 from fcn.io import files
-from fcn.net import quantize, surgery
+from fcn.net import build, quantize, surgery
 from fcn.pixels import images
 from fcn.score import metrics
 from fcn.spec import ModelSpec
@@ -232,14 +232,42 @@ def _load_onnx(folder: Path) -> Scores:
 
 
 def _save_int8(model: keras.Model, _spec: ModelSpec, folder: Path) -> None:
-    weights = {name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()}
     folder.mkdir()
-    files.save_arrays(folder / "weights.npz", quantize.pack(weights), compressed=True)
+    packed = quantize.pack(surgery.named_weights(model))
+    files.save_arrays(folder / "weights.npz", packed, compressed=True)
 
 
 def _load_int8(folder: Path) -> Scores:
-    model, _ = surgery.load(folder)
+    # as `surgery.load`, which has all weights in memory twice: the net itself is there, too
+    model, path = build(surgery.read_spec(folder)), folder / "weights.npz"
+    with files.Arrays(path) as stored:
+        for name, weight in surgery.named_weights(model).items():
+            scale = f"{name.rpartition('/')[0]}/scale"
+            names = [name, scale] if name.endswith("/kernel") else [name]
+            weight.assign(quantize.unpack({each: stored[each] for each in names}, str(path))[name])
     return lambda image: np.asarray(model(image, training=False))
+
+
+def _save_tflite(
+    model: keras.Model,
+    spec: ModelSpec,
+    folder: Path,
+    size: tuple[int, int] | None = None,
+    labels: bool = False,
+    bits: int = 32,
+) -> None:
+    from fcn.predict import tflite_graph
+
+    if not size:
+        raise UserError("tflite: a fixed size is needed, --height and --width")
+    folder.mkdir()
+    tflite_graph.save(model, spec, folder, size, labels, bits)
+
+
+def _load_tflite(folder: Path) -> Scores:
+    from fcn.predict import tflite_graph
+
+    return tflite_graph.load(folder)
 
 
 def _needed(name: str) -> ModuleType:
@@ -271,5 +299,6 @@ FORMATS = {
     "onnx": Format(
         _save_onnx, _load_onnx, frozenset({"size", "labels", "bits"}), finish=_finish_onnx
     ),
+    "tflite": Format(_save_tflite, _load_tflite, frozenset({"size", "labels", "bits"})),
     "int8": Format(_save_int8, _load_int8),
 }

@@ -3,7 +3,8 @@ copy of the weights is made.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from fcn.net import bilinear_kernel, quantize, surgery
-from fcn.spec import BACKBONES, VARIANTS, Backbone, ModelSpec, Padding
+from fcn.predict.graph import GREY, Graph, Map, convolved
+from fcn.spec import ModelSpec
 
 OPSET, IR = 18, 8
 """Of ONNX: onnxruntime has read them since 1.14."""
@@ -26,14 +28,6 @@ PAGE, PIECE, COPIED = 4096, 64, 2**22
 """Weights begin at multiples of so many bytes, and are written so many outputs at a time, copied so
 many bytes at a time.
 """
-
-
-@dataclass(frozen=True)
-class _Map:
-    """A tensor (N, C, H, W) of the graph: its name, and height and width where they are fixed."""
-
-    name: str
-    size: tuple[int, int] | None
 
 
 def save(
@@ -121,137 +115,66 @@ def _head(message: Any, name: str, length: int) -> bytes:
     return bytes(head)
 
 
-@dataclass
-class _Graph:
-    spec: ModelSpec
-    weights: dict[str, Any]
-    data: Any
-    size: tuple[int, int] | None
-    bits: int = 32
-    nodes: list[Any] = field(default_factory=list)
-    tensors: list[Any] = field(default_factory=list)
-    ends: dict[str, Any] = field(default_factory=dict)
+class _Graph(Graph):
+    """Maps are (N, C, H, W)."""
 
-    @property
-    def net(self) -> Backbone:
-        return BACKBONES[self.spec.backbone]
+    def __init__(
+        self,
+        spec: ModelSpec,
+        weights: dict[str, Any],
+        data: Any,
+        size: tuple[int, int] | None,
+        bits: int,
+    ) -> None:
+        super().__init__(spec, weights, size)
+        self.data, self.bits = data, bits
+        self.nodes: list[Any] = []
+        self.tensors: list[Any] = []
+        self.ends: dict[str, Any] = {}
 
-    @property
-    def pad(self) -> Padding:
-        return self.net.paddings[self.spec.padding]
+    def shape(self, *channels: int) -> list[Any]:
+        """Of the input or the output, channels last."""
+        return [1 if self.size else "N", *(self.size or ("H", "W")), *channels]
 
-    def build(self, labels: bool) -> None:
-        """All nodes, as `model.build` makes the layers."""
-        variant, classes = VARIANTS[self.spec.variant], len(self.spec.classes)
-        height, width = self.size or ("H", "W")
-        number = 1 if self.size else "N"
+    def image(self) -> Map:
         self.ends["input"] = helper.make_tensor_value_info(
-            "image", TensorProto.FLOAT, [number, height, width, 3]
+            "image", TensorProto.FLOAT, self.shape(3)
         )
-        image = _Map(self.node("Transpose", "pixels", ["image"], perm=[0, 3, 1, 2]), self.size)
-        maps = self.backbone(image)
-        x = self.convolution("score_fr", maps[self.net.dense[-1].name])
-        *inner, last = variant.upsamplings()
-        for pool, (name, factor) in zip(variant.skips, inner, strict=True):
-            x = self.upsample(name, factor, x, self.spec.upsampling == "learned")
-            skip = maps[pool]
-            if pool in variant.scales:
-                scale = self.constant(f"{pool}/scale", np.float32(variant.scales[pool]))
-                skip = _Map(self.node("Mul", f"scale_{pool}", [skip.name, scale]), skip.size)
-            skip = self.convolution(f"score_{pool}", skip)
-            if self.spec.padding == "caffe":
-                skip = self.crop(f"score_{pool}c", self.pad.skip_offset[pool], skip, x)
-            else:
-                x = self.crop(f"{name}c", self.pad.skip_offset[pool], x, skip)
-            x = _Map(self.node("Add", f"fuse_{pool}", [x.name, skip.name]), x.size)
-        x = self.crop(
-            "score",
-            self.pad.score_offset[variant.stride],
-            self.upsample(*last, x, learned=False),
-            image,
-        )
-        if labels:
-            self.node(
-                "Cast",
-                "labels",
-                [self.node("ArgMax", "class", [x.name], axis=1, keepdims=0)],
-                to=TensorProto.UINT8,
-            )
-            self.ends["output"] = helper.make_tensor_value_info(
-                "labels", TensorProto.UINT8, [number, height, width]
-            )
-        else:
-            self.node("Transpose", "scores", [x.name], perm=[0, 2, 3, 1])
-            shape = [number, height, width, classes]
-            self.ends["output"] = helper.make_tensor_value_info("scores", TensorProto.FLOAT, shape)
+        return Map(self.node("Transpose", "pixels", ["image"], perm=[0, 3, 1, 2]), self.size)
 
-    def backbone(self, image: _Map) -> dict[str, _Map]:
-        """Every map that can be scored, as of `model.backbone`."""
-        net, maps, first = self.net, {}, next(iter(self.net.layers()))
-        # the channels stay RGB here: conv1_1's kernel is turned around instead
-        if net.input == "bgr":
-            mean = self.constant(
-                "mean", np.array(self.spec.mean_bgr[::-1], np.float32).reshape(1, 3, 1, 1)
-            )
-            x = _Map(self.node("Sub", "data", [image.name, mean]), image.size)
-        else:
-            kernel = self.constant(
-                "grey",
-                np.array([0.299, 0.587, 0.114], np.float32).reshape(1, 3, 1, 1) / np.float32(256),
-            )
-            x = _Map(self.node("Conv", "data", [image.name, kernel]), image.size)
-        for number, block in enumerate(net.blocks, 1):
-            for name, _ in block:
-                same = (self.pad.rest if name == first else net.padding) == "same"
-                pads = (
-                    [net.side // 2] * 4 if same else [self.pad.border if name == first else 0] * 4
-                )
-                x = self.convolution(
-                    name,
-                    x,
-                    pads,
-                    relu=bool(net.activation),
-                    turned=name == first and net.input == "bgr",
-                )
-            size = x.size and (-(-x.size[0] // 2), -(-x.size[1] // 2))
-            pool = self.node(
-                "MaxPool",
-                f"pool{number}",
-                [x.name],
-                kernel_shape=[2, 2],
-                strides=[2, 2],
-                ceil_mode=1,
-            )
-            maps[f"pool{number}"] = x = _Map(pool, size)
-        for dense in net.dense:
-            before, after = (dense.side - 1) // 2, dense.side // 2
-            pads = [before, before, after, after] if self.pad.rest == "same" else [0] * 4
-            x = maps[dense.name] = self.convolution(dense.name, x, pads, relu=True)
-        return maps
+    def minus_mean(self, image: Map) -> Map:
+        mean = np.array(self.spec.mean_bgr[::-1], np.float32).reshape(1, 3, 1, 1)
+        constant = self.constant("mean", mean)
+        return Map(self.node("Sub", "data", [image.name, constant]), image.size)
+
+    def grey(self, image: Map) -> Map:
+        constant = self.constant("grey", GREY.reshape(1, 3, 1, 1))
+        return Map(self.node("Conv", "data", [image.name, constant]), image.size)
+
+    def pooled(self, name: str, x: Map) -> Map:
+        pool = self.node(
+            "MaxPool", name, [x.name], kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1
+        )
+        return Map(pool, x.size and (-(-x.size[0] // 2), -(-x.size[1] // 2)))
 
     def convolution(
         self,
         name: str,
-        x: _Map,
-        pads: list[int] | None = None,
+        x: Map,
+        pads: Sequence[int] = (0, 0, 0, 0),
         relu: bool = False,
         turned: bool = False,
-    ) -> _Map:
-        """A layer of the net, `turned` for an image whose channels come in the other order."""
-        kernel, top, left = self.weights[f"{name}/kernel"], *(pads or [0] * 4)[:2]
+    ) -> Map:
+        side = int(self.weights[f"{name}/kernel"].shape[0])
         weights = (
             self.weight(f"{name}/kernel", (3, 2, 0, 1), turned),
             self.weight(f"{name}/bias", (0,)),
         )
-        side = int(kernel.shape[0])
-        _, _, bottom, right = pads or [0] * 4
-        size = x.size and (x.size[0] + top + bottom - side + 1, x.size[1] + left + right - side + 1)
-        out = self.node(
-            "Conv", name, [x.name, *weights], kernel_shape=[side, side], pads=pads or [0] * 4
-        )
-        return _Map(self.node("Relu", f"{name}/relu", [out]) if relu else out, size)
+        out = self.node("Conv", name, [x.name, *weights], kernel_shape=[side, side], pads=pads)
+        size = convolved(x.size, side, pads)
+        return Map(self.node("Relu", f"{name}/relu", [out]) if relu else out, size)
 
-    def upsample(self, name: str, factor: int, x: _Map, learned: bool) -> _Map:
+    def upsample(self, name: str, factor: int, x: Map, learned: bool) -> Map:
         classes = len(self.spec.classes)
         if learned:
             kernel = self.weight(f"{name}/kernel", (3, 2, 0, 1))
@@ -266,10 +189,13 @@ class _Graph:
             "ConvTranspose", name, [x.name, kernel], group=1 if learned else classes,
             kernel_shape=[2 * factor] * 2, strides=[factor] * 2, pads=[border] * 4,
         )  # fmt: skip
-        return _Map(out, size)
+        return Map(out, size)
 
-    def crop(self, name: str, offset: int, source: _Map, like: _Map) -> _Map:
-        """As `layers.Crop`."""
+    def scaled(self, pool: str, x: Map, factor: float) -> Map:
+        scale = self.constant(f"{pool}/scale", np.float32(factor))
+        return Map(self.node("Mul", f"scale_{pool}", [x.name, scale]), x.size)
+
+    def crop(self, name: str, offset: int, source: Map, like: Map) -> Map:
         start = self.constant(f"{name}/start", np.array([offset, offset], np.int64))
         if like.size:
             end = self.constant(f"{name}/end", np.array(like.size, np.int64) + offset)
@@ -277,7 +203,20 @@ class _Graph:
             shape = self.node("Shape", f"{name}/size", [like.name], start=2)
             end = self.node("Add", f"{name}/end", [shape, start])
         axes = self.constant(f"{name}/axes", np.array([2, 3], np.int64))
-        return _Map(self.node("Slice", name, [source.name, start, end, axes]), like.size)
+        return Map(self.node("Slice", name, [source.name, start, end, axes]), like.size)
+
+    def fused(self, name: str, one: Map, other: Map) -> Map:
+        return Map(self.node("Add", name, [one.name, other.name]), one.size)
+
+    def output(self, x: Map, labels: bool) -> None:
+        name, kind = ("labels", TensorProto.UINT8) if labels else ("scores", TensorProto.FLOAT)
+        if labels:
+            best = self.node("ArgMax", "class", [x.name], axis=1, keepdims=0)
+            self.node("Cast", name, [best], to=kind)
+        else:
+            self.node("Transpose", name, [x.name], perm=[0, 2, 3, 1])
+        channels = () if labels else (len(self.spec.classes),)
+        self.ends["output"] = helper.make_tensor_value_info(name, kind, self.shape(*channels))
 
     def node(self, kind: str, name: str, inputs: list[str], **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))

@@ -13,6 +13,7 @@ TYPED = {
     "savedmodel": [],
     "int8": [],
     "onnx": ["--bits", "8"],
+    "tflite": ["--height", "40", "--width", "60", "--bits", "8"],
 }
 
 

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,12 @@ def test_a_net_in_8_bits_is_a_model_folder_of_a_quarter_of_the_bytes(small, tmp_
     assert sum(array.nbytes for array in stored.values()) < 0.35 * sum(
         np.asarray(weight).nbytes for weight in surgery.named_weights(model).values()
     )
+
+
+def test_one_kernel_at_a_time_is_in_memory_as_float32():
+    kernel = np.ones((1, 1, 1000, 1000), np.float32)
+    tracemalloc.start()
+    quantize.pack({f"fc{n}/kernel": kernel for n in range(5)})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (5 * 0.25 + 1.5) * kernel.nbytes

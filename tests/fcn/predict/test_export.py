@@ -8,13 +8,14 @@ import keras
 import numpy as np
 import onnx
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from fcn.errors import UserError
 from fcn.hardware import cpu
 from fcn.net import surgery
 from fcn.net.model import build
-from fcn.predict import onnx_graph
+from fcn.predict import onnx_graph, tflite_graph
 from fcn.predict.export import FORMATS, Format, agreement, difference, write
 
 SIZES = ((1, 64, 96), (2, 37, 51), (1, 1, 1), (1, 33, 130), (3, 101, 64))
@@ -127,6 +128,54 @@ def test_a_graph_in_8_bits_computes_with_the_numbers_of_a_folder_in_8_bits(small
     assert stored < 0.25 * whole + 60_000
 
 
+LITE = [
+    ({"variant": "fcn8s", "padding": "caffe"}, (45, 70)),
+    ({"variant": "fcn8s", "padding": "caffe", "upsampling": "learned"}, (1, 33)),
+    ({"variant": "fcn8s_atonce", "padding": "same", "upsampling": "learned"}, (64, 64)),
+    ({"variant": "fcn32s", "padding": "same"}, (37, 51)),
+    (None, (45, 70)),
+]
+
+
+@pytest.mark.filterwarnings("ignore:[\\s\\S]*tf.lite.Interpreter is deprecated")
+@pytest.mark.parametrize("inside", [0, tflite_graph.INSIDE])
+@pytest.mark.parametrize(("changes", "size"), LITE)
+def test_tensorflow_lite_scores_as_the_net_does(
+    small, lenet, tmp_path, monkeypatch, changes, size, inside
+):
+    monkeypatch.setattr(tflite_graph, "INSIDE", inside)
+    spec = lenet() if changes is None else small(**changes)
+    model, out = random_net(spec), tmp_path / "out"
+    assert write(model, spec, out, "tflite", size=size) <= 1e-5
+    assert sorted(path.name for path in out.iterdir()) == ["model.json", "model.tflite"]
+    image = np.random.default_rng(1).integers(0, 256, (1, *size, 3)).astype(np.float32)
+    # also with what runtimes bring along
+    runner = tf.lite.Interpreter(str(out / "model.tflite")).get_signature_runner()
+    [(name, got)] = runner(image=image).items()
+    wanted = np.asarray(model(image))
+    assert name == "scores"
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
+    assert np.abs(wanted - wanted[..., :1]).max() > 0.01
+
+
+def test_tensorflow_lite_in_8_bits_and_with_labels(small, tmp_path):
+    spec, size = small("fcn8s", padding="caffe"), (45, 70)
+    model, whole = random_net(spec), tmp_path / "whole"
+    write(model, spec, whole, "tflite", size=size, labels=True)
+    found = write(model, spec, tmp_path / "8", "tflite", size=size, labels=True, bits=8)
+    assert found < 0.1
+    image = np.random.default_rng(1).integers(0, 256, (1, *size, 3)).astype(np.float32)
+    wanted = np.asarray(model(image)).argmax(-1)
+    for folder, least in ((whole, 0.999), (tmp_path / "8", 0.9)):
+        labels = FORMATS["tflite"].load(folder)(image)
+        assert (labels.shape, labels.dtype) == ((1, *size), np.uint8)
+        assert (labels == wanted).mean() >= least
+    stored = [(folder / "model.tflite").stat().st_size for folder in (whole, tmp_path / "8")]
+    assert stored[1] < 0.5 * stored[0]  # biases and tables stay
+    with pytest.raises(UserError, match="tflite: a fixed size is needed"):
+        write(model, spec, tmp_path / "none", "tflite")
+
+
 def test_agreement_by_hand(tmp_path, monkeypatch):
     class Half:
         output_shape = (None, None, None, 2)
@@ -231,12 +280,12 @@ def test_folders_with_files_in_them_are_left_alone(small, tmp_path):
 
 def test_misuse(small, tmp_path, monkeypatch):
     with pytest.raises(
-        UserError, match="format: expected one of savedmodel, onnx, int8; got 'tflite'"
+        UserError, match="format: expected one of savedmodel, onnx, tflite, int8; got 'caffe'"
     ):
-        write(None, small(), tmp_path / "out", "tflite")
+        write(None, small(), tmp_path / "out", "caffe")
     with pytest.raises(
         UserError,
-        match="a fixed size, 8 bits: expected one of the formats onnx; got savedmodel",
+        match="a fixed size, 8 bits: expected one of the formats onnx, tflite; got savedmodel",
     ):
         write(None, small(), tmp_path / "out", "savedmodel", size=(3, 4), bits=8)
     with pytest.raises(UserError, match="labels instead of scores: expected one of"):
