@@ -2,7 +2,6 @@
 
 from fcn.net.bilinear import Upsample, bilinear_kernel
 from fcn.net.masking import masked
-from fcn.net.model import build
 from fcn.net.surgery import named_weights
 
-__all__ = ["Upsample", "bilinear_kernel", "build", "masked", "named_weights"]
+__all__ = ["Upsample", "bilinear_kernel", "masked", "named_weights"]

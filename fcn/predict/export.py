@@ -20,7 +20,7 @@ from PIL import Image
 from fcn.errors import UserError, enumeration
 from fcn.hardware import cpu
 from fcn.io import files
-from fcn.net import build, quantize, surgery
+from fcn.net import quantize, surgery
 from fcn.pixels import images
 from fcn.score import metrics
 from fcn.spec import ModelSpec
@@ -238,13 +238,7 @@ def _save_int8(model: keras.Model, _spec: ModelSpec, folder: Path) -> None:
 
 
 def _load_int8(folder: Path) -> Scores:
-    # as `surgery.load`, which has all weights in memory twice: the net itself is there, too
-    model, path = build(surgery.read_spec(folder)), folder / "weights.npz"
-    with files.Arrays(path) as stored:
-        for name, weight in surgery.named_weights(model).items():
-            scale = f"{name.rpartition('/')[0]}/scale"
-            names = [name, scale] if name.endswith("/kernel") else [name]
-            weight.assign(quantize.unpack({each: stored[each] for each in names}, str(path))[name])
+    model, _ = surgery.load(folder)
     return lambda image: np.asarray(model(image, training=False))
 
 

@@ -3,7 +3,6 @@ TensorFlow's own converter takes eight times the memory of the weights for it.
 """
 
 import math
-import os
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
@@ -81,7 +80,7 @@ def load(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
         warnings.simplefilter("ignore")  # it will be a package of its own one day
         interpreter = tf.lite.Interpreter(
             str(folder / "model.tflite"),
-            num_threads=os.cpu_count(),
+            num_threads=1,  # more would turn all kernels around, into a second copy
             experimental_op_resolver_type=plain,
         )
     interpreter.allocate_tensors()
