@@ -142,7 +142,9 @@ def evaluate_model(model: Folder, variant: Name, out: Name) -> None:
         raise UserError(f"{model}: expected a model folder, with model.json and weights.npz")
     folder = Path("reports/evaluations")
     command = [
-        "flows.evaluate",
+        "fcn",
+        "stage",
+        "evaluate",
         "--variant",
         variant,
         "--records",

@@ -27,7 +27,7 @@ def run(project, stage):
     """Runs a stage's command without Prefect, which has no say in this, and returns its error
     lines.
     """
-    done = project.run("python", "-m", f"flows.{stage}", *STAGES[stage], FCN_PARENT_RUN="")
+    done = project.run("python", "-m", "fcn", "stage", stage, *STAGES[stage], FCN_PARENT_RUN="")
     errors = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in done.stdout, done.stdout
     return done.returncode, errors

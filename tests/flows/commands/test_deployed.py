@@ -2,6 +2,7 @@
 fit together.
 """
 
+import contextlib
 import importlib
 import json
 import re
@@ -16,9 +17,9 @@ from prefect.server.schemas.core import WorkPool
 from prefect.utilities.schema_tools.validation import validate
 
 from fcn.errors import UserError
-from flows import deployed, pipeline
+from flows import deployed, evaluate, pipeline
 from flows.runner import overrides as setting
-from flows.runner import runs, workspace
+from flows.runner import runs, stage, workspace
 from tasks.settings import config
 
 ROOT = Path(__file__).parents[3]
@@ -333,3 +334,28 @@ def test_the_recipe_copies_files_that_are_there():
         "*",
         "!requirements/*.txt",
     ]
+
+
+def test_an_evaluation_runs_the_stage_with_flags_that_it_has(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("params.yaml", "profiles.yaml"):
+        shutil.copy(ROOT / name, name)
+    Path("net").mkdir()
+    Path("net/model.json").touch()
+    given = []
+
+    def follow(command, extra, hear):
+        given.append(command)
+        return 0
+
+    monkeypatch.setattr(deployed.children, "follow", follow)
+    monkeypatch.setattr(deployed, "_tag", lambda: None)
+    monkeypatch.setattr(
+        deployed.pipeline, "connected", lambda: contextlib.nullcontext(({}, lambda line: None))
+    )
+    deployed.evaluate_model.fn("net", "fcn8s", "o")
+    ((door, word, name, *flags),) = given
+    assert (door, word, name) == ("fcn", "stage", "evaluate")
+    parsed = stage.command_line(evaluate.evaluate).parse_args(flags)
+    assert (parsed.variant, parsed.model, parsed.registry) == ("fcn8s", Path("net"), False)
+    assert parsed.metrics == Path("reports/evaluations/o.json")
