@@ -43,7 +43,7 @@ lint: $(TOOLS) ## the checks that take seconds: style, types, spelling, dead cod
 
 coverage: $(TOOLS) .git ## which lines the tests run: a table, and pages in .cache/coverage/html
 	rm -rf .cache/coverage && mkdir -p .cache/coverage
-	$(TESTS) --cov --cov-config=pyproject.toml --cov-report=
+	COVERAGE_FILE="$(CURDIR)/.cache/coverage/data" $(TESTS) --cov --cov-config=pyproject.toml --cov-report=
 	coverage report --sort=cover --fail-under=0
 	coverage html --quiet --directory=.cache/coverage/html
 

@@ -18,8 +18,8 @@ from prefect.utilities.schema_tools.validation import validate
 
 from fcn.errors import UserError
 from flows import deployed, evaluate, pipeline
+from flows.runner import children, runs, stage, workspace
 from flows.runner import overrides as setting
-from flows.runner import runs, stage, workspace
 from tasks.settings import config
 
 ROOT = Path(__file__).parents[3]
@@ -348,10 +348,10 @@ def test_an_evaluation_runs_the_stage_with_flags_that_it_has(tmp_path, monkeypat
         given.append(command)
         return 0
 
-    monkeypatch.setattr(deployed.children, "follow", follow)
+    monkeypatch.setattr(children, "follow", follow)
     monkeypatch.setattr(deployed, "_tag", lambda: None)
     monkeypatch.setattr(
-        deployed.pipeline, "connected", lambda: contextlib.nullcontext(({}, lambda line: None))
+        pipeline, "connected", lambda: contextlib.nullcontext(({}, lambda line: None))
     )
     deployed.evaluate_model.fn("net", "fcn8s", "o")
     ((door, word, name, *flags),) = given
