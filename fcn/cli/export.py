@@ -17,9 +17,7 @@ def export(
     *,
     model: Model = pretrained.DEFAULT,
     out: Annotated[Place, Parameter(group=MADE)],
-    format: Annotated[
-        Literal["savedmodel", "onnx", "tflite", "int8"], Parameter(group=MADE)
-    ] = "savedmodel",
+    format: Annotated[Form, Parameter(group=MADE)] = "savedmodel",
     height: Annotated[Side | None, Parameter(group=MADE)] = None,
     width: Annotated[Side | None, Parameter(group=MADE)] = None,
     argmax: Annotated[bool, Parameter(group=MADE, negative="")] = False,
