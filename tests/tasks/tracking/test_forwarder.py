@@ -32,8 +32,8 @@ def wake(client, monkeypatch):
 
 
 def running():
-    """The forwarders that this process has started."""
-    found = psutil.Process().children()
+    """The forwarders that this process has started, and that have not ended."""
+    found = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
     return [each for each in found if "tasks.tracking" in each.cmdline()]
 
 
@@ -71,7 +71,8 @@ with {opened} as run:
     time.sleep(600)
 """
     command = [sys.executable, "-W", "ignore", "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "begun\n"
         process.kill()
@@ -155,20 +156,23 @@ delivery.main(int(sys.argv[1]))
     fcntl.flock(lock, fcntl.LOCK_EX)
     command = [sys.executable, "-W", "ignore", "-c", code, str(lock.fileno())]
     with forwarder.needed(), subprocess.Popen(command, pass_fds=[lock.fileno()]) as process:
-        lock.close()
-        wake()
-        assert running() == [], "one is at work"
-        with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
-            run.metrics({"loss": 4.0}, 1)
-        forwarder.wait()
-        assert process.poll() is None
-        with locks.locked(ledger.FOLDER / "users.lock", fcntl.LOCK_SH):
-            pass
-        process.send_signal(signal.SIGSTOP)
-        process.send_signal(signal.SIGCONT)
-        assert process.poll() is None
-        os.rename(ledger.FOLDER / "users.lock", ledger.FOLDER / "gone")  # as if it were free
-        assert process.wait(60) == 0
+        try:
+            lock.close()
+            wake()
+            assert running() == [], "one is at work"
+            with training("fcn-sample", "fcn32s", "k1", **NOTHING) as run:
+                run.metrics({"loss": 4.0}, 1)
+            forwarder.wait()
+            assert process.poll() is None
+            with locks.locked(ledger.FOLDER / "users.lock", fcntl.LOCK_SH):
+                pass
+            process.send_signal(signal.SIGSTOP)
+            process.send_signal(signal.SIGCONT)
+            assert process.poll() is None
+            os.rename(ledger.FOLDER / "users.lock", ledger.FOLDER / "gone")  # as if it were free
+            assert process.wait(60) == 0
+        finally:
+            process.kill()  # where it has not ended, the test would wait for it
     assert losses(client) == [4.0]
 
 
