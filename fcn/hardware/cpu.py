@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import keras
+import numpy as np
 
 BLOCK_BYTES = 9 * 128 * 128 * 4
 """Of a convolution's kernel, at a time: what a core's own cache (L2) holds beside parts of the
@@ -26,6 +27,23 @@ def give_back_memory() -> None:
     such a step's processor time. Holds for the process, if nothing was computed in it before.
     """
     os.putenv("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")  # TensorFlow asks for it in C++
+
+
+def tensor(array: np.ndarray) -> Any:
+    """An array as a tensor, with one copy of it at a time.
+
+    TensorFlow's own way there holds three for a moment: 1.2 GB of fc6's kernel. Shared memory has
+    to begin where its operations expect it, at a multiple of 64 bytes.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return keras.ops.convert_to_tensor(array)
+    import tensorflow as tf
+
+    memory = np.empty(array.nbytes + 64, np.uint8)
+    begin = -memory.ctypes.data % 64
+    aligned = memory[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
+    aligned[...] = array
+    return tf.experimental.dlpack.from_dlpack(aligned.__dlpack__())
 
 
 def compiled(update: Callable[..., None], variable: Any) -> Callable[..., None]:

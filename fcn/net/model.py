@@ -5,7 +5,7 @@ What differs between the nets is in the tables of `fcn.spec.architecture`; `fcn.
 every crop offset.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,20 +17,21 @@ from fcn.net.bilinear import Bilinear, Upsample
 from fcn.net.layers import BlockedConv2D, Crop, DenseConv2D, Grey, MeanBGR
 from fcn.spec import BACKBONES, VARIANTS, ModelSpec, check, filters, parameters
 
-Kernels = Mapping[str, np.ndarray]
+Kernels = dict[str, np.ndarray]
 """Arrays by "layer/kernel", (H, W, in, out)."""
 LARGE = 2**24
 """Weights from which on a net's memory matters more than the time that it takes to ask for it."""
 
 
-def _initial(name: str, kernels: dict[str, np.ndarray]) -> Callable[..., Any]:
-    """What a layer's kernel begins as: the array of its name, which is given up then; else 0."""
+def _initial(kernel: str, kernels: Kernels) -> Callable[..., Any]:
+    """What a kernel begins as: the array of its name, taken out of `kernels`, if it fits; else
+    0.
+    """
 
-    def begin(shape: Any, dtype: Any = None) -> Any:
-        array = kernels.pop(f"{name}/kernel", None)
-        if array is None or array.shape != tuple(shape):
-            return ops.zeros(shape, dtype)
-        return ops.convert_to_tensor(array, dtype)
+    def begin(shape: Any, dtype: Any) -> Any:
+        if kernel in kernels and kernels[kernel].shape == tuple(shape):
+            return cpu.tensor(kernels.pop(kernel).astype(dtype, copy=False))
+        return ops.zeros(shape, dtype)
 
     return begin
 
@@ -49,8 +50,6 @@ def backbone(spec: ModelSpec, image: Any, kernels: Kernels | None = None) -> dic
         before any score layer.
     """
     net, maps = BACKBONES[spec.backbone], {}
-    names = [f"{name}/kernel" for name in net.layers()]
-    given = None if kernels is None else {name: kernels[name] for name in names if name in kernels}
 
     def conv(
         name: str,
@@ -60,7 +59,7 @@ def backbone(spec: ModelSpec, image: Any, kernels: Kernels | None = None) -> dic
         activation: str | None,
         kind: Any = BlockedConv2D,
     ) -> layers.Layer:
-        initial = "he_normal" if given is None else _initial(name, given)
+        initial = "he_normal" if kernels is None else _initial(f"{name}/kernel", kernels)
         return kind(
             count,
             size,
@@ -95,9 +94,8 @@ def build(spec: ModelSpec, kernels: Kernels | None = None) -> keras.Model:
 
     Args:
         spec: see `ModelSpec`.
-        kernels: what those of the backbone begin as, where they fit, and 0 for the others; instead
-            of random numbers. To assign them afterwards takes twice the memory, and TensorFlow
-            keeps it.
+        kernels: what those of the backbone begin as, instead of random numbers: those that fit are
+            taken out of it, one at a time, for little memory; the others begin as 0.
 
     Returns:
         A model from RGB images (N, H, W, 3), uint8 or float of range 0..255 and any H and W, to

@@ -13,7 +13,7 @@ from fcn.errors import UserError
 from fcn.io import files
 from fcn.net import quantize
 from fcn.net.model import build
-from fcn.spec import BACKBONES, VARIANTS, ModelSpec, check, check_dense, parameters
+from fcn.spec import VARIANTS, ModelSpec, check, check_dense, parameters
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def transplant(
     source: Mapping[str, np.ndarray],
     new: Iterable[str] = (),
     dropped: Iterable[str] = (),
-    held: Collection[str] = (),
+    begun: Collection[str] = (),
 ) -> list[Transfer]:
     """Copies every weight of `source` into the layer of the same name.
 
@@ -60,7 +60,7 @@ def transplant(
         new: layers of `model` that keep their fresh weights; those that `source` has too must stand
             in `dropped` as well.
         dropped: layers of `source` that are not wanted.
-        held: weights that `model` was built with, see `model.build`: they are in it already.
+        begun: weights that `model` was built with, see `_built`.
 
     Returns:
         One `Transfer` per weight: those of the model in its order, then those left out.
@@ -70,7 +70,8 @@ def transplant(
             layer that is not there; nothing has been copied then.
     """
     new, dropped, targets = set(new), set(dropped), named_weights(model)
-    wanted = {name: weight for name, weight in targets.items() if _layer(name) not in new}
+    taken = {name: weight for name, weight in targets.items() if _layer(name) not in new}
+    wanted = {name: weight for name, weight in taken.items() if name not in begun}
     offered = {name: array for name, array in source.items() if _layer(name) not in dropped}
     problems = [f"{name} is missing" for name in wanted if name not in offered]
     problems += [f"{name} has no place in {model.name}" for name in offered if name not in wanted]
@@ -92,10 +93,9 @@ def transplant(
             "Are backbone, width, fc_units, classes and the parent those of these weights?"
         )
     for name, weight in wanted.items():
-        if name not in held:
-            weight.assign(source[name])
+        weight.assign(source[name])
     report = [
-        Transfer(n, tuple(w.shape), "copied" if n in wanted else "new") for n, w in targets.items()
+        Transfer(n, tuple(w.shape), "copied" if n in taken else "new") for n, w in targets.items()
     ]
     return report + [Transfer(n, a.shape, "dropped") for n, a in source.items() if n not in offered]
 
@@ -143,12 +143,12 @@ def _from_classifier(
     """See `start`: `path` is a file of weights."""
     source, head = read_weights(path), VARIANTS[spec.variant].head(spec.upsampling)
     check_dense(map(_layer, source), spec.backbone, new_layers, str(path))
-    taken = {name: array for name, array in source.items() if _layer(name) not in new_layers}
-    model = build(spec, taken)
+    replaced = {name: source.pop(name) for name in [*source] if _layer(name) in new_layers}
+    model, begun = _built(spec, source)
     for name in new_layers:
         begin(model.get_layer(name), seed)
-    replaced = {_layer(name) for name in source} & {*new_layers}
-    return model, transplant(model, source, [*head, *new_layers], replaced, _kernels(spec))
+    dropped = {*map(_layer, replaced)}
+    return model, transplant(model, source | replaced, [*head, *new_layers], dropped, begun)
 
 
 def _from_model(spec: ModelSpec, folder: Path) -> tuple[keras.Model, list[Transfer]]:
@@ -159,12 +159,12 @@ def _from_model(spec: ModelSpec, folder: Path) -> tuple[keras.Model, list[Transf
     fresh = VARIANTS[spec.variant].head(spec.upsampling)
     new = [name for name in fresh if name not in old]
     dropped = [name for name in old if name not in fresh]
-    source, held = _stored(folder, found), _kernels(spec)
-    model = build(spec, source)
+    source = _stored(folder, found)
+    model, begun = _built(spec, source)
     if found.classes == spec.classes:
-        return model, transplant(model, source, new, dropped, held)
+        return model, transplant(model, source, new, dropped, begun)
     both = [name for name in fresh if name in old]
-    report = transplant(model, source, [*new, *both], [*dropped, *both], held)
+    report = transplant(model, source, [*new, *both], [*dropped, *both], begun)
     taken = {
         f"{name}/{array}"
         for name in both
@@ -259,9 +259,9 @@ def load(folder: Path) -> tuple[keras.Model, ModelSpec]:
     """
     spec = read_spec(folder)
     stored = _stored(folder, spec)
-    model = build(spec, stored)
+    model, begun = _built(spec, stored)
     try:
-        transplant(model, stored, held=_kernels(spec))
+        transplant(model, stored, begun=begun)
     except UserError as error:
         raise UserError(f"{folder / 'weights.npz'}: {error}") from None
     return model, spec
@@ -299,9 +299,10 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _kernels(spec: ModelSpec) -> list[str]:
-    """Those that `build` takes."""
-    return [f"{name}/kernel" for name in BACKBONES[spec.backbone].layers()]
+def _built(spec: ModelSpec, source: dict[str, np.ndarray]) -> tuple[keras.Model, set[str]]:
+    """The net, and the names of the weights that it was built with, which `source` has no more."""
+    names = set(source)
+    return build(spec, source), names - source.keys()
 
 
 def _layer(name: str) -> str:

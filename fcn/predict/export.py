@@ -87,11 +87,12 @@ def write(
     with files.replacing_folder(out) as folder:
         FORMATS[form].save(model, spec, folder, **options)
         files.write_json(folder / "model.json", asdict(spec))
-        # Called, not `predict`ed, which would trace it anew for every size.
-        sizes = [(1, *size)] if size else sizes
-        found = difference(
-            lambda image: model(image, training=False), FORMATS[form].load(folder), sizes
-        )
+        images = _noise([(1, *size)] if size else sizes)
+        # One net's answers after the other's: the exported one is gone then, and its memory. Both
+        # are called, not `predict`ed, which would trace them anew for every size.
+        answers = [*map(FORMATS[form].load(folder), images)]
+        scores = [np.asarray(model(image, training=False)) for image in images]
+        found = difference(scores, answers)
         allowed = ROUNDED if bits == 8 or form == "int8" else TOLERANCE
         if not found <= allowed:  # NaN is not
             raise UserError(
@@ -103,35 +104,35 @@ def write(
     return found
 
 
-def difference(one: Scores, other: Scores, sizes: Sequence[tuple[int, int, int]]) -> float:
-    """The largest difference between two nets' scores on images of random pixels, divided by the
-    largest score.
+def _noise(sizes: Sequence[tuple[int, int, int]]) -> list[np.ndarray]:
+    """Batches of images of random pixels, the same for the same (images, height, width)."""
+    pixels = np.random.default_rng(0)
+    return [pixels.integers(0, 256, (*size, 3)).astype(np.float32) for size in sizes]
+
+
+def difference(wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> float:
+    """The largest difference between two nets' scores, divided by the largest score.
 
     Of labels, it is by how much the first net scores them lower than its own.
 
     Args:
-        one: a net.
-        other: one that should be the same, giving scores or uint8 labels.
-        sizes: (images, height, width) of the batches.
+        wanted: a net's scores of some batches, each (N, H, W, classes).
+        got: those of one that should be the same, or its labels, uint8 (N, H, W).
 
     Raises:
         UserError: their scores have different shapes.
     """
-    pixels, largest, furthest = np.random.default_rng(0), 0.0, 0.0
-    for size in sizes:
-        image = pixels.integers(0, 256, (*size, 3)).astype(np.float32)
-        wanted, got = np.asarray(one(image)), np.asarray(other(image))
-        labels = got.dtype == np.uint8
-        if got.shape != (shape := wanted.shape[:-1] if labels else wanted.shape):
+    largest = furthest = np.float32(0)
+    for scores, answer in zip(wanted, got, strict=True):
+        labels = answer.dtype == np.uint8
+        if answer.shape != (shape := scores.shape[:-1] if labels else scores.shape):
             what = "labels" if labels else "scores"
-            raise UserError(
-                f"the exported net gives {what} {got.shape} for images {image.shape}, "
-                f"expected {shape}"
-            )
+            raise UserError(f"the exported net gives {what} {answer.shape}, expected {shape}")
+        largest = np.maximum(largest, np.abs(scores).max())
         if labels:
-            wanted, got = wanted.max(-1), np.take_along_axis(wanted, got[..., None], -1)[..., 0]
-        largest = max(largest, float(np.abs(wanted).max()))
-        furthest = np.maximum(furthest, np.abs(wanted - got).max())  # keeps a NaN
+            answer = np.take_along_axis(scores, answer[..., None], -1)[..., 0]
+            scores = scores.max(-1)
+        furthest = np.maximum(furthest, np.abs(scores - answer).max())  # keeps a NaN
     return float(furthest / largest) if largest else float(furthest)
 
 

@@ -275,8 +275,8 @@ def steps(folder: Path, padding: str) -> dict[str, Step]:
         "export tflite, 500x375, 8 bits": fcn(*exported, "tflite", *fixed, "--bits", "8"),
         "export savedmodel": fcn(*exported, "savedmodel"),
         "export int8": fcn(*exported, "int8"),
-        "register in MLflow": part(register),
-        "load from MLflow, an answer": part(registered),
+        "MLflow: register": part(register),
+        "MLflow: load, an answer": part(registered),
         "serve: cold start, an answer": fcn("serve", *net, "--port", "0", ask=ask_server),
         "web: cold start, an answer": fcn("web", *net, "--port", "0", ask=ask_page),
         f"submit {SUBMITTED} images of {SMALL[0]}x{SMALL[1]}, bfloat16": fcn(

@@ -16,10 +16,9 @@ from fcn.hardware import devices
 from fcn.monitor import watches
 from fcn.net import model
 from fcn.score import evaluation
-from fcn.spec import MEAN_BGR, ModelSpec
 from fcn.train import optimizers
 from fcn.train.losses import PixelLoss
-from tests.benchmarks.pairs import CLASSES
+from tests.benchmarks import speed
 
 Seconds = tuple[float, float]
 """By the clock, and of the processor (of all threads of this process together)."""
@@ -128,8 +127,7 @@ def main() -> None:
     dtype = PRECISIONS[task["precision"]]
     allow_tf32(task["precision"] == "tf32")
     device = devices.prepare(1, dtype, training=task["task"] == "training")
-    spec = ModelSpec("fcn8s", "vgg16", CLASSES, 1.0, 4096, task["padding"], "fixed", 0.5, MEAN_BGR)
-    net = model.build(spec)
+    net = model.build(speed.net(task["padding"], task["narrower"]))
     for layer in net.layers:
         # they begin as 0, and so would all gradients
         if layer.name.startswith("score_") and layer.weights:
@@ -148,7 +146,7 @@ def main() -> None:
     # before the product, which takes memory too
     result = {"seconds": seconds, "peak": peak(task["device"])}
     sides = (1024, 2048, 4096) if task["device"] == "cpu" else (4096, 8192)
-    result["product"] = product(dtype, sides)
+    result["product"] = product(dtype, sides if task["narrower"] == 1 else (256,))
     result["versions"] = f"Keras {keras.__version__} on {keras.backend.backend()} {_version()}"
     print(json.dumps({**result, "device": device}))
 

@@ -275,3 +275,18 @@ def test_only_a_large_net_has_its_memory_given_back(small, monkeypatch):
     monkeypatch.setattr(model, "LARGE", 1000)
     model.build(small("fcn8s"))
     assert told == [True]
+
+
+def test_kernels_that_fit_are_taken_and_the_others_begin_as_zero(small):
+    spec = small("fcn8s")
+    kernels = {
+        name: np.full(weight.shape, 0.5, np.float64)
+        for name, weight in named_weights(model.build(spec)).items()
+        if name in ("conv1_1/kernel", "fc6/kernel", "conv1_1/bias")
+    }
+    kernels["conv1_2/kernel"] = np.ones((3, 3, 1, 1), np.float32)
+    net = model.build(spec, kernels)
+    assert sorted(kernels) == ["conv1_1/bias", "conv1_2/kernel"]
+    found = {name: np.asarray(weight) for name, weight in named_weights(net).items()}
+    assert (found["fc6/kernel"] == 0.5).all() and found["conv1_1/kernel"].dtype == np.float32
+    assert not found["conv1_2/kernel"].any() and not found["conv1_1/bias"].any()
