@@ -7,9 +7,10 @@ compute together, so the result does not depend on their number but for the roun
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -17,13 +18,15 @@ import tensorflow as tf
 
 from fcn.errors import UserError
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Share:
     """What of a batch is computed where; see `share`.
 
     Attributes:
-        devices: how many share a batch, in all processes.
+        devices: how many share a batch, in all processes together.
         process: the number of this one; 0 is the one that writes files.
         processes: how many there are.
         strategy: TensorFlow's, where it has several devices; else None.
@@ -38,6 +41,11 @@ class Share:
     def first(self) -> bool:
         """Whether this process writes the files."""
         return self.process == 0
+
+    @property
+    def here(self) -> int:
+        """How many of the devices this process has."""
+        return self.devices // self.processes
 
     def scope(self) -> Any:
         """The `with` in which model, optimizer and metrics are made."""
@@ -85,14 +93,14 @@ class Share:
             net: from images (N, H, W, 3) to uint8 (N, H, W); made within `scope`.
 
         Returns:
-            A function from at most `devices` inputs to their outputs; for one process.
+            A function from at most `here` inputs to their outputs.
         """
-        here = _on_jax(net) if keras.backend.backend() == "jax" else self._on_tensorflow(net)
+        labels = _on_jax(net) if keras.backend.backend() == "jax" else self._on_tensorflow(net)
 
         def run(inputs: Sequence[Any]) -> list[np.ndarray]:
             # Of too few the last is computed again: all devices do the same at the same time.
-            filled = [*inputs, *[inputs[-1]] * (self.devices - len(inputs))]
-            return here(filled)[: len(inputs)]
+            filled = [*inputs, *[inputs[-1]] * (self.here - len(inputs))]
+            return labels(filled)[: len(inputs)]
 
         return run
 
@@ -114,6 +122,22 @@ class Share:
             ]
 
         return run
+
+    def own(self, items: Iterable[T]) -> Iterator[T]:
+        """Of items that every process has, in the same order, those that this one works on."""
+        return itertools.islice(items, self.process, None, self.processes)
+
+    def sum(self, counts: np.ndarray) -> np.ndarray:
+        """Of int64 that each process counted, the sum. Waits for all of them."""
+        if self.processes == 1:
+            return counts
+        from jax.experimental import multihost_utils
+
+        # As bytes: JAX's own whole numbers end at 2^31.
+        gathered = multihost_utils.process_allgather(np.frombuffer(counts.tobytes(), np.uint8))
+        found = np.frombuffer(np.asarray(gathered).tobytes(), np.int64)
+        total: np.ndarray = found.reshape(self.processes, *counts.shape).sum(0)
+        return total
 
     def from_first(self, value: Callable[[], Any]) -> np.ndarray:
         """An array or number that only the first process asks for; all get it. Waits for all of

@@ -47,16 +47,14 @@ class Divided:
     def __init__(self, model: keras.Model, share: Share) -> None:
         """`model` as of `labeler`, made within `share.scope()`; `share` of two devices or more."""
         net = keras.Model(model.input, ops.cast(ops.argmax(model.output, axis=-1), "uint8"))
-        self.count, self.label = share.devices, share.apart(net)
+        self.count, self.label = share.here, share.apart(net)
 
 
 def divided(model: keras.Model, share: Share) -> Labeler | Divided:
-    """What `each` takes to predict on all devices of `share`; see `labeler` and `Divided`.
-
-    Of several processes each predicts all of it: what they exchanged met what the training sends.
+    """What `each` takes to predict on all devices of `share` that this process has; see `labeler`
+    and `Divided`.
     """
-    alone = share.devices == 1 or share.processes > 1
-    return labeler(model) if alone else Divided(model, share)
+    return labeler(model) if share.devices == 1 else Divided(model, share)
 
 
 def each(

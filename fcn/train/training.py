@@ -305,7 +305,9 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self.report(self.step, values)
 
     def validate(self) -> None:
-        histogram = evaluation.evaluate(self.label, self.moments(), self.net.output_shape[-1])
+        mine = self.share.own(self.moments())
+        counted = evaluation.evaluate(self.label, mine, self.net.output_shape[-1])
+        histogram = self.share.sum(counted)
         self.emit({f"val_{name}": value for name, value in metrics.scores(histogram).items()})
         self.say(
             health.from_validation(histogram, self.history, self.spec, self.pixels, self.classes)

@@ -271,6 +271,20 @@ def test_two_processes_train_as_one_and_the_first_alone_writes(world, processes,
     assert written == ["classifier.npz", "net", "records", "results.npz"]
 
 
+def test_two_processes_validate_different_images_and_count_what_one_counts(world, processes):
+    """Of two images each has one; val_* of the history are of the sum."""
+    first, second = (
+        backend_training.load(world / f"machine {n}" / "results.npz")["validated"]["counts"]
+        for n in (0, 1)
+    )
+    assert first.shape[0] >= 1
+    for (one, total, whole), (other, same, _) in zip(first, second, strict=True):
+        assert min(one.sum(), other.sum()) > 0
+        np.testing.assert_array_equal(one + other, whole)
+        np.testing.assert_array_equal(total, whole)
+        np.testing.assert_array_equal(same, whole)
+
+
 def test_devices_divide_an_evaluation_and_its_scores_are_the_same(world, alone, two_devices, jax):
     """Of five images, so that the last round leaves a device without one."""
     runs = [two_devices, jax]
