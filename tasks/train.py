@@ -16,7 +16,7 @@ from fcn.input import records, stream
 from fcn.io import files
 from fcn.net import surgery
 from fcn.spec import ModelSpec, TrainSpec
-from fcn.train import fit
+from fcn.train import fit, training
 from tasks import look, tracking
 from tasks.report import charts, pictures
 from tasks.tracking import Progress, RunSpec, duration, durations, kept, provenance, steps
@@ -65,7 +65,7 @@ def train(wanted: RunSpec, data: Path, data_look: Path, parent: Path, out: Path)
     if not share.first:
         said = "process %d of %d computes; the first one reports and writes"
         log.info(said, share.process, share.processes)
-        fit.run(spec, recipe, data, parent, out, checkpoint, lambda *_: None, lambda *_: None)
+        fit.run(spec, recipe, data, parent, out, checkpoint)
         return
     if resumed := checkpoint.is_file():
         log.info("going on from %s", checkpoint)
@@ -86,9 +86,9 @@ def train(wanted: RunSpec, data: Path, data_look: Path, parent: Path, out: Path)
         told = _Told(spec, recipe, data, parent, run, durations.facts(made_from), log, resumed)
         # DVC cannot know a model that is kept apart, nor one that it did not ask for.
         first = made if not wanted.apart and "DVC_STAGE" in os.environ else out
-        says = (told.begins, told.report, told.watch, told.note)
+        hears = training.Listener(told.begins, told.report, told.watch, told.note)
         with _kept(checkpoint, recipe.iterations):
-            fit.run(spec, recipe, data, parent, first, checkpoint, *says)
+            fit.run(spec, recipe, data, parent, first, checkpoint, hears)
         if first != out:
             kept.copy(first, out)
         run.tags({tracking.MODEL: files.digest(out / "weights.npz")})

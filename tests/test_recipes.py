@@ -186,14 +186,14 @@ def steps(loss, batches, rate, decay, accumulate=1, momentum=0.9, start="ones"):
     """
     import keras
 
-    from fcn.train import optimizers
     from fcn.train.losses import PixelLoss
+    from tests.recipe import optimizer
 
     net = keras.Sequential(
         [keras.Input((2, 3, 4)), keras.layers.Conv2D(3, 1, kernel_initializer=start)]
     )
     net.compile(
-        optimizer=optimizers.make("sgd", rate, momentum, decay, 2.0, accumulate),
+        optimizer=optimizer("sgd", rate, momentum, decay, 2.0, accumulate=accumulate),
         loss=PixelLoss(loss),
     )
     for images, labels in batches:

@@ -5,6 +5,8 @@ here.
 import keras
 import tensorflow as tf
 
+from fcn.hardware import cpu
+
 OutOfMemory = tf.errors.ResourceExhaustedError
 """What TensorFlow raises where a device's memory does not do."""
 
@@ -27,15 +29,17 @@ def prepare(
     Args:
         seed: of all random numbers of the process.
         precision: in which the layers of the backbone compute, "float32" or "bfloat16".
-        training: weights are float32 in any case, for the small steps of a training. Without it
-            those of the backbone are held in `precision`: the same numbers come out, but they need
-            not be converted again for every image.
+        training: weights are float32 in any case, for the small steps of a training, and memory
+            is kept from step to step. Without it those of the backbone are held in `precision`: the
+            same numbers come out, but they need not be converted again for every image.
         deterministic: whether TensorFlow leaves out operations that add up in another order each
             time. Once on, it stays on.
 
     Returns:
         What will compute, in words, e.g. "GPU: NVIDIA L4" or "CPU".
     """
+    if training:
+        cpu.keep_memory()
     on_jax = keras.backend.backend() == "jax"
     found = gpus()
     if on_jax:

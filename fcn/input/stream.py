@@ -55,6 +55,20 @@ class Stream:
         return records.split_info(self.folder, self.split)
 
     @functools.cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(records.read_index(self.folder)["classes"])
+
+    @property
+    def pixels(self) -> float:
+        """How many pixels the images of a step have together, on average."""
+        pixels = sum(self._info["pixels"].values()) + self._info["void_pixels"]
+        image = pixels / max(self._info["images"], 1)
+        if self.recipe.augment.crop:
+            image = min(image, self.recipe.augment.crop**2)
+        return float(image * self.recipe.batch)
+
+    @functools.cached_property
     def _examples(self) -> Examples:
         return Examples(self.folder, self.split)
 

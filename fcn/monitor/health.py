@@ -171,19 +171,6 @@ def usual_rate(recipe: TrainSpec, pixels: float) -> float:
     return rate / pixels if recipe.loss == "sum" else rate
 
 
-def pixels_of_a_step(split: Mapping[str, Any], recipe: TrainSpec) -> float:
-    """How many pixels the images of a training step have together, on average.
-
-    Args:
-        split: the training split's `images`, `pixels` by class and `void_pixels`.
-        recipe: the training.
-    """
-    image = (sum(split["pixels"].values()) + split["void_pixels"]) / max(split["images"], 1)
-    if recipe.augment.crop:
-        image = min(image, recipe.augment.crop**2)
-    return float(image * recipe.batch)
-
-
 def _lower(recipe: TrainSpec, pixels: float) -> str:
     """The remedy for a rate that is too high."""
     rate = min(recipe.learning_rate / 10, usual_rate(recipe, pixels))

@@ -2,6 +2,6 @@
 
 from fcn.net.bilinear import Upsample, bilinear_kernel
 from fcn.net.masking import masked
-from fcn.net.surgery import named_weights
+from fcn.net.surgery import Transfer, named_weights
 
-__all__ = ["Upsample", "bilinear_kernel", "masked", "named_weights"]
+__all__ = ["Transfer", "Upsample", "bilinear_kernel", "masked", "named_weights"]

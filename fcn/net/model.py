@@ -30,7 +30,7 @@ def _initial(kernel: str, kernels: Kernels) -> Callable[..., Any]:
 
     def begin(shape: Any, dtype: Any) -> Any:
         if kernel in kernels and kernels[kernel].shape == tuple(shape):
-            return cpu.tensor(kernels.pop(kernel).astype(dtype, copy=False))
+            return ops.cast(cpu.tensor(kernels.pop(kernel).astype(np.float32, copy=False)), dtype)
         return ops.zeros(shape, dtype)
 
     return begin

@@ -287,7 +287,7 @@ def load(model_dir: Path, tile: int = TILE, precision: str = "float32") -> Predi
     Raises:
         UserError: a folder that is no model, or tiles that are too small.
     """
-    devices.prepare(seed=0, precision=precision)  # nothing here is random
+    devices.prepare(seed=0, precision=precision, training=False)  # nothing here is random
     return Predictor(*surgery.load(model_dir), tile)
 
 

@@ -76,7 +76,7 @@ def score(
     Raises:
         UserError: no model, or an image or label that cannot be read.
     """
-    devices.prepare(seed=0)
+    devices.prepare(seed=0, training=False)
     model, spec = surgery.load(folder)
     count = 0
 

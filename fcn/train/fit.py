@@ -4,7 +4,7 @@ folder out.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,7 @@ def run(
     parent: Path,
     out: Path,
     checkpoint: Path,
-    begins: Callable[[str, list[surgery.Transfer]], None],
-    report: training.Report,
-    watch: Callable[[Iterable[Any]], Iterable[Any]] = lambda examples: examples,
-    note: Callable[[str, str], None] = lambda kind, text: None,
+    told: training.Listener = training.NOBODY,
 ) -> None:
     """Trains one variant and writes its model folder. Of several processes, see `distribution`, the
     first one writes.
@@ -102,10 +99,7 @@ def run(
         out: folder to make or replace: `weights.npz`, `model.json`, `history.csv` (step, loss) and
             `validation.csv` (step and the four scores).
         checkpoint: see `training.train`; removed at the end.
-        begins: called once with the device in words and the account of the parent's weights.
-        report: see `training.train`.
-        watch: is handed each validation's examples and yields them on, to see how far it is.
-        note: gets what looks wrong, as (kind, text), each kind once; see `fcn.monitor.health`.
+        told: hears of it.
 
     Raises:
         UserError: the model cannot be written, for want of room above all; the checkpoint is kept.
@@ -118,20 +112,16 @@ def run(
         model, transfers = surgery.start(spec, parent, recipe.new_layers, recipe.seed)
     if share.devices > 1:
         device = f"{device} ({share.devices} devices share each batch)"
-    begins(device, transfers)
+    told.begins(device, transfers)
     splits = {split: records.split_info(data, split) for split in ("train", "val")}
-    health.once(note)([*health.from_labels(splits), *health.from_little(splits)])
+    health.once(told.note)([*health.from_labels(splits), *health.from_little(splits)])
     with records.explained(data):
         history = training.train(
             model,
-            recipe,
             stream.Stream(data, "train", recipe, spec.mean_bgr, share),
-            lambda: watch(stream.validation(data, "val", recipe.validate_images)),
+            lambda: told.watch(stream.validation(data, "val", recipe.validate_images)),
             checkpoint,
-            report,
-            note=note,
-            classes=spec.classes,
-            pixels=health.pixels_of_a_step(splits["train"], recipe),
+            told,
         )
     if share.first:
         try:

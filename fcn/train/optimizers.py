@@ -21,6 +21,7 @@ from keras import ops
 
 from fcn.errors import UserError
 from fcn.hardware import cpu
+from fcn.spec import TrainSpec
 
 LARGE = 2**20
 """Weights from which on an update is worth compiling, which takes a tenth of a second: of VGG's
@@ -29,7 +30,7 @@ layers, conv4_1 and later.
 
 
 class _CaffeRule:
-    """Mixin for a Keras optimizer; `decay`, `bias_rate` and `rates` as in `make`."""
+    """Mixin for a Keras optimizer; `decay`, `bias_rate` and `rates` as in `of`."""
 
     decay: float
     bias_rate: float
@@ -80,7 +81,7 @@ class CaffeSGD(_CaffeRule, keras.optimizers.SGD):  # type: ignore[misc]
         rates: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """`decay`, `bias_rate` and `rates` as in `make`; the rest as Keras' SGD."""
+        """`decay`, `bias_rate` and `rates` as in `of`; the rest as Keras' SGD."""
         super().__init__(learning_rate=learning_rate, **kwargs)
         self.decay, self.bias_rate, self.rates = decay, bias_rate, dict(rates or {})
 
@@ -167,48 +168,42 @@ def hold(model: keras.Model, rates: Mapping[str, float]) -> None:
         raise UserError("rates: every layer has the rate 0: nothing would be trained")
 
 
-def make(
-    name: str,
-    learning_rate: Any,
-    momentum: float,
-    weight_decay: float,
-    bias_rate: float,
-    accumulate: int = 1,
-    rates: Mapping[str, float] | None = None,
-    clip_norm: float = 0.0,
-) -> Any:
-    """An optimizer by its name in the parameters.
+def of(recipe: TrainSpec) -> Any:
+    """The optimizer of a recipe, with its rate over the training.
+
+    `clip_norm` is of the gradients before any decay, as Caffe's `clip_gradients` is.
 
     Args:
-        name: "sgd", "adam" or "adamw".
-        learning_rate: rate of kernels, per unit of the loss's gradient (so a summed loss takes a
-            tiny one): a number, or a schedule, see `rate`.
-        momentum: SGD's momentum, 0..1; Adam's beta_1.
-        weight_decay: on kernels only; coupled, but for adamw.
-        bias_rate: factor on the rate of biases, 2 in the paper.
-        accumulate: steps whose gradients are averaged into one update.
-        rates: factor on the rate of the layers whose names begin with a prefix; see `layer_rate`.
-        clip_norm: gradients whose norm, over all variables together, is larger are scaled down to
-            it, before any decay, as Caffe's `clip_gradients` does; 0: never.
+        recipe: its `optimizer`, `learning_rate` (per unit of the loss's gradient, so a summed loss
+            takes a tiny one), `schedule`, `momentum` (Adam's beta_1), `weight_decay`, `bias_rate`,
+            `rates`, `accumulate` and `clip_norm` count.
 
     Returns:
         A Keras optimizer.
 
     Raises:
-        UserError: unknown name.
+        UserError: an unknown optimizer or schedule.
     """
-    common = {
-        "learning_rate": learning_rate, "decay": weight_decay, "bias_rate": bias_rate,
-        "gradient_accumulation_steps": accumulate if accumulate > 1 else None,
-        "rates": rates, "global_clipnorm": clip_norm or None,
-    }  # fmt: skip
-    if name == "sgd":
-        return CaffeSGD(momentum=momentum, **common)
-    if name == "adam":
-        return CaffeAdam(beta_1=momentum, **common)
-    if name == "adamw":
-        return DecoupledAdam(beta_1=momentum, **common)
-    raise UserError(f"optimizer: expected sgd, adam or adamw, got {name!r}")
+    if recipe.optimizer not in KINDS:
+        raise UserError(f"optimizer: expected sgd, adam or adamw, got {recipe.optimizer!r}")
+    kind, momentum = KINDS[recipe.optimizer]
+    return kind(
+        learning_rate=rate(recipe.schedule, recipe.learning_rate, recipe.iterations, recipe.warmup),
+        decay=recipe.weight_decay,
+        bias_rate=recipe.bias_rate,
+        rates=recipe.rates,
+        gradient_accumulation_steps=recipe.accumulate if recipe.accumulate > 1 else None,
+        global_clipnorm=recipe.clip_norm or None,
+        **{momentum: recipe.momentum},
+    )
+
+
+KINDS = {
+    "sgd": (CaffeSGD, "momentum"),
+    "adam": (CaffeAdam, "beta_1"),
+    "adamw": (DecoupledAdam, "beta_1"),
+}
+"""Classes, and what each calls the recipe's momentum."""
 
 
 def rate(schedule: str, start: float, steps: int, warmup: int = 0) -> Any:

@@ -9,6 +9,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,51 +20,59 @@ from fcn.errors import UserError, enumeration
 from fcn.hardware import Share, interrupts
 from fcn.input import Stream
 from fcn.monitor import health, watches
-from fcn.net import masked, named_weights
+from fcn.net import Transfer, masked, named_weights
 from fcn.score import evaluation, metrics
 from fcn.spec import TrainSpec
 from fcn.train import checkpoint as resume
 from fcn.train import optimizers
 from fcn.train.losses import PixelLoss
 
-Report = Callable[[int, dict[str, float]], None]
-"""Called with (step, values): `{"loss": ...}` every `log_every` steps, `{"val_mean_iu": ..., ...}`
-at each validation.
-"""
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told of a training; what is left out is told to nobody.
+
+    Attributes:
+        begins: once: the device in words, and the account of the parent's weights.
+        report: the numbers as they come, (step, values): `{"loss": ...}` every `log_every` steps,
+            `{"val_mean_iu": ..., ...}` at each validation; after a resume, from the checkpoint on.
+        watch: is handed each validation's examples and yields them on, to see how far it is.
+        note: what looks wrong, (kind, text), each kind once; see `fcn.monitor.health`. Also a
+            checkpoint that could not be written, which stops nothing: the one before stays, and the
+            next is tried at its time.
+    """
+
+    begins: Callable[[str, list[Transfer]], None] = lambda device, transfers: None
+    report: Callable[[int, dict[str, float]], None] = lambda step, values: None
+    watch: Callable[[Iterable[Any]], Iterable[Any]] = lambda examples: examples
+    note: Callable[[str, str], None] = lambda kind, text: None
+
+
+NOBODY = Listener()
 
 
 def train(
     model: keras.Model,
-    spec: TrainSpec,
     stream: Stream,
     validation: Callable[[], Iterable[dict[str, Any]]],
     checkpoint: Path,
-    report: Report,
+    told: Listener = NOBODY,
     seconds: float = 30.0,
-    note: Callable[[str, str], None] = lambda kind, text: None,
-    classes: Sequence[str] = (),
-    pixels: float = health.VOC_PIXELS,
 ) -> list[dict[str, float]]:
     """Trains `model` in place.
 
     Args:
         model: as its training begins, made within `stream.share.scope()`; overwritten when there is
             a checkpoint to go on from.
-        spec: the recipe.
-        stream: the batches, and who computes; of several processes the first one reads and writes
-            the checkpoint.
+        stream: the recipe, its batches, and who computes; of several processes the first one reads
+            and writes the checkpoint.
         validation: the validation set, from its start; see `inputs.validation`.
         checkpoint: file to resume from if it exists, and to write to, also upon KeyboardInterrupt.
             The caller removes it after storing the model, and chooses its name such that trainings
             of other parameters or inputs never meet.
-        report: gets the numbers as they come; after a resume, from the checkpoint on.
+        told: hears of it.
         seconds: least time between checkpoints; also, writing them takes no more than about a
             twentieth of all time.
-        note: gets what looks wrong, (kind, text), each kind once; see `fcn.monitor.health`. Also of
-            a checkpoint that could not be written, which stops nothing: the one before stays, and
-            the next is tried at its time.
-        classes: names, for `class_weights` and for messages.
-        pixels: of a step's images together, for messages.
 
     Returns:
         The history: a row for every report, with `step` first.
@@ -73,8 +82,8 @@ def train(
             cannot be read; a loss that is no longer finite (the last checkpoint is kept); another
             process of the same training that died.
     """
-    share = stream.share
-    weights = _class_weights(spec, classes)
+    spec, share = stream.recipe, stream.share
+    weights = _class_weights(spec, stream.classes)
     if spec.loss == "dice" and share.devices > 1:
         raise UserError(
             f"loss: dice is computed on one device, there are {share.devices}: use "
@@ -85,8 +94,7 @@ def train(
     with share.scope():
         net, not_finite = _compiled(model, spec, share, weights)
     seed_dropout(net, spec.seed)
-    loop = _Loop(net, label, spec, stream, validation, checkpoint, report, seconds)
-    loop.watch(not_finite, health.once(note), classes, pixels)
+    loop = _Loop(net, label, not_finite, stream, validation, checkpoint, told, seconds)
     if share.from_first(checkpoint.is_file):
         loop.restore()
     else:
@@ -116,16 +124,7 @@ def _compiled(
     """The net with optimizer and loss, and what looks at its losses; for several images at once it
     is the masked net, which has the same weights.
     """
-    optimizer = optimizers.make(
-        spec.optimizer,
-        optimizers.rate(spec.schedule, spec.learning_rate, spec.iterations, spec.warmup),
-        spec.momentum,
-        spec.weight_decay,
-        spec.bias_rate,
-        spec.accumulate,
-        spec.rates,
-        spec.clip_norm,
-    )
+    optimizer = optimizers.of(spec)
     net = masked(model) if spec.batch > 1 else model
     optimizer.build(net.trainable_variables)
     not_finite = watches.NotFinite(spec.log_every)
@@ -173,45 +172,34 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         self,
         net: keras.Model,
         label: evaluation.Labeler | evaluation.Divided,
-        spec: TrainSpec,
+        not_finite: watches.NotFinite,
         stream: Stream,
         validation: Callable[[], Iterable[dict[str, Any]]],
         checkpoint: Path,
-        report: Report,
+        listener: Listener,
         seconds: float,
     ) -> None:
         super().__init__()
         self.net = net
         self.label = label
-        self.spec = spec
+        self.not_finite = not_finite
         self.stream = stream
-        self.share = stream.share
+        self.spec, self.share = stream.recipe, stream.share
         self.validation = validation
         self.checkpoint = checkpoint
-        self.report = report
+        self.report, self.say = listener.report, health.once(listener.note)
         self.seconds = seconds
         self.told = 0
         self.history: list[dict[str, float]] = []
         self.next_save = time.monotonic() + seconds
         self.mean_so_far: list[np.ndarray] | None = None
         self.kept: int | None = None  # the step of the last checkpoint
-        weights = named_weights(net).items() if spec.keep == "best" else ()
+        weights = named_weights(net).items() if self.spec.keep == "best" else ()
         self.best = {name: resume.Copy(weight) for name, weight in weights}
         self.looked: watches.Sample | None = None
         self.held = interrupts.Held() if keras.backend.backend() == "jax" else None
         if self.held:
             interrupts.between_steps(net, self.held)
-
-    def watch(
-        self,
-        not_finite: watches.NotFinite,
-        say: Callable[[Iterable[health.Finding]], None],
-        classes: Sequence[str],
-        pixels: float,
-    ) -> None:
-        """What looks after the training's health."""
-        self.not_finite, self.say, self.classes = not_finite, say, classes
-        self.pixels = pixels
 
     @property
     def step(self) -> int:
@@ -295,7 +283,7 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         before = self.stream.ids(step - 2) if step and step > 1 else ()
         rate = float(np.asarray(self.net.optimizer.learning_rate))
         finding = health.not_finite(
-            loss, self.step, step, rate, self.spec, self.pixels, images, before, self.kept
+            loss, self.step, step, rate, self.spec, self.stream.pixels, images, before, self.kept
         )
         self.say([finding])
         return UserError(finding.text)
@@ -310,7 +298,9 @@ class _Loop(keras.callbacks.Callback):  # type: ignore[misc]
         histogram = self.share.sum(counted)
         self.emit({f"val_{name}": value for name, value in metrics.scores(histogram).items()})
         self.say(
-            health.from_validation(histogram, self.history, self.spec, self.pixels, self.classes)
+            health.from_validation(
+                histogram, self.history, self.spec, self.stream.pixels, self.stream.classes
+            )
         )
         self.looked = watches.sample(self.net)  # until the next report
         if not self.waited:

@@ -31,8 +31,8 @@ def measure(width: float, steps: int, deterministic: bool) -> tuple[str, float]:
     from fcn.net import model
     from fcn.score import evaluation
     from fcn.spec import MEAN_BGR, ModelSpec
-    from fcn.train import optimizers
     from fcn.train.losses import PixelLoss
+    from tests.recipe import optimizer
 
     device = devices.prepare(1, deterministic=deterministic)
     classes = tuple(f"class {n}" for n in range(21))
@@ -41,9 +41,9 @@ def measure(width: float, steps: int, deterministic: bool) -> tuple[str, float]:
             "fcn8s", "vgg16", classes, width, round(4096 * width), "same", "fixed", 0.5, MEAN_BGR
         )
     )
-    optimizer = optimizers.make("sgd", 1e-10, 0.99, 5e-4, 2.0)
-    optimizer.build(net.trainable_variables)
-    net.compile(optimizer=optimizer, loss=PixelLoss("sum"), jit_compile=evaluation.COMPILED)
+    made = optimizer("sgd", 1e-10, 0.99, 5e-4, 2.0)
+    made.build(net.trainable_variables)
+    net.compile(optimizer=made, loss=PixelLoss("sum"), jit_compile=evaluation.COMPILED)
     keras.utils.set_random_seed(1)
     random = np.random.default_rng(1)
     image = random.integers(0, 256, (1, 375, 500, 3)).astype(np.uint8)

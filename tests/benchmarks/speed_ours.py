@@ -16,9 +16,9 @@ from fcn.hardware import devices
 from fcn.monitor import watches
 from fcn.net import model
 from fcn.score import evaluation
-from fcn.train import optimizers
 from fcn.train.losses import PixelLoss
 from tests.benchmarks import speed
+from tests.recipe import optimizer
 
 Seconds = tuple[float, float]
 """By the clock, and of the processor (of all threads of this process together)."""
@@ -132,11 +132,11 @@ def main() -> None:
         # they begin as 0, and so would all gradients
         if layer.name.startswith("score_") and layer.weights:
             layer.kernel.assign(keras.random.normal(layer.kernel.shape, stddev=0.01))
-    optimizer = optimizers.make("sgd", 1e-10, 0.99, 5e-4, 2.0)
-    optimizer.build(net.trainable_variables)
+    made = optimizer("sgd", 1e-10, 0.99, 5e-4, 2.0)
+    made.build(net.trainable_variables)
     watch = watches.NotFinite(100)
     net.compile(
-        optimizer=optimizer, loss=PixelLoss("sum"), metrics=[watch], jit_compile=evaluation.COMPILED
+        optimizer=made, loss=PixelLoss("sum"), metrics=[watch], jit_compile=evaluation.COMPILED
     )
     run = {"training": train, "inference": predict}[task["task"]]
     kinds = ("static", "varying")

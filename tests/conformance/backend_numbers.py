@@ -15,8 +15,9 @@ from fcn.io import files
 from fcn.net import surgery
 from fcn.score import evaluation
 from fcn.spec.recipe import TrainSpec
-from fcn.train import optimizers, training
+from fcn.train import training
 from fcn.train.losses import PixelLoss
+from tests.recipe import optimizer
 
 RATE = 1e-9
 
@@ -40,7 +41,7 @@ def step(net):
     """
     image, label = example()
     loss = PixelLoss("sum")
-    net.compile(optimizers.make("sgd", RATE, 0.99, 5e-4, 2.0), loss, jit_compile=False)
+    net.compile(optimizer("sgd", RATE, 0.99, 5e-4, 2.0), loss, jit_compile=False)
     numbers = {
         "loss": loss(label, net(image, training=False)),
         "loss of the step": net.train_on_batch(image, label),
@@ -72,10 +73,13 @@ def several_steps(net, checkpoint):
     def validation():
         return [{"image": image, "label": label}]
 
-    stream = types.SimpleNamespace(batches=batches, share=distribution.ONE)
+    stream = types.SimpleNamespace(
+        recipe=recipe, batches=batches, share=distribution.ONE, classes=(), pixels=33 * 40
+    )
+    told = training.Listener(report=stop)
     with contextlib.suppress(KeyboardInterrupt):
-        training.train(net, recipe, stream, validation, checkpoint, stop, seconds=-1e9)
-    history = training.train(net, recipe, stream, validation, checkpoint, lambda *_: None)
+        training.train(net, stream, validation, checkpoint, told, seconds=-1e9)
+    history = training.train(net, stream, validation, checkpoint)
     numbers = {f"curve/{row['step']}": row["loss"] for row in history if "loss" in row}
     return numbers | {
         f"trained/{name}": weight for name, weight in surgery.named_weights(net).items()

@@ -69,9 +69,7 @@ def train(folder, recipe, name, report=lambda *_: None, note=lambda *_: None):
         folder / "classifier.npz",
         out,
         checkpoint,
-        lambda *_: None,
-        report,
-        note=note,
+        training.Listener(report=report, note=note),
     )
     if not out.exists():  # not the first process
         return {}

@@ -12,8 +12,8 @@ from keras import layers
 from fcn.net import model
 from fcn.net.bilinear import Bilinear, Upsample
 from fcn.net.layers import Crop
-from fcn.train import optimizers
 from fcn.train.losses import PixelLoss
+from tests.recipe import optimizer
 
 
 def tiny_net():
@@ -121,7 +121,7 @@ def test_an_image_of_nothing_but_void_moves_no_weight(small):
     net = model.build(small("fcn8s", padding="same", dropout=0.0))
     for name in ("score_fr", "score_pool4", "score_pool3"):
         net.get_layer(name).kernel.assign(0.1 * np.ones(net.get_layer(name).kernel.shape))
-    net.compile(optimizers.make("sgd", 1.0, 0.9, 0.0, 2.0), PixelLoss("sum"), jit_compile=False)
+    net.compile(optimizer("sgd", 1.0, 0.9, 0.0, 2.0), PixelLoss("sum"), jit_compile=False)
     before = net.get_weights()
     image = np.full((1, 20, 24, 3), 9, np.uint8)
     assert net.train_on_batch(image, np.full((1, 20, 24), 255, np.uint8)) == 0
@@ -134,7 +134,7 @@ def test_steps_of_training_are_caffes(momentum):
     """Momentum, coupled decay on the kernel alone, twice the rate on the bias; from the images to
     the weights.
     """
-    assert_steps_are_caffes(lambda *recipe: optimizers.make("sgd", *recipe), momentum)
+    assert_steps_are_caffes(lambda *recipe: optimizer("sgd", *recipe), momentum)
 
 
 def caffe_filler(size):

@@ -7,9 +7,9 @@ import pytest
 from caffe_rule import assert_steps_are_caffes, softmax_loss
 from keras import ops
 
-from fcn.train import optimizers
 from fcn.train.losses import PixelLoss
 from fcn.train.optimizers import CaffeSGD
+from tests.recipe import optimizer
 
 # ---- the loss
 
@@ -125,9 +125,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize(
-    "right", [caffe_like(CaffeSGD), lambda *recipe: optimizers.make("sgd", *recipe)]
-)
+@pytest.mark.parametrize("right", [caffe_like(CaffeSGD), lambda *recipe: optimizer("sgd", *recipe)])
 def test_the_right_update_rule_passes(right):
     assert_steps_are_caffes(right)
 

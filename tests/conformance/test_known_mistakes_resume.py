@@ -40,10 +40,11 @@ def batches(start):
 def run(checkpoint, report=lambda *_: None):
     model = net()
     validation = [{"image": image, "label": label} for image, label in batches(0)]
-    stream = types.SimpleNamespace(batches=batches, share=distribution.ONE)
-    history = training.train(
-        model, RECIPE, stream, lambda: validation, checkpoint, report, seconds=-1e9
+    stream = types.SimpleNamespace(
+        recipe=RECIPE, batches=batches, share=distribution.ONE, classes=(), pixels=30
     )
+    told = training.Listener(report=report)
+    history = training.train(model, stream, lambda: validation, checkpoint, told, seconds=-1e9)
     return history, {
         name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()
     }

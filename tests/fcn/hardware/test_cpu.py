@@ -1,8 +1,10 @@
+import os
+
 import keras
 import numpy as np
 import pytest
 
-from fcn.hardware import cpu
+from fcn.hardware import cpu, devices
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 7), (1,), (0, 4)])
@@ -26,3 +28,15 @@ def test_a_variable_that_began_as_a_tensor_has_its_memory_alone():
     one, other = keras.Variable(tensor), keras.Variable(tensor)
     one.assign_sub(np.full(1000, 3, np.float32))
     assert [float(np.asarray(each)[7]) for each in (one, other, tensor)] == [-2, 1, 1]
+
+
+@pytest.mark.parametrize(("said", "kept"), [(None, "0"), ("1", "1")])
+def test_a_training_keeps_its_memory_unless_the_user_wants_it_back(monkeypatch, said, kept):
+    name = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
+    monkeypatch.setenv(name, "anything")  # so that it is as before afterwards
+    monkeypatch.delenv(name)
+    if said:
+        monkeypatch.setenv(name, said)
+    devices.prepare(seed=0)
+    cpu.give_back_memory()
+    assert os.environ[name] == kept

@@ -346,3 +346,12 @@ def test_images_are_read_in_parallel_although_all_is_deterministic(data, batch, 
     }
     assert "FlatMap" in stages
     assert {"ParallelMapV2", "Map"} & stages == {"ParallelMapV2"}
+
+
+def test_the_pixels_of_a_step_and_the_classes(data):
+    shapes = [np.shape(example["label"])[1:] for example in inputs.validation(data, "train")]
+    mean = sum(height * width for height, width in shapes) / len(shapes)
+    two = stream(data, 3, batch=2)
+    assert two.pixels == pytest.approx(2 * mean)
+    assert stream(data, 3, batch=2, augment=Augment(crop=5)).pixels == 2 * 25 < two.pixels
+    assert list(two.classes) == records.read_index(data)["classes"]

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from fcn.monitor import health
-from fcn.spec.augment import Augment
 from fcn.spec.recipe import TrainSpec
 
 VOC = ("background", "cat", "dog", "cow")
@@ -333,13 +332,6 @@ def test_the_rate_fits_the_loss_the_momentum_and_the_images(recipe, pixels, high
         (finding,) = health.from_validation(histogram, rows(0.19, 0.19), recipe, pixels, VOC)
         assert f"`learning_rate`, to {rate:.2g} for a try" in finding.text
     assert f"to {lower:.2g} for a try" in health.not_finite(0.0, 1, 1, 1.0, recipe, pixels).text
-
-
-def test_pixels_of_a_step():
-    index = {"images": 4, "pixels": {"a": 30_000, "b": 6_000}, "void_pixels": 4_000}
-    assert health.pixels_of_a_step(index, replace(RECIPE, batch=2)) == 20_000
-    cropped = replace(RECIPE, batch=2, augment=Augment(crop=50))
-    assert health.pixels_of_a_step(index, cropped) == 5_000
 
 
 # The loss

@@ -20,15 +20,7 @@ ADAM = dataclasses.replace(SGD, optimizer="adam", learning_rate=1e-3)
 def compiled(spec, recipe, vgg, **options):
     keras.utils.set_random_seed(3)
     model, _ = surgery.start(spec, vgg)
-    rate = optimizers.rate(recipe.schedule, recipe.learning_rate, recipe.iterations)
-    optimizer = optimizers.make(
-        recipe.optimizer,
-        rate,
-        recipe.momentum,
-        recipe.weight_decay,
-        recipe.bias_rate,
-        recipe.accumulate,
-    )
+    optimizer = optimizers.of(recipe)
     optimizer.build(model.trainable_variables)
     model.compile(optimizer=optimizer, loss=PixelLoss(recipe.loss), jit_compile=False, **options)
     return model

@@ -24,12 +24,13 @@ from fcn.net import model
 from fcn.train import optimizers
 from fcn.spec import MEAN_BGR, ModelSpec
 from fcn.train.losses import PixelLoss
+from tests.recipe import optimizer
 
 pair = np.load(sys.argv[1])
 spec = ModelSpec("fcn8s", "vgg16", tuple(map(str, range(21))), 1.0, 4096, "caffe", "fixed", 0.5, \
 MEAN_BGR)
 net = model.build(spec)
-net.compile(optimizers.make("sgd", 1e-10, 0.99, 5e-4, 2.0), PixelLoss("sum"), jit_compile=False)
+net.compile(optimizer("sgd", 1e-10, 0.99, 5e-4, 2.0), PixelLoss("sum"), jit_compile=False)
 loss = net.train_on_batch(pair["image"][None], pair["label"][None])
 moved = [name for name in ("score_fr", "score_pool4", "score_pool3") \
 if np.asarray(net.get_layer(name).kernel).any()]

@@ -288,5 +288,7 @@ def test_kernels_that_fit_are_taken_and_the_others_begin_as_zero(small):
     net = model.build(spec, kernels)
     assert sorted(kernels) == ["conv1_1/bias", "conv1_2/kernel"]
     found = {name: np.asarray(weight) for name, weight in named_weights(net).items()}
-    assert (found["fc6/kernel"] == 0.5).all() and found["conv1_1/kernel"].dtype == np.float32
-    assert not found["conv1_2/kernel"].any() and not found["conv1_1/bias"].any()
+    assert (found["fc6/kernel"] == 0.5).all()
+    assert found["conv1_1/kernel"].dtype == np.float32
+    assert not found["conv1_2/kernel"].any()
+    assert not found["conv1_1/bias"].any()

@@ -103,7 +103,13 @@ def train(plan, run):
     )
     data, parent = Path(plan["data"]), Path(plan["parent"])
     fit.run(
-        spec, recipe, data, parent, out, checkpoint, lambda *_: None, points.report, points.watch
+        spec,
+        recipe,
+        data,
+        parent,
+        out,
+        checkpoint,
+        training.Listener(report=points.report, watch=points.watch),
     )
 
 

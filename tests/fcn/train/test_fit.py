@@ -26,10 +26,6 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def silent(*_):
-    pass
-
-
 @pytest.fixture(scope="module")
 def dry(spec):
     """Without dropout, so that a few steps teach it something."""
@@ -43,7 +39,7 @@ def trained(dry, recipe, data, vgg, tmp_path_factory):
     reports, begun = [], []
     fit.run(
         dry, recipe, data, vgg, folder / "fcn32s", folder / "checkpoint.npz",
-        lambda *values: begun.append(values), lambda *values: reports.append(values),
+        training.Listener(lambda *said: begun.append(said), lambda *said: reports.append(said)),
     )  # fmt: skip
     return folder / "fcn32s", reports, begun
 
@@ -130,7 +126,7 @@ def next_stage(trained, dry, recipe, data, tmp_path_factory):
         patch.setattr(training, "time", types.SimpleNamespace(monotonic=lambda: float(next(clock))))
         fit.run(
             spec, dataclasses.replace(recipe, iterations=24), data, trained[0], out, checkpoint,
-            lambda *_: None, lambda step, _: existed.append(checkpoint.exists()),
+            training.Listener(report=lambda step, _: existed.append(checkpoint.exists())),
         )  # fmt: skip
     return spec, out, existed
 
@@ -156,8 +152,6 @@ def test_the_same_inputs_give_the_same_bytes(next_stage, trained, recipe, data, 
         parent,
         tmp_path / "again",
         checkpoint,
-        silent,
-        silent,
     )
     assert digests(tmp_path / "again") == digests(out)
 
@@ -218,8 +212,6 @@ def test_the_wrong_parent_is_named_and_nothing_is_written(
                 parent,
                 tmp_path / "out",
                 tmp_path / "c.npz",
-                silent,
-                silent,
             )
     assert list(tmp_path.iterdir()) == []
 
@@ -239,8 +231,6 @@ def test_a_folder_of_the_user_s_is_left_alone_and_that_is_said_before_the_traini
             tmp_path / "no parent",
             tmp_path / "out",
             tmp_path / "c.npz",
-            silent,
-            silent,
         )
     assert (tmp_path / "out" / "model.json").read_text() == "the user's own"
 
@@ -361,7 +351,9 @@ def test_more_iterations_and_other_reports_go_on_from_a_checkpoint(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit.run(spec, recipe, data, vgg, tmp_path / "out", checkpoint, silent, stop)
+        fit.run(
+            spec, recipe, data, vgg, tmp_path / "out", checkpoint, training.Listener(report=stop)
+        )
     longer = dataclasses.replace(recipe, iterations=22, log_every=11, validate_every=22)
     fit.run(
         spec,
@@ -370,11 +362,10 @@ def test_more_iterations_and_other_reports_go_on_from_a_checkpoint(
         vgg,
         tmp_path / "out",
         checkpoint,
-        silent,
-        lambda step, values: steps.append((step, *values)),
+        training.Listener(report=lambda step, values: steps.append((step, *values))),
     )
     assert [step for step, name, *_ in steps if name == "loss"] == [11, 22]
-    fit.run(spec, longer, data, vgg, tmp_path / "whole", tmp_path / "d.npz", silent, silent)
+    fit.run(spec, longer, data, vgg, tmp_path / "whole", tmp_path / "d.npz")
     assert (tmp_path / "out" / "weights.npz").read_bytes() == (
         tmp_path / "whole" / "weights.npz"
     ).read_bytes()
@@ -389,14 +380,16 @@ def test_a_checkpoint_beyond_the_last_iteration_is_refused(spec, recipe, data, v
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit.run(spec, recipe, data, vgg, tmp_path / "out", checkpoint, silent, stop)
+        fit.run(
+            spec, recipe, data, vgg, tmp_path / "out", checkpoint, training.Listener(report=stop)
+        )
     shorter = dataclasses.replace(recipe, iterations=4, validate_every=4)
     with pytest.raises(
         UserError,
         match=r"c\.npz is at step 8, and `iterations` is 4: set it to 8 or more to go on, or "
         r"remove",
     ):
-        fit.run(spec, shorter, data, vgg, tmp_path / "out", checkpoint, silent, silent)
+        fit.run(spec, shorter, data, vgg, tmp_path / "out", checkpoint)
     assert checkpoint.is_file()
 
 
@@ -405,8 +398,8 @@ def test_a_loss_that_is_not_finite_names_the_images_of_its_step(spec, recipe, da
     wild = dataclasses.replace(recipe, optimizer="sgd", learning_rate=1e30)
     with pytest.raises(UserError) as error:
         fit.run(
-            spec, wild, data, vgg, tmp_path / "out", tmp_path / "c.npz", lambda *_: None,
-            lambda *_: None, note=lambda kind, text: noted.update({kind: text}),
+            spec, wild, data, vgg, tmp_path / "out", tmp_path / "c.npz",
+            training.Listener(note=lambda kind, text: noted.update({kind: text})),
         )  # fmt: skip
     first, second = (stream.Stream(data, "train", wild).ids(step)[0] for step in (0, 1))
     assert (f"The scores of step 2 are the first that are not finite; its images: {second}") in str(

@@ -197,8 +197,9 @@ def test_a_full_disk_costs_neither_the_checkpoint_before_nor_the_training(
             if kind in ("checkpoint", "interrupted"):
                 noted.append((kind, text))
 
+        told_to = training.Listener(report=at, note=note)
         try:
-            fit.run(spec, RECIPE, data, vgg, out, checkpoint, lambda *_: None, at, note=note)
+            fit.run(spec, RECIPE, data, vgg, out, checkpoint, told_to)
         except (KeyboardInterrupt, UserError) as error:
             return told, noted, error
         return told, noted, None

@@ -7,6 +7,7 @@ from fcn.errors import UserError
 from fcn.hardware import cpu
 from fcn.train import optimizers
 from fcn.train.optimizers import CaffeSGD
+from tests.recipe import optimizer
 
 RANDOM = np.random.default_rng(2)
 KERNEL, BIAS = RANDOM.normal(size=(1, 1, 3, 2)), RANDOM.normal(size=2)
@@ -41,7 +42,7 @@ def caffe(w, gradients, rate, decay):
 
 
 def test_sgd_is_caffes_rule_with_twice_the_rate_and_no_decay_on_biases():
-    kernel, bias = steps(optimizers.make("sgd", RATE, MOMENTUM, DECAY, 2.0))
+    kernel, bias = steps(optimizer("sgd", RATE, MOMENTUM, DECAY, 2.0))
     np.testing.assert_allclose(
         kernel, caffe(KERNEL, [g for g, _ in GRADIENTS], RATE, DECAY), rtol=1e-5
     )
@@ -93,7 +94,7 @@ def test_adam_takes_the_decay_into_the_gradient():
             w = w - rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (np.sqrt(v) + epsilon)
         return w
 
-    kernel, bias = steps(optimizers.make("adam", RATE, beta_1, DECAY, 2.0))
+    kernel, bias = steps(optimizer("adam", RATE, beta_1, DECAY, 2.0))
     np.testing.assert_allclose(
         kernel, adam(KERNEL, [g for g, _ in GRADIENTS], RATE, DECAY), rtol=1e-4
     )
@@ -111,7 +112,7 @@ def test_adamw_decays_kernels_beside_the_gradient():
             w = w - rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (np.sqrt(v) + epsilon)
         return w
 
-    kernel, bias = steps(optimizers.make("adamw", rate, beta_1, decay, 2.0))
+    kernel, bias = steps(optimizer("adamw", rate, beta_1, decay, 2.0))
     np.testing.assert_allclose(
         kernel, adamw(KERNEL, [g for g, _ in GRADIENTS], rate, decay), rtol=1e-5
     )
@@ -121,10 +122,10 @@ def test_adamw_decays_kernels_beside_the_gradient():
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_a_layers_rate_is_a_factor_on_its_kernel_and_bias(name):
     of_a_third = steps(
-        optimizers.make(name, RATE, MOMENTUM, DECAY, 2.0, rates={"score": 1 / 3, "conv": 0.0})
+        optimizer(name, RATE, MOMENTUM, DECAY, 2.0, rates={"score": 1 / 3, "conv": 0.0})
     )
     for one, other in zip(
-        of_a_third, steps(optimizers.make(name, RATE / 3, MOMENTUM, DECAY, 2.0)), strict=True
+        of_a_third, steps(optimizer(name, RATE / 3, MOMENTUM, DECAY, 2.0)), strict=True
     ):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
@@ -148,16 +149,16 @@ def test_the_gradients_norm_is_limited_over_all_variables_before_the_decay():
     conv = keras.layers.Conv2D(1, 1)
     conv.build((None, None, None, 2))
     conv.set_weights([np.full((1, 1, 2, 1), 2.0), np.full(1, 2.0)])
-    optimizer = optimizers.make("sgd", 0.5, 0.0, 0.1, 1.0, clip_norm=1.0)
-    optimizer.build(conv.trainable_variables)
-    optimizer.apply([tf.constant([3.0, 0.0], shape=(1, 1, 2, 1)), tf.constant([4.0])])
+    made = optimizer("sgd", 0.5, 0.0, 0.1, 1.0, clip_norm=1.0)
+    made.build(conv.trainable_variables)
+    made.apply([tf.constant([3.0, 0.0], shape=(1, 1, 2, 1)), tf.constant([4.0])])
     # w - 0.5 (g + 0.1 w)
     np.testing.assert_allclose(
         np.ravel(conv.kernel), [2 - 0.5 * (0.6 + 0.2), 2 - 0.5 * 0.2], rtol=1e-6
     )
     np.testing.assert_allclose(conv.bias, [2 - 0.5 * 0.8], rtol=1e-6)
     # And a gradient below the limit stays as it is.
-    optimizer.apply([tf.constant([0.0, 0.5], shape=(1, 1, 2, 1)), tf.constant([0.0])])
+    made.apply([tf.constant([0.0, 0.5], shape=(1, 1, 2, 1)), tf.constant([0.0])])
     assert float(conv.kernel[0, 0, 1, 0]) == pytest.approx(1.9 - 0.5 * (0.5 + 0.19), rel=1e-6)
 
 
@@ -174,8 +175,8 @@ def test_the_rate_warms_up_to_its_schedule(schedule, rates):
     np.testing.assert_allclose(
         [float(rate(step)) for step in range(len(rates))], 2 * np.array(rates), rtol=1e-6
     )
-    optimizer = optimizers.make("adam", rate, 0.9, 0.0, 1.0)
-    assert float(optimizer.learning_rate) == pytest.approx(0.5, rel=1e-6)
+    made = optimizer("adam", 2.0, 0.9, 0.0, 1.0, schedule=schedule, steps=10, warmup=4)
+    assert float(made.learning_rate) == pytest.approx(0.5, rel=1e-6)
 
 
 def test_through_compile_and_fit_it_is_the_same_rule():
@@ -184,7 +185,7 @@ def test_through_compile_and_fit_it_is_the_same_rule():
     net = keras.Model(image, conv(image))
     conv.set_weights([KERNEL, BIAS])
     net.compile(
-        optimizer=optimizers.make("sgd", RATE, MOMENTUM, DECAY, 2.0),
+        optimizer=optimizer("sgd", RATE, MOMENTUM, DECAY, 2.0),
         # gradient by hand: sums of y_true
         loss=lambda y_true, y_pred: tf.reduce_sum(y_true * y_pred),
         jit_compile=False,
@@ -202,13 +203,13 @@ def test_through_compile_and_fit_it_is_the_same_rule():
 
 @pytest.mark.parametrize("rate", [1e-10, 1e-12, 1e-14])
 def test_the_heavy_recipes_rates_are_kept(rate):
-    optimizer = optimizers.make("sgd", rate, 0.99, 5e-4, 2.0)
-    assert float(optimizer.learning_rate) == pytest.approx(rate, rel=1e-6)
+    made = optimizer("sgd", rate, 0.99, 5e-4, 2.0)
+    assert float(made.learning_rate) == pytest.approx(rate, rel=1e-6)
     conv = keras.layers.Conv2D(1, 1)
     conv.build((None, None, None, 1))
     conv.set_weights([np.zeros((1, 1, 1, 1)), np.zeros(1)])
-    optimizer.build(conv.trainable_variables)
-    optimizer.apply([tf.fill((1, 1, 1, 1), 3.0), tf.fill((1,), 3.0)])
+    made.build(conv.trainable_variables)
+    made.apply([tf.fill((1, 1, 1, 1), 3.0), tf.fill((1,), 3.0)])
     assert float(conv.kernel[0, 0, 0, 0]) == pytest.approx(-3 * rate, rel=1e-6)
     assert float(conv.bias[0]) == pytest.approx(-6 * rate, rel=1e-6)
 
@@ -217,10 +218,10 @@ def test_upsampling_kernels_count_as_kernels(small):
     from fcn.net.model import build
 
     net = build(small("fcn8s", upsampling="learned"))
-    optimizer = optimizers.make("sgd", RATE, MOMENTUM, DECAY, 2.0)
-    optimizer.build(net.trainable_variables)
+    made = optimizer("sgd", RATE, MOMENTUM, DECAY, 2.0)
+    made.build(net.trainable_variables)
     paths = [variable.path for variable in net.trainable_variables]
-    assert [p for p, is_bias in zip(paths, optimizer.is_bias, strict=True) if is_bias] == [
+    assert [p for p, is_bias in zip(paths, made.is_bias, strict=True) if is_bias] == [
         p for p in paths if "bias" in p
     ]
     assert "upscore2/kernel" in paths
@@ -228,13 +229,13 @@ def test_upsampling_kernels_count_as_kernels(small):
 
 def test_an_unknown_optimizer_is_refused():
     with pytest.raises(UserError, match="expected sgd, adam or adamw, got 'sdg'"):
-        optimizers.make("sdg", 0.1, 0.9, 0.0, 1.0)
+        optimizer("sdg", 0.1, 0.9, 0.0, 1.0)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_configuration_restores_it(name):
     again = keras.saving.deserialize_keras_object(
-        keras.saving.serialize_keras_object(optimizers.make(name, 0.25, 0.5, 0.125, 3.0))
+        keras.saving.serialize_keras_object(optimizer(name, 0.25, 0.5, 0.125, 3.0))
     )
     config = again.get_config()
     assert (config["learning_rate"], config["decay"], config["bias_rate"]) == (0.25, 0.125, 3.0)
@@ -243,7 +244,7 @@ def test_configuration_restores_it(name):
 
 def test_accumulated_gradients_are_averaged_into_one_update():
     """Caffe's iter_size: six gradients in pairs are three updates, momentum and decay included."""
-    kernel, bias = steps(optimizers.make("sgd", RATE, MOMENTUM, DECAY, 2.0, accumulate=2))
+    kernel, bias = steps(optimizer("sgd", RATE, MOMENTUM, DECAY, 2.0, accumulate=2))
     pairs = [[(GRADIENTS[n][k] + GRADIENTS[n + 1][k]) / 2 for n in (0, 2, 4)] for k in (0, 1)]
     np.testing.assert_allclose(kernel, caffe(KERNEL, pairs[0], RATE, DECAY), rtol=1e-5)
     np.testing.assert_allclose(bias, caffe(BIAS, pairs[1], 2 * RATE, 0), rtol=1e-5)
@@ -258,26 +259,24 @@ def test_accumulated_gradients_are_averaged_into_one_update():
     ],
 )
 def test_schedules_by_hand(schedule, wanted):
-    optimizer = optimizers.make("sgd", optimizers.rate(schedule, 0.5, 4), 0.0, 0.0, 1.0)
+    made = optimizer("sgd", 0.5, 0.0, 0.0, 1.0, schedule=schedule, steps=4)
     found = []
     for t in (0, 2, 4):
-        optimizer.iterations.assign(t)
-        found.append(float(optimizer.learning_rate))
+        made.iterations.assign(t)
+        found.append(float(made.learning_rate))
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-8)
 
 
 def test_a_schedule_counts_steps_also_where_two_of_them_make_an_update():
     """Four updates in eight steps, each at the rate of the step that completes it."""
-    optimizer = optimizers.make(
-        "sgd", optimizers.rate("cosine", 1.0, 8), 0.0, 0.0, 1.0, accumulate=2
-    )
+    made = optimizer("sgd", 1.0, 0.0, 0.0, 1.0, schedule="cosine", steps=8, accumulate=2)
     conv = keras.layers.Conv2D(1, 1)
     conv.build((None, None, None, 1))
     conv.set_weights([np.zeros((1, 1, 1, 1)), np.zeros(1)])
-    optimizer.build(conv.trainable_variables)
+    made.build(conv.trainable_variables)
     values = []
     for _ in range(8):
-        optimizer.apply([tf.ones((1, 1, 1, 1)), tf.ones(1)])
+        made.apply([tf.ones((1, 1, 1, 1)), tf.ones(1)])
         values.append(float(conv.kernel[0, 0, 0, 0]))
     rates = [(1 + np.cos(np.pi * step / 8)) / 2 for step in (1, 3, 5, 7)]
     np.testing.assert_allclose(values[1::2], -np.cumsum(rates), rtol=1e-6)
@@ -305,14 +304,12 @@ def test_a_compiled_update_is_the_update(name, accumulate, monkeypatch):
         net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)])
         random = np.random.default_rng(4)
         net.set_weights([random.normal(size=weight.shape) for weight in net.weights])
-        optimizer = optimizers.make(name, 1e-2, 0.9, 5e-2, 2.0, accumulate)
-        optimizer.build(net.trainable_variables)
-        net.compile(optimizer=optimizer, loss="mse", jit_compile=False)
+        made = optimizer(name, 1e-2, 0.9, 5e-2, 2.0, accumulate=accumulate)
+        made.build(net.trainable_variables)
+        net.compile(optimizer=made, loss="mse", jit_compile=False)
         for _ in range(4):
             net.train_on_batch(random.normal(size=(2, 4)), random.normal(size=(2, 1)))
-        results.append(
-            [*net.get_weights(), *(np.asarray(variable) for variable in optimizer.variables)]
-        )
+        results.append([*net.get_weights(), *(np.asarray(variable) for variable in made.variables)])
     assert len(compiled) >= 4
     assert not np.array_equal(results[0][0], np.random.default_rng(4).normal(size=(4, 3)))
     for ours, plain in zip(*results, strict=True):

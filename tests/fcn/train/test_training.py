@@ -19,6 +19,7 @@ from fcn.spec.augment import Augment
 from fcn.spec.recipe import TrainSpec
 from fcn.train import checkpoint as resume
 from fcn.train import optimizers, training
+from tests.recipe import optimizer
 
 SGD = TrainSpec("sgd", 3e-2, 0.9, 5e-4, 2.0, "mean", 12, 2, 6, 3)
 
@@ -37,13 +38,11 @@ def train(spec, recipe, data, vgg, checkpoint, report=lambda *_: None, seed=None
     model, _ = surgery.start(spec, vgg)
     history = training.train(
         model,
-        recipe,
         stream.Stream(data, "train", recipe),
         lambda: stream.validation(data, "val"),
         checkpoint,
-        report,
+        training.Listener(report=report),
         seconds=0,
-        classes=spec.classes,
     )
     return {
         name: np.asarray(weight) for name, weight in surgery.named_weights(model).items()
@@ -150,14 +149,14 @@ def test_held_layers_stay_and_cost_no_backward_pass_and_no_slots(spec, data, vgg
     assert moved == {"conv5_1", "conv5_2", "conv5_3", "fc6", "fc7"}
     net, _ = surgery.start(spec, vgg)
     optimizers.hold(net, TRANSFER.rates)
-    optimizer = optimizers.make("adam", 1.0, 0.9, 0.0, 1.0, rates=TRANSFER.rates)
-    optimizer.build(net.trainable_variables)
+    made = optimizer("adam", 1.0, 0.9, 0.0, 1.0, rates=TRANSFER.rates)
+    made.build(net.trainable_variables)
     assert {variable.path.split("/")[0] for variable in net.trainable_variables} == {
         *moved,
         "score_fr",
     }
     # the counter, the rate, two moments
-    assert len(optimizer.variables) == 2 + 2 * len(net.trainable_variables)
+    assert len(made.variables) == 2 + 2 * len(net.trainable_variables)
 
     @tf.function
     def gradients(image):
@@ -199,15 +198,10 @@ def test_a_weight_for_no_class_and_dice_on_several_devices_are_refused(spec, dat
     ):
         train(spec, wrong, data, vgg, tmp_path / "checkpoint.npz")
     dice = dataclasses.replace(SGD, loss="dice")
+    share = types.SimpleNamespace(devices=2)
+    two = types.SimpleNamespace(share=share, recipe=dice, classes=spec.classes)
     with pytest.raises(UserError, match="loss: dice is computed on one device, there are 2"):
-        training.train(
-            None,
-            dice,
-            types.SimpleNamespace(share=types.SimpleNamespace(devices=2)),
-            None,
-            None,
-            None,
-        )
+        training.train(None, two, None, None)
 
 
 def test_dice_is_learned(spec, data, vgg, tmp_path):
@@ -583,11 +577,10 @@ def test_a_loss_that_is_no_number_names_the_rate_and_keeps_the_checkpoint(
     with pytest.raises(UserError) as error:
         training.train(
             model,
-            SGD,
             stream.Stream(data, "train", SGD),
             lambda: stream.validation(data, "val"),
             checkpoint,
-            report,
+            training.Listener(report=report),
             seconds=0,
         )
     assert ("the loss is nan after step 8: the rate 0.03 is too high for `loss: mean`") in str(
