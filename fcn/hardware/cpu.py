@@ -16,8 +16,7 @@ BLOCK_BYTES = 9 * 128 * 128 * 4
 """Of a convolution's kernel, at a time: what a core's own cache (L2) holds beside parts of the
 maps.
 """
-_POOL = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
-"""What TensorFlow asks the environment, in C++."""
+_KEPT = ContextVar("kept", default=False)
 _PORTABLE = ContextVar("portable", default=False)
 
 
@@ -25,17 +24,17 @@ def give_back_memory() -> None:
     """Lets TensorFlow return large arrays to the system as soon as they are not needed.
 
     With oneDNN it keeps all that it ever had, in a pool that comes to be full of holes. Holds for
-    the process, if nothing was computed in it before, and unless `keep_memory` was called or the
-    user has said otherwise.
+    the process, if nothing was computed in it before; not after `keep_memory`.
     """
-    os.environ.setdefault(_POOL, "1")
+    if not _KEPT.get():
+        os.putenv("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")  # TensorFlow asks for it in C++
 
 
 def keep_memory() -> None:
     """Lets TensorFlow keep that pool, for a training: memory that is touched anew in every step
     costs the full-width FCN-8s 40 % more time, and the pool 0.7 GB.
     """
-    os.environ.setdefault(_POOL, "0")
+    _KEPT.set(True)
 
 
 def tensor(array: np.ndarray) -> Any:

@@ -8,8 +8,8 @@ the steps with one of these words in their names, and runs what they need. What 
 typed: `fcn predict`, `export`, `serve`, `web`, `submit`.
 The bound is 3 times the weights (537 MB) plus 1 GB. Training has two more sets of weights, its
 momentum and its gradients, and two more in its bound, and 1 GB for TensorFlow's pool (see
-`cpu.keep_memory`; with TF_ONEDNN_USE_SYSTEM_ALLOCATOR=1 it does without). A picture has `PIXEL` bytes more for each of
-its pixels. A step beyond its bound ends with exit code 1, after all.
+`cpu.keep_memory`; with TF_ONEDNN_USE_SYSTEM_ALLOCATOR=1 it does without). A picture has `PIXEL`
+bytes more for each of its pixels. A step beyond its bound ends with exit code 1, after all.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-import os
+import contextvars
 
 import keras
 import numpy as np
@@ -30,13 +30,14 @@ def test_a_variable_that_began_as_a_tensor_has_its_memory_alone():
     assert [float(np.asarray(each)[7]) for each in (one, other, tensor)] == [-2, 1, 1]
 
 
-@pytest.mark.parametrize(("said", "kept"), [(None, "0"), ("1", "1")])
-def test_a_training_keeps_its_memory_unless_the_user_wants_it_back(monkeypatch, said, kept):
-    name = "TF_ONEDNN_USE_SYSTEM_ALLOCATOR"
-    monkeypatch.setenv(name, "anything")  # so that it is as before afterwards
-    monkeypatch.delenv(name)
-    if said:
-        monkeypatch.setenv(name, said)
-    devices.prepare(seed=0)
-    cpu.give_back_memory()
-    assert os.environ[name] == kept
+@pytest.mark.parametrize("training", [True, False])
+def test_a_training_keeps_its_memory(monkeypatch, training):
+    given = {}
+    monkeypatch.setattr(cpu.os, "putenv", given.__setitem__)
+
+    def process():
+        devices.prepare(seed=0, training=training)
+        cpu.give_back_memory()
+
+    contextvars.Context().run(process)
+    assert given == ({} if training else {"TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1"})
