@@ -262,7 +262,9 @@ if __name__ == "__main__":
             if what == "dying" and me.process == 1 and step == 6:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        seen, summed = [], distribution.Share.sum
+        seen: list[list[np.ndarray]] = []
+        labels: list[evaluation.Divided] = []
+        summed = distribution.Share.sum
 
         def add(share, counts):
             """Each process's share of the pixels, the sum, and what one process counts alone."""
@@ -275,7 +277,6 @@ if __name__ == "__main__":
             labels[:] = [made(*args)]
             return labels[0]
 
-        labels = []
         # A clock that stands still: there is a checkpoint after every report.
         clock = types.SimpleNamespace(monotonic=lambda: 0.0)
         always = functools.partial(training.train, seconds=0)

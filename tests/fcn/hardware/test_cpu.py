@@ -1,4 +1,5 @@
 import contextvars
+import os
 
 import keras
 import numpy as np
@@ -32,8 +33,8 @@ def test_a_variable_that_began_as_a_tensor_has_its_memory_alone():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_a_training_keeps_its_memory(monkeypatch, training):
-    given = {}
-    monkeypatch.setattr(cpu.os, "putenv", given.__setitem__)
+    given: dict[str, str] = {}
+    monkeypatch.setattr(os, "putenv", given.__setitem__)
 
     def process():
         devices.prepare(seed=0, training=training)
