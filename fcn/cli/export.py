@@ -61,10 +61,10 @@ def export(
 
     with quiet.tensorflow():  # only now: it takes seconds
         from fcn.net import surgery
-        from fcn.predict import export
+        from fcn.predict import export, graph
 
     net, spec = surgery.load(model_folder(model))
-    found = export.write(net, spec, out, format, size=size, labels=argmax, bits=bits)
+    found = export.write(net, spec, out, format, graph.Wanted(size, argmax, bits))
     written = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     compared = [(1, *size)] if size else export.SIZES
     sizes = ", ".join(f"{n} of {wide}x{high}" for n, high, wide in compared)

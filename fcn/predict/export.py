@@ -22,6 +22,7 @@ from fcn.hardware import cpu
 from fcn.io import files
 from fcn.net import quantize, surgery
 from fcn.pixels import images
+from fcn.predict.graph import ALL, Wanted
 from fcn.score import metrics
 from fcn.spec import ModelSpec
 
@@ -47,10 +48,8 @@ def write(
     spec: ModelSpec,
     out: Path,
     form: str,
+    wanted: Wanted = ALL,
     sizes: Sequence[tuple[int, int, int]] = SIZES,
-    size: tuple[int, int] | None = None,
-    labels: bool = False,
-    bits: int = 32,
 ) -> float:
     """Exports a net and compares what was written with it, on images of random pixels.
 
@@ -59,10 +58,8 @@ def write(
         spec: that it was built from.
         out: folder to make: a SavedModel, `model.onnx` or `weights.npz`; and `model.json`.
         form: a key of `FORMATS`.
-        sizes: (images, height, width) to compare on.
-        size: height and width of the only image that the net takes, and is compared on.
-        labels: the net gives labels instead of scores.
-        bits: of a kernel's numbers, 32 or 8.
+        wanted: what becomes of it; of a fixed size, that is what is compared on.
+        sizes: (images, height, width) to compare on, else.
 
     Returns:
         The largest difference of any score, divided by the largest score; see `difference`.
@@ -74,33 +71,31 @@ def write(
     """
     if form not in FORMATS:
         raise UserError(f"format: expected one of {', '.join(FORMATS)}; got {form!r}")
-    chosen = {"size": size, "labels": labels, "bits": bits if bits != 32 else None}
-    options = {name: value for name, value in chosen.items() if value}
-    if unknown := options.keys() - FORMATS[form].options:
-        named = {"size": "a fixed size", "labels": "labels instead of scores", "bits": "8 bits"}
-        able = [other for other, known in FORMATS.items() if unknown <= known.options]
+    asked = {name for name, value in vars(wanted).items() if value != getattr(ALL, name)}
+    if unknown := asked - FORMATS[form].knows:
+        able = [other for other, known in FORMATS.items() if unknown <= known.knows]
         raise UserError(
-            f"{enumeration([named[each] for each in named if each in unknown])}: expected one of "
-            f"the formats {enumeration(able)}; got {form}"
+            f"{enumeration([said for name, said in SAID.items() if name in unknown])}: expected "
+            f"one of the formats {enumeration(able)}; got {form}"
         )
     files.check_folder(out)
     with files.replacing_folder(out) as folder:
-        FORMATS[form].save(model, spec, folder, **options)
+        FORMATS[form].save(model, spec, folder, wanted)
         files.write_json(folder / "model.json", asdict(spec))
-        images = _noise([(1, *size)] if size else sizes)
+        images = _noise([(1, *wanted.size)] if wanted.size else sizes)
         # One net's answers after the other's: the exported one is gone then, and its memory. Both
         # are called, not `predict`ed, which would trace them anew for every size.
         answers = [*map(FORMATS[form].load(folder), images)]
         scores = [np.asarray(model(image, training=False)) for image in images]
         found = difference(scores, answers)
-        allowed = ROUNDED if bits == 8 or form == "int8" else TOLERANCE
+        allowed = ROUNDED if wanted.bits == 8 or form == "int8" else TOLERANCE
         if not found <= allowed:  # NaN is not
             raise UserError(
                 f"{out}: the exported net's scores differ by {found:.1e} of the largest one, "
                 f"{allowed:.0e} is allowed; nothing was written. Other versions of TensorFlow or "
                 "onnxruntime than the locked ones?"
             )
-        FORMATS[form].finish(folder, size)
+        FORMATS[form].finish(folder, wanted.size)
     return found
 
 
@@ -178,7 +173,7 @@ def agreement(
     return scores["pixel_accuracy"], scores["mean_iu"]
 
 
-def _save_savedmodel(model: keras.Model, _spec: ModelSpec, folder: Path) -> None:
+def _save_savedmodel(model: keras.Model, _spec: ModelSpec, folder: Path, _wanted: Wanted) -> None:
     if keras.backend.backend() != "tensorflow":
         raise UserError(
             "a SavedModel needs Keras on TensorFlow; this is "
@@ -199,19 +194,12 @@ def _load_savedmodel(folder: Path) -> Scores:
     return lambda image: np.asarray(layer(image)["scores"])
 
 
-def _save_onnx(
-    model: keras.Model,
-    spec: ModelSpec,
-    folder: Path,
-    size: tuple[int, int] | None = None,
-    labels: bool = False,
-    bits: int = 32,
-) -> None:
+def _save_onnx(model: keras.Model, spec: ModelSpec, folder: Path, wanted: Wanted) -> None:
     _needed("onnx")
     from fcn.predict import onnx_graph
 
     folder.mkdir()
-    onnx_graph.save(model, spec, folder, size, labels, bits)
+    onnx_graph.save(model, spec, folder, wanted)
 
 
 def _finish_onnx(folder: Path, size: tuple[int, int] | None) -> None:
@@ -232,7 +220,7 @@ def _load_onnx(folder: Path) -> Scores:
     return lambda image: np.asarray(session.run(None, {"image": image})[0])
 
 
-def _save_int8(model: keras.Model, _spec: ModelSpec, folder: Path) -> None:
+def _save_int8(model: keras.Model, _spec: ModelSpec, folder: Path, _wanted: Wanted) -> None:
     folder.mkdir()
     packed = quantize.pack(surgery.named_weights(model))
     files.save_arrays(folder / "weights.npz", packed, compressed=True)
@@ -243,20 +231,13 @@ def _load_int8(folder: Path) -> Scores:
     return lambda image: np.asarray(model(image, training=False))
 
 
-def _save_tflite(
-    model: keras.Model,
-    spec: ModelSpec,
-    folder: Path,
-    size: tuple[int, int] | None = None,
-    labels: bool = False,
-    bits: int = 32,
-) -> None:
+def _save_tflite(model: keras.Model, spec: ModelSpec, folder: Path, wanted: Wanted) -> None:
     from fcn.predict import tflite_graph
 
-    if not size:
+    if not wanted.size:
         raise UserError("tflite: a fixed size is needed, --height and --width")
     folder.mkdir()
-    tflite_graph.save(model, spec, folder, size, labels, bits)
+    tflite_graph.save(model, spec, folder, wanted)
 
 
 def _load_tflite(folder: Path) -> Scores:
@@ -279,21 +260,21 @@ def _needed(name: str) -> ModuleType:
 class Format:
     """How a net is `save`d in a folder that is not there yet, and `load`ed from it again.
 
-    `options`: those of `write` that `save` takes.
+    `knows`: what of `Wanted` it can do.
     `finish`: what is left to do after they were compared; gets the folder and the fixed size.
     """
 
     save: Callable[..., None]
     load: Callable[[Path], Scores]
-    options: frozenset[str] = frozenset()
+    knows: frozenset[str] = frozenset()
     finish: Callable[[Path, tuple[int, int] | None], None] = lambda folder, size: None
 
 
+SAID = {"size": "a fixed size", "labels": "labels instead of scores", "bits": "8 bits"}
+"""Of `Wanted`, in words."""
 FORMATS = {
     "savedmodel": Format(_save_savedmodel, _load_savedmodel),
-    "onnx": Format(
-        _save_onnx, _load_onnx, frozenset({"size", "labels", "bits"}), finish=_finish_onnx
-    ),
-    "tflite": Format(_save_tflite, _load_tflite, frozenset({"size", "labels", "bits"})),
+    "onnx": Format(_save_onnx, _load_onnx, frozenset(SAID), finish=_finish_onnx),
+    "tflite": Format(_save_tflite, _load_tflite, frozenset(SAID)),
     "int8": Format(_save_int8, _load_int8),
 }

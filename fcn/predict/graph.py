@@ -5,10 +5,12 @@ what layers there are, in which order. What writes them is a subclass.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
+import keras
 import numpy as np
 
+from fcn.net import surgery
 from fcn.spec import BACKBONES, VARIANTS, Backbone, ModelSpec, Padding
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32) / np.float32(256)
@@ -23,20 +25,39 @@ class Map:
     size: tuple[int, int] | None
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of an exported net beyond its scores of any image in 32 bits.
+
+    Attributes:
+        size: height and width of the only image that it takes, one at a time; None: any.
+        labels: it gives `labels`, uint8 (N, H, W), the classes of the highest scores, instead of
+            the scores.
+        bits: of a kernel's numbers: 32, or 8 as of `quantize.pack`.
+    """
+
+    size: tuple[int, int] | None = None
+    labels: bool = False
+    bits: int = 32
+
+
+ALL = Wanted()
+
+
 class Graph(ABC):
     """A net's layers, one after the other, as `model.build` makes them."""
 
-    def __init__(
-        self, spec: ModelSpec, weights: dict[str, Any], size: tuple[int, int] | None
-    ) -> None:
+    def __init__(self, model: keras.Model, spec: ModelSpec, wanted: Wanted, data: BinaryIO) -> None:
         """Nothing is written yet.
 
         Args:
-            spec: that the net was built from.
-            weights: see `surgery.named_weights`.
-            size: height and width of the only image, or None: any.
+            model: see `model.build`.
+            spec: that it was built from.
+            wanted: what becomes of it.
+            data: takes the weights.
         """
-        self.spec, self.weights, self.size = spec, weights, size
+        self.spec, self.weights, self.data = spec, surgery.named_weights(model), data
+        self.size, self.labels, self.bits = wanted.size, wanted.labels, wanted.bits
 
     @property
     def net(self) -> Backbone:
@@ -48,12 +69,8 @@ class Graph(ABC):
         """Its border and offsets."""
         return self.net.paddings[self.spec.padding]
 
-    def build(self, labels: bool) -> None:
-        """All layers.
-
-        Args:
-            labels: the graph gives the classes of the highest scores instead of the scores.
-        """
+    def build(self) -> None:
+        """All layers."""
         variant = VARIANTS[self.spec.variant]
         image = self.image()
         maps = self.backbone(image)
@@ -72,7 +89,7 @@ class Graph(ABC):
             x = self.fused(f"fuse_{pool}", x, skip)
         offset = self.pad.score_offset[variant.stride]
         x = self.crop("score", offset, self.upsample(*last, x, learned=False), image)
-        self.output(x, labels)
+        self.output(x)
 
     def backbone(self, image: Map) -> dict[str, Map]:
         """Every map that can be scored, as of `model.backbone`."""
@@ -140,7 +157,7 @@ class Graph(ABC):
         """The sum of two maps."""
 
     @abstractmethod
-    def output(self, x: Map, labels: bool) -> None:
+    def output(self, x: Map) -> None:
         """The scores, or the classes of the highest."""
 
 

@@ -6,15 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import keras
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from fcn.net import bilinear_kernel, quantize, surgery
-from fcn.predict.graph import GREY, Graph, Map, convolved
+from fcn.net import bilinear_kernel, quantize
+from fcn.predict.graph import GREY, Graph, Map, Wanted, convolved
 from fcn.spec import ModelSpec
 
 OPSET, IR = 18, 8
@@ -30,14 +30,7 @@ many bytes at a time.
 """
 
 
-def save(
-    model: keras.Model,
-    spec: ModelSpec,
-    folder: Path,
-    size: tuple[int, int] | None = None,
-    labels: bool = False,
-    bits: int = 32,
-) -> None:
+def save(model: keras.Model, spec: ModelSpec, folder: Path, wanted: Wanted) -> None:
     """Writes `model.onnx`, and `model.onnx.data` with the weights beside it; see `finish`.
 
     The graph takes `image`, float32 RGB (N, H, W, 3), 0..255, and gives `scores`, float32 (N, H, W,
@@ -47,23 +40,19 @@ def save(
         model: see `model.build`.
         spec: that it was built from.
         folder: an existing one.
-        size: height and width of the only image that the graph takes, N being 1; weights lie inside
-            then, since OpenCV, which needs a fixed size, looks nowhere else. None: any.
-        labels: the graph gives `labels`, uint8 (N, H, W), the classes of the highest scores,
-            instead of the scores.
-        bits: of a kernel's numbers: 32, or 8 as of `quantize.pack`, which the graph itself turns
-            into float32.
+        wanted: what becomes of it. Of a fixed size the weights lie inside, since OpenCV, which
+            needs one, looks nowhere else; kernels in 8 bits are turned into float32 by the graph.
     """
     path = folder / "model.onnx"
     with open(folder / DATA, "wb") as data:
-        graph = _Graph(spec, surgery.named_weights(model), data, size, bits)
-        graph.build(labels)
+        graph = _Graph(model, spec, wanted, data)
+        graph.build()
     proto = helper.make_model(
         helper.make_graph(graph.nodes, spec.variant, [graph.ends["input"]], [graph.ends["output"]],
         graph.tensors),
         producer_name="fcn", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR,
     )  # fmt: skip
-    told = "the highest class" if labels else "before the softmax"
+    told = "the highest class" if wanted.labels else "before the softmax"
     described = {key: json.dumps(value) for key, value in asdict(spec).items()}
     helper.set_model_props(proto, {**described, "input": "RGB, 0..255", "output": told})
     onnx.save(proto, path)
@@ -118,16 +107,8 @@ def _head(message: Any, name: str, length: int) -> bytes:
 class _Graph(Graph):
     """Maps are (N, C, H, W)."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        weights: dict[str, Any],
-        data: Any,
-        size: tuple[int, int] | None,
-        bits: int,
-    ) -> None:
-        super().__init__(spec, weights, size)
-        self.data, self.bits = data, bits
+    def __init__(self, model: keras.Model, spec: ModelSpec, wanted: Wanted, data: BinaryIO) -> None:
+        super().__init__(model, spec, wanted, data)
         self.nodes: list[Any] = []
         self.tensors: list[Any] = []
         self.ends: dict[str, Any] = {}
@@ -208,14 +189,14 @@ class _Graph(Graph):
     def fused(self, name: str, one: Map, other: Map) -> Map:
         return Map(self.node("Add", name, [one.name, other.name]), one.size)
 
-    def output(self, x: Map, labels: bool) -> None:
-        name, kind = ("labels", TensorProto.UINT8) if labels else ("scores", TensorProto.FLOAT)
-        if labels:
+    def output(self, x: Map) -> None:
+        name, kind = ("labels", TensorProto.UINT8) if self.labels else ("scores", TensorProto.FLOAT)
+        if self.labels:
             best = self.node("ArgMax", "class", [x.name], axis=1, keepdims=0)
             self.node("Cast", name, [best], to=kind)
         else:
             self.node("Transpose", name, [x.name], perm=[0, 2, 3, 1])
-        channels = () if labels else (len(self.spec.classes),)
+        channels = () if self.labels else (len(self.spec.classes),)
         self.ends["output"] = helper.make_tensor_value_info(name, kind, self.shape(*channels))
 
     def node(self, kind: str, name: str, inputs: list[str], **attributes: Any) -> str:

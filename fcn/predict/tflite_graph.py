@@ -7,7 +7,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import flatbuffers
 import keras
@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
-from fcn.net import Upsample, quantize, surgery
-from fcn.predict.graph import GREY, Graph, Map, convolved
+from fcn.net import Upsample, quantize
+from fcn.predict.graph import GREY, Graph, Map, Wanted, convolved
 from fcn.spec import ModelSpec
 
 INSIDE = 256 * 2**20
@@ -29,14 +29,7 @@ VERSIONS = {"CONV_2D": 5}
 """Of operations, as of TensorFlow's schema: 5 of convolutions knows kernels in 8 bits. Else 1."""
 
 
-def save(
-    model: keras.Model,
-    spec: ModelSpec,
-    folder: Path,
-    size: tuple[int, int],
-    labels: bool = False,
-    bits: int = 32,
-) -> None:
+def save(model: keras.Model, spec: ModelSpec, folder: Path, wanted: Wanted) -> None:
     """Writes `model.tflite`.
 
     The graph takes `image`, float32 RGB (1, H, W, 3), 0..255, and gives `scores`, float32 (1, H, W,
@@ -46,16 +39,13 @@ def save(
         model: see `model.build`.
         spec: that it was built from.
         folder: an existing one.
-        size: height and width of the only image that the graph takes.
-        labels: the graph gives `labels`, uint8 (1, H, W), the classes of the highest scores,
-            instead of the scores.
-        bits: of the numbers of the convolutions' kernels: 32, or 8 as of `quantize.pack`. The
-            runtime then brings maps to 8 bits as well, each by its largest number.
+        wanted: what becomes of it; the size must be fixed. With kernels in 8 bits the runtime
+            brings maps to 8 bits as well, each by its largest number.
     """
     path, beside = folder / "model.tflite", folder / "weights"
     with open(beside, "wb") as data:
-        graph = _Graph(spec, surgery.named_weights(model), data, size, bits)
-        graph.build(labels)
+        graph = _Graph(model, spec, wanted, data)
+        graph.build()
         length = data.tell()
     if length <= INSIDE:
         graph.place(beside.read_bytes())
@@ -104,16 +94,8 @@ def _packed(model: Any) -> bytes:
 class _Graph(Graph):
     """Maps are (1, H, W, C)."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        weights: dict[str, Any],
-        data: Any,
-        size: tuple[int, int],
-        bits: int,
-    ) -> None:
-        super().__init__(spec, weights, size)
-        self.data, self.bits = data, bits
+    def __init__(self, model: keras.Model, spec: ModelSpec, wanted: Wanted, data: BinaryIO) -> None:
+        super().__init__(model, spec, wanted, data)
         self.buffers = [schema.BufferT()]  # the first one is empty: of tensors without numbers
         self.outside: list[tuple[int, int, int]] = []  # buffer, offset, length
         self.tensors: list[Any] = []
@@ -264,8 +246,8 @@ class _Graph(Graph):
         options = schema.AddOptionsT()
         return self.node("ADD", name, [one.name, other.name], one.size, self.depth(one), options)
 
-    def output(self, x: Map, labels: bool) -> None:
-        if labels:
+    def output(self, x: Map) -> None:
+        if self.labels:
             axis, options = self.constant("axis", np.array(3, np.int32)), schema.ArgMaxOptionsT()
             options.outputType = schema.TensorType.INT32
             sides = (1, *self.given)

@@ -17,6 +17,7 @@ from fcn.net import surgery
 from fcn.net.model import build
 from fcn.predict import onnx_graph, tflite_graph
 from fcn.predict.export import FORMATS, Format, agreement, difference, write
+from fcn.predict.graph import Wanted
 
 SIZES = ((1, 64, 96), (2, 37, 51), (1, 1, 1), (1, 33, 130), (3, 101, 64))
 """(images, height, width): even and odd, below and above every stride."""
@@ -40,7 +41,7 @@ def exported(tmp_path_factory):
     def export_once(spec, form, **options):
         if (key := (spec, form, *options.values())) not in made:
             model, out = random_net(spec), tmp_path_factory.mktemp("export") / "out"
-            assert write(model, spec, out, form, SIZES, **options) <= 1e-4
+            assert write(model, spec, out, form, Wanted(**options), SIZES) <= 1e-4
             made[key] = model, out
         return made[key]
 
@@ -106,7 +107,7 @@ def test_labels_come_out_of_the_graph(small, tmp_path):
     # the classes' scores have the same mean, so that each wins somewhere
     score = model.get_layer("score_fr")
     score.bias.assign(score.bias - np.asarray(model(image)).mean((0, 1, 2)))
-    assert write(model, spec, tmp_path / "out", "onnx", SIZES[:2], labels=True) <= 1e-4
+    assert write(model, spec, tmp_path / "out", "onnx", Wanted(labels=True), SIZES[:2]) <= 1e-4
     labels = FORMATS["onnx"].load(tmp_path / "out")(image)
     assert (labels.shape, labels.dtype) == ((2, 45, 70), np.uint8)
     # but where two score the same to 4 digits
@@ -118,9 +119,9 @@ def test_labels_come_out_of_the_graph(small, tmp_path):
 def test_a_graph_in_8_bits_computes_with_the_numbers_of_a_folder_in_8_bits(small, tmp_path, size):
     spec = small("fcn8s", padding="same", upsampling="learned")
     model, one = random_net(spec), (1, 45, 70)
-    found = write(model, spec, tmp_path / "onnx", "onnx", SIZES[:1], size=size, bits=8)
+    found = write(model, spec, tmp_path / "onnx", "onnx", Wanted(size, bits=8), SIZES[:1])
     assert 1e-4 < found < 0.05
-    write(model, spec, tmp_path / "folder", "int8", SIZES[:1])
+    write(model, spec, tmp_path / "folder", "int8", sizes=SIZES[:1])
     packed, _ = surgery.load(tmp_path / "folder")
     image = np.random.default_rng(0).integers(0, 256, (*one, 3)).astype(np.float32)
     answer = FORMATS["onnx"].load(tmp_path / "onnx")(image)
@@ -148,7 +149,7 @@ def test_tensorflow_lite_scores_as_the_net_does(
     monkeypatch.setattr(tflite_graph, "INSIDE", inside)
     spec = lenet() if changes is None else small(**changes)
     model, out = random_net(spec), tmp_path / "out"
-    assert write(model, spec, out, "tflite", size=size) <= 1e-5
+    assert write(model, spec, out, "tflite", Wanted(size)) <= 1e-5
     assert sorted(path.name for path in out.iterdir()) == ["model.json", "model.tflite"]
     image = np.random.default_rng(1).integers(0, 256, (1, *size, 3)).astype(np.float32)
     # also with what runtimes bring along
@@ -163,8 +164,8 @@ def test_tensorflow_lite_scores_as_the_net_does(
 def test_tensorflow_lite_in_8_bits_and_with_labels(small, tmp_path):
     spec, size = small("fcn8s", padding="caffe"), (45, 70)
     model, whole = random_net(spec), tmp_path / "whole"
-    write(model, spec, whole, "tflite", size=size, labels=True)
-    found = write(model, spec, tmp_path / "8", "tflite", size=size, labels=True, bits=8)
+    write(model, spec, whole, "tflite", Wanted(size, labels=True))
+    found = write(model, spec, tmp_path / "8", "tflite", Wanted(size, labels=True, bits=8))
     assert found < 0.1
     image = np.random.default_rng(1).integers(0, 256, (1, *size, 3)).astype(np.float32)
     wanted = np.asarray(model(image)).argmax(-1)
@@ -223,7 +224,7 @@ def test_no_convolution_is_in_blocks_in_what_may_run_elsewhere(small, tmp_path, 
     for size in (cpu.BLOCK_BYTES, 1):
         monkeypatch.setattr(cpu, "BLOCK_BYTES", size)
         out = tmp_path / str(size)
-        write(build(spec), spec, out, "savedmodel", SIZES[:1])
+        write(build(spec), spec, out, "savedmodel", sizes=SIZES[:1])
         found.append((out / "saved_model.pb").read_bytes().count(b"Conv2D"))
     assert found[0] == found[1] >= 13
 
@@ -250,7 +251,7 @@ def test_an_export_that_differs_is_not_left_behind(small, tmp_path, monkeypatch,
     monkeypatch.setitem(
         FORMATS,
         "onnx",
-        Format(lambda _m, _s, folder: folder.mkdir(), lambda _: lambda x: wrong(net(x))),
+        Format(lambda _m, _s, folder, _w: folder.mkdir(), lambda _: lambda x: wrong(net(x))),
     )
     with pytest.raises(UserError, match="1e-04 is allowed; nothing was written"):
         write(net, small(), tmp_path / "out", "onnx")
@@ -277,9 +278,9 @@ def test_misuse(small, tmp_path, monkeypatch):
         UserError,
         match="a fixed size, 8 bits: expected one of the formats onnx, tflite; got savedmodel",
     ):
-        write(None, small(), tmp_path / "out", "savedmodel", size=(3, 4), bits=8)
+        write(None, small(), tmp_path / "out", "savedmodel", Wanted((3, 4), bits=8))
     with pytest.raises(UserError, match="labels instead of scores: expected one of"):
-        write(None, small(), tmp_path / "out", "int8", labels=True)
+        write(None, small(), tmp_path / "out", "int8", Wanted(labels=True))
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(UserError, match="a SavedModel needs Keras on TensorFlow; this is jax"):
         write(None, small(), tmp_path / "out", "savedmodel")
