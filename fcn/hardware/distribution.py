@@ -124,11 +124,19 @@ class Share:
         return run
 
     def own(self, items: Iterable[T]) -> Iterator[T]:
-        """Of items that every process has, in the same order, those that this one works on."""
+        """Those of some items that this process works on.
+
+        Args:
+            items: every process has the same ones, in the same order.
+        """
         return itertools.islice(items, self.process, None, self.processes)
 
     def sum(self, counts: np.ndarray) -> np.ndarray:
-        """Of int64 that each process counted, the sum. Waits for all of them."""
+        """What all processes have counted together. Waits for all of them.
+
+        Args:
+            counts: int64, this process's own.
+        """
         if self.processes == 1:
             return counts
         from jax.experimental import multihost_utils
