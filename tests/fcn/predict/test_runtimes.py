@@ -7,26 +7,16 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import random_net
 
 from fcn.cli.app import main
 from fcn.errors import UserError
 from fcn.net import surgery
-from fcn.net.model import build
 from fcn.predict import local, predictor, runtimes
 
 ROOT = Path(__file__).parents[3]
 SIZES = ((64, 96), (37, 51), (1, 33), (130, 40))
 """Height and width: even and odd, below and above every stride."""
-
-
-def random_net(spec):
-    """A net without a zero in it, so that each of its layers has a say in the scores."""
-    model, draw = build(spec), np.random.default_rng(7)
-    for weight in model.weights:
-        if "seed" not in weight.path:
-            scale = 1.4 / np.sqrt(max(1, np.prod(weight.shape[:-1])))
-            weight.assign(draw.normal(0, scale, weight.shape))
-    return model
 
 
 def picture(height, width):
