@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter, Token
 
@@ -40,19 +40,6 @@ Allow = Annotated[
     ),
 ]
 Port = Annotated[int, Parameter(group=SERVER, help="Where to listen; 0: a port that is free.")]
-
-
-Precision = Annotated[
-    Literal["float32", "bfloat16"], Parameter(group=NET, help="Of the net's numbers.")
-]
-Runtime = Annotated[
-    Literal["keras", "openvino"],
-    Parameter(
-        group=NET,
-        help="What computes the net: Keras; or OpenVINO, from the extra `onnx`, which is faster in "
-        "bfloat16 on CPUs that have it.",
-    ),
-]
 
 
 def model_folder(given: str = pretrained.DEFAULT) -> Path:

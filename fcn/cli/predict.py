@@ -4,20 +4,17 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from fcn import pretrained
 from fcn.cli import quiet
-from fcn.cli.options import MADE, NET, Model, Place, Precision, Runtime, model_folder
+from fcn.cli.options import MADE, NET, Model, Place, model_folder
 from fcn.cli.progress import counter
 from fcn.errors import LINE, UserError, shown, words
-
-if TYPE_CHECKING:
-    from fcn.predict import predictor as predictors
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -28,8 +25,7 @@ def predict(
     *,
     model: Model = pretrained.DEFAULT,
     tile: Annotated[int, Parameter(group=NET)] = 1024,
-    precision: Precision = "float32",
-    runtime: Runtime = "keras",
+    precision: Annotated[Literal["float32", "bfloat16"], Parameter(group=NET)] = "float32",
     megapixels: Annotated[float, Parameter(group=NET)] = 200,
     frames: Annotated[int, Parameter(group=NET)] = 0,
     out: Annotated[Place, Parameter(group=MADE)] = Path("predicted"),
@@ -50,7 +46,6 @@ def predict(
         tile: Cut images with a side of more than so many pixels into tiles. With larger ones less
             is computed twice, with smaller ones less memory is used; the result is the same.
         precision: Of the net's numbers.
-        runtime: What computes it.
         megapixels: The largest picture that is read; memory grows with it, by 14 bytes a pixel.
         frames: Of each video or webcam, at most so many frames; 0: all.
         out: Folder for the predictions.
@@ -63,26 +58,18 @@ def predict(
         UserError: nothing could be begun.
     """
     try:
-        load = functools.partial(_loaded, model, tile, precision, runtime)
-        failed = _run(images, load, megapixels, frames, out, probabilities)
+        failed = _run(images, model, tile, precision, megapixels, frames, out, probabilities)
     except KeyboardInterrupt:
         print(f"\nInterrupted. What had been predicted is in {shown(out)}.", file=sys.stderr)
         return INTERRUPTED
     return FAILED if failed else 0
 
 
-def _loaded(model: str, tile: int, precision: str, runtime: str) -> "predictors.Predictor":
-    folder = model_folder(model)
-
-    with quiet.tensorflow():  # only now: misuse is told without the seconds that it takes
-        from fcn.predict import predictor
-
-    return predictor.load(folder, tile, precision, runtime)
-
-
 def _run(
     wanted: list[str],
-    load: Callable[[], "predictors.Predictor"],
+    model: str,
+    tile: int,
+    precision: str,
     megapixels: float,
     frames: int,
     out: Path,
@@ -111,16 +98,18 @@ def _run(
         raise UserError(*failed)
     names = predictions.names(found)
     predictions.refuse(out, wanted, found, names)
-    predictor = load()
+    folder = model_folder(model)
 
-    from fcn.predict import predictor as predictors
+    with quiet.tensorflow():  # only now: misuse is told without the seconds that it takes
+        from fcn.predict import predictor as predict
 
+    predictor = predict.load(folder, tile, precision)
     predictions.prepare(out, predictor.spec.classes)
     for complaint in failed:
         print(shown(complaint, LINE), file=sys.stderr)
     if predictor.spec.knows:
         print(f"{shown(predictor.spec.knows, LINE)} `--model ...` names another net.", flush=True)
-    most = round(predictors.MOST * megapixels / images.MEGAPIXELS)
+    most = round(predict.MOST * megapixels / images.MEGAPIXELS)
     moving = [path for path in found if path in cameras or video.is_video(path)]
     done = 0
     for number, (path, name) in enumerate(zip(found, names, strict=True), 1):

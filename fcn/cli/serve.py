@@ -1,14 +1,11 @@
 """`fcn serve`: a net as a server for programs."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from fcn import pretrained
-from fcn.cli.options import SERVER, Allow, Model, Port, Precision, Runtime, model_folder
-
-if TYPE_CHECKING:
-    from fcn.predict import predictor as predictors
+from fcn.cli.options import SERVER, Allow, Model, Port, model_folder
 
 
 def serve(
@@ -17,8 +14,6 @@ def serve(
     port: Port = 5001,
     allow: Allow = None,
     seconds: Annotated[float, Parameter(group=SERVER)] = 60,
-    precision: Precision = "float32",
-    runtime: Runtime = "keras",
 ) -> None:
     """Answer programs on 127.0.0.1, until Ctrl-C.
 
@@ -32,8 +27,6 @@ def serve(
         port: Where to listen.
         allow: Hosts of proxies.
         seconds: After which a request is given up.
-        precision: Of the net's numbers.
-        runtime: What computes it.
 
     Raises:
         UserError: no such net, a library is not installed, or the port is taken.
@@ -42,9 +35,4 @@ def serve(
 
     from fcn.predict import server
 
-    def load() -> "predictors.Predictor":
-        from fcn.predict import predictor  # only now: a port that is taken is told at once
-
-        return predictor.load(folder, precision=precision, runtime=runtime)
-
-    server.serve(load, port, allow or (), seconds)
+    server.serve(folder, port, allow or (), seconds)

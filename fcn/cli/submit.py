@@ -9,7 +9,7 @@ from cyclopts import Group, Parameter
 from cyclopts.validators import mutually_exclusive
 
 from fcn.cli import quiet
-from fcn.cli.options import MADE, Place, Precision, model_folder
+from fcn.cli.options import MADE, NET, Place, model_folder
 from fcn.errors import UserError, shown, words
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def submit(
     model: Annotated[str | None, Parameter(group=SOURCE)] = None,
     predictions: Annotated[Place | None, Parameter(group=SOURCE)] = None,
     check: Annotated[Place | None, Parameter(group=SOURCE)] = None,
-    precision: Precision = "float32",
+    precision: Annotated[Literal["float32", "bfloat16"], Parameter(group=NET)] = "float32",
     out: Annotated[Place, Parameter(group=MADE)] = Path("submission.tgz"),
     challenge: Annotated[Literal["VOC2011", "VOC2012"], Parameter(group=MADE)] = "VOC2012",
     competition: Annotated[Literal["comp5", "comp6"], Parameter(group=MADE)] = "comp6",

@@ -195,7 +195,7 @@ def _load_savedmodel(folder: Path) -> Scores:
 
 
 def _save_onnx(model: keras.Model, spec: ModelSpec, folder: Path, wanted: Wanted) -> None:
-    needed("onnx")
+    _needed("onnx")
     from fcn.predict import onnx_graph
 
     folder.mkdir()
@@ -209,7 +209,7 @@ def _finish_onnx(folder: Path, size: tuple[int, int] | None) -> None:
 
 
 def _load_onnx(folder: Path) -> Scores:
-    runtime = needed("onnxruntime")
+    runtime = _needed("onnxruntime")
     # for little memory: weights are used where they lie, in no faster layout
     options = runtime.SessionOptions()
     options.add_session_config_entry("session.disable_prepacking", "1")
@@ -246,17 +246,13 @@ def _load_tflite(folder: Path) -> Scores:
     return tflite_graph.load(folder)
 
 
-def needed(name: str) -> ModuleType:
-    """A library that is no dependency of everybody's.
-
-    Raises:
-        UserError: it is not installed.
-    """
+def _needed(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise UserError(
-            f"{name} is not installed: `make env WITH=onnx` in a clone, or the extra `onnx`"
+            f"{name} is not installed, and ONNX needs it: `make env WITH=onnx` in a clone, or the "
+            "extra `onnx`"
         ) from error
 
 

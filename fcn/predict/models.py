@@ -16,7 +16,6 @@ def load(
     name_or_path: str | Path = pretrained.DEFAULT,
     tile: int = 1024,
     precision: str = "float32",
-    runtime: str = "keras",
 ) -> "Predictor":
     """Reads a net, and prepares this process for it (see `fcn.hardware.devices.prepare`).
 
@@ -26,7 +25,6 @@ def load(
             fetched to `.cache/models` the first time.
         tile: pixels of a side up to which an image is taken whole.
         precision: in which the backbone computes, "float32" or "bfloat16".
-        runtime: what computes it: "keras"; or "openvino", on a CPU, with the extra `onnx`.
 
     Raises:
         UserError: no such net, a folder that is no model, or tiles that are too small.
@@ -48,7 +46,7 @@ def load(
         )
     from fcn.predict import predictor  # only now: Keras takes seconds
 
-    return predictor.load(folder, tile, precision, runtime)
+    return predictor.load(folder, tile, precision)
 
 
 def find(given: str) -> Path | None:

@@ -11,14 +11,15 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 from PIL import Image
 
 from fcn.errors import UserError
 from fcn.hardware import devices
 from fcn.net import surgery
 from fcn.pixels import images
-from fcn.predict import runtimes
 from fcn.predict.segmentation import Segmentation
+from fcn.score import evaluation
 from fcn.spec import BACKBONES, VARIANTS, ModelSpec
 
 TILE = 1024
@@ -72,20 +73,8 @@ class Predictor:
         margin: pixels at each inner edge of a tile that are thrown away, see `reach`.
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        spec: ModelSpec,
-        tile: int = TILE,
-        runtime: runtimes.Runtime | None = None,
-    ) -> None:
+    def __init__(self, model: keras.Model, spec: ModelSpec, tile: int = TILE) -> None:
         """Takes a net as `fcn.net.model.build` makes it; its weights are shared, not copied.
-
-        Args:
-            model: the net.
-            spec: that it was built from.
-            tile: see above.
-            runtime: computes it; else Keras does.
 
         Raises:
             UserError: tiles too small to leave anything between their margins.
@@ -100,7 +89,13 @@ class Predictor:
                 f"tile: expected at least {2 * self.margin + step} pixels, since {spec.variant} on "
                 f"{spec.backbone} sees {self.margin} pixels around each; got {tile}"
             )
-        self._runtime = runtime or runtimes.Keras(model)
+        self._labels = evaluation.labeler(model)
+        both = [
+            ops.cast(ops.argmax(model.output, axis=-1), "uint8"),
+            ops.softmax(model.output, axis=-1),
+        ]
+        self._both = keras.Model(model.input, both)
+        self._both.compile(jit_compile=evaluation.COMPILED)
 
     def predict(
         self,
@@ -271,8 +266,9 @@ class Predictor:
         """One tile, (1, h, w, 3) -> its labels (h, w), and its probabilities (h, w, C) or None."""
         try:
             if not probabilities:
-                return self._runtime.labels(tile), None
-            return self._runtime.both(tile)
+                return self._labels(tile)[0], None
+            labels, soft = self._both.predict_on_batch(tile)
+            return labels[0], soft[0]
         except devices.OutOfMemory as error:
             raise UserError(
                 f"{tile.shape[2]}x{tile.shape[1]} pixels at once are too many for the device's "
@@ -280,26 +276,19 @@ class Predictor:
             ) from error
 
 
-def load(
-    model_dir: Path, tile: int = TILE, precision: str = "float32", runtime: str = "keras"
-) -> Predictor:
+def load(model_dir: Path, tile: int = TILE, precision: str = "float32") -> Predictor:
     """Reads a model folder, and prepares this process for it (see `fcn.hardware.devices.prepare`).
 
     Args:
         model_dir: with `model.json` and `weights.npz`.
         tile: pixels of a side up to which an image is taken whole.
         precision: in which the backbone computes, "float32" or "bfloat16".
-        runtime: what computes it, see `runtimes`.
 
     Raises:
-        UserError: a folder that is no model, tiles that are too small, or a runtime that is not
-            installed.
+        UserError: a folder that is no model, or tiles that are too small.
     """
-    # The graph for OpenVINO has weights of 32 bits.
-    held = precision if runtime == "keras" else "float32"
-    devices.prepare(seed=0, precision=held, training=False)  # nothing here is random
-    model, spec = surgery.load(model_dir)
-    return Predictor(model, spec, tile, runtimes.make(runtime, model, spec, precision))
+    devices.prepare(seed=0, precision=precision, training=False)  # nothing here is random
+    return Predictor(*surgery.load(model_dir), tile)
 
 
 def windows(side: int, tile: int, margin: int) -> list[Window]:

@@ -2,7 +2,8 @@
 MLflow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field
@@ -122,16 +123,11 @@ def _refused(status: int, message: str) -> Response:
     return JSONResponse({"error_code": codes[status], "message": message}, status)
 
 
-def serve(
-    load: Callable[[], "Predictor"],
-    port: int,
-    allowed: Sequence[str] = (),
-    seconds: float = SECONDS,
-) -> None:
+def serve(folder: Path, port: int, allowed: Sequence[str] = (), seconds: float = SECONDS) -> None:
     """Serves a model on 127.0.0.1 until Ctrl-C.
 
     Args:
-        load: reads the model; called when the port is known to be free.
+        folder: with `model.json` and `weights.npz`.
         port: to listen on; 0: one that is free.
         allowed: see `OwnDoor`.
         seconds: see `application`.
@@ -141,6 +137,8 @@ def serve(
     """
 
     def build() -> Starlette:
-        return application(load(), allowed, seconds)
+        from fcn.predict import predictor  # only now: a port that is taken is told at once
+
+        return application(predictor.load(folder), allowed, seconds)
 
     local.serve(build, port, "It answers on {} until Ctrl-C.")

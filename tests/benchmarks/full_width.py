@@ -246,11 +246,11 @@ def steps(folder: Path, padding: str) -> dict[str, Step]:
     def fcn(command: str, *arguments: str | Path, bound: int = BOUND, ask: Any = None) -> Step:
         return Step(("-m", "fcn", command, *arguments), bound, ask)
 
-    def predict(name: str, precision: str, runtime: str = "keras") -> Step:
+    def predict(name: str, precision: str) -> Step:
         width, height = PICTURES[name]
         return fcn(
-            "predict", folder / f"{name}.jpg", *net, "--precision", precision, "--runtime",
-            runtime, "--out", folder / "predicted", bound=BOUND + PIXEL * width * height,
+            "predict", folder / f"{name}.jpg", *net, "--precision", precision, "--out",
+            folder / "predicted", bound=BOUND + PIXEL * width * height,
         )  # fmt: skip
 
     net = ("--model", folder / "fcn8s")
@@ -265,7 +265,6 @@ def steps(folder: Path, padding: str) -> dict[str, Step]:
         "train 2 steps, checkpoint": part(train, "2", bound=TRAINING),
         "resume, 2 steps, checkpoint": part(train, "4", bound=TRAINING),
         "predict 500x375": predict("500x375", "float32"),
-        "predict 500x375, bfloat16, OpenVINO": predict("500x375", "bfloat16", "openvino"),
         "predict 12 megapixels": predict("12 megapixels", "float32"),
         "predict 12 megapixels, bfloat16": predict("12 megapixels", "bfloat16"),
         "predict 48 megapixels, bfloat16": predict("48 megapixels", "bfloat16"),

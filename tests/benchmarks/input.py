@@ -8,9 +8,17 @@ since a machine is rarely quiet; what counts are the ratios. TensorFlow makes co
 PNG, so what it gets of the raw labels are no class indices; it is here for its speed. The first
 image is not counted: with it come the reading and checking of all shards, and the tracing of the
 graph.
+
+Then, by the number of cores that the process may use, images per second and per core: as they are,
+and in batches of 8 that are scaled, mirrored and cropped. That says how many cores keep a device
+busy.
 """
 
 import argparse
+import dataclasses
+import itertools
+import multiprocessing
+import os
 import statistics
 import tempfile
 import time
@@ -25,10 +33,16 @@ from PIL import Image
 from fcn.datasets.pairs import Pair
 from fcn.input import stream
 from fcn.records import writing
+from fcn.spec.augment import Augment
 from fcn.spec.recipe import TrainSpec
 from tests.benchmarks import pairs as pairs_of
 
 RECIPE = TrainSpec("sgd", 1e-2, 0.9, 5e-4, 2.0, "mean", 20, 2, 10, 1)
+MOVED = Augment(scale=(0.5, 2.0), mirror=True, crop=480)
+RECIPES = {
+    "as they are": RECIPE,
+    "batches of 8, moved": dataclasses.replace(RECIPE, batch=8, augment=MOVED),
+}
 
 
 def pillow(pairs: list[Pair]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -60,6 +74,19 @@ def rate(examples: Iterable[Any]) -> float:
     return count / (time.perf_counter() - begin)
 
 
+def by_core(folder: Path, name: str, cores: int, images: int) -> tuple[float, float]:
+    """In a process of its own, which may use so many cores: images per second, and per second of a
+    core.
+    """
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    recipe = RECIPES[name]
+    batches = iter(stream.Stream(folder, "train", recipe).batches().take(images // recipe.batch))
+    next(batches)
+    begin = time.perf_counter(), time.process_time()
+    count = recipe.batch * sum(1 for _ in batches)
+    return count / (time.perf_counter() - begin[0]), count / (time.process_time() - begin[1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -68,8 +95,8 @@ def main() -> None:
     parser.add_argument("--voc", type=Path, help="use the pairs of this VOC folder instead")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
         pairs = pairs_of.real(args.voc) if args.voc else pairs_of.made(folder, args.images)
         listing, lists = pairs_of.listing(pairs), {"train": "train", "val": "val"}
         writing.write(listing, lists, folder / "records", 4, 1, "stop", lambda *_: None)
@@ -98,6 +125,13 @@ def main() -> None:
                 f"{len(train)} images: training reads the records at {ratio:.2f} of the speed of "
                 f"{way}"
             )
+        print("| images | cores | images/s | images/s of a core |\n|---|---|---|---|")
+        own = multiprocessing.get_context("spawn")
+        for name, cores in itertools.product(RECIPES, (1, len(os.sched_getaffinity(0)))):
+            with own.Pool(1) as pool:
+                asked = (folder / "records", name, cores, 2 * len(train))
+                found, of_a_core = pool.apply(by_core, asked)
+            print(f"| {name} | {cores} | {found:.0f} | {of_a_core:.0f} |")
 
 
 if __name__ == "__main__":

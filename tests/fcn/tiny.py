@@ -8,7 +8,6 @@ from PIL import Image
 
 from fcn.datasets import DatasetSpec
 from fcn.input import Stream
-from fcn.net.model import build
 from fcn.pixels import labels
 from fcn.spec.augment import OFF
 from fcn.spec.recipe import TrainSpec
@@ -79,13 +78,3 @@ def echo(channels=3):
     net = keras.Model(image, conv(image))
     conv.set_weights([np.eye(3, channels)[None, None]])
     return net
-
-
-def random_net(spec):
-    """A net without a zero in it, so that each of its layers has a say in the scores."""
-    model, draw = build(spec), np.random.default_rng(7)
-    for weight in model.weights:
-        if "seed" not in weight.path:
-            scale = 1.4 / np.sqrt(max(1, np.prod(weight.shape[:-1])))
-            weight.assign(draw.normal(0, scale, weight.shape))
-    return model

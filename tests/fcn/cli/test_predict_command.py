@@ -48,8 +48,8 @@ def known(monkeypatch, tmp_path, lenet):
     """
     calls = []
 
-    def load(folder, tile=1024, precision="float32", runtime="keras"):
-        calls.append((folder, tile, precision, runtime))
+    def load(folder, tile=1024, precision="float32"):
+        calls.append((folder, tile, precision))
         return by_colour(lenet(classes=COLOURS))
 
     monkeypatch.setattr(core, "load", load)
@@ -111,7 +111,7 @@ def test_pictures_of_every_kind_with_a_bad_one_among_them(known, tmp_path, capsy
         "--probabilities",
     ]
     assert main(["predict", *command]) == 1
-    assert known == [(Path("models/fcn8s"), 1024, "float32", "keras")]
+    assert known == [(Path("models/fcn8s"), 1024, "float32")]
     for name, wanted in (expected | {"film": FOUND}).items():
         np.testing.assert_array_equal(read(tmp_path / f"out/labels/{name}.png"), wanted)
         assert (tmp_path / f"out/overlays/{name}.jpg").is_file()
@@ -180,11 +180,9 @@ def test_the_same_name_twice_and_the_same_bytes_again(known, tmp_path, capsys):
         "640",
         "--precision",
         "bfloat16",
-        "--runtime",
-        "openvino",
     ]
     assert main(["predict", *command]) == 0
-    assert known == [(Path("models/fcn8s"), 640, "bfloat16", "openvino")]
+    assert known == [(Path("models/fcn8s"), 640, "bfloat16")]
     assert read("out/labels/a/x.png").tolist() == [[0] * 3] * 2
     assert read("out/labels/b/x.png").tolist() == [[2] * 3] * 2
     assert "2 of 2  b/x.png  3x2" in capsys.readouterr().out

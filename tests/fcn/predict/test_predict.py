@@ -173,9 +173,9 @@ def test_whoever_runs_the_steps_may_end_them(colour, monkeypatch):
 
     def labels(tile):
         ran.append(1)
-        return tile[0, ..., 0].astype(np.uint8)
+        return tile[..., 0].astype(np.uint8)
 
-    monkeypatch.setattr(predictor._runtime, "labels", labels)
+    monkeypatch.setattr(predictor, "_labels", labels)
     steps = predictor.steps(noise(44, 100))
     assert [next(steps), next(steps)] == [(1, 15), (2, 15)]
     steps.close()
