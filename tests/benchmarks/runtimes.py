@@ -82,7 +82,7 @@ def onnx(folder: Path, _: str) -> Labels:
 
 def openvino(folder: Path, precision: str) -> Labels:
     """Reads ONNX."""
-    from openvino import Core  # type: ignore[import-not-found]
+    from openvino import Core
 
     net = Core().compile_model(
         folder / "model.onnx",
